@@ -1,0 +1,280 @@
+//! Pins the names which clients outside this repository are written against:
+//! each field and enum value below must stay where it is.
+//!
+//! Keeps a careless rename from passing while nothing is released and `buf
+//! breaking` has nothing to compare with. It is no list of everything: what the
+//! table leaves out may still change.
+
+mod sources;
+
+use std::collections::BTreeSet;
+
+use prost_reflect::DescriptorPool;
+use sources::{compile, proto_files};
+
+/// Messages and the fields they must have.
+const FIELDS: &[(&str, &str)] = &[
+    ("SessionRef", "session_id key"),
+    ("Limit", "after never"),
+    (
+        "Session",
+        "session_id key state pool project source agent_id labels prompt prompt_number \
+         transcript_path volatile usage counts active_requests create_time last_activity_time \
+         namespace idle_timeout max_lifetime owner_timeout oldest_pending_time expire_time end_time \
+         lease end predecessor_id successor_id parent_session_id queue_id ordering max_in_flight \
+         waiting_for circuits restart_guard touch_count revision etag",
+    ),
+    ("Usage", "input_tokens output_tokens"),
+    (
+        "SessionCounts",
+        "enqueued processed pending in_flight dead_lettered superseded discarded",
+    ),
+    ("Lease", "worker instance_id epoch acquire_time expire_time"),
+    ("Circuit", "kind state failures retry_time"),
+    ("RestartGuard", "count suspended_until"),
+    (
+        "SessionFilter",
+        "states labels project key_prefix pool ended_after_revision",
+    ),
+    (
+        "OpenSessionRequest",
+        "key session_id pool project source agent_id labels prompt prompt_number transcript_path \
+         idle_timeout max_lifetime owner_timeout conflict_policy wait_for_slot ordering \
+         max_in_flight parent_session_id request_id",
+    ),
+    ("OpenSessionResponse", "session created duplicate"),
+    ("GetSessionRequest", "ref"),
+    ("GetSessionResponse", "session"),
+    ("ListSessionsRequest", "filter page_size page_token"),
+    (
+        "ListSessionsResponse",
+        "sessions next_page_token resume_token",
+    ),
+    (
+        "UpdateSessionRequest",
+        "ref update_mask etag request_id project source agent_id labels prompt prompt_number \
+         transcript_path idle_timeout max_lifetime owner_timeout ordering max_in_flight",
+    ),
+    ("UpdateSessionResponse", "session duplicate"),
+    ("TouchSessionRequest", "ref usage_delta"),
+    ("TouchSessionResponse", "session"),
+    (
+        "EndSessionRequest",
+        "ref reason detail mode end_grace pending_policy successor_id wait wait_for request_id",
+    ),
+    ("EndSessionResponse", "session already_ended duplicate"),
+    (
+        "Message",
+        "session_id queue_id seq kind payload content_type attributes agent_id agent_type \
+         prompt_number occurred_time enqueue_time not_before_time idempotency_key attempt \
+         trace_parent delivery_mode coalesce_key debounce",
+    ),
+    ("Debounce", "quiet max_wait"),
+    (
+        "EnqueueMessagesRequest",
+        "ref messages open_if_missing request_id",
+    ),
+    ("EnqueueMessagesResponse", "results revision"),
+    ("EnqueueResult", "seq status"),
+    (
+        "EnqueueStreamRequest",
+        "stream_id ref messages open_if_missing request_id",
+    ),
+    ("EnqueueStreamResponse", "stream_id results status"),
+    (
+        "ClaimMessagesRequest",
+        "ref selector worker instance_id lease_duration max_messages wait",
+    ),
+    ("ClaimMessagesResponse", "lease deliveries"),
+    ("Delivery", "message delivery_id epoch deadline"),
+    ("SettleMessagesRequest", "settlements"),
+    ("SettleMessagesResponse", "results"),
+    (
+        "Settlement",
+        "queue_id seq delivery_id epoch session_id ack nack extend",
+    ),
+    ("Ack", "usage_delta"),
+    ("Nack", "kind delay error"),
+    ("Extend", "by"),
+    ("SettleResult", "code"),
+    (
+        "ListMessagesRequest",
+        "ref filter page_size page_token include_payload",
+    ),
+    ("ListMessagesResponse", "messages next_page_token"),
+    (
+        "WorkRequest",
+        "hello attach detach window settle progress heartbeat cancel_result goodbye",
+    ),
+    (
+        "WorkResponse",
+        "welcome attached attach_failed delivery settled cancel session_ending lease_lost quiesce \
+         heartbeat go_away",
+    ),
+    (
+        "Hello",
+        "worker instance_id build_id labels window serves resume",
+    ),
+    ("Resume", "session_id queue_id epoch delivery_ids"),
+    ("Window", "max_messages max_bytes max_sessions"),
+    ("Attach", "ref"),
+    ("Progress", "session_id volatile"),
+    ("Attached", "lease session voided_keys"),
+    ("AttachFailed", "ref status"),
+    ("DeliveryBatch", "deliveries"),
+    ("Settled", "results"),
+    ("Cancel", "session_id reason deadline"),
+    ("LeaseLost", "session_id reason successor_id"),
+    ("GoAway", "close_time reason"),
+    (
+        "SessionEvent",
+        "revision event_id type time namespace session end actor message_ref attributes",
+    ),
+    ("Actor", "kind name"),
+    (
+        "SessionEnd",
+        "reason reason_class detail actor create_time end_time duration counts usage pending_kept \
+         pending_discarded successor_id transcript_path",
+    ),
+    (
+        "WatchSessionEventsRequest",
+        "after_revision resume_token now oldest subscription take_over send_initial_state filter \
+         bookmark_interval all_namespaces",
+    ),
+    ("EventFilter", "types session_ids key_glob labels project"),
+    (
+        "WatchSessionEventsResponse",
+        "started initial batch bookmark go_away",
+    ),
+    (
+        "WatchStarted",
+        "log_id oldest_revision current_revision subscription_epoch acked_revision",
+    ),
+    ("EventBatch", "events resume_token"),
+    ("Bookmark", "revision resume_token cause lag_events"),
+    (
+        "WorkerInfo",
+        "worker instance_id build_id labels window attached_sessions in_flight connect_time \
+         last_seen_time",
+    ),
+];
+
+/// Enums and their values, without the enum's prefix and without UNSPECIFIED.
+const VALUES: &[(&str, &str)] = &[
+    ("SESSION_STATE", "QUEUED ACTIVE DRAINING ENDED"),
+    ("CONFLICT_POLICY", "USE_EXISTING REPLACE FAIL"),
+    ("END_MODE", "GRACEFUL AFTER_PENDING IMMEDIATE"),
+    ("PENDING_POLICY", "KEEP DISCARD"),
+    ("WAIT_FOR", "ENDED RELEASED"),
+    ("ORDERING", "STRICT SERIAL RELAXED"),
+    (
+        "END_REASON",
+        "COMPLETED FAILED DELETED ADMIN RESET REPLACED COMPACTED SCHEDULED SHUTDOWN RESTART IDLE \
+         EXPIRED EVICTED CAPACITY OWNER_LOST WORKER_STUCK RESTART_LIMIT CRASHED",
+    ),
+    ("END_REASON_CLASS", "OVER ROTATED INTERRUPTED REAPED LOST"),
+    ("ACTOR_KIND", "API WORKER REAPER AGENT RECOVERY DRAIN"),
+    (
+        "EVENT_TYPE",
+        "SESSION_OPENED SESSION_QUEUED SESSION_ADMITTED SESSION_UPDATED SESSION_DRAINING \
+         SESSION_END SESSION_RELEASED SESSION_PURGED WORKER_ATTACHED WORKER_DETACHED WORKER_LOST \
+         WORKER_STUCK RESTART_LIMITED MESSAGE_DEAD_LETTERED CIRCUIT_OPENED CIRCUIT_CLOSED \
+         RESOURCE_RELEASED RESOURCE_LINGERING LIMIT_WARNING SUBSCRIPTION_STALE SERVER_DRAINING",
+    ),
+    (
+        "BOOKMARK_CAUSE",
+        "PERIODIC INITIAL_STATE_END CAUGHT_UP FALLING_BEHIND BEFORE_COMPACTION CLOSING",
+    ),
+    ("DELIVERY_MODE", "FOLLOW_UP STEER COLLECT INTERRUPT"),
+    ("ENQUEUE_STATUS", "ENQUEUED DUPLICATE SKIPPED_CIRCUIT_OPEN"),
+    ("NACK_KIND", "RETRY DEFER PERMANENT"),
+    (
+        "SETTLE_CODE",
+        "OK ALREADY_SETTLED FENCED STALE_DELIVERY UNKNOWN_MESSAGE",
+    ),
+];
+
+/// Oneofs that generated code exposes by name.
+const ONEOFS: &[(&str, &str, &str)] = &[
+    ("SessionRef", "ref", "session_id key"),
+    ("Limit", "bound", "after never"),
+    ("ClaimMessagesRequest", "target", "ref selector"),
+    ("Settlement", "outcome", "ack nack extend"),
+    (
+        "WatchSessionEventsRequest",
+        "start",
+        "after_revision resume_token now oldest subscription",
+    ),
+    (
+        "WatchSessionEventsResponse",
+        "frame",
+        "started initial batch bookmark go_away",
+    ),
+];
+
+#[test]
+fn messages_have_the_fields_clients_use() {
+    let pool = pool();
+    for (message, fields) in FIELDS {
+        let descriptor = pool
+            .get_message_by_name(&format!("sessiond.v1.{message}"))
+            .unwrap_or_else(|| panic!("{message} is gone"));
+        for field in fields.split_whitespace() {
+            let found = descriptor.get_field_by_name(field);
+            assert!(found.is_some(), "{message}.{field} is gone");
+        }
+    }
+}
+
+#[test]
+fn enums_have_the_values_clients_use() {
+    let pool = pool();
+    for (prefix, values) in VALUES {
+        let descriptor = pool
+            .all_enums()
+            .find(|found| {
+                found
+                    .values()
+                    .any(|value| value.name() == format!("{prefix}_UNSPECIFIED"))
+            })
+            .unwrap_or_else(|| panic!("the enum of {prefix} is gone"));
+        let found: BTreeSet<String> = descriptor
+            .values()
+            .map(|value| value.name().to_owned())
+            .collect();
+        let expected: BTreeSet<String> = values
+            .split_whitespace()
+            .chain(["UNSPECIFIED"])
+            .map(|value| format!("{prefix}_{value}"))
+            .collect();
+        assert_eq!(found, expected);
+    }
+}
+
+#[test]
+fn oneofs_have_the_members_clients_match() {
+    let pool = pool();
+    for (message, oneof, members) in ONEOFS {
+        let descriptor = pool
+            .get_message_by_name(&format!("sessiond.v1.{message}"))
+            .unwrap_or_else(|| panic!("{message} is gone"));
+        let found = descriptor
+            .oneofs()
+            .find(|found| found.name() == *oneof)
+            .unwrap_or_else(|| panic!("{message}.{oneof} is gone"));
+        let names: Vec<String> = found
+            .fields()
+            .map(|field| field.name().to_owned())
+            .collect();
+        assert_eq!(names.join(" "), *members, "{message}.{oneof}");
+    }
+}
+
+/// The tables above are about the sources, not about an older build of them.
+fn pool() -> DescriptorPool {
+    let pool = compile().descriptor_pool();
+    for name in proto_files() {
+        assert!(pool.get_file_by_name(&name).is_some(), "{name}");
+    }
+    pool
+}
