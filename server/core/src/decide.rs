@@ -1,0 +1,102 @@
+//! Decisions: one pure function from what is known, a command and the time to what happens.
+//!
+//! `decide` changes nothing. Its answer is applied to the view by the engine, committed with the rest
+//! of the batch, and spoken only then. There is one file per command; what several commands do alike
+//! (find a session, hand out, give a lease up, finish an end) has a file of its own.
+
+use crate::change::Change;
+use crate::command::Command;
+use crate::draft::Draft;
+pub use crate::draft::Stop;
+use crate::ids::Revision;
+use crate::presence::PresenceChange;
+use crate::reply::{Push, Reply, Wake};
+use crate::time::Now;
+use crate::view::View;
+
+mod acquire;
+mod assign;
+mod attach;
+mod claim;
+mod detach;
+mod due;
+mod end;
+mod enqueue;
+mod find;
+mod finish;
+mod hand_out;
+mod hello;
+mod lapse;
+mod list_workers;
+mod open;
+mod release;
+mod request;
+mod restore;
+mod returned;
+mod session_due;
+mod settle;
+mod touch;
+mod update;
+mod worker;
+
+/// What a command does.
+#[derive(Debug)]
+pub struct Decision {
+    /// To the store.
+    pub changes: Vec<Change>,
+    /// To presence.
+    pub presence: Vec<PresenceChange>,
+    /// What workers are told.
+    pub pushes: Vec<Push>,
+    /// Which waiting claims should look again.
+    pub wakes: Vec<Wake>,
+    /// What must be decided next because of it.
+    pub follow_ups: Vec<Command>,
+    /// What the caller is told.
+    pub reply: Reply,
+    /// The newest event after it.
+    pub revision: Revision,
+}
+
+/// Decides a command.
+///
+/// # Errors
+/// [`Stop::Rejected`] when the answer is no; [`Stop::Missing`] when rows must be loaded first.
+pub fn decide(view: &View, command: &Command, now: Now) -> Result<Decision, Stop> {
+    let mut draft = Draft::new(view, now);
+    let reply = dispatch(&mut draft, command)?;
+    let revision = draft.counters()?.revision;
+    draft.number_siblings();
+    let pushes = std::mem::take(&mut draft.pushes);
+    let wakes = std::mem::take(&mut draft.wakes);
+    let follow_ups = std::mem::take(&mut draft.follow_ups);
+    let (changes, presence) = draft.into_changes();
+    Ok(Decision {
+        changes,
+        presence,
+        pushes,
+        wakes,
+        follow_ups,
+        reply,
+        revision,
+    })
+}
+
+fn dispatch(draft: &mut Draft<'_>, command: &Command) -> Result<Reply, Stop> {
+    match command {
+        Command::Open(open) => open::open(draft, open),
+        Command::Update(update) => update::update(draft, update),
+        Command::Touch(touch) => touch::touch(draft, touch),
+        Command::End(end) => end::end(draft, end),
+        Command::Enqueue(enqueue) => enqueue::enqueue(draft, enqueue),
+        Command::Claim(claim) => claim::claim(draft, claim),
+        Command::Settle(settle) => settle::settle(draft, settle),
+        Command::Worker(command) => worker::worker(draft, command),
+        Command::Assign { instance, skip } => assign::assign(draft, instance, *skip),
+        Command::Due(due) => due::due(draft, *due),
+        Command::Lapse(epoch) => lapse::lapse(draft, *epoch),
+        Command::Restore(epochs) => restore::restore(draft, epochs),
+        Command::LeaseTimes(epochs) => Ok(list_workers::lease_times(draft, epochs)),
+        Command::ListWorkers { namespace } => Ok(list_workers::list_workers(draft, namespace)),
+    }
+}

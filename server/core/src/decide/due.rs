@@ -1,0 +1,118 @@
+//! Due: what the due index says has come, checked again before anything is done about it.
+
+use super::release;
+use super::returned::Return;
+use super::{finish, hand_out, session_due};
+use crate::draft::{Draft, Stop};
+use crate::event::Actor;
+use crate::ids::{Epoch, QueueId, Seq};
+use crate::index::{Due, IndexEntry, Scan};
+use crate::lease::LeaseStanding;
+use crate::limits::DISCARD_ROWS_PER_DECISION;
+use crate::message::{Rank, Standing, Turn};
+use crate::queue::Disposition;
+use crate::reply::Reply;
+use crate::rows::{Row, RowKey};
+use crate::time::Span;
+
+/// Does what is due, if it still is.
+pub(super) fn due(draft: &mut Draft<'_>, due: Due) -> Result<Reply, Stop> {
+    match due {
+        Due::Session(no) => session_due::session_due(draft, no)?,
+        Due::Message(queue, seq) => message_due(draft, queue, seq)?,
+        Due::Lease(epoch) => lease_due(draft, epoch)?,
+        Due::Queue(queue) => queue_due(draft, queue)?,
+    }
+    Ok(Reply::Done)
+}
+
+/// A returned or deferred message may be handed out again.
+fn message_due(draft: &mut Draft<'_>, queue: QueueId, seq: Seq) -> Result<(), Stop> {
+    let Some(before) = draft.message(queue, seq)? else {
+        return Ok(());
+    };
+    let rank = match before.standing {
+        Standing::Waiting { due, turn } if due <= draft.now.engine => match turn {
+            Turn::Keeps => Rank::Returned,
+            Turn::Waives => Rank::New,
+        },
+        Standing::Waiting { .. }
+        | Standing::Ready(_)
+        | Standing::InFlight(_)
+        | Standing::Dead { .. } => return Ok(()),
+    };
+    let mut message = before.clone();
+    message.standing = Standing::Ready(rank);
+    draft.move_message(Some(&before), Some(message))?;
+    hand_out::offer(draft, queue)
+}
+
+/// What a superseded lease still has in flight returns, uncounted.
+fn lease_due(draft: &mut Draft<'_>, epoch: Epoch) -> Result<(), Stop> {
+    let Some(lease) = draft.lease_if(epoch)? else {
+        return Ok(());
+    };
+    match lease.standing {
+        LeaseStanding::Superseded { until } if until <= draft.now.engine => {
+            release::give_back(draft, &lease, &Return::refunded(Actor::reaper()))?;
+            let owner = draft.queue(lease.queue)?.owner;
+            finish::if_drained(draft, owner)?;
+            hand_out::offer(draft, lease.queue)
+        }
+        LeaseStanding::Superseded { .. } | LeaseStanding::Current => Ok(()),
+    }
+}
+
+fn queue_due(draft: &mut Draft<'_>, id: QueueId) -> Result<(), Stop> {
+    let Some(queue) = draft.queue_if(id)? else {
+        return Ok(());
+    };
+    match queue.disposition {
+        Disposition::Held { until } if until <= draft.now.engine => {
+            let session = draft.session(queue.owner)?;
+            if let Some(key) = &session.key {
+                let mut row = draft.key(&session.namespace, key)?;
+                row.held = None;
+                draft.put(
+                    RowKey::Key(session.namespace.clone(), key.clone()),
+                    Row::Key(row),
+                );
+            }
+            let mut activity = draft.activity(queue.owner)?;
+            activity.totals.dead_lettered += queue.depth.unsettled();
+            draft.put_activity(&session, activity)?;
+            let since = draft.now.engine;
+            draft.dispose(queue, Disposition::Dead { since })
+        }
+        Disposition::Discarded { next } if next <= draft.now.engine => discard_some(draft, id),
+        Disposition::Held { .. }
+        | Disposition::Discarded { .. }
+        | Disposition::Serving
+        | Disposition::Quiet
+        | Disposition::Dead { .. } => Ok(()),
+    }
+}
+
+/// Deletes a bounded number of rows of a discarded queue; the rest follows at the next tick.
+fn discard_some(draft: &mut Draft<'_>, id: QueueId) -> Result<(), Stop> {
+    let entries = draft.scan(&Scan::Pending(id), DISCARD_ROWS_PER_DECISION)?;
+    let more = entries.len() == DISCARD_ROWS_PER_DECISION;
+    for entry in entries {
+        if let IndexEntry::Pending(_, seq) = entry {
+            let message = draft
+                .message(id, seq)?
+                .expect("an indexed message is on record");
+            draft.move_message(Some(&message), None)?;
+        }
+    }
+    let queue = draft.queue(id)?;
+    let now = draft.now.engine;
+    let disposition = if more {
+        Disposition::Discarded {
+            next: now + Span(1),
+        }
+    } else {
+        Disposition::Dead { since: now }
+    };
+    draft.dispose(queue, disposition)
+}

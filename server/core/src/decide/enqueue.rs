@@ -1,0 +1,211 @@
+//! Enqueue: messages become durable, all of them or none, and go to a waiting worker in the same
+//! commit.
+//!
+//! A message whose idempotency key the queue remembers is answered with the first one's seq and adds
+//! nothing; it consumes neither seq nor key. A refusal refuses the whole call.
+
+use super::{find, hand_out, open};
+use crate::command::Enqueue;
+use crate::draft::{Draft, Stop};
+use crate::ids::{IdempotencyKey, QueueId, Seq};
+use crate::index::{IndexEntry, Scan};
+use crate::limits::{IDEMPOTENCY_KEYS_MAX, MESSAGE_OVERHEAD_BYTES, REQUEST_RETENTION};
+use crate::message::{MessageRow, NewMessage, Rank, Standing, Turn};
+use crate::queue::QueueRow;
+use crate::rejection::Rejection;
+use crate::reply::{EnqueueResult, Reply};
+use crate::rows::{IdempotencyRow, Row, RowKey};
+use crate::session::SessionRow;
+
+/// Accepts the messages of one call.
+pub(super) fn enqueue(draft: &mut Draft<'_>, enqueue: &Enqueue) -> Result<Reply, Stop> {
+    let (session, opened) = find_or_open(draft, enqueue)?;
+    let mut results = Vec::with_capacity(enqueue.messages.len());
+    let mut accepted = 0;
+    for message in &enqueue.messages {
+        let result = accept(draft, &session, message)?;
+        accepted += u64::from(!result.duplicate);
+        results.push(result);
+    }
+    let mut activity = draft.activity(session.no)?;
+    activity.touch(draft.now);
+    activity.totals.enqueued += accepted;
+    draft.put_activity(&session, activity)?;
+    hand_out::offer(draft, session.queue)?;
+    Ok(Reply::Enqueued {
+        session: session.id,
+        opened,
+        results,
+    })
+}
+
+fn find_or_open(draft: &mut Draft<'_>, enqueue: &Enqueue) -> Result<(SessionRow, bool), Stop> {
+    match find::live(draft, &enqueue.namespace, &enqueue.session) {
+        Err(Stop::Rejected(rejection)) => match (&*rejection, &enqueue.open_if_missing) {
+            (Rejection::SessionNotFound { .. }, Some(open)) => {
+                let no = open::create(draft, open, None)?;
+                Ok((draft.session(no)?, true))
+            }
+            _ => Err(Stop::Rejected(rejection)),
+        },
+        Err(missing @ Stop::Missing(_)) => Err(missing),
+        Ok(session) => Ok((session, false)),
+    }
+}
+
+fn accept(
+    draft: &mut Draft<'_>,
+    session: &SessionRow,
+    message: &NewMessage,
+) -> Result<EnqueueResult, Stop> {
+    let mut queue = draft.queue(session.queue)?;
+    if let Some(key) = &message.idempotency_key
+        && let Some(seq) = remembered(draft, queue.id, key)?
+    {
+        return Ok(EnqueueResult {
+            seq,
+            duplicate: true,
+        });
+    }
+    let row = new_row(draft, session, &queue, message)?;
+    refuse_full(draft, session, &queue, row.bytes)?;
+    let seq = row.seq;
+    queue.next_seq = seq.next();
+    draft.put_queue(queue)?;
+    draft.put(
+        RowKey::Payload(row.queue, seq),
+        Row::Payload(message.payload.clone()),
+    );
+    if let Some(key) = &message.idempotency_key {
+        remember(draft, row.queue, key, seq)?;
+    }
+    draft.move_message(None, Some(row))?;
+    Ok(EnqueueResult {
+        seq,
+        duplicate: false,
+    })
+}
+
+fn new_row(
+    draft: &Draft<'_>,
+    session: &SessionRow,
+    queue: &QueueRow,
+    message: &NewMessage,
+) -> Result<MessageRow, Stop> {
+    let now = draft.now;
+    let deferred = message.not_before_time.filter(|at| *at > now.wall);
+    let standing = match deferred {
+        Some(at) => Standing::Waiting {
+            due: now.engine_of(at),
+            turn: Turn::Waives,
+        },
+        None => Standing::Ready(Rank::New),
+    };
+    let prompt_number = match message.prompt_number {
+        Some(number) => number,
+        None => draft.activity(session.no)?.prompt_number,
+    };
+    Ok(MessageRow {
+        queue: queue.id,
+        seq: queue.next_seq,
+        kind: message.kind.clone(),
+        content_type: message.content_type.clone(),
+        attributes: message.attributes.clone(),
+        agent_id: message.agent_id.clone(),
+        agent_type: message.agent_type.clone(),
+        prompt_number,
+        occurred_time: message.occurred_time,
+        enqueue_time: now.wall,
+        enqueued_at: now.engine,
+        idempotency_key: message.idempotency_key.clone(),
+        not_before_time: message.not_before_time,
+        trace_parent: message.trace_parent.clone(),
+        bytes: charged(message),
+        attempt: 0,
+        latest: None,
+        last_error: String::new(),
+        standing,
+    })
+}
+
+/// What a message costs its queue: everything the caller sent, and our own rows about it.
+fn charged(message: &NewMessage) -> u64 {
+    let attributes: usize = message
+        .attributes
+        .iter()
+        .map(|(k, v)| k.len() + v.len())
+        .sum();
+    let sent = message.payload.len() + attributes;
+    u64::try_from(sent).expect("a length fits 64 bits") + MESSAGE_OVERHEAD_BYTES
+}
+
+fn refuse_full(
+    draft: &Draft<'_>,
+    session: &SessionRow,
+    queue: &QueueRow,
+    bytes: u64,
+) -> Result<(), Stop> {
+    let policy = draft.policy();
+    let (what, limit) = if queue.depth.unsettled() >= policy.queue_messages_max {
+        ("messages", policy.queue_messages_max)
+    } else if queue.depth.bytes + bytes > policy.queue_bytes_max {
+        ("bytes", policy.queue_bytes_max)
+    } else {
+        return Ok(());
+    };
+    Err(Rejection::QueueFull {
+        session: session.id.clone(),
+        what,
+        limit,
+    }
+    .into())
+}
+
+fn remembered(
+    draft: &Draft<'_>,
+    queue: QueueId,
+    key: &IdempotencyKey,
+) -> Result<Option<Seq>, Stop> {
+    let row = draft.idempotency(queue, key)?;
+    Ok(row
+        .filter(|row| draft.now.engine < row.at + REQUEST_RETENTION)
+        .map(|row| row.seq))
+}
+
+/// Remembers a key; the oldest of the queue gives way when there are too many.
+fn remember(
+    draft: &mut Draft<'_>,
+    id: QueueId,
+    key: &IdempotencyKey,
+    seq: Seq,
+) -> Result<(), Stop> {
+    let mut queue = draft.queue(id)?;
+    if let Some(expired) = draft.idempotency(id, key)? {
+        draft.reindex(
+            vec![IndexEntry::IdempotencyAge(id, expired.seq, key.clone())],
+            Vec::new(),
+        );
+        queue.idempotency_keys -= 1;
+    }
+    if queue.idempotency_keys >= IDEMPOTENCY_KEYS_MAX {
+        for entry in draft.scan(&Scan::IdempotencyAges(id), 1)? {
+            if let IndexEntry::IdempotencyAge(_, _, oldest) = &entry {
+                draft.remove(RowKey::Idempotency(id, oldest.clone()));
+            }
+            draft.reindex(vec![entry], Vec::new());
+            queue.idempotency_keys -= 1;
+        }
+    }
+    queue.idempotency_keys += 1;
+    draft.put_queue(queue)?;
+    let row = IdempotencyRow {
+        seq,
+        at: draft.now.engine,
+    };
+    draft.put(RowKey::Idempotency(id, key.clone()), Row::Idempotency(row));
+    draft.reindex(
+        Vec::new(),
+        vec![IndexEntry::IdempotencyAge(id, seq, key.clone())],
+    );
+    Ok(())
+}

@@ -1,0 +1,113 @@
+//! Finds the session a reference means, and what each state answers to it.
+//!
+//! A key in a write means the live session only; get, end and explain fall back to a draining one,
+//! then to the newest ended one. DRAINING and ENDED refuse by id, never by key.
+
+use crate::draft::{Draft, Stop};
+use crate::ids::{Namespace, SessionKey, SessionRef};
+use crate::rejection::Rejection;
+use crate::session::{EndMode, Lifecycle, SessionRow};
+
+/// The live session a write means.
+pub(super) fn live(
+    draft: &Draft<'_>,
+    namespace: &Namespace,
+    asked: &SessionRef,
+) -> Result<SessionRow, Stop> {
+    let session = writable(draft, namespace, asked)?;
+    match &session.lifecycle {
+        Lifecycle::Active => Ok(session),
+        Lifecycle::Draining(intent) => Err(Rejection::SessionDraining {
+            reason: intent.reason,
+            session: session.id,
+        }
+        .into()),
+        Lifecycle::Ended(_) => Err(ended(&session).into()),
+    }
+}
+
+/// The session a worker means: a live one, or by id one whose pending work is still handed out.
+pub(super) fn workable(
+    draft: &Draft<'_>,
+    namespace: &Namespace,
+    asked: &SessionRef,
+) -> Result<SessionRow, Stop> {
+    let session = writable(draft, namespace, asked)?;
+    match &session.lifecycle {
+        Lifecycle::Draining(intent) if intent.mode == EndMode::AfterPending => Ok(session),
+        Lifecycle::Active => Ok(session),
+        Lifecycle::Draining(intent) => Err(Rejection::SessionDraining {
+            reason: intent.reason,
+            session: session.id,
+        }
+        .into()),
+        Lifecycle::Ended(_) => Err(ended(&session).into()),
+    }
+}
+
+/// The session an end means, whatever its state.
+pub(super) fn any(
+    draft: &Draft<'_>,
+    namespace: &Namespace,
+    asked: &SessionRef,
+) -> Result<SessionRow, Stop> {
+    match asked {
+        SessionRef::Id(_) => writable(draft, namespace, asked),
+        SessionRef::Key(key) => match of_key(draft, namespace, key)? {
+            Some(session) => Ok(session),
+            None => Err(not_found(asked).into()),
+        },
+    }
+}
+
+fn of_key(
+    draft: &Draft<'_>,
+    namespace: &Namespace,
+    key: &SessionKey,
+) -> Result<Option<SessionRow>, Stop> {
+    let row = draft.key(namespace, key)?;
+    if let Some(no) = row.live {
+        return draft.session(no).map(Some);
+    }
+    let mut newest = None;
+    for no in row.sessions {
+        let session = draft.session(no)?;
+        if !session.is_ended() {
+            return Ok(Some(session));
+        }
+        newest.get_or_insert(session);
+    }
+    Ok(newest)
+}
+
+fn writable(
+    draft: &Draft<'_>,
+    namespace: &Namespace,
+    asked: &SessionRef,
+) -> Result<SessionRow, Stop> {
+    let no = match asked {
+        SessionRef::Id(id) => draft.session_id(namespace, id)?,
+        SessionRef::Key(key) => draft.key(namespace, key)?.live,
+    };
+    match no {
+        Some(no) => draft.session(no),
+        None => Err(not_found(asked).into()),
+    }
+}
+
+fn not_found(asked: &SessionRef) -> Rejection {
+    Rejection::SessionNotFound {
+        asked: asked.clone(),
+    }
+}
+
+fn ended(session: &SessionRow) -> Rejection {
+    let Lifecycle::Ended(end) = &session.lifecycle else {
+        panic!("only an ended session is refused as ended");
+    };
+    Rejection::SessionEnded {
+        session: session.id.clone(),
+        reason: end.reason,
+        successor: session.successor.clone(),
+    }
+}

@@ -1,0 +1,217 @@
+//! Finish: the commit in which a session becomes ENDED, whatever led to it.
+//!
+//! Here, and only here, the end is recorded, its one SESSION_END event written, the slot and the key
+//! freed, the lease ended, and the fate of the queue settled: held for the next incarnation, given up
+//! as dead letters, discarded, or moved to a successor. All of it in constant time: no message row is
+//! touched.
+
+use super::{end, release};
+use crate::draft::events::Particulars;
+use crate::draft::{Draft, Stop};
+use crate::event::{Actor, EventKind};
+use crate::ids::{SessionId, SessionNo};
+use crate::limits::HELD_QUEUE_RETENTION;
+use crate::queue::{Disposition, QueueRow};
+use crate::reply::LeaseLostReason;
+use crate::rows::{Row, RowKey};
+use crate::session::{
+    Counts, EndClass, EndIntent, EndMode, EndReason, Lifecycle, PendingPolicy, SessionEnd,
+    SessionRow,
+};
+
+/// Whether an end of this mode has nothing left to wait for.
+pub(super) fn nothing_to_wait_for(
+    draft: &Draft<'_>,
+    session: &SessionRow,
+    mode: EndMode,
+) -> Result<bool, Stop> {
+    let depth = draft.queue(session.queue)?.depth;
+    Ok(match mode {
+        EndMode::Immediate => true,
+        EndMode::Graceful => depth.in_flight == 0,
+        EndMode::AfterPending => depth.unsettled() == 0,
+    })
+}
+
+/// Ends a draining session if what it waited for has happened.
+pub(super) fn if_drained(draft: &mut Draft<'_>, no: SessionNo) -> Result<(), Stop> {
+    let session = draft.session(no)?;
+    if let Lifecycle::Draining(intent) = session.lifecycle.clone()
+        && nothing_to_wait_for(draft, &session, intent.mode)?
+    {
+        finish(draft, no, &intent)?;
+    }
+    Ok(())
+}
+
+/// Ends a session now.
+pub(super) fn finish(draft: &mut Draft<'_>, no: SessionNo, intent: &EndIntent) -> Result<(), Stop> {
+    finish_with(draft, no, intent, LeaseLostReason::SessionEnded, None)
+}
+
+/// Ends the live session of a key in favour of `successor`, which takes its queue.
+pub(super) fn replace(
+    draft: &mut Draft<'_>,
+    no: SessionNo,
+    reason: EndReason,
+    actor: &Actor,
+    successor: &SessionId,
+) -> Result<(), Stop> {
+    let intent = EndIntent {
+        reason,
+        detail: String::new(),
+        actor: actor.clone(),
+        mode: EndMode::Immediate,
+        deadline: draft.now.engine,
+        pending: PendingPolicy::Keep,
+        create_time: draft.now.wall,
+    };
+    finish_with(
+        draft,
+        no,
+        &intent,
+        LeaseLostReason::Succeeded,
+        Some(successor),
+    )
+}
+
+fn finish_with(
+    draft: &mut Draft<'_>,
+    no: SessionNo,
+    intent: &EndIntent,
+    lost: LeaseLostReason,
+    successor: Option<&SessionId>,
+) -> Result<(), Stop> {
+    let mut session = draft.session(no)?;
+    if let Some(successor) = successor {
+        session.successor = Some(successor.clone());
+        draft.put_session(session.clone());
+    }
+    end::free_key(draft, &session)?;
+    if session.lease.is_some() {
+        release::supersede(draft, &session, lost)?;
+    }
+    let mut session = draft.session(no)?;
+    count_out(draft, &session)?;
+    let queue = draft.queue(session.queue)?;
+    let fate = fate(draft, &session, &queue, intent)?;
+    settle_queue(draft, &session, queue.clone(), fate)?;
+    let record = record(draft, &session, &queue, intent, fate)?;
+    session.lifecycle = Lifecycle::Ended(Box::new(record));
+    draft.put_session(session.clone());
+    let activity = draft.activity(no)?;
+    draft.put_activity(&session, activity)?;
+    draft.event(
+        EventKind::SessionEnd,
+        intent.actor.clone(),
+        no,
+        Particulars::default(),
+    )
+}
+
+/// Takes the session out of the counts of what lives and out of its pool.
+fn count_out(draft: &mut Draft<'_>, session: &SessionRow) -> Result<(), Stop> {
+    let mut counters = draft.counters()?;
+    match session.lifecycle {
+        Lifecycle::Active => counters.active -= 1,
+        Lifecycle::Draining(_) => counters.draining -= 1,
+        Lifecycle::Ended(_) => panic!("an ended session does not end again"),
+    }
+    counters.ended += 1;
+    draft.put_counters(counters);
+    let mut pool = draft
+        .pool_if(&session.namespace, &session.pool)?
+        .expect("the pool of a live session counts it");
+    pool.live -= 1;
+    draft.put(
+        RowKey::Pool(session.namespace.clone(), session.pool.clone()),
+        Row::Pool(pool),
+    );
+    Ok(())
+}
+
+/// What becomes of the queue.
+fn fate(
+    draft: &Draft<'_>,
+    session: &SessionRow,
+    queue: &QueueRow,
+    intent: &EndIntent,
+) -> Result<Disposition, Stop> {
+    let now = draft.now.engine;
+    if intent.pending == PendingPolicy::Discard && queue.depth.unsettled() > 0 {
+        return Ok(Disposition::Discarded { next: now });
+    }
+    let adoptable = match intent.reason.class() {
+        EndClass::Over => false,
+        EndClass::Rotated | EndClass::Interrupted | EndClass::Reaped | EndClass::Lost => true,
+    };
+    let free = match &session.key {
+        Some(key) => {
+            let row = draft.key(&session.namespace, key)?;
+            row.live.is_none() && row.held.is_none()
+        }
+        None => false,
+    };
+    Ok(if adoptable && free {
+        Disposition::Held {
+            until: now + HELD_QUEUE_RETENTION,
+        }
+    } else {
+        Disposition::Dead { since: now }
+    })
+}
+
+fn settle_queue(
+    draft: &mut Draft<'_>,
+    session: &SessionRow,
+    queue: QueueRow,
+    fate: Disposition,
+) -> Result<(), Stop> {
+    if let (Disposition::Held { .. }, Some(key)) = (fate, &session.key) {
+        let mut row = draft.key(&session.namespace, key)?;
+        row.held = Some(queue.id);
+        draft.put(
+            RowKey::Key(session.namespace.clone(), key.clone()),
+            Row::Key(row),
+        );
+    }
+    let mut activity = draft.activity(session.no)?;
+    let unsettled = queue.depth.unsettled();
+    match fate {
+        Disposition::Discarded { .. } => activity.totals.discarded += unsettled,
+        Disposition::Dead { .. } => activity.totals.dead_lettered += unsettled,
+        Disposition::Serving | Disposition::Quiet | Disposition::Held { .. } => {}
+    }
+    draft.put_activity(session, activity)?;
+    draft.dispose(queue, fate)
+}
+
+fn record(
+    draft: &Draft<'_>,
+    session: &SessionRow,
+    queue: &QueueRow,
+    intent: &EndIntent,
+    fate: Disposition,
+) -> Result<SessionEnd, Stop> {
+    let activity = draft.activity(session.no)?;
+    let unsettled = queue.depth.unsettled();
+    let discarded = matches!(fate, Disposition::Discarded { .. });
+    Ok(SessionEnd {
+        reason: intent.reason,
+        detail: intent.detail.clone(),
+        actor: intent.actor.clone(),
+        create_time: session.create_time,
+        end_time: draft.now.wall,
+        duration: draft.now.engine.since(session.created_at),
+        counts: Counts {
+            totals: activity.totals,
+            pending: queue.depth.ready + queue.depth.waiting,
+            in_flight: queue.depth.in_flight,
+        },
+        usage: activity.usage,
+        pending_kept: if discarded { 0 } else { unsettled },
+        pending_discarded: if discarded { unsettled } else { 0 },
+        successor: session.successor.clone(),
+        transcript_path: session.profile.transcript_path.clone(),
+    })
+}

@@ -1,0 +1,204 @@
+//! Hand-out: which messages a lease gets next, and when a worker's stream gets them.
+//!
+//! Returned messages go before new ones, lowest seq first. In a STRICT queue nothing behind a
+//! returned message that is not yet due goes out. What is handed out is counted, and in flight, in
+//! the same commit. A stream gets work whenever it has room; leases that wait for room take turns.
+
+use std::ops::Bound;
+
+use super::release;
+use crate::command::Command;
+use crate::draft::{Draft, Stop};
+use crate::ids::{Epoch, QueueId, Seq};
+use crate::index::{IndexEntry, Scan};
+use crate::lease::LeaseMode;
+use crate::limits::DELIVERY_BYTES_MAX;
+use crate::message::Standing;
+use crate::presence::{Instance, InstanceKey};
+use crate::queue::{Disposition, QueueRow};
+use crate::reply::{Delivery, Frame, Wake};
+use crate::session::{Ordering, SessionRow};
+
+/// How much may be handed out at once.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    pub(super) messages: u32,
+    pub(super) bytes: u64,
+}
+
+/// Hands out what fits, under the lease `epoch`.
+pub(super) fn hand_out(
+    draft: &mut Draft<'_>,
+    session: &SessionRow,
+    epoch: Epoch,
+    room: Room,
+) -> Result<Vec<Delivery>, Stop> {
+    let queue = draft.queue(session.queue)?;
+    let bytes_max = room.bytes.min(DELIVERY_BYTES_MAX);
+    let deadline = draft.lease_view(epoch)?.expire_time;
+    let mut deliveries = Vec::new();
+    let mut bytes = 0;
+    for seq in eligible(draft, session, &queue, room.messages)? {
+        let before = draft
+            .message(queue.id, seq)?
+            .expect("an indexed message is on record");
+        if !deliveries.is_empty() && bytes + before.bytes > bytes_max {
+            break;
+        }
+        bytes += before.bytes;
+        let mut queue = draft.queue(queue.id)?;
+        let delivery_id = queue.next_delivery;
+        queue.next_delivery = delivery_id.next();
+        draft.put_queue(queue)?;
+        let mut message = before.clone();
+        message.latest = Some(delivery_id);
+        message.attempt += 1;
+        message.standing = Standing::InFlight(epoch);
+        draft.move_message(Some(&before), Some(message.clone()))?;
+        let charged = i64::try_from(message.bytes).expect("a message is smaller than an exabyte");
+        release::charge(draft, epoch, 1, charged);
+        deliveries.push(Delivery {
+            session: session.id.clone(),
+            payload: draft.payload_at_hand(message.queue, seq),
+            delivery_id,
+            epoch,
+            deadline,
+            message,
+        });
+    }
+    Ok(deliveries)
+}
+
+/// The next messages of a queue, as many as may be in flight beside what is.
+fn eligible(
+    draft: &Draft<'_>,
+    session: &SessionRow,
+    queue: &QueueRow,
+    want: u32,
+) -> Result<Vec<Seq>, Stop> {
+    if queue.disposition != Disposition::Serving || queue.depth.ready == 0 {
+        return Ok(Vec::new());
+    }
+    let free = u64::from(session.in_flight_max()).saturating_sub(queue.depth.in_flight);
+    let want = usize::try_from(free.min(u64::from(want)))
+        .expect("a bound of what is in flight fits a usize");
+    if want == 0 {
+        return Ok(Vec::new());
+    }
+    let barrier = match session.ordering {
+        Ordering::Relaxed => None,
+        Ordering::Strict | Ordering::Serial => first_returned(draft, queue.id)?,
+    };
+    let ready = draft.scan(&Scan::Ready(queue.id), want)?;
+    Ok(ready
+        .iter()
+        .filter_map(IndexEntry::seq)
+        .filter(|seq| barrier.is_none_or(|barrier| *seq < barrier))
+        .collect())
+}
+
+fn first_returned(draft: &Draft<'_>, queue: QueueId) -> Result<Option<Seq>, Stop> {
+    let first = draft.scan(&Scan::Returned(queue), 1)?;
+    Ok(first.first().and_then(IndexEntry::seq))
+}
+
+/// Sees to it that new work of a queue finds its worker: its holder's stream, a waiting claim, or an
+/// instance that wants sessions assigned.
+pub(super) fn offer(draft: &mut Draft<'_>, id: QueueId) -> Result<(), Stop> {
+    let queue = draft.queue(id)?;
+    if queue.disposition != Disposition::Serving || queue.depth.ready == 0 {
+        return Ok(());
+    }
+    if let Some(epoch) = queue.lease
+        && let Some(clock) = draft.clock(epoch)
+        && clock.mode == LeaseMode::Stream
+    {
+        mark_hungry(draft, &clock.holder, epoch);
+        return refill(draft, &clock.holder);
+    }
+    draft.wakes.push(Wake {
+        namespace: queue.namespace.clone(),
+        session: queue.owner,
+    });
+    if queue.lease.is_none() {
+        let taker = draft
+            .view
+            .presence
+            .instances_of(&queue.namespace)
+            .find(|(_, instance)| instance.serves.is_some() && instance.takes_sessions())
+            .map(|(key, _)| key.clone());
+        if let Some(instance) = taker {
+            draft.follow_ups.push(Command::Assign { instance, skip: 0 });
+        }
+    }
+    Ok(())
+}
+
+/// Notes that a lease's queue has messages for its holder.
+pub(super) fn mark_hungry(draft: &mut Draft<'_>, holder: &InstanceKey, epoch: Epoch) {
+    if let Some(mut instance) = draft.instance(holder) {
+        instance.hungry.insert(epoch);
+        draft.set_instance(holder.clone(), Some(instance));
+    }
+}
+
+/// Fills a stream's window from the leases that wait for room, in turn.
+pub(super) fn refill(draft: &mut Draft<'_>, holder: &InstanceKey) -> Result<(), Stop> {
+    let Some(instance) = draft.instance(holder) else {
+        return Ok(());
+    };
+    let Some(stream) = instance.stream else {
+        return Ok(());
+    };
+    for _ in 0..instance.hungry.len() {
+        let Some((epoch, room)) = next_turn(draft, holder) else {
+            break;
+        };
+        let deliveries = serve(draft, holder, epoch, room)?;
+        if !deliveries.is_empty() {
+            draft.push(stream, Frame::Deliveries(deliveries));
+        }
+    }
+    Ok(())
+}
+
+/// The lease whose turn it is, with its share of the room there is.
+fn next_turn(draft: &Draft<'_>, holder: &InstanceKey) -> Option<(Epoch, Room)> {
+    let instance: Instance = draft.instance(holder)?;
+    let (messages, bytes) = instance.room()?;
+    let after = (Bound::Excluded(instance.served), Bound::Unbounded);
+    let epoch = instance
+        .hungry
+        .range(after)
+        .next()
+        .or_else(|| instance.hungry.first())?;
+    let waiting = u32::try_from(instance.hungry.len()).unwrap_or(u32::MAX);
+    let room = Room {
+        messages: messages.div_ceil(waiting),
+        bytes,
+    };
+    Some((*epoch, room))
+}
+
+fn serve(
+    draft: &mut Draft<'_>,
+    holder: &InstanceKey,
+    epoch: Epoch,
+    room: Room,
+) -> Result<Vec<Delivery>, Stop> {
+    let lease = draft.lease(epoch)?;
+    let session = draft.session(lease.session)?;
+    let deliveries = hand_out(draft, &session, epoch, room)?;
+    let given = u32::try_from(deliveries.len()).expect("a frame's deliveries fit a u32");
+    // Fewer than its share means that the queue, not the window, has no more to give for now;
+    // what changes that offers the queue again.
+    let starved = given == room.messages && draft.queue(lease.queue)?.depth.ready > 0;
+    if let Some(mut instance) = draft.instance(holder) {
+        instance.served = epoch;
+        if !starved {
+            instance.hungry.remove(&epoch);
+        }
+        draft.set_instance(holder.clone(), Some(instance));
+    }
+    Ok(deliveries)
+}

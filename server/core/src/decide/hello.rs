@@ -1,0 +1,163 @@
+//! Hello: a worker instance is here, new or again.
+//!
+//! A second stream of an instance replaces the first. Leases it lists in `resume` go on where they
+//! stood: deliveries it did not list are sent again as they were, and leases that are gone are told as
+//! lost. Leases it holds and does not list are given back.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{detach, hand_out, release};
+use crate::command::{Hello, Resume, WorkerCommand};
+use crate::draft::{Draft, Stop};
+use crate::ids::Epoch;
+use crate::lease::{LeaseMode, LeaseRow, LeaseStanding};
+use crate::limits::MAX_IN_FLIGHT_MAX;
+use crate::message::MessageRow;
+use crate::presence::{Instance, InstanceKey, Intent, LeaseClock, Load};
+use crate::reply::{Delivery, Frame, GoAwayReason, LeaseLostReason};
+
+/// Takes a hello.
+pub(super) fn hello(
+    draft: &mut Draft<'_>,
+    command: &WorkerCommand,
+    hello: &Hello,
+) -> Result<(), Stop> {
+    let key = &command.instance;
+    if let Some(old) = draft.instance(key).and_then(|instance| instance.stream) {
+        draft.push(
+            old,
+            Frame::GoAway {
+                reason: GoAwayReason::Replaced,
+            },
+        );
+    }
+    let held = draft.leases_of(key);
+    draft.set_instance(key.clone(), Some(newcomer(draft, command, hello)));
+    draft.push(
+        command.stream,
+        Frame::Welcome {
+            lease: draft.policy().stream_lease,
+        },
+    );
+    let listed: BTreeMap<Epoch, &Resume> = hello
+        .resume
+        .iter()
+        .map(|resume| (resume.epoch, resume))
+        .collect();
+    for epoch in held {
+        let lease = draft.lease(epoch)?;
+        if !listed.contains_key(&epoch) && lease.mode == LeaseMode::Stream {
+            // The new process knows nothing of it; its load was not counted for this stream.
+            if let Some(clock) = draft.clock(epoch) {
+                draft.set_clock(
+                    epoch,
+                    Some(LeaseClock {
+                        load: Load::default(),
+                        ..clock
+                    }),
+                );
+            }
+            detach::detach_lease(draft, &lease)?;
+        }
+    }
+    for resume in listed.values() {
+        resume_lease(draft, key, resume)?;
+    }
+    hand_out::refill(draft, key)
+}
+
+fn newcomer(draft: &Draft<'_>, command: &WorkerCommand, hello: &Hello) -> Instance {
+    Instance {
+        worker: hello.worker.clone(),
+        stream: Some(command.stream),
+        last_seen: draft.now.engine,
+        last_seen_time: draft.now.wall,
+        connect_time: draft.now.wall,
+        build_id: hello.build_id.clone(),
+        labels: hello.labels.clone(),
+        window: hello.window,
+        in_flight: Load::default(),
+        serves: hello.serves.clone(),
+        intent: Intent::Stays,
+        hungry: BTreeSet::new(),
+        served: Epoch(0),
+    }
+}
+
+fn resume_lease(draft: &mut Draft<'_>, key: &InstanceKey, resume: &Resume) -> Result<(), Stop> {
+    let lease = draft.lease_if(resume.epoch)?.filter(|lease| {
+        lease.instance == key.1
+            && lease.namespace == key.0
+            && lease.standing == LeaseStanding::Current
+    });
+    let Some(lease) = lease else {
+        draft.push_to(
+            key,
+            Frame::LeaseLost {
+                session: resume.session.clone(),
+                reason: LeaseLostReason::Lapsed,
+                successor: None,
+            },
+        );
+        return Ok(());
+    };
+    let open = release::in_flight(draft, &lease, MAX_IN_FLIGHT_MAX as usize)?;
+    restart_clock(draft, key, &lease, &open);
+    let session = draft.session_view(lease.session)?;
+    let lease_view = draft.lease_view(lease.epoch)?;
+    draft.push_to(
+        key,
+        Frame::Attached {
+            lease: lease_view.clone(),
+            session: Box::new(session.clone()),
+            voided_keys: Vec::new(),
+        },
+    );
+    let unlisted: Vec<Delivery> = open
+        .into_iter()
+        .filter_map(|message| {
+            let delivery_id = message.latest?;
+            let missing = !resume.deliveries.contains(&delivery_id);
+            missing.then(|| Delivery {
+                session: session.session.id.clone(),
+                payload: None,
+                delivery_id,
+                epoch: lease.epoch,
+                deadline: lease_view.expire_time,
+                message,
+            })
+        })
+        .collect();
+    if !unlisted.is_empty() {
+        draft.push_to(key, Frame::Deliveries(unlisted));
+    }
+    hand_out::mark_hungry(draft, key, lease.epoch);
+    Ok(())
+}
+
+/// Starts the lease's term anew and counts what it has in flight for the new stream.
+fn restart_clock(draft: &mut Draft<'_>, key: &InstanceKey, lease: &LeaseRow, open: &[MessageRow]) {
+    let load = Load {
+        messages: u32::try_from(open.len()).expect("what is in flight fits a u32"),
+        bytes: open.iter().map(|message| message.bytes).sum(),
+        sessions: 0,
+    };
+    let clock = LeaseClock {
+        holder: key.clone(),
+        session: lease.session,
+        queue: lease.queue,
+        mode: LeaseMode::Stream,
+        renewed_at: draft.now.engine,
+        duration: lease.duration,
+        restored_at: None,
+        load,
+        alarm: draft.now.engine + lease.duration,
+    };
+    draft.set_clock(lease.epoch, Some(clock));
+    if let Some(mut instance) = draft.instance(key) {
+        instance.in_flight.messages += load.messages;
+        instance.in_flight.bytes += load.bytes;
+        instance.in_flight.sessions += 1;
+        draft.set_instance(key.clone(), Some(instance));
+    }
+}

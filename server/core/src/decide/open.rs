@@ -1,0 +1,303 @@
+//! Open: the live session of a key, or a new one.
+//!
+//! At most one session of a key is live. A new incarnation adopts the queue that an earlier one left
+//! held. Finding the session is activity; words that the caller gives refresh what is on record, and
+//! words it leaves out keep it.
+
+use super::{finish, request};
+use crate::command::{ConflictPolicy, NewSessionId, Open};
+use crate::draft::events::Particulars;
+use crate::draft::{Draft, Stop};
+use crate::event::EventKind;
+use crate::ids::{PoolName, QueueId, SessionId, SessionNo};
+use crate::limits::{DEFAULT_POOL, KEY_SESSIONS_MAX, MAX_IN_FLIGHT_DEFAULT};
+use crate::queue::{Disposition, QueueRow};
+use crate::rejection::Rejection;
+use crate::reply::Reply;
+use crate::rows::{Row, RowKey};
+use crate::session::{ActivityRow, EndReason, Lifecycle, SessionRow, Timeouts};
+
+/// Opens a session or finds the live one.
+pub(super) fn open(draft: &mut Draft<'_>, open: &Open) -> Result<Reply, Stop> {
+    if let Some(row) = request::earlier(draft, &open.namespace, open.request.as_ref())? {
+        return Ok(Reply::Opened {
+            session: Box::new(draft.session_view(row.subject)?),
+            created: row.flag,
+            duplicate: true,
+        });
+    }
+    let (no, created) = find_or_create(draft, open)?;
+    request::record(draft, &open.namespace, open.request.as_ref(), no, created)?;
+    Ok(Reply::Opened {
+        session: Box::new(draft.session_view(no)?),
+        created,
+        duplicate: false,
+    })
+}
+
+fn find_or_create(draft: &mut Draft<'_>, open: &Open) -> Result<(SessionNo, bool), Stop> {
+    let live = match &open.key {
+        Some(key) => draft.key(&open.namespace, key)?.live,
+        None => None,
+    };
+    let Some(live) = live else {
+        return Ok((create(draft, open, None)?, true));
+    };
+    let existing = draft.session(live)?;
+    match open.conflict {
+        ConflictPolicy::UseExisting => {
+            refuse_another(&existing, open)?;
+            refresh(draft, existing, open)?;
+            Ok((live, false))
+        }
+        ConflictPolicy::Fail => Err(key_in_use(&existing)),
+        ConflictPolicy::Replace => Ok((create(draft, open, Some(&existing))?, true)),
+    }
+}
+
+/// A caller that brought an id or named a pool means that session and no other.
+fn refuse_another(existing: &SessionRow, open: &Open) -> Result<(), Stop> {
+    let same_id = match &open.id {
+        NewSessionId::Brought(id) => *id == existing.id,
+        NewSessionId::Drawn(_) => true,
+    };
+    let same_pool = open.pool.as_ref().is_none_or(|pool| *pool == existing.pool);
+    if same_id && same_pool {
+        Ok(())
+    } else {
+        Err(key_in_use(existing))
+    }
+}
+
+fn key_in_use(existing: &SessionRow) -> Stop {
+    Rejection::SessionKeyInUse {
+        session: existing.id.clone(),
+    }
+    .into()
+}
+
+/// Creates a session; `replaced` is the live one of its key, ended in the same commit.
+pub(super) fn create(
+    draft: &mut Draft<'_>,
+    open: &Open,
+    replaced: Option<&SessionRow>,
+) -> Result<SessionNo, Stop> {
+    let id = open.id.id();
+    if draft.session_id(&open.namespace, id)?.is_some() {
+        return Err(Rejection::SessionIdInUse {
+            session: id.clone(),
+        }
+        .into());
+    }
+    let pool = pool_of(draft, open, replaced)?;
+    if let Some(old) = replaced {
+        finish::replace(draft, old.no, EndReason::Replaced, &open.actor, id)?;
+    }
+    take_slot(draft, open, &pool, replaced)?;
+    let mut counters = draft.counters()?;
+    counters.session = counters.session.next();
+    counters.active += 1;
+    let no = counters.session;
+    draft.put_counters(counters);
+    let queue = take_queue(draft, open, no)?;
+    let predecessor = join_key(draft, open, no)?;
+    let session = new_row(draft, open, no, pool, queue, predecessor);
+    draft.put(
+        RowKey::SessionId(open.namespace.clone(), id.clone()),
+        Row::SessionId(no),
+    );
+    draft.put_session(session.clone());
+    let mut activity = ActivityRow::new(no, draft.now);
+    activity.prompt_number = first_prompt_number(open);
+    draft.put_activity(&session, activity)?;
+    draft.event(
+        EventKind::SessionOpened,
+        open.actor.clone(),
+        no,
+        Particulars::default(),
+    )?;
+    super::hand_out::offer(draft, queue)?;
+    Ok(no)
+}
+
+fn first_prompt_number(open: &Open) -> u32 {
+    match open.prompt_number {
+        Some(number) => number,
+        None if open.profile.prompt.is_empty() => 0,
+        None => 1,
+    }
+}
+
+fn pool_of(
+    draft: &Draft<'_>,
+    open: &Open,
+    replaced: Option<&SessionRow>,
+) -> Result<PoolName, Stop> {
+    let pool = match (&open.pool, replaced) {
+        (Some(pool), _) => pool.clone(),
+        (None, Some(old)) => old.pool.clone(),
+        (None, None) => PoolName::parse(DEFAULT_POOL).expect("the default pool's name is an id"),
+    };
+    if draft.policy().pools.contains(&pool) {
+        Ok(pool)
+    } else {
+        Err(Rejection::PoolNotFound { pool }.into())
+    }
+}
+
+/// Takes a slot of the pool. A replacement in the same pool takes its predecessor's, which is why it
+/// is never refused.
+fn take_slot(
+    draft: &mut Draft<'_>,
+    open: &Open,
+    pool: &PoolName,
+    replaced: Option<&SessionRow>,
+) -> Result<(), Stop> {
+    let mut row = draft.pool_if(&open.namespace, pool)?.unwrap_or_default();
+    let limit = draft.policy().max_sessions;
+    let inherits = replaced.is_some_and(|old| old.pool == *pool);
+    if row.live >= limit && !inherits {
+        return Err(Rejection::TooManySessions {
+            pool: pool.clone(),
+            limit,
+        }
+        .into());
+    }
+    row.live += 1;
+    draft.put(
+        RowKey::Pool(open.namespace.clone(), pool.clone()),
+        Row::Pool(row),
+    );
+    Ok(())
+}
+
+/// The queue that the key holds, or a new one.
+fn take_queue(draft: &mut Draft<'_>, open: &Open, owner: SessionNo) -> Result<QueueId, Stop> {
+    let held = match &open.key {
+        Some(key) => draft.key(&open.namespace, key)?.held,
+        None => None,
+    };
+    if let Some(id) = held {
+        let mut queue = draft.queue(id)?;
+        queue.owner = owner;
+        draft.dispose(queue, Disposition::Serving)?;
+        return Ok(id);
+    }
+    let mut counters = draft.counters()?;
+    counters.queue = counters.queue.next();
+    draft.put_counters(counters);
+    let queue = QueueRow::new(counters.queue, open.namespace.clone(), owner);
+    // A number never used before has no row, so none need be loaded.
+    draft.put(RowKey::Queue(queue.id), Row::Queue(queue));
+    Ok(counters.queue)
+}
+
+/// Makes the session the live one of its key; answers with the incarnation before it.
+fn join_key(draft: &mut Draft<'_>, open: &Open, no: SessionNo) -> Result<Option<SessionId>, Stop> {
+    let Some(key) = &open.key else {
+        return Ok(None);
+    };
+    let mut row = draft.key(&open.namespace, key)?;
+    let predecessor = match row.sessions.first() {
+        Some(before) => Some(draft.session(*before)?.id),
+        None => None,
+    };
+    row.live = Some(no);
+    row.held = None;
+    row.sessions.insert(0, no);
+    row.sessions.truncate(KEY_SESSIONS_MAX);
+    draft.put(
+        RowKey::Key(open.namespace.clone(), key.clone()),
+        Row::Key(row),
+    );
+    Ok(predecessor)
+}
+
+fn new_row(
+    draft: &Draft<'_>,
+    open: &Open,
+    no: SessionNo,
+    pool: PoolName,
+    queue: QueueId,
+    predecessor: Option<SessionId>,
+) -> SessionRow {
+    let policy = draft.policy();
+    let default_in_flight =
+        std::num::NonZeroU32::new(MAX_IN_FLIGHT_DEFAULT).expect("the default bound is not zero");
+    SessionRow {
+        no,
+        id: open.id.id().clone(),
+        namespace: open.namespace.clone(),
+        key: open.key.clone(),
+        pool,
+        queue,
+        lifecycle: Lifecycle::Active,
+        profile: open.profile.clone(),
+        timeouts: Timeouts {
+            idle: open.timeouts.idle.unwrap_or(policy.idle_timeout),
+            lifetime: open.timeouts.lifetime.unwrap_or(policy.max_lifetime),
+            owner: open.timeouts.owner.unwrap_or(policy.owner_timeout),
+        },
+        ordering: open.ordering.unwrap_or_default(),
+        max_in_flight: open.max_in_flight.unwrap_or(default_in_flight),
+        parent: open.parent.clone(),
+        predecessor,
+        successor: None,
+        create_time: draft.now.wall,
+        created_at: draft.now.engine,
+        lease: None,
+        revision: crate::ids::Revision::default(),
+    }
+}
+
+/// Notes the use of an existing session and takes over what the caller says anew.
+fn refresh(draft: &mut Draft<'_>, mut session: SessionRow, open: &Open) -> Result<(), Stop> {
+    let before = session.clone();
+    let new = &open.profile;
+    let profile = &mut session.profile;
+    let texts = [
+        (&mut profile.project, &new.project),
+        (&mut profile.source, &new.source),
+        (&mut profile.agent_id, &new.agent_id),
+        (&mut profile.transcript_path, &new.transcript_path),
+        (&mut profile.prompt, &new.prompt),
+    ];
+    for (field, new) in texts {
+        if !new.is_empty() {
+            field.clone_from(new);
+        }
+    }
+    if !new.labels.is_empty() {
+        profile.labels.clone_from(&new.labels);
+    }
+    let limits = &mut session.timeouts;
+    limits.idle = open.timeouts.idle.unwrap_or(limits.idle);
+    limits.lifetime = open.timeouts.lifetime.unwrap_or(limits.lifetime);
+    limits.owner = open.timeouts.owner.unwrap_or(limits.owner);
+    session.ordering = open.ordering.unwrap_or(session.ordering);
+    session.max_in_flight = open.max_in_flight.unwrap_or(session.max_in_flight);
+    let mut activity = draft.activity(session.no)?;
+    activity.touch(draft.now);
+    activity.owner_seen = draft.now.engine;
+    match open.prompt_number {
+        Some(number) => activity.prompt_number = number,
+        None if open.profile.prompt.is_empty() => {}
+        None => activity.prompt_number += 1,
+    }
+    draft.put_activity(&session, activity)?;
+    if session != before {
+        draft.put_session(session.clone());
+    }
+    // A new prompt alone is no event: events do not carry prompts.
+    let mut shown = session.clone();
+    shown.profile.prompt.clone_from(&before.profile.prompt);
+    if shown != before {
+        draft.event(
+            EventKind::SessionUpdated,
+            open.actor.clone(),
+            session.no,
+            Particulars::default(),
+        )?;
+    }
+    Ok(())
+}

@@ -1,0 +1,123 @@
+//! Release: how a lease stops holding its session.
+//!
+//! A superseded lease no longer holds the session, but what it has in flight stays settleable and is
+//! handed out again only when the worker detaches or one lease duration is over. A returned lease
+//! gives everything back at once and leaves no row.
+
+use super::returned::{self, Return};
+use crate::draft::{Draft, Stop};
+use crate::ids::Epoch;
+use crate::index::{IndexEntry, Scan};
+use crate::lease::{LeaseMode, LeaseRow, LeaseStanding};
+use crate::limits::MAX_IN_FLIGHT_MAX;
+use crate::reply::{Frame, LeaseLostReason};
+use crate::session::SessionRow;
+
+/// Ends the hold of a session's lease; its deliveries stay out.
+pub(super) fn supersede(
+    draft: &mut Draft<'_>,
+    session: &SessionRow,
+    reason: LeaseLostReason,
+) -> Result<(), Stop> {
+    let Some(epoch) = session.lease else {
+        return Ok(());
+    };
+    let mut lease = draft.lease(epoch)?;
+    let holder = (lease.namespace.clone(), lease.instance.clone());
+    draft.push_to(
+        &holder,
+        Frame::LeaseLost {
+            session: session.id.clone(),
+            reason,
+            successor: session.successor.clone(),
+        },
+    );
+    unhold(draft, &lease)?;
+    if in_flight(draft, &lease, 1)?.is_empty() {
+        return draft.remove_lease(epoch);
+    }
+    lease.standing = LeaseStanding::Superseded {
+        until: draft.now.engine + lease.duration,
+    };
+    draft.put_lease(lease)
+}
+
+/// Ends a lease and gives everything it has in flight back to the queue.
+pub(super) fn give_back(draft: &mut Draft<'_>, lease: &LeaseRow, how: &Return) -> Result<(), Stop> {
+    if lease.standing == LeaseStanding::Current {
+        unhold(draft, lease)?;
+    }
+    for message in in_flight(draft, lease, MAX_IN_FLIGHT_MAX as usize)? {
+        returned::give_back(draft, &message, how)?;
+    }
+    draft.remove_lease(lease.epoch)
+}
+
+/// The messages a lease has in flight, in order of seq.
+pub(super) fn in_flight(
+    draft: &Draft<'_>,
+    lease: &LeaseRow,
+    want: usize,
+) -> Result<Vec<crate::message::MessageRow>, Stop> {
+    let entries = draft.scan(&Scan::InFlight(lease.queue, lease.epoch), want)?;
+    entries
+        .iter()
+        .filter_map(IndexEntry::seq)
+        .map(|seq| {
+            let row = draft.message(lease.queue, seq)?;
+            Ok(row.expect("an indexed message is on record"))
+        })
+        .collect()
+}
+
+/// Adds to, or takes from, what a lease and its holder have in flight.
+pub(super) fn charge(draft: &mut Draft<'_>, epoch: Epoch, messages: i32, bytes: i64) {
+    let Some(mut clock) = draft.clock(epoch) else {
+        return;
+    };
+    let shift = |load: &mut crate::presence::Load| {
+        load.messages = load.messages.saturating_add_signed(messages);
+        load.bytes = load.bytes.saturating_add_signed(bytes);
+    };
+    shift(&mut clock.load);
+    if clock.mode == LeaseMode::Stream
+        && let Some(mut instance) = draft.instance(&clock.holder)
+    {
+        shift(&mut instance.in_flight);
+        draft.set_instance(clock.holder.clone(), Some(instance));
+    }
+    draft.set_clock(epoch, Some(clock));
+}
+
+/// Takes the lease off its session, its queue and its holder.
+fn unhold(draft: &mut Draft<'_>, lease: &LeaseRow) -> Result<(), Stop> {
+    let mut session = draft.session(lease.session)?;
+    session.lease = None;
+    draft.put_session(session);
+    let mut queue = draft.queue(lease.queue)?;
+    queue.lease = None;
+    draft.put_queue(queue)?;
+    if let Some(clock) = draft.clock(lease.epoch) {
+        if clock.mode == LeaseMode::Stream
+            && let Some(mut instance) = draft.instance(&clock.holder)
+        {
+            let load = &mut instance.in_flight;
+            load.messages = load.messages.saturating_sub(clock.load.messages);
+            load.bytes = load.bytes.saturating_sub(clock.load.bytes);
+            load.sessions = load.sessions.saturating_sub(1);
+            instance.hungry.remove(&lease.epoch);
+            draft.set_instance(clock.holder.clone(), Some(instance));
+        }
+        draft.set_clock(lease.epoch, None);
+        forget_absent(draft, &clock.holder);
+    }
+    Ok(())
+}
+
+/// Forgets an instance that has neither a stream nor a lease.
+pub(super) fn forget_absent(draft: &mut Draft<'_>, holder: &crate::presence::InstanceKey) {
+    let gone = draft.instance(holder).is_some_and(|i| i.stream.is_none());
+    if gone && draft.leases_of(holder).is_empty() {
+        draft.set_instance(holder.clone(), None);
+    }
+}

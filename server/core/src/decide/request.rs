@@ -1,0 +1,107 @@
+//! Request ids: a control mutation that is asked twice is done once.
+//!
+//! The record is written in the commit of the effect. A repeat within [`REQUEST_RETENTION`] is
+//! answered from the present state of its subject; the same id with another body is refused. The
+//! oldest records give way to new ones, so their number stays bounded without a timer.
+
+use crate::command::RequestTag;
+use crate::draft::{Draft, Stop};
+use crate::ids::{Namespace, SessionNo};
+use crate::index::{IndexEntry, Scan};
+use crate::limits::{REQUEST_RETENTION, REQUESTS_MAX};
+use crate::rejection::Rejection;
+use crate::rows::{RequestRow, Row, RowKey};
+
+/// Old records dropped beside each new one: two, so that a backlog of expired ones shrinks.
+const DROPPED_PER_RECORD: usize = 2;
+
+/// The record of an earlier call with the same request id.
+pub(super) fn earlier(
+    draft: &Draft<'_>,
+    namespace: &Namespace,
+    tag: Option<&RequestTag>,
+) -> Result<Option<RequestRow>, Stop> {
+    let Some(tag) = tag else {
+        return Ok(None);
+    };
+    let Some(row) = draft.request(namespace, &tag.id)? else {
+        return Ok(None);
+    };
+    if row.at + REQUEST_RETENTION <= draft.now.engine {
+        return Ok(None);
+    }
+    if row.body != tag.body {
+        return Err(Rejection::RequestIdReused {
+            request_id: tag.id.to_string(),
+        }
+        .into());
+    }
+    Ok(Some(row))
+}
+
+/// Remembers what a call did.
+pub(super) fn record(
+    draft: &mut Draft<'_>,
+    namespace: &Namespace,
+    tag: Option<&RequestTag>,
+    subject: SessionNo,
+    flag: bool,
+) -> Result<(), Stop> {
+    let Some(tag) = tag else {
+        return Ok(());
+    };
+    drop_old(draft)?;
+    let mut counters = draft.counters()?;
+    if let Some(expired) = draft.request(namespace, &tag.id)? {
+        forget(
+            draft,
+            IndexEntry::RequestAge(expired.at, namespace.clone(), tag.id.clone()),
+        );
+        counters.requests -= 1;
+    }
+    counters.requests += 1;
+    draft.put_counters(counters);
+    let at = draft.now.engine;
+    let row = RequestRow {
+        body: tag.body,
+        subject,
+        flag,
+        at,
+    };
+    draft.put(
+        RowKey::Request(namespace.clone(), tag.id.clone()),
+        Row::Request(row),
+    );
+    draft.reindex(
+        Vec::new(),
+        vec![IndexEntry::RequestAge(
+            at,
+            namespace.clone(),
+            tag.id.clone(),
+        )],
+    );
+    Ok(())
+}
+
+fn drop_old(draft: &mut Draft<'_>) -> Result<(), Stop> {
+    let mut counters = draft.counters()?;
+    for entry in draft.scan(&Scan::RequestAges, DROPPED_PER_RECORD)? {
+        let IndexEntry::RequestAge(at, ..) = &entry else {
+            continue;
+        };
+        let expired = *at + REQUEST_RETENTION <= draft.now.engine;
+        if expired || counters.requests >= REQUESTS_MAX {
+            forget(draft, entry);
+            counters.requests -= 1;
+        }
+    }
+    draft.put_counters(counters);
+    Ok(())
+}
+
+fn forget(draft: &mut Draft<'_>, entry: IndexEntry) {
+    if let IndexEntry::RequestAge(_, namespace, id) = &entry {
+        draft.remove(RowKey::Request(namespace.clone(), id.clone()));
+    }
+    draft.reindex(vec![entry], Vec::new());
+}

@@ -1,0 +1,63 @@
+//! Restore: leases found at start get one full term, and their holders a place in presence.
+
+use std::collections::BTreeSet;
+
+use crate::draft::{Draft, Stop};
+use crate::ids::Epoch;
+use crate::lease::{LeaseMode, LeaseRow, LeaseStanding};
+use crate::presence::{Instance, Intent, LeaseClock, Load, Window};
+use crate::reply::Reply;
+
+/// Starts the clocks of leases that were current when the server stopped.
+pub(super) fn restore(draft: &mut Draft<'_>, epochs: &[Epoch]) -> Result<Reply, Stop> {
+    for epoch in epochs {
+        let current = draft
+            .lease_if(*epoch)?
+            .filter(|lease| lease.standing == LeaseStanding::Current);
+        if let Some(lease) = current {
+            restore_lease(draft, &lease);
+        }
+    }
+    Ok(Reply::Done)
+}
+
+fn restore_lease(draft: &mut Draft<'_>, lease: &LeaseRow) {
+    let now = draft.now;
+    let holder = (lease.namespace.clone(), lease.instance.clone());
+    let clock = LeaseClock {
+        holder: holder.clone(),
+        session: lease.session,
+        queue: lease.queue,
+        mode: lease.mode,
+        renewed_at: now.engine,
+        duration: lease.duration,
+        restored_at: Some(now.engine),
+        load: Load::default(),
+        alarm: now.engine + lease.duration,
+    };
+    draft.set_clock(lease.epoch, Some(clock));
+    if lease.mode == LeaseMode::Claim {
+        return;
+    }
+    let mut instance = draft.instance(&holder).unwrap_or_else(|| Instance {
+        worker: lease.worker.clone(),
+        stream: None,
+        last_seen: now.engine,
+        last_seen_time: now.wall,
+        connect_time: now.wall,
+        build_id: String::new(),
+        labels: crate::session::Labels::new(),
+        window: Window {
+            messages: 0,
+            bytes: 0,
+            sessions: 0,
+        },
+        in_flight: Load::default(),
+        serves: None,
+        intent: Intent::Stays,
+        hungry: BTreeSet::new(),
+        served: Epoch(0),
+    });
+    instance.in_flight.sessions += 1;
+    draft.set_instance(holder, Some(instance));
+}

@@ -1,0 +1,228 @@
+//! Settle: what became of deliveries, one by one, each with its own answer.
+//!
+//! An ack counts if its delivery is the message's latest hand-out, whatever became of the lease, the
+//! session or the server since. Everything else needs the current lease too. Settling one message
+//! hands out the next ones and may be what a draining session waited for, all in the same commit.
+
+use std::collections::BTreeSet;
+
+use super::returned::{self, Attempt, Ended, Return};
+use super::{finish, hand_out, release};
+use crate::command::{NackKind, Outcome, Settle, Settlement};
+use crate::draft::{Draft, Stop};
+use crate::event::Actor;
+use crate::ids::{Namespace, QueueId};
+use crate::lease::LeaseMode;
+use crate::limits::{DEFER_PAUSE, RETRY_PAUSE_FIRST, RETRY_PAUSE_MAX};
+use crate::message::{DeadReason, MessageRow, Standing};
+use crate::presence::InstanceKey;
+use crate::queue::{Disposition, QueueRow};
+use crate::reply::{Reply, SettleCode, SettleResult};
+use crate::session::Usage;
+use crate::time::Span;
+
+/// Settles without a stream.
+pub(super) fn settle(draft: &mut Draft<'_>, settle: &Settle) -> Result<Reply, Stop> {
+    let (results, touched) = settle_all(draft, &settle.namespace, &settle.settlements)?;
+    follow_up(draft, &touched)?;
+    Ok(Reply::Settled(results))
+}
+
+/// What settlements touched: queues that may go on, streams that have room again.
+#[derive(Debug, Default)]
+pub(super) struct Touched {
+    queues: BTreeSet<QueueId>,
+    holders: BTreeSet<InstanceKey>,
+}
+
+/// Settles each in turn.
+pub(super) fn settle_all(
+    draft: &mut Draft<'_>,
+    namespace: &Namespace,
+    settlements: &[Settlement],
+) -> Result<(Vec<SettleResult>, Touched), Stop> {
+    let mut touched = Touched::default();
+    let mut results = Vec::with_capacity(settlements.len());
+    for settlement in settlements {
+        results.push(SettleResult {
+            queue: settlement.queue,
+            seq: settlement.seq,
+            delivery_id: settlement.delivery_id,
+            code: settle_one(draft, namespace, settlement, &mut touched)?,
+        });
+    }
+    Ok((results, touched))
+}
+
+/// Ends sessions that waited for this, hands out what may go next.
+pub(super) fn follow_up(draft: &mut Draft<'_>, touched: &Touched) -> Result<(), Stop> {
+    for queue in &touched.queues {
+        let owner = draft.queue(*queue)?.owner;
+        finish::if_drained(draft, owner)?;
+        hand_out::offer(draft, *queue)?;
+    }
+    for holder in &touched.holders {
+        hand_out::refill(draft, holder)?;
+    }
+    Ok(())
+}
+
+fn settle_one(
+    draft: &mut Draft<'_>,
+    namespace: &Namespace,
+    settlement: &Settlement,
+    touched: &mut Touched,
+) -> Result<SettleCode, Stop> {
+    let Some(queue) = draft
+        .queue_if(settlement.queue)?
+        .filter(|queue| queue.namespace == *namespace)
+    else {
+        return Ok(SettleCode::UnknownMessage);
+    };
+    if settlement.seq >= queue.next_seq || settlement.seq.0 == 0 {
+        return Ok(SettleCode::UnknownMessage);
+    }
+    let row = match draft.message(queue.id, settlement.seq)? {
+        Some(row) => Some(row),
+        None => draft.dead_letter(queue.id, settlement.seq)?,
+    };
+    let Some(message) = row else {
+        return Ok(SettleCode::AlreadySettled);
+    };
+    if message.latest != Some(settlement.delivery_id) {
+        return Ok(SettleCode::StaleDelivery);
+    }
+    if let Outcome::Ack { usage } = settlement.outcome {
+        ack(draft, &queue, &message, usage, touched)?;
+        return Ok(SettleCode::Ok);
+    }
+    let current = message.standing == Standing::InFlight(settlement.epoch)
+        && queue.lease == Some(settlement.epoch);
+    if !current {
+        return Ok(SettleCode::Fenced);
+    }
+    match &settlement.outcome {
+        Outcome::Ack { .. } => {}
+        Outcome::Extend { by } => extend(draft, settlement, *by),
+        Outcome::Nack { kind, delay, error } => {
+            out_of_flight(draft, &message, touched);
+            let how = nack(draft, &message, *kind, *delay, error)?;
+            nacked(draft, &message, *kind, &how)?;
+            touch(draft, &queue)?;
+            touched.queues.insert(queue.id);
+        }
+    }
+    Ok(SettleCode::Ok)
+}
+
+fn ack(
+    draft: &mut Draft<'_>,
+    queue: &QueueRow,
+    message: &MessageRow,
+    usage: Usage,
+    touched: &mut Touched,
+) -> Result<(), Stop> {
+    out_of_flight(draft, message, touched);
+    draft.move_message(Some(message), None)?;
+    let session = draft.session(queue.owner)?;
+    let mut activity = draft.activity(queue.owner)?;
+    activity.totals.processed += 1;
+    activity.usage.add(usage);
+    // It was counted as given up when its session ended, or when it lapsed once too often.
+    let given_up = matches!(queue.disposition, Disposition::Dead { .. })
+        || matches!(message.standing, Standing::Dead { .. });
+    if given_up {
+        activity.totals.dead_lettered = activity.totals.dead_lettered.saturating_sub(1);
+    }
+    if session.is_active() {
+        activity.touch(draft.now);
+    }
+    draft.put_activity(&session, activity)?;
+    touched.queues.insert(queue.id);
+    Ok(())
+}
+
+/// Gives the holder its room back.
+fn out_of_flight(draft: &mut Draft<'_>, message: &MessageRow, touched: &mut Touched) {
+    let Standing::InFlight(epoch) = message.standing else {
+        return;
+    };
+    if let Some(clock) = draft.clock(epoch) {
+        let bytes = i64::try_from(message.bytes).expect("a message is smaller than an exabyte");
+        release::charge(draft, epoch, -1, -bytes);
+        touched.holders.insert(clock.holder);
+    }
+}
+
+fn touch(draft: &mut Draft<'_>, queue: &QueueRow) -> Result<(), Stop> {
+    let session = draft.session(queue.owner)?;
+    if session.is_active() {
+        let mut activity = draft.activity(queue.owner)?;
+        activity.touch(draft.now);
+        draft.put_activity(&session, activity)?;
+    }
+    Ok(())
+}
+
+fn extend(draft: &mut Draft<'_>, settlement: &Settlement, by: Span) {
+    let Some(mut clock) = draft.clock(settlement.epoch) else {
+        return;
+    };
+    clock.renewed_at = draft.now.engine;
+    if clock.mode == LeaseMode::Claim {
+        clock.duration = by;
+    }
+    let lapse_at = draft.lapse_at(&clock);
+    clock.alarm = clock.alarm.min(lapse_at);
+    draft.set_clock(settlement.epoch, Some(clock));
+}
+
+fn nack(
+    draft: &Draft<'_>,
+    message: &MessageRow,
+    kind: NackKind,
+    delay: Option<Span>,
+    error: &str,
+) -> Result<Return, Stop> {
+    let Standing::InFlight(epoch) = message.standing else {
+        panic!("a nack is taken of a message in flight only");
+    };
+    let attempt = match kind {
+        NackKind::Retry | NackKind::Permanent => Attempt::Counts,
+        NackKind::Defer => Attempt::Refunded,
+    };
+    let pause = match kind {
+        NackKind::Retry | NackKind::Permanent => delay.unwrap_or_else(|| backoff(message.attempt)),
+        NackKind::Defer => delay.unwrap_or(DEFER_PAUSE),
+    };
+    Ok(Return {
+        attempt,
+        pause: Some(pause),
+        ended: Ended::Settled,
+        error: Some(error.to_owned()),
+        actor: Actor::worker(draft.lease(epoch)?.worker.as_str()),
+    })
+}
+
+fn nacked(
+    draft: &mut Draft<'_>,
+    message: &MessageRow,
+    kind: NackKind,
+    how: &Return,
+) -> Result<(), Stop> {
+    match kind {
+        NackKind::Retry | NackKind::Defer => returned::give_back(draft, message, how),
+        NackKind::Permanent => {
+            let mut after = message.clone();
+            after.latest = None;
+            after.last_error = how.error.clone().unwrap_or_default();
+            returned::give_up(draft, message, after, DeadReason::Permanent, &how.actor)
+        }
+    }
+}
+
+/// 1, 2, 4, 8 s, from the first attempt on.
+fn backoff(attempt: u32) -> Span {
+    let doublings = attempt.saturating_sub(1).min(8);
+    Span((RETRY_PAUSE_FIRST.0 << doublings).min(RETRY_PAUSE_MAX.0))
+}

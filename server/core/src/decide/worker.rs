@@ -1,0 +1,169 @@
+//! Worker frames: what each one does, once the stream is known to be its instance's open one.
+//!
+//! Any frame shows that the instance is alive and so renews its leases, in memory only. A frame of a
+//! stream that was replaced does nothing but tell that stream to go away.
+
+use super::{assign, attach, detach, hand_out, hello, release, returned, settle};
+use crate::command::{WorkerCommand, WorkerFrame};
+use crate::draft::{Draft, Stop};
+use crate::event::Actor;
+use crate::ids::{DeliveryId, QueueId, Seq, SessionId};
+use crate::message::Standing;
+use crate::presence::{InstanceKey, Window};
+use crate::reply::{Frame, GoAwayReason, LeaseLostReason, Reply};
+use crate::session::{Labels, Volatile};
+
+/// Takes one frame.
+pub(super) fn worker(draft: &mut Draft<'_>, command: &WorkerCommand) -> Result<Reply, Stop> {
+    let key = &command.instance;
+    if let WorkerFrame::Hello(frame) = &command.frame {
+        hello::hello(draft, command, frame)?;
+        assign::ask(draft, key);
+        return Ok(Reply::Done);
+    }
+    let own = draft
+        .instance(key)
+        .filter(|i| i.stream == Some(command.stream));
+    let Some(mut instance) = own else {
+        refuse(draft, command)?;
+        return Ok(Reply::Done);
+    };
+    if !matches!(command.frame, WorkerFrame::Closed | WorkerFrame::Unsent(_)) {
+        instance.last_seen = draft.now.engine;
+        instance.last_seen_time = draft.now.wall;
+        draft.set_instance(key.clone(), Some(instance));
+    }
+    match &command.frame {
+        WorkerFrame::Hello(_) | WorkerFrame::Heartbeat => {}
+        WorkerFrame::Attach { session } => attach::attach(draft, key, session)?,
+        WorkerFrame::Detach { session } => {
+            detach::detach(draft, key, session)?;
+            assign::ask(draft, key);
+        }
+        WorkerFrame::Window(window) => {
+            set_window(draft, key, *window)?;
+            assign::ask(draft, key);
+        }
+        WorkerFrame::Settle(settlements) => {
+            let (results, touched) = settle::settle_all(draft, &key.0, settlements)?;
+            draft.push_to(key, Frame::Settled(results));
+            settle::follow_up(draft, &touched)?;
+        }
+        WorkerFrame::Progress { session, volatile } => {
+            progress(draft, key, session, volatile.as_ref())?;
+        }
+        WorkerFrame::Goodbye => detach::goodbye(draft, command)?,
+        WorkerFrame::Closed => closed(draft, key),
+        WorkerFrame::Unsent(unsent) => return_unsent(draft, unsent)?,
+    }
+    Ok(Reply::Done)
+}
+
+/// A frame of a stream that is not, or no longer, its instance's. What it was handed and never got is
+/// returned all the same.
+fn refuse(draft: &mut Draft<'_>, command: &WorkerCommand) -> Result<(), Stop> {
+    match &command.frame {
+        WorkerFrame::Closed => Ok(()),
+        WorkerFrame::Unsent(unsent) => return_unsent(draft, unsent),
+        WorkerFrame::Hello(_)
+        | WorkerFrame::Attach { .. }
+        | WorkerFrame::Detach { .. }
+        | WorkerFrame::Window(_)
+        | WorkerFrame::Settle(_)
+        | WorkerFrame::Progress { .. }
+        | WorkerFrame::Heartbeat
+        | WorkerFrame::Goodbye => {
+            draft.push(
+                command.stream,
+                Frame::GoAway {
+                    reason: GoAwayReason::Replaced,
+                },
+            );
+            Ok(())
+        }
+    }
+}
+
+fn set_window(draft: &mut Draft<'_>, key: &InstanceKey, window: Window) -> Result<(), Stop> {
+    if let Some(mut instance) = draft.instance(key) {
+        instance.window = window;
+        draft.set_instance(key.clone(), Some(instance));
+    }
+    hand_out::refill(draft, key)
+}
+
+/// Progress is activity; a heartbeat is not.
+fn progress(
+    draft: &mut Draft<'_>,
+    key: &InstanceKey,
+    id: &SessionId,
+    volatile: Option<&Labels>,
+) -> Result<(), Stop> {
+    let found = match draft.session_id(&key.0, id)? {
+        Some(no) => Some(draft.session(no)?),
+        None => None,
+    };
+    let held = match &found {
+        Some(session) => match session.lease {
+            Some(epoch) => draft.lease(epoch)?.instance == key.1,
+            None => false,
+        },
+        None => false,
+    };
+    let Some(session) = found.filter(|_| held) else {
+        draft.push_to(
+            key,
+            Frame::LeaseLost {
+                session: id.clone(),
+                reason: LeaseLostReason::Lapsed,
+                successor: None,
+            },
+        );
+        return Ok(());
+    };
+    let mut activity = draft.activity(session.no)?;
+    activity.touch(draft.now);
+    if let Some(entries) = volatile {
+        activity.volatile = Volatile {
+            instance: Some(key.1.clone()),
+            entries: entries.clone(),
+        };
+    }
+    draft.put_activity(&session, activity)
+}
+
+/// The stream is gone; its leases go on until they lapse or the instance is back.
+fn closed(draft: &mut Draft<'_>, key: &InstanceKey) {
+    if let Some(mut instance) = draft.instance(key) {
+        instance.stream = None;
+        draft.set_instance(key.clone(), Some(instance));
+    }
+    release::forget_absent(draft, key);
+}
+
+/// Deliveries that were never written to a stream go back to their place, uncounted.
+fn return_unsent(draft: &mut Draft<'_>, unsent: &[(QueueId, Seq, DeliveryId)]) -> Result<(), Stop> {
+    for (queue, seq, delivery_id) in unsent {
+        let Some(message) = draft.message(*queue, *seq)? else {
+            continue;
+        };
+        let Standing::InFlight(epoch) = message.standing else {
+            continue;
+        };
+        if message.latest != Some(*delivery_id) {
+            continue;
+        }
+        let bytes = i64::try_from(message.bytes).expect("a message is smaller than an exabyte");
+        release::charge(draft, epoch, -1, -bytes);
+        let actor = Actor::worker("");
+        let how = returned::Return {
+            ended: returned::Ended::Settled,
+            ..returned::Return::refunded(actor)
+        };
+        returned::give_back(draft, &message, &how)?;
+        if let Some(clock) = draft.clock(epoch) {
+            hand_out::mark_hungry(draft, &clock.holder, epoch);
+        }
+    }
+    Ok(())
+}

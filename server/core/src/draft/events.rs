@@ -1,0 +1,123 @@
+//! How a draft writes events and shows sessions.
+//!
+//! An event takes the next revision, carries the session as the draft has it by then, and leaves its
+//! revision in the session's row. Events of one draft are neighbours in the log.
+
+use std::collections::BTreeMap;
+
+use super::{Draft, Stop};
+use crate::event::{Actor, EventKind, EventRow, MessageRef};
+use crate::ids::{Epoch, SessionNo};
+use crate::lease::LeaseView;
+use crate::queue::{Depth, Disposition};
+use crate::rows::{Row, RowKey};
+use crate::session::SessionView;
+
+/// What an event says beside its kind.
+#[derive(Debug, Default)]
+pub(crate) struct Particulars {
+    pub(crate) message: Option<MessageRef>,
+    pub(crate) attributes: BTreeMap<String, String>,
+}
+
+impl Particulars {
+    /// One attribute and nothing else.
+    pub(crate) fn attribute(name: &str, value: impl Into<String>) -> Self {
+        Self {
+            message: None,
+            attributes: [(name.to_owned(), value.into())].into(),
+        }
+    }
+}
+
+impl Draft<'_> {
+    /// Writes an event about a session whose rows are as they should be shown.
+    pub(crate) fn event(
+        &mut self,
+        kind: EventKind,
+        actor: Actor,
+        session: SessionNo,
+        particulars: Particulars,
+    ) -> Result<(), Stop> {
+        let mut counters = self.counters()?;
+        let mut row = self.session(session)?;
+        counters.revision = counters.revision.next();
+        row.revision = counters.revision;
+        self.put_session(row);
+        let mut session = self.session_view(session)?;
+        // The snapshot in an event has no prompt and nothing volatile: both may be large or private.
+        session.session.profile.prompt.clear();
+        session.activity.volatile = crate::session::Volatile::default();
+        let event = EventRow {
+            revision: counters.revision,
+            kind,
+            time: self.now.wall,
+            actor,
+            session,
+            message: particulars.message,
+            attributes: particulars.attributes,
+            siblings_after: 0,
+        };
+        self.events.push(counters.revision);
+        self.put_counters(counters);
+        self.put(RowKey::Event(event.revision), Row::Event(Box::new(event)));
+        Ok(())
+    }
+
+    /// Tells each event how many of its decision follow, so that a reader keeps them together.
+    pub(crate) fn number_siblings(&mut self) {
+        let count = self.events.len();
+        for (place, revision) in self.events.iter().enumerate() {
+            if let Some(Some(Row::Event(event))) = self.rows.get_mut(&RowKey::Event(*revision)) {
+                event.siblings_after = u32::try_from(count - place - 1)
+                    .expect("a decision has at most EVENTS_PER_DECISION_MAX events");
+            }
+        }
+    }
+
+    /// The session as readers see it.
+    pub(crate) fn session_view(&self, no: SessionNo) -> Result<SessionView, Stop> {
+        let session = self.session(no)?;
+        let queue = self.queue(session.queue)?;
+        let depth = match queue.disposition {
+            Disposition::Serving | Disposition::Quiet | Disposition::Held { .. }
+                if queue.owner == no =>
+            {
+                queue.depth
+            }
+            // What is left of a given-up queue is in the totals of its session; a successor's queue
+            // is the successor's.
+            Disposition::Serving
+            | Disposition::Quiet
+            | Disposition::Held { .. }
+            | Disposition::Dead { .. }
+            | Disposition::Discarded { .. } => Depth::default(),
+        };
+        let lease = match session.lease {
+            Some(epoch) => Some(self.lease_view(epoch)?),
+            None => None,
+        };
+        Ok(SessionView {
+            activity: self.activity(no)?,
+            session,
+            depth,
+            lease,
+        })
+    }
+
+    /// The lease as readers see it.
+    pub(crate) fn lease_view(&self, epoch: Epoch) -> Result<LeaseView, Stop> {
+        let row = self.lease(epoch)?;
+        let expire = match self.clock(epoch) {
+            Some(clock) => self.lapse_at(&clock),
+            None => self.now.engine + row.duration,
+        };
+        Ok(LeaseView {
+            worker: row.worker,
+            instance: row.instance,
+            epoch,
+            acquire_time: row.acquire_time,
+            expire_time: self.now.wall_of(expire),
+        })
+    }
+}

@@ -1,0 +1,107 @@
+//! Events: durable facts about sessions, in one gapless log.
+//!
+//! An event is written in the commit of the change it reports and carries the session as it was right
+//! after. Only `draft` numbers events, so a revision is never skipped or used twice.
+
+use std::collections::BTreeMap;
+
+use crate::ids::{QueueId, Revision, Seq};
+use crate::session::SessionView;
+use crate::time::WallTime;
+
+/// One entry of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventRow {
+    /// Its place in the log.
+    pub revision: Revision,
+    /// What happened.
+    pub kind: EventKind,
+    /// When, for display.
+    pub time: WallTime,
+    /// Who caused it.
+    pub actor: Actor,
+    /// The session right after.
+    pub session: SessionView,
+    /// The message it is about.
+    pub message: Option<MessageRef>,
+    /// What else there is to say.
+    pub attributes: BTreeMap<String, String>,
+    /// How many events of the same decision follow; they are sent in one frame.
+    pub siblings_after: u32,
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EventKind {
+    /// A session began.
+    SessionOpened,
+    /// Its profile or limits changed.
+    SessionUpdated,
+    /// It began to end.
+    SessionDraining,
+    /// It ended; once per session.
+    SessionEnd,
+    /// A worker took the lease.
+    WorkerAttached,
+    /// A worker gave the lease back.
+    WorkerDetached,
+    /// A lease lapsed.
+    WorkerLost,
+    /// A message was given up.
+    MessageDeadLettered,
+}
+
+/// Who caused a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Actor {
+    /// Which part of the system.
+    pub kind: ActorKind,
+    /// Who in particular; empty when nobody said.
+    pub name: String,
+}
+
+/// Which part of the system caused a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ActorKind {
+    /// A caller.
+    Api,
+    /// A worker.
+    Worker,
+    /// The reaper.
+    Reaper,
+    /// Start-up recovery.
+    Recovery,
+    /// A server drain.
+    Drain,
+}
+
+impl Actor {
+    /// The reaper, which has no other name.
+    #[must_use]
+    pub fn reaper() -> Self {
+        Self {
+            kind: ActorKind::Reaper,
+            name: String::new(),
+        }
+    }
+
+    /// A worker by name.
+    #[must_use]
+    pub fn worker(name: &str) -> Self {
+        Self {
+            kind: ActorKind::Worker,
+            name: name.to_owned(),
+        }
+    }
+}
+
+/// The message an event is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageRef {
+    /// Which queue.
+    pub queue: QueueId,
+    /// Its place there.
+    pub seq: Seq,
+    /// Its kind.
+    pub kind: String,
+}

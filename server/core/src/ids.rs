@@ -1,0 +1,201 @@
+//! Identifiers: store-assigned numbers and caller-given texts, each its own type.
+//!
+//! Numbers grow in creation order and are never reused. Texts are checked once, when parsed: not
+//! empty, at most [`ID_BYTES_MAX`] bytes of UTF-8, no control characters; so whoever holds one need
+//! not check again. Nothing here says which ids exist.
+
+use std::fmt;
+
+use crate::limits::ID_BYTES_MAX;
+
+macro_rules! number {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub u64);
+
+        impl $name {
+            /// The number after this one.
+            #[must_use]
+            pub fn next(self) -> Self {
+                Self(self.0 + 1)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+number!(
+    /// A session's internal number, in creation order.
+    SessionNo
+);
+number!(
+    /// A queue's number, in creation order; it outlives the session that owns the queue.
+    QueueId
+);
+number!(
+    /// A message's place in its queue, from 1.
+    Seq
+);
+number!(
+    /// One hand-out of a message; a counter per queue, from 1.
+    DeliveryId
+);
+number!(
+    /// The fencing token of a lease; one counter per store, only grows.
+    Epoch
+);
+number!(
+    /// An event's place in the store's log, 1, 2, 3 … without a hole.
+    Revision
+);
+number!(
+    /// One open `Work` stream, numbered by the server since its start.
+    StreamId
+);
+
+/// Why a text is not an id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TextError {
+    /// It has no bytes.
+    Empty,
+    /// It has more than [`ID_BYTES_MAX`] bytes.
+    TooLong {
+        /// How many it has.
+        bytes: usize,
+    },
+    /// It holds a control character.
+    Control,
+}
+
+impl fmt::Display for TextError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("must not be empty"),
+            Self::TooLong { bytes } => {
+                write!(f, "must be at most {ID_BYTES_MAX} bytes, got {bytes}")
+            }
+            Self::Control => f.write_str("must not contain control characters"),
+        }
+    }
+}
+
+impl std::error::Error for TextError {}
+
+/// Checks the rule that all texts used as ids share.
+pub fn check_text(text: &str) -> Result<(), TextError> {
+    if text.is_empty() {
+        return Err(TextError::Empty);
+    }
+    if text.len() > ID_BYTES_MAX {
+        return Err(TextError::TooLong { bytes: text.len() });
+    }
+    if text.chars().any(char::is_control) {
+        return Err(TextError::Control);
+    }
+    Ok(())
+}
+
+macro_rules! text {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(String);
+
+        impl $name {
+            /// Takes a text that obeys [`check_text`].
+            pub fn parse(text: impl Into<String>) -> Result<Self, TextError> {
+                let text = text.into();
+                check_text(&text)?;
+                Ok(Self(text))
+            }
+
+            /// The text itself.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+
+            /// Sorts before every text; the start of a scan, never a caller's.
+            #[must_use]
+            pub const fn lowest() -> Self {
+                Self(String::new())
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+text!(
+    /// An isolation boundary; nothing leaves it.
+    Namespace
+);
+text!(
+    /// One incarnation's external id.
+    SessionId
+);
+text!(
+    /// The stable name of a conversation.
+    SessionKey
+);
+text!(
+    /// A named limit set.
+    PoolName
+);
+text!(
+    /// What a worker process calls itself; several instances may share it.
+    WorkerName
+);
+text!(
+    /// One run of a worker process.
+    InstanceId
+);
+text!(
+    /// A caller's name for a message, unique in a queue while it is remembered.
+    IdempotencyKey
+);
+text!(
+    /// A caller's name for one control mutation.
+    RequestId
+);
+
+/// What kind of work a message is: `observation`, `summarize`, any name of at most 64 bytes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MessageKind(String);
+
+impl MessageKind {
+    /// Takes a text that obeys [`check_text`] and [`crate::limits::KIND_BYTES_MAX`].
+    pub fn parse(text: impl Into<String>) -> Result<Self, TextError> {
+        let text = text.into();
+        check_text(&text)?;
+        if text.len() > crate::limits::KIND_BYTES_MAX {
+            return Err(TextError::TooLong { bytes: text.len() });
+        }
+        Ok(Self(text))
+    }
+
+    /// The text itself.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// How a caller names a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionRef {
+    /// One incarnation, whatever its state.
+    Id(SessionId),
+    /// The live session of a key.
+    Key(SessionKey),
+}

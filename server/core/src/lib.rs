@@ -1,0 +1,25 @@
+//! The rules of sessiond: what every command does, decided purely.
+//!
+//! [`decide`](decide::decide) looks at rows and presence it already holds, at a command, and at the
+//! time it is given, and answers with changes, events, frames and a reply, or with the rows it still
+//! needs. Nothing in this crate reads a clock, a disk, a socket or a source of randomness, and no
+//! map here iterates in an order that differs between two runs.
+
+pub mod change;
+pub mod command;
+pub mod decide;
+pub mod draft;
+pub mod event;
+pub mod ids;
+pub mod index;
+pub mod lease;
+pub mod limits;
+pub mod message;
+pub mod presence;
+pub mod queue;
+pub mod rejection;
+pub mod reply;
+pub mod rows;
+pub mod session;
+pub mod time;
+pub mod view;

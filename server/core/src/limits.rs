@@ -1,0 +1,144 @@
+//! Every bound of the core by name, with its unit and its reason, and the policy that config fills.
+//!
+//! A constant here is a bound nobody configures; a field of [`Policy`] is one that an operator may
+//! set. Both are quoted in the refusals they cause.
+
+use crate::ids::PoolName;
+use crate::time::{Limit, Span};
+
+/// Bytes of an id or a key; `agent:main:main` and paths fit with room to spare.
+pub const ID_BYTES_MAX: usize = 256;
+/// Bytes of a message kind.
+pub const KIND_BYTES_MAX: usize = 64;
+/// Bytes of a prompt; genuine prompts measured in the field stay under 30 KB.
+pub const PROMPT_BYTES_MAX: usize = 64 * 1024;
+/// Labels of a session or attributes of a message.
+pub const LABELS_MAX: usize = 64;
+/// Bytes of all label names and values together.
+pub const LABELS_BYTES_MAX: usize = 8 * 1024;
+/// Bytes of free text that is neither id nor prompt: project, source, detail, paths, errors.
+pub const TEXT_BYTES_MAX: usize = 4 * 1024;
+/// Messages in one enqueue.
+pub const ENQUEUE_MESSAGES_MAX: usize = 256;
+/// Payload bytes in one enqueue.
+pub const ENQUEUE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes charged to a queue for a message beside its payload: row, indexes, keys.
+pub const MESSAGE_OVERHEAD_BYTES: u64 = 256;
+/// Settlements in one call or frame.
+pub const SETTLEMENTS_MAX: usize = 256;
+/// Deliveries of one claim.
+pub const CLAIM_MESSAGES_MAX: u32 = 256;
+/// Payload bytes of one claim or one delivery frame; below the 17 MiB a client must accept.
+pub const DELIVERY_BYTES_MAX: u64 = 12 * 1024 * 1024;
+/// Messages one session may have in flight, whatever its worker's window says. Half of
+/// [`EVENTS_PER_DECISION_MAX`], so that a lapse which gives all of them up fits one decision.
+pub const MAX_IN_FLIGHT_MAX: u32 = 512;
+/// Messages in flight when the caller of open does not say.
+pub const MAX_IN_FLIGHT_DEFAULT: u32 = 64;
+/// Messages an unset worker window lets in flight.
+pub const WINDOW_MESSAGES_DEFAULT: u32 = 16;
+/// Bytes an unset worker window lets in flight.
+pub const WINDOW_BYTES_DEFAULT: u64 = 64 * 1024 * 1024;
+/// Sessions an unset worker window lets a worker hold.
+pub const WINDOW_SESSIONS_DEFAULT: u32 = 100;
+/// Sessions a worker may hold on one stream.
+pub const WINDOW_SESSIONS_MAX: u32 = 4_096;
+/// Deliveries of one session that a reconnecting worker may list.
+pub const RESUME_DELIVERIES_MAX: usize = 512;
+/// Idempotency keys remembered per queue; the oldest gives way.
+pub const IDEMPOTENCY_KEYS_MAX: u64 = 16_384;
+/// How long an idempotency key or a request id answers for its first use.
+pub const REQUEST_RETENTION: Span = Span::seconds(24 * 3_600);
+/// Request ids remembered per store; the oldest gives way.
+pub const REQUESTS_MAX: u64 = 1_000_000;
+/// How long a queue without a session waits to be adopted.
+pub const HELD_QUEUE_RETENTION: Span = Span::seconds(7 * 24 * 3_600);
+/// Rows a lazily discarded queue loses per decision.
+pub const DISCARD_ROWS_PER_DECISION: usize = 256;
+/// Draining or ended sessions a key remembers, newest first; older ones are found by id.
+pub const KEY_SESSIONS_MAX: usize = 16;
+/// Sessions looked at per assignment of work to a worker.
+pub const ASSIGN_SCAN_MAX: usize = 64;
+/// How long pending messages protect a session from its idle limit, from its last activity.
+pub const PENDING_PROTECTS: Span = Span::seconds(24 * 3_600);
+/// A session that is in use at its age limit is ended at this many times that limit all the same.
+pub const LIFETIME_HARD_FACTOR: u64 = 2;
+/// First pause after a nack with RETRY; doubled each attempt up to [`RETRY_PAUSE_MAX`].
+pub const RETRY_PAUSE_FIRST: Span = Span::seconds(1);
+/// Longest pause the server chooses by itself after a nack.
+pub const RETRY_PAUSE_MAX: Span = Span::seconds(8);
+/// Longest pause a worker may ask for with a nack.
+pub const NACK_DELAY_MAX: Span = Span::seconds(24 * 3_600);
+/// Pause after a nack with DEFER that names none.
+pub const DEFER_PAUSE: Span = Span::seconds(30);
+/// How soon the limits of a session are looked at again while its use protects it from them.
+pub const PROTECTED_RECHECK: Span = Span::seconds(60);
+/// Leases a leaving worker gives back per decision.
+pub const GOODBYE_LEASES_PER_DECISION: usize = 128;
+/// Sessions a reconnecting worker may resume.
+pub const RESUME_SESSIONS_MAX: usize = 1_024;
+/// Shortest lease a claim may ask for.
+pub const LEASE_MIN: Span = Span::seconds(1);
+/// Longest lease a claim may ask for.
+pub const LEASE_MAX: Span = Span::seconds(3_600);
+/// Longest grace an end may ask for.
+pub const END_GRACE_MAX: Span = Span::seconds(24 * 3_600);
+/// Keys in a worker's volatile map.
+pub const VOLATILE_KEYS_MAX: usize = 64;
+/// Events of one decision; they are committed together and sent in one frame.
+pub const EVENTS_PER_DECISION_MAX: usize = 1_000;
+
+/// The limits an operator sets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Payload bytes of one message; real tool results reach 740 KB.
+    pub message_bytes_max: u64,
+    /// Unsettled messages of one queue.
+    pub queue_messages_max: u64,
+    /// Unsettled bytes of one queue.
+    pub queue_bytes_max: u64,
+    /// Hand-outs before a message becomes a dead letter.
+    pub max_attempts: u32,
+    /// Lease of a worker on a `Work` stream.
+    pub stream_lease: Span,
+    /// Lease of a claim that names none.
+    pub claim_lease: Span,
+    /// Idle limit of a session that names none.
+    pub idle_timeout: Limit,
+    /// Age limit of a session that names none.
+    pub max_lifetime: Limit,
+    /// Owner limit of a session that names none.
+    pub owner_timeout: Limit,
+    /// Live sessions of each pool.
+    pub max_sessions: u64,
+    /// Pools that may be named.
+    pub pools: std::collections::BTreeSet<PoolName>,
+    /// Grace of a GRACEFUL end.
+    pub end_grace: Span,
+    /// Grace of an AFTER_PENDING end.
+    pub after_pending_grace: Span,
+}
+
+/// The pool of a session that names none.
+pub const DEFAULT_POOL: &str = "default";
+
+impl Default for Policy {
+    fn default() -> Self {
+        let pool = PoolName::parse(DEFAULT_POOL).expect("the default pool's name is an id");
+        Self {
+            message_bytes_max: 8 * 1024 * 1024,
+            queue_messages_max: 100_000,
+            queue_bytes_max: 1024 * 1024 * 1024,
+            max_attempts: 3,
+            stream_lease: Span::seconds(15),
+            claim_lease: Span::seconds(60),
+            idle_timeout: Limit::After(Span::seconds(3_600)),
+            max_lifetime: Limit::After(Span::seconds(86_400)),
+            owner_timeout: Limit::Never,
+            max_sessions: 1_000,
+            pools: [pool].into(),
+            end_grace: Span::seconds(5),
+            after_pending_grace: Span::seconds(600),
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! Presence: which worker instances are here, what they have room for, and when leases lapse.
+//!
+//! This half of the view is memory only. It is empty at start, refilled by recovery with one full
+//! lease for every current lease row, and changed only by decisions, in order with everything else.
+//! Nothing durable depends on it: losing it costs a worker one reconnect.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::ids::{Epoch, InstanceId, Namespace, QueueId, SessionNo, StreamId, WorkerName};
+use crate::lease::LeaseMode;
+use crate::session::Labels;
+use crate::time::{EngineTime, Span, WallTime};
+
+/// A worker instance, within its namespace.
+pub type InstanceKey = (Namespace, InstanceId);
+
+/// All that is known of who is here.
+#[derive(Clone, Debug, Default)]
+pub struct Presence {
+    instances: BTreeMap<InstanceKey, Instance>,
+    clocks: BTreeMap<Epoch, LeaseClock>,
+    held: BTreeSet<(InstanceKey, Epoch)>,
+    alarms: BTreeSet<(EngineTime, Epoch)>,
+}
+
+/// One instance that has, or lately had, a `Work` stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Instance {
+    /// What it calls itself.
+    pub worker: WorkerName,
+    /// Its open stream; none while it is away.
+    pub stream: Option<StreamId>,
+    /// Its last frame.
+    pub last_seen: EngineTime,
+    /// Its last frame, for display.
+    pub last_seen_time: WallTime,
+    /// When its stream opened.
+    pub connect_time: WallTime,
+    /// Its build.
+    pub build_id: String,
+    /// Its labels.
+    pub labels: Labels,
+    /// What it lets in flight.
+    pub window: Window,
+    /// What it has in flight.
+    pub in_flight: Load,
+    /// Which sessions it wants assigned; none: only those it attaches to.
+    pub serves: Option<SessionFilter>,
+    /// Whether it takes new work.
+    pub intent: Intent,
+    /// Leases whose queue has messages that found no room.
+    pub hungry: BTreeSet<Epoch>,
+    /// The hungry lease served last, so that the next ones get their turn.
+    pub served: Epoch,
+}
+
+/// Whether an instance takes new work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Intent {
+    /// It does.
+    Stays,
+    /// It said goodbye.
+    Leaves,
+}
+
+/// What a worker lets in flight on its stream, absolute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Messages.
+    pub messages: u32,
+    /// Bytes.
+    pub bytes: u64,
+    /// Sessions held.
+    pub sessions: u32,
+}
+
+/// What a worker has in flight.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Messages.
+    pub messages: u32,
+    /// Bytes.
+    pub bytes: u64,
+    /// Sessions held.
+    pub sessions: u32,
+}
+
+/// Which sessions a worker or a reader means; an unset part matches everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SessionFilter {
+    /// Each of these labels with this value.
+    pub labels: Labels,
+    /// This project.
+    pub project: Option<String>,
+    /// Keys that start so.
+    pub key_prefix: Option<String>,
+    /// This pool.
+    pub pool: Option<String>,
+}
+
+/// When a lease was last renewed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeaseClock {
+    /// Who holds it.
+    pub holder: InstanceKey,
+    /// Which session.
+    pub session: SessionNo,
+    /// Its own last renewal, by claim, attach or extend.
+    pub renewed_at: EngineTime,
+    /// How long it lasts from each renewal.
+    pub duration: Span,
+    /// Which queue its deliveries come from.
+    pub queue: QueueId,
+    /// How it is renewed: by any frame of the holder, or by itself.
+    pub mode: LeaseMode,
+    /// When recovery gave it a fresh term; it has not been heard of while that term runs.
+    pub restored_at: Option<EngineTime>,
+    /// What it has in flight.
+    pub load: Load,
+    /// When it is looked at next.
+    pub alarm: EngineTime,
+}
+
+/// One change of presence, part of a decision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PresenceChange {
+    /// The instance is as given, or forgotten.
+    Instance(InstanceKey, Option<Instance>),
+    /// The lease's clock is as given, or stopped.
+    Clock(Epoch, Option<LeaseClock>),
+}
+
+impl SessionFilter {
+    /// Whether a session is meant.
+    #[must_use]
+    pub fn matches(&self, session: &crate::session::SessionRow) -> bool {
+        let labels = &session.profile.labels;
+        self.labels.iter().all(|(k, v)| labels.get(k) == Some(v))
+            && self
+                .project
+                .as_ref()
+                .is_none_or(|p| *p == session.profile.project)
+            && self
+                .pool
+                .as_ref()
+                .is_none_or(|p| p == session.pool.as_str())
+            && self.key_prefix.as_ref().is_none_or(|prefix| {
+                session
+                    .key
+                    .as_ref()
+                    .is_some_and(|k| k.as_str().starts_with(prefix.as_str()))
+            })
+    }
+}
+
+impl Instance {
+    /// How many more messages and bytes it takes, if it takes any.
+    #[must_use]
+    pub fn room(&self) -> Option<(u32, u64)> {
+        self.stream?;
+        if self.intent == Intent::Leaves {
+            return None;
+        }
+        let messages = self.window.messages.saturating_sub(self.in_flight.messages);
+        let bytes = self.window.bytes.saturating_sub(self.in_flight.bytes);
+        // One message always fits an empty window, or a payload above the window would never leave.
+        let fits = messages > 0 && (bytes > 0 || self.in_flight.messages == 0);
+        fits.then_some((messages, bytes))
+    }
+
+    /// Whether it would hold one more session.
+    #[must_use]
+    pub fn takes_sessions(&self) -> bool {
+        self.room().is_some() && self.in_flight.sessions < self.window.sessions
+    }
+}
+
+impl LeaseClock {
+    /// The instant the lease lapses unless something renews it, given its holder.
+    #[must_use]
+    pub fn lapse_at(&self, holder: Option<&Instance>) -> EngineTime {
+        let heard = match self.mode {
+            LeaseMode::Stream => holder.map_or(self.renewed_at, |instance| instance.last_seen),
+            LeaseMode::Claim => self.renewed_at,
+        };
+        self.renewed_at.max(heard) + self.duration
+    }
+}
+
+impl Presence {
+    /// What is known of an instance.
+    #[must_use]
+    pub fn instance(&self, key: &InstanceKey) -> Option<&Instance> {
+        self.instances.get(key)
+    }
+
+    /// All instances, in order of their keys.
+    pub fn instances(&self) -> impl Iterator<Item = (&InstanceKey, &Instance)> {
+        self.instances.iter()
+    }
+
+    /// The instances of one namespace.
+    pub fn instances_of(
+        &self,
+        namespace: &Namespace,
+    ) -> impl Iterator<Item = (&InstanceKey, &Instance)> {
+        let namespace = namespace.clone();
+        self.instances
+            .iter()
+            .filter(move |((ns, _), _)| *ns == namespace)
+    }
+
+    /// The clock of a lease.
+    #[must_use]
+    pub fn clock(&self, epoch: Epoch) -> Option<&LeaseClock> {
+        self.clocks.get(&epoch)
+    }
+
+    /// The leases an instance holds, in order of their epochs.
+    #[must_use]
+    pub fn leases_of(&self, holder: &InstanceKey) -> Vec<Epoch> {
+        self.held
+            .range((holder.clone(), Epoch(0))..)
+            .take_while(|(key, _)| key == holder)
+            .map(|(_, epoch)| *epoch)
+            .collect()
+    }
+
+    /// The earliest lease to look at, and when.
+    #[must_use]
+    pub fn next_alarm(&self) -> Option<(EngineTime, Epoch)> {
+        self.alarms.first().copied()
+    }
+
+    /// The leases whose alarm has come, earliest first, at most `limit`.
+    #[must_use]
+    pub fn due(&self, now: EngineTime, limit: usize) -> Vec<Epoch> {
+        self.alarms
+            .iter()
+            .take_while(|(at, _)| *at <= now)
+            .take(limit)
+            .map(|(_, epoch)| *epoch)
+            .collect()
+    }
+
+    /// Applies one change of a decision.
+    pub fn apply(&mut self, change: PresenceChange) {
+        match change {
+            PresenceChange::Instance(key, Some(instance)) => {
+                self.instances.insert(key, instance);
+            }
+            PresenceChange::Instance(key, None) => {
+                self.instances.remove(&key);
+            }
+            PresenceChange::Clock(epoch, clock) => self.set_clock(epoch, clock),
+        }
+    }
+
+    fn set_clock(&mut self, epoch: Epoch, clock: Option<LeaseClock>) {
+        if let Some(old) = self.clocks.remove(&epoch) {
+            self.alarms.remove(&(old.alarm, epoch));
+            self.held.remove(&(old.holder, epoch));
+        }
+        if let Some(clock) = clock {
+            self.alarms.insert((clock.alarm, epoch));
+            self.held.insert((clock.holder.clone(), epoch));
+            self.clocks.insert(epoch, clock);
+        }
+    }
+}

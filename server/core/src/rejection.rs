@@ -1,0 +1,102 @@
+//! Rejections: every business "no", with the facts the caller needs.
+//!
+//! A rejection changes nothing. What a client sees of it, code and reason, is said in the server's
+//! status mapping and nowhere else.
+
+use crate::ids::{Epoch, PoolName, SessionId, SessionRef, WorkerName};
+use crate::session::EndReason;
+use crate::time::{Span, WallTime};
+
+/// Why a command was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rejection {
+    /// No such session in this namespace.
+    SessionNotFound {
+        /// What was asked for.
+        asked: SessionRef,
+    },
+    /// The key has a live session.
+    SessionKeyInUse {
+        /// Which.
+        session: SessionId,
+    },
+    /// The id is taken, now or in the past.
+    SessionIdInUse {
+        /// Which.
+        session: SessionId,
+    },
+    /// The session is over.
+    SessionEnded {
+        /// Which.
+        session: SessionId,
+        /// Why it ended.
+        reason: EndReason,
+        /// Which goes on.
+        successor: Option<SessionId>,
+    },
+    /// The session is ending.
+    SessionDraining {
+        /// Which.
+        session: SessionId,
+        /// Why it is ending.
+        reason: EndReason,
+    },
+    /// The pool is not configured.
+    PoolNotFound {
+        /// Its name.
+        pool: PoolName,
+    },
+    /// The pool is full.
+    TooManySessions {
+        /// Its name.
+        pool: PoolName,
+        /// Its limit.
+        limit: u64,
+    },
+    /// The queue holds as many messages or bytes as it may.
+    QueueFull {
+        /// The session.
+        session: SessionId,
+        /// `messages` or `bytes`.
+        what: &'static str,
+        /// The limit that was reached.
+        limit: u64,
+    },
+    /// Another worker holds the session.
+    LeaseHeld {
+        /// The session.
+        session: SessionId,
+        /// Who holds it.
+        holder: WorkerName,
+        /// Its token.
+        epoch: Epoch,
+        /// When it lapses unless renewed.
+        expire_time: WallTime,
+        /// The same, from now.
+        expires_in: Span,
+    },
+    /// The worker does not hold the session.
+    LeaseFenced {
+        /// The session.
+        session: SessionId,
+        /// The token that counts now, if anybody holds it.
+        current: Option<Epoch>,
+    },
+    /// The worker holds as many sessions as one stream may.
+    TooManyLeases {
+        /// The limit.
+        limit: u32,
+    },
+    /// The session changed since it was read.
+    EtagMismatch {
+        /// The etag that counts now.
+        current: String,
+    },
+    /// The request id was used for something else.
+    RequestIdReused {
+        /// The request id.
+        request_id: String,
+    },
+    /// The stream is not the instance's open one.
+    StreamReplaced,
+}

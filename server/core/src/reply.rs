@@ -1,0 +1,227 @@
+//! Replies and frames: what a decision says once it is durable.
+//!
+//! A reply goes to the caller that waits for the command; a frame goes to a worker's stream. Both are
+//! sent only after the commit, in the order of the decisions.
+
+use bytes::Bytes;
+
+use crate::ids::{
+    DeliveryId, Epoch, Namespace, QueueId, Revision, Seq, SessionId, SessionNo, SessionRef,
+    StreamId,
+};
+use crate::lease::LeaseView;
+use crate::message::MessageRow;
+use crate::presence::{Instance, InstanceKey};
+use crate::rejection::Rejection;
+use crate::session::{EndReason, SessionView};
+use crate::time::{Span, WallTime};
+
+/// The answer to a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// Nothing to tell.
+    Done,
+    /// To open.
+    Opened {
+        /// The session.
+        session: Box<SessionView>,
+        /// Whether this call created it.
+        created: bool,
+        /// Whether an earlier call with the same request id did it.
+        duplicate: bool,
+    },
+    /// To update, touch and end.
+    Session {
+        /// The session.
+        session: Box<SessionView>,
+        /// To end: it had ended before.
+        already_ended: bool,
+        /// Whether an earlier call with the same request id did it.
+        duplicate: bool,
+    },
+    /// To enqueue.
+    Enqueued {
+        /// Which session took the messages.
+        session: SessionId,
+        /// Whether this call opened it.
+        opened: bool,
+        /// One per message, in order.
+        results: Vec<EnqueueResult>,
+    },
+    /// To claim.
+    Claimed {
+        /// Which session.
+        session: SessionId,
+        /// The lease; none if there was nothing to hand out.
+        lease: Option<LeaseView>,
+        /// What was handed out.
+        deliveries: Vec<Delivery>,
+    },
+    /// To settle.
+    Settled(Vec<SettleResult>),
+    /// To the question when leases lapse; those that nobody holds are left out.
+    LeaseTimes(Vec<(Epoch, WallTime)>),
+    /// To the question who is here.
+    Workers(Vec<WorkerView>),
+}
+
+/// What became of one message of an enqueue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EnqueueResult {
+    /// Its seq, or that of the message it repeats.
+    pub seq: Seq,
+    /// Whether it repeats one.
+    pub duplicate: bool,
+}
+
+/// What became of one settlement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SettleResult {
+    /// Which queue.
+    pub queue: QueueId,
+    /// Which message.
+    pub seq: Seq,
+    /// Which hand-out.
+    pub delivery_id: DeliveryId,
+    /// What became of it.
+    pub code: SettleCode,
+}
+
+/// What became of a settlement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SettleCode {
+    /// It is done.
+    Ok,
+    /// The message was settled before.
+    AlreadySettled,
+    /// The lease is no longer the worker's.
+    Fenced,
+    /// The message was handed out again since.
+    StaleDelivery,
+    /// There never was such a message.
+    UnknownMessage,
+}
+
+/// One hand-out of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// Whose message.
+    pub session: SessionId,
+    /// The message.
+    pub message: MessageRow,
+    /// The payload, if it is at hand; otherwise it is read from the store before sending.
+    pub payload: Option<Bytes>,
+    /// The hand-out.
+    pub delivery_id: DeliveryId,
+    /// The lease it was made under.
+    pub epoch: Epoch,
+    /// When that lease lapses unless renewed.
+    pub deadline: WallTime,
+}
+
+/// An instance and what it holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerView {
+    /// Which instance.
+    pub key: InstanceKey,
+    /// What is known of it.
+    pub instance: Instance,
+    /// The sessions it holds.
+    pub leases: Vec<(SessionNo, Epoch)>,
+}
+
+/// Something to send on a worker's stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Frame {
+    /// The hello was taken.
+    Welcome {
+        /// How long its leases last without a frame.
+        lease: Span,
+    },
+    /// A session is held.
+    Attached {
+        /// The lease.
+        lease: LeaseView,
+        /// The session.
+        session: Box<SessionView>,
+        /// Volatile keys of another instance that are void now.
+        voided_keys: Vec<String>,
+    },
+    /// A session is not held.
+    AttachFailed {
+        /// What was asked for.
+        asked: SessionRef,
+        /// Why not.
+        rejection: Rejection,
+    },
+    /// Work.
+    Deliveries(Vec<Delivery>),
+    /// What became of settlements.
+    Settled(Vec<SettleResult>),
+    /// The session is ending; what is in flight may be settled until the deadline.
+    SessionEnding {
+        /// Which.
+        session: SessionId,
+        /// Why.
+        reason: EndReason,
+        /// Until when.
+        deadline: WallTime,
+    },
+    /// The session is no longer held.
+    LeaseLost {
+        /// Which.
+        session: SessionId,
+        /// Why.
+        reason: LeaseLostReason,
+        /// Which goes on.
+        successor: Option<SessionId>,
+    },
+    /// The stream is over.
+    GoAway {
+        /// Why.
+        reason: GoAwayReason,
+    },
+}
+
+/// Why a lease is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeaseLostReason {
+    /// It was not renewed in time.
+    Lapsed,
+    /// The session ended.
+    SessionEnded,
+    /// The session was replaced by a successor.
+    Succeeded,
+    /// The worker gave it back.
+    Detached,
+}
+
+/// Why the server ends a worker's stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GoAwayReason {
+    /// The instance opened another one.
+    Replaced,
+    /// The worker said goodbye.
+    Goodbye,
+}
+
+/// A frame with its address.
+pub type Push = (StreamId, Frame);
+
+/// A queue that has something to hand out and no stream to push it to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Wake {
+    /// Where.
+    pub namespace: Namespace,
+    /// Whose queue.
+    pub session: SessionNo,
+}
+
+/// The newest revision at a commit, with the answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The newest event's revision.
+    pub revision: Revision,
+    /// What the decision says.
+    pub outcome: Result<Reply, Rejection>,
+}

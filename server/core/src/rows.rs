@@ -1,0 +1,165 @@
+//! The durable rows under one roof: keys, values, and what a decision asks to have loaded.
+//!
+//! A row is found by exactly one key and each kind of key has one kind of row; `draft` is the only
+//! reader that takes them apart. How rows are encoded and where they lie is the store's business.
+
+use bytes::Bytes;
+
+use crate::event::EventRow;
+use crate::ids::{
+    Epoch, IdempotencyKey, Namespace, PoolName, QueueId, RequestId, Revision, Seq, SessionId,
+    SessionKey, SessionNo,
+};
+use crate::index::Scan;
+use crate::lease::LeaseRow;
+use crate::message::MessageRow;
+use crate::queue::QueueRow;
+use crate::session::{ActivityRow, SessionRow};
+use crate::time::EngineTime;
+
+/// Where a row is found.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RowKey {
+    /// The store-wide counters.
+    Counters,
+    /// A session's cold row.
+    Session(SessionNo),
+    /// A session's warm row.
+    Activity(SessionNo),
+    /// A queue.
+    Queue(QueueId),
+    /// An unsettled message that was not given up.
+    Message(QueueId, Seq),
+    /// A message that was given up by itself, not by its session's end.
+    DeadLetter(QueueId, Seq),
+    /// A payload.
+    Payload(QueueId, Seq),
+    /// A lease.
+    Lease(Epoch),
+    /// A key.
+    Key(Namespace, SessionKey),
+    /// An external session id.
+    SessionId(Namespace, SessionId),
+    /// A remembered message name.
+    Idempotency(QueueId, IdempotencyKey),
+    /// A remembered control mutation.
+    Request(Namespace, RequestId),
+    /// A pool's count.
+    Pool(Namespace, PoolName),
+    /// An event.
+    Event(Revision),
+}
+
+/// A row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Row {
+    /// Under [`RowKey::Counters`].
+    Counters(Counters),
+    /// Under [`RowKey::Session`].
+    Session(Box<SessionRow>),
+    /// Under [`RowKey::Activity`].
+    Activity(ActivityRow),
+    /// Under [`RowKey::Queue`].
+    Queue(QueueRow),
+    /// Under [`RowKey::Message`] and [`RowKey::DeadLetter`].
+    Message(Box<MessageRow>),
+    /// Under [`RowKey::Payload`].
+    Payload(Bytes),
+    /// Under [`RowKey::Lease`].
+    Lease(LeaseRow),
+    /// Under [`RowKey::Key`].
+    Key(KeyRow),
+    /// Under [`RowKey::SessionId`].
+    SessionId(SessionNo),
+    /// Under [`RowKey::Idempotency`].
+    Idempotency(IdempotencyRow),
+    /// Under [`RowKey::Request`].
+    Request(RequestRow),
+    /// Under [`RowKey::Pool`].
+    Pool(PoolRow),
+    /// Under [`RowKey::Event`].
+    Event(Box<EventRow>),
+}
+
+/// Store-wide counters; written with every commit that has anything to write.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// The newest event.
+    pub revision: Revision,
+    /// The newest session.
+    pub session: SessionNo,
+    /// The newest queue.
+    pub queue: QueueId,
+    /// The newest fencing token.
+    pub epoch: Epoch,
+    /// The highest engine time committed.
+    pub engine_time: EngineTime,
+    /// Control mutations remembered.
+    pub requests: u64,
+    /// Sessions in state ACTIVE.
+    pub active: u64,
+    /// Sessions in state DRAINING.
+    pub draining: u64,
+    /// Sessions in state ENDED that are still on record.
+    pub ended: u64,
+    /// Messages waiting, in all queues of live and draining sessions and held queues.
+    pub pending: u64,
+    /// Messages handed out.
+    pub in_flight: u64,
+    /// Messages given up by themselves.
+    pub dead_lettered: u64,
+}
+
+/// What a key points at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyRow {
+    /// The session that holds the key now.
+    pub live: Option<SessionNo>,
+    /// Sessions of the key, newest first, the live one included.
+    pub sessions: Vec<SessionNo>,
+    /// The queue that waits for the next one.
+    pub held: Option<QueueId>,
+}
+
+/// The message that a name stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdempotencyRow {
+    /// Its seq.
+    pub seq: Seq,
+    /// When it was accepted.
+    pub at: EngineTime,
+}
+
+/// The control mutation that a request id stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestRow {
+    /// A hash of what was asked.
+    pub body: [u8; 32],
+    /// The session it was about.
+    pub subject: SessionNo,
+    /// What the first answer said beside the session: created, or already ended.
+    pub flag: bool,
+    /// When it was answered.
+    pub at: EngineTime,
+}
+
+/// How many sessions count in a pool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PoolRow {
+    /// ACTIVE and DRAINING ones.
+    pub live: u64,
+}
+
+/// Something a decision needs to see before it can be taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// One row, or that there is none.
+    Row(RowKey),
+    /// The first `limit` entries of a scan.
+    Scan {
+        /// Which entries.
+        scan: Scan,
+        /// How many at most.
+        limit: usize,
+    },
+}
