@@ -1,0 +1,64 @@
+//! `nightly`: the parts too long for every change, one at a time.
+//!
+//! Invariant: each part fits its time or is killed and fails. What it deliberately does not do: run
+//! several parts at once; they measure the same disk.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::parts::Parts;
+use crate::process::{self, Limit};
+use crate::suites::{self, Scale};
+use crate::tally::Selection;
+use crate::workspace::cargo;
+
+/// How long one part may run once it is built; the suites size their nightly scale to fit.
+const PART_TIME_MAX: Duration = Duration::from_secs(15 * 60);
+
+/// The parts there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Part {
+    /// Random commands against a model of the rules.
+    Model,
+    /// Simulated power cuts and disk errors under the store.
+    Crash,
+    /// Servers killed with SIGKILL while clients work.
+    Kill,
+}
+
+impl Part {
+    fn suite(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::Crash => "crash_redb",
+            Self::Kill => "kill",
+        }
+    }
+}
+
+/// Builds and runs one part.
+pub(crate) fn run(part: Part) -> Result<()> {
+    let mut parts = Parts::new("nightly");
+    let arguments = [
+        "test",
+        "--release",
+        "--locked",
+        "-p",
+        "sessiond-tests",
+        "--test",
+        part.suite(),
+    ];
+    let built = parts.run("build", || {
+        let programs = ["build", "--release", "--locked", "--workspace", "--bins"];
+        process::run(&mut cargo(&programs))?;
+        process::run(cargo(&arguments).arg("--no-run"))
+    });
+    if built.is_some() {
+        let limit = Limit::After(PART_TIME_MAX);
+        let work = || suites::run(cargo(&arguments), Scale::Nightly, limit, Selection::All);
+        let tests = parts.run(part.suite(), work);
+        tests.into_iter().for_each(|tally| parts.note(tally));
+    }
+    parts.close()
+}

@@ -1,0 +1,106 @@
+//! One run of cargo's tests: which, at what scale, and whether it counts.
+//!
+//! Invariant: the run passes only if cargo says so and the tally has no complaint. What it
+//! deliberately does not do: install what tests need, or choose tests.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::process::{Limit, stream};
+use crate::tally::{Selection, Tally};
+use crate::workspace::cargo;
+
+/// Read by the tests: how many cases a randomised suite runs.
+const SCALE_VARIABLE: &str = "SESSIOND_SCALE";
+
+/// Read by the tests that drive the Python client.
+const PYTHON_VARIABLE: &str = "SESSIOND_PYTHON";
+
+/// Which tests to run; without any, all.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct Names {
+    /// Run only tests whose path contains one of these.
+    names: Vec<String>,
+
+    /// Options for the test programs themselves, such as `--nocapture`.
+    #[arg(last = true)]
+    options: Vec<String>,
+}
+
+/// How much work randomised suites do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scale {
+    /// Seconds: before each commit.
+    Quick,
+    /// Minutes: the full test set.
+    Ci,
+    /// As much as a nightly part has time for.
+    Nightly,
+}
+
+impl Scale {
+    fn value(self) -> &'static str {
+        match self {
+            Self::Quick => "quick",
+            Self::Ci => "ci",
+            Self::Nightly => "nightly",
+        }
+    }
+}
+
+impl Names {
+    fn selection(&self) -> Selection {
+        if self.names.is_empty() && self.options.is_empty() {
+            Selection::All
+        } else {
+            Selection::Named
+        }
+    }
+
+    fn pass_to(&self, command: &mut Command) {
+        if self.selection() == Selection::Named {
+            command.arg("--").args(&self.names).args(&self.options);
+        }
+    }
+}
+
+/// Builds the programs that tests start; tests find them beside their own binaries.
+pub(crate) fn build_programs() -> Result<()> {
+    crate::process::run(&mut cargo(&["build", "--workspace", "--bins", "--locked"]))
+}
+
+/// Runs the tests of the whole workspace; returns the tally for the summary.
+///
+/// # Errors
+/// When cargo failed, or a suite was ignored, empty or without a result.
+pub(crate) fn run_workspace(scale: Scale, names: &Names, python: &Path) -> Result<String> {
+    let mut command = cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
+    names.pass_to(&mut command);
+    command.env(PYTHON_VARIABLE, python);
+    run(command, scale, Limit::None, names.selection())
+}
+
+/// Runs one test command at a scale; returns the tally for the summary.
+///
+/// # Errors
+/// When it failed or overran, or a suite was ignored, empty or without a result.
+pub(crate) fn run(
+    mut command: Command,
+    scale: Scale,
+    limit: Limit,
+    selection: Selection,
+) -> Result<String> {
+    command.env(SCALE_VARIABLE, scale.value());
+    let mut tally = Tally::default();
+    let ending = stream(command, limit, |line| tally.read(line))?;
+    let mut complaints = tally.complaints(selection);
+    if let Err(error) = ending.check() {
+        complaints.insert(0, error.to_string());
+    }
+    if !complaints.is_empty() {
+        bail!("{tally}; {}", complaints.join("; "));
+    }
+    Ok(tally.to_string())
+}
