@@ -156,8 +156,14 @@ pub struct Update {
     pub labels: Option<Labels>,
     /// New transcript path.
     pub transcript_path: Option<String>,
+    /// New prompt.
+    pub prompt: Option<String>,
+    /// Its number; unset with a new prompt counts one up.
+    pub prompt_number: Option<u32>,
     /// New limits.
     pub timeouts: TimeoutOverrides,
+    /// New order of hand-outs.
+    pub ordering: Option<Ordering>,
     /// New bound of what is in flight.
     pub max_in_flight: Option<NonZeroU32>,
     /// Only if the session still has this etag.

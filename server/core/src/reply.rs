@@ -13,7 +13,7 @@ use crate::lease::LeaseView;
 use crate::message::MessageRow;
 use crate::presence::{Instance, InstanceKey};
 use crate::rejection::Rejection;
-use crate::session::{EndReason, SessionView};
+use crate::session::{EndMode, EndReason, SessionView};
 use crate::time::{Span, WallTime};
 
 /// The answer to a command.
@@ -43,6 +43,8 @@ pub enum Reply {
     Enqueued {
         /// Which session took the messages.
         session: SessionId,
+        /// Into which queue.
+        queue: QueueId,
         /// Whether this call opened it.
         opened: bool,
         /// One per message, in order.
@@ -85,6 +87,19 @@ pub struct SettleResult {
     pub delivery_id: DeliveryId,
     /// What became of it.
     pub code: SettleCode,
+    /// For FENCED and STALE_DELIVERY: the lease and the hand-out that count now, if any.
+    pub current: Current,
+    /// For an extension: when the lease lapses now.
+    pub deadline: Option<WallTime>,
+}
+
+/// What counts instead of what a settlement named.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Current {
+    /// The queue's lease.
+    pub epoch: Option<Epoch>,
+    /// The message's latest hand-out.
+    pub delivery_id: Option<DeliveryId>,
 }
 
 /// What became of a settlement.
@@ -164,6 +179,8 @@ pub enum Frame {
         session: SessionId,
         /// Why.
         reason: EndReason,
+        /// What it waits for.
+        mode: EndMode,
         /// Until when.
         deadline: WallTime,
     },
@@ -171,6 +188,8 @@ pub enum Frame {
     LeaseLost {
         /// Which.
         session: SessionId,
+        /// Which lease.
+        epoch: Epoch,
         /// Why.
         reason: LeaseLostReason,
         /// Which goes on.

@@ -36,9 +36,11 @@ pub(super) fn detach(
         }
         Err(missing) => return Err(missing),
     };
+    let mut held = Epoch(0);
     if let Some(epoch) = session.lease {
         let lease = draft.lease(epoch)?;
         if lease.instance == key.1 {
+            held = epoch;
             detach_lease(draft, &lease)?;
         }
     }
@@ -47,6 +49,7 @@ pub(super) fn detach(
         key,
         Frame::LeaseLost {
             session: session.id.clone(),
+            epoch: held,
             reason: LeaseLostReason::Detached,
             successor: session.successor.clone(),
         },

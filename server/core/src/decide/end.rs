@@ -146,6 +146,7 @@ fn tell_holder(
     let frame = Frame::SessionEnding {
         session: session.id.clone(),
         reason: intent.reason,
+        mode: intent.mode,
         deadline: draft.now.wall_of(intent.deadline),
     };
     draft.push_to(&(lease.namespace, lease.instance), frame);

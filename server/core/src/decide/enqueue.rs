@@ -34,6 +34,7 @@ pub(super) fn enqueue(draft: &mut Draft<'_>, enqueue: &Enqueue) -> Result<Reply,
     hand_out::offer(draft, session.queue)?;
     Ok(Reply::Enqueued {
         session: session.id,
+        queue: session.queue,
         opened,
         results,
     })

@@ -95,6 +95,7 @@ fn resume_lease(draft: &mut Draft<'_>, key: &InstanceKey, resume: &Resume) -> Re
             key,
             Frame::LeaseLost {
                 session: resume.session.clone(),
+                epoch: resume.epoch,
                 reason: LeaseLostReason::Lapsed,
                 successor: None,
             },

@@ -52,6 +52,7 @@ fn tell(draft: &mut Draft<'_>, lease: &LeaseRow, clock: &LeaseClock) -> Result<(
         &clock.holder,
         Frame::LeaseLost {
             session: session.id,
+            epoch: lease.epoch,
             reason: LeaseLostReason::Lapsed,
             successor: None,
         },

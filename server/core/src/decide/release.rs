@@ -28,6 +28,7 @@ pub(super) fn supersede(
         &holder,
         Frame::LeaseLost {
             session: session.id.clone(),
+            epoch,
             reason,
             successor: session.successor.clone(),
         },

@@ -17,7 +17,7 @@ use crate::limits::{DEFER_PAUSE, RETRY_PAUSE_FIRST, RETRY_PAUSE_MAX};
 use crate::message::{DeadReason, MessageRow, Standing};
 use crate::presence::InstanceKey;
 use crate::queue::{Disposition, QueueRow};
-use crate::reply::{Reply, SettleCode, SettleResult};
+use crate::reply::{Current, Reply, SettleCode, SettleResult};
 use crate::session::Usage;
 use crate::time::Span;
 
@@ -44,12 +44,8 @@ pub(super) fn settle_all(
     let mut touched = Touched::default();
     let mut results = Vec::with_capacity(settlements.len());
     for settlement in settlements {
-        results.push(SettleResult {
-            queue: settlement.queue,
-            seq: settlement.seq,
-            delivery_id: settlement.delivery_id,
-            code: settle_one(draft, namespace, settlement, &mut touched)?,
-        });
+        let code = settle_one(draft, namespace, settlement, &mut touched)?;
+        results.push(result(draft, settlement, code)?);
     }
     Ok((results, touched))
 }
@@ -65,6 +61,34 @@ pub(super) fn follow_up(draft: &mut Draft<'_>, touched: &Touched) -> Result<(), 
         hand_out::refill(draft, holder)?;
     }
     Ok(())
+}
+
+/// Says with a refusal what counts instead, and with an extension until when.
+fn result(
+    draft: &Draft<'_>,
+    settlement: &Settlement,
+    code: SettleCode,
+) -> Result<SettleResult, Stop> {
+    let mut current = Current::default();
+    if matches!(code, SettleCode::Fenced | SettleCode::StaleDelivery) {
+        current.epoch = draft.queue(settlement.queue)?.lease;
+        let message = draft.message(settlement.queue, settlement.seq)?;
+        current.delivery_id = message.and_then(|message| message.latest);
+    }
+    let deadline = match (&settlement.outcome, code) {
+        (Outcome::Extend { .. }, SettleCode::Ok) => {
+            Some(draft.lease_view(settlement.epoch)?.expire_time)
+        }
+        _ => None,
+    };
+    Ok(SettleResult {
+        queue: settlement.queue,
+        seq: settlement.seq,
+        delivery_id: settlement.delivery_id,
+        code,
+        current,
+        deadline,
+    })
 }
 
 fn settle_one(

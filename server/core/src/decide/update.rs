@@ -24,7 +24,12 @@ pub(super) fn update(draft: &mut Draft<'_>, update: &Update) -> Result<Reply, St
     apply(&mut session, update);
     draft.put_session(session.clone());
     // Shorter limits may be due sooner than the session's next check.
-    let activity = draft.activity(session.no)?;
+    let mut activity = draft.activity(session.no)?;
+    match (update.prompt_number, &update.prompt) {
+        (Some(number), _) => activity.prompt_number = number,
+        (None, Some(_)) => activity.prompt_number += 1,
+        (None, None) => {}
+    }
     draft.put_activity(&session, activity)?;
     draft.event(
         EventKind::SessionUpdated,
@@ -49,6 +54,7 @@ fn apply(session: &mut SessionRow, update: &Update) {
         (&mut profile.source, &update.source),
         (&mut profile.agent_id, &update.agent_id),
         (&mut profile.transcript_path, &update.transcript_path),
+        (&mut profile.prompt, &update.prompt),
     ];
     for (field, new) in texts {
         if let Some(new) = new {
@@ -66,6 +72,7 @@ fn apply(session: &mut SessionRow, update: &Update) {
     for (limit, new) in limits {
         *limit = new.unwrap_or(*limit);
     }
+    session.ordering = update.ordering.unwrap_or(session.ordering);
     session.max_in_flight = update.max_in_flight.unwrap_or(session.max_in_flight);
 }
 

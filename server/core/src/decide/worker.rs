@@ -7,7 +7,7 @@ use super::{assign, attach, detach, hand_out, hello, release, returned, settle};
 use crate::command::{WorkerCommand, WorkerFrame};
 use crate::draft::{Draft, Stop};
 use crate::event::Actor;
-use crate::ids::{DeliveryId, QueueId, Seq, SessionId};
+use crate::ids::{DeliveryId, Epoch, QueueId, Seq, SessionId};
 use crate::message::Standing;
 use crate::presence::{InstanceKey, Window};
 use crate::reply::{Frame, GoAwayReason, LeaseLostReason, Reply};
@@ -115,6 +115,7 @@ fn progress(
             key,
             Frame::LeaseLost {
                 session: id.clone(),
+                epoch: Epoch(0),
                 reason: LeaseLostReason::Lapsed,
                 successor: None,
             },
