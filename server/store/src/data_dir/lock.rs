@@ -1,0 +1,54 @@
+//! The lock that makes one process the owner of a data directory.
+//!
+//! The operating system releases it when the process ends, however it ends. The process id in the file is for the
+//! message of whoever comes second and is believed by nobody: only the lock counts.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::process;
+
+use super::{LOCK_FILE, OpenError};
+
+const FILE_MODE: u32 = 0o600;
+
+/// The longest content that can be a process id, in bytes.
+const PID_BYTES: u64 = 20;
+
+/// Takes the lock of `directory` for as long as the answer lives, without waiting.
+pub(crate) fn take(directory: &Path) -> Result<File, OpenError> {
+    let path = directory.join(LOCK_FILE);
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(FILE_MODE)
+        .open(&path)
+        .map_err(|error| OpenError::io(&path, error))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            return Err(OpenError::InUse {
+                path: directory.to_path_buf(),
+                holder: holder(&file),
+            });
+        }
+        Err(TryLockError::Error(error)) => return Err(OpenError::io(&path, error)),
+    }
+    leave_pid(&mut file).map_err(|error| OpenError::io(&path, error))?;
+    Ok(file)
+}
+
+fn leave_pid(file: &mut File) -> io::Result<()> {
+    file.set_len(0)?;
+    file.write_all(process::id().to_string().as_bytes())
+}
+
+/// Who says to hold the lock, if that can be read at all.
+fn holder(file: &File) -> Option<u32> {
+    let mut content = String::new();
+    file.take(PID_BYTES).read_to_string(&mut content).ok()?;
+    content.trim().parse().ok()
+}

@@ -1,0 +1,132 @@
+//! The byte-level seam under the store: ordered tables, snapshots, one atomic durable commit.
+//!
+//! Everything above this file speaks rows; everything below it speaks bytes. A backend keeps three
+//! promises: a commit is applied whole or not at all, it is durable before `commit` returns, and a
+//! snapshot never changes while it is held. After any error the backend refuses every further
+//! commit (fail-stop): what a failed flush left behind is not knowable from inside the process.
+//! Backends know nothing of what the bytes mean; schema and encodings live in `row`.
+
+pub mod memory;
+pub mod redb;
+mod table;
+
+use std::fmt;
+
+use crate::fault::Fault;
+
+/// The tables of the store. The name of a table is part of the format on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Table {
+    /// Store-wide counters, one row.
+    Counters,
+    /// Cold part of a session: identity, configuration, state, end.
+    Sessions,
+    /// Warm part of a session: last activity, usage, prompt.
+    Activities,
+    /// Queues: owner, counters, head.
+    Queues,
+    /// Message headers by (queue, seq).
+    Messages,
+    /// Headers of messages that were given up, by (queue, seq). Their payloads stay where they are.
+    DeadLetters,
+    /// Message payloads by (queue, seq), apart so that a header can be rewritten cheaply.
+    Payloads,
+    /// Leases by epoch.
+    Leases,
+    /// Stable keys: the live session, the newest ones, the held queue.
+    Keys,
+    /// External session ids.
+    SessionIds,
+    /// Idempotency keys of messages by (queue, key).
+    IdempotencyKeys,
+    /// Answered control mutations by (namespace, request id).
+    Requests,
+    /// Live counts by (namespace, pool).
+    Pools,
+    /// The event log by revision.
+    Events,
+    /// Index: messages that may be handed out, in hand-out order.
+    Ready,
+    /// Index: handed-out messages by lease.
+    InFlight,
+    /// Index: messages returned and not yet due, by (queue, seq).
+    Returned,
+    /// Index: what becomes due, by engine time.
+    Due,
+    /// Index: queues that have work and no lease, oldest first.
+    Unserved,
+    /// Index: idempotency keys of a queue by age.
+    IdempotencyAges,
+    /// Index: answered control mutations by age.
+    RequestAges,
+}
+
+/// One row written or removed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Op {
+    /// Which table.
+    pub table: Table,
+    /// Ordered by plain byte comparison.
+    pub key: Vec<u8>,
+    /// `None` removes the row; removing an absent row is not an error.
+    pub value: Option<Vec<u8>>,
+}
+
+impl fmt::Debug for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Op")
+            .field("table", &self.table)
+            .field("key", &self.key)
+            .field("value_len", &self.value.as_ref().map(Vec::len))
+            .finish()
+    }
+}
+
+/// Which end of a range comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Lowest key first.
+    Ascending,
+    /// Highest key first.
+    Descending,
+}
+
+/// The rows of one table with `from <= key < to`, at most `limit` of them.
+#[derive(Clone, Debug)]
+pub struct Range {
+    /// Which table.
+    pub table: Table,
+    /// First key that belongs.
+    pub from: Vec<u8>,
+    /// First key that no longer belongs; `None` is the end of the table.
+    pub to: Option<Vec<u8>>,
+    /// Which end comes first.
+    pub order: Order,
+    /// At most this many rows.
+    pub limit: usize,
+}
+
+/// A key with its value.
+pub type Entry = (Vec<u8>, Vec<u8>);
+
+/// A consistent view of committed rows. Hold it briefly: an open snapshot keeps pages from being reused.
+pub trait Snapshot: Send {
+    /// The row under `key`, its checksum verified.
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Fault>;
+
+    /// The rows of `range` in its order, checksums verified.
+    fn range(&self, range: &Range) -> Result<Vec<Entry>, Fault>;
+}
+
+/// Ordered tables with atomic, durable commits. One caller commits; anybody takes snapshots.
+pub trait Kv: Send + Sync + fmt::Debug {
+    /// A snapshot that sees every commit that has returned.
+    fn snapshot(&self) -> Result<Box<dyn Snapshot>, Fault>;
+
+    /// Applies `ops` in order, all or none, durable when this returns `Ok`.
+    fn commit(&self, ops: &[Op]) -> Result<(), Fault>;
+
+    /// Leaves the store so that its next opening is quick, whatever ends the process. Costs about a
+    /// commit; worth it when the writer has nothing else to do.
+    fn settle(&self) -> Result<(), Fault>;
+}

@@ -1,0 +1,100 @@
+//! Tables in memory: the reference for the other backends, and the store of a server that keeps nothing.
+//!
+//! A commit changes the maps in place, unless a snapshot still shares one: that map is copied first, so a snapshot
+//! never changes. Nothing here is durable, nothing here fails, and rows carry no checksum, for there is no disk that
+//! could damage them. Holding a snapshot across commits costs a copy of each map the commits touch.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::fault::Fault;
+use crate::kv::{Entry, Kv, Op, Order, Range, Snapshot, Table};
+
+/// Both ends of a range of keys.
+pub(crate) type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
+
+type Rows = BTreeMap<Arc<[u8]>, Arc<[u8]>>;
+type Tables = [Arc<Rows>; Table::ALL.len()];
+
+/// Ordered tables in memory.
+#[derive(Debug, Default)]
+pub struct MemoryKv {
+    tables: Mutex<Tables>,
+}
+
+impl MemoryKv {
+    /// Empty tables.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Tables> {
+        // Poison means that a commit ran out of memory half way; the process is lost either way, and a reader must
+        // not turn that into a second panic.
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kv for MemoryKv {
+    fn snapshot(&self) -> Result<Box<dyn Snapshot>, Fault> {
+        Ok(Box::new(MemorySnapshot {
+            tables: self.lock().clone(),
+        }))
+    }
+
+    fn commit(&self, ops: &[Op]) -> Result<(), Fault> {
+        let mut tables = self.lock();
+        for op in ops {
+            let rows = Arc::make_mut(&mut tables[op.table.index()]);
+            match &op.value {
+                Some(value) => {
+                    rows.insert(op.key.as_slice().into(), value.as_slice().into());
+                }
+                None => {
+                    rows.remove(op.key.as_slice());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// There is nothing to open again.
+    fn settle(&self) -> Result<(), Fault> {
+        Ok(())
+    }
+}
+
+struct MemorySnapshot {
+    tables: Tables,
+}
+
+impl Snapshot for MemorySnapshot {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
+        let rows = &self.tables[table.index()];
+        Ok(rows.get(key).map(|value| value.to_vec()))
+    }
+
+    fn range(&self, range: &Range) -> Result<Vec<Entry>, Fault> {
+        let Some(bounds) = bounds(range) else {
+            return Ok(Vec::new());
+        };
+        let rows = self.tables[range.table.index()].range::<[u8], _>(bounds);
+        let owned = |(key, value): (&Arc<[u8]>, &Arc<[u8]>)| (key.to_vec(), value.to_vec());
+        Ok(match range.order {
+            Order::Ascending => rows.take(range.limit).map(owned).collect(),
+            Order::Descending => rows.rev().take(range.limit).map(owned).collect(),
+        })
+    }
+}
+
+/// The bounds of `range`, or `None` when nothing can lie between them. Both backends ask here: ordered maps panic on
+/// bounds that are the wrong way round.
+pub(crate) fn bounds(range: &Range) -> Option<Bounds<'_>> {
+    let from = Bound::Included(range.from.as_slice());
+    match range.to.as_deref() {
+        None => Some((from, Bound::Unbounded)),
+        Some(to) if range.from.as_slice() < to => Some((from, Bound::Excluded(to))),
+        Some(_) => None,
+    }
+}

@@ -1,0 +1,193 @@
+//! The schema record: one row that says what the rest of the file is.
+//!
+//! ```text
+//! table "sessiond", key "store": | schema, 4 LE | log id, 16 | version of the writer, UTF-8 | CRC-32 |
+//! ```
+//!
+//! Its place and layout never change, for every version must be able to read what every other one left. It is written
+//! in the commit that makes the store and its tables, and when another version opens it, never otherwise. It holds no
+//! data.
+
+use redb::{Database, ReadableDatabase, ReadableTable, TableError, WriteTransaction};
+
+use super::refusal::Refusal;
+use super::seal::{seal, unseal};
+use super::{Definition, TableDefinition};
+use crate::kv::Table;
+
+/// The format this version writes, and the newest it reads. Zero makes no promise to later versions.
+pub const SCHEMA: u32 = 0;
+
+const TABLE: Definition<'static> = TableDefinition::new("sessiond");
+const KEY: &[u8] = b"store";
+/// In place of a table's tag: no table has it.
+const TAG: u8 = 0;
+
+/// Who opens a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The version of this sessiond, left in the store for whoever opens it next.
+    pub version: String,
+    /// The identity a new store gets; one that exists keeps its own.
+    pub log_id: [u8; 16],
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Record {
+    schema: u32,
+    pub(crate) log_id: [u8; 16],
+    pub(crate) writer: String,
+}
+
+impl Record {
+    pub(crate) fn new(identity: &Identity) -> Self {
+        Self {
+            schema: SCHEMA,
+            log_id: identity.log_id,
+            writer: identity.version.clone(),
+        }
+    }
+
+    /// Reads the record of an open database and refuses what this version cannot read.
+    pub(crate) fn read(database: &Database) -> Result<Self, Refusal> {
+        let transaction = database.begin_read().map_err(redb::Error::from)?;
+        let table = match transaction.open_table(TABLE) {
+            Ok(table) => table,
+            Err(TableError::Storage(error)) => return Err(error.into()),
+            // Of another crate, and open-ended: the table is not there, or not of this kind.
+            Err(_) => return Err(Refusal::foreign("it is a redb file of another program")),
+        };
+        let stored = ReadableTable::get(&table, KEY)?;
+        let record = stored
+            .as_ref()
+            .and_then(|stored| unseal(TAG, KEY, stored.value()))
+            .and_then(Self::decode)
+            .ok_or_else(|| Refusal::corrupt("its schema record does not verify"))?;
+        if record.schema > SCHEMA {
+            return Err(Refusal::TooNew {
+                writer: record.writer,
+                schema: record.schema,
+                supported: SCHEMA,
+            });
+        }
+        Ok(record)
+    }
+
+    pub(crate) fn write(&self, transaction: &WriteTransaction) -> Result<(), redb::Error> {
+        let mut sealed = Vec::new();
+        seal(TAG, KEY, &self.encode(), &mut sealed);
+        transaction
+            .open_table(TABLE)?
+            .insert(KEY, sealed.as_slice())?;
+        Ok(())
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut bytes = self.schema.to_le_bytes().to_vec();
+        bytes.extend_from_slice(&self.log_id);
+        bytes.extend_from_slice(self.writer.as_bytes());
+        bytes
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (schema, rest) = bytes.split_first_chunk::<4>()?;
+        let (log_id, writer) = rest.split_first_chunk::<16>()?;
+        Some(Self {
+            schema: u32::from_le_bytes(*schema),
+            log_id: *log_id,
+            writer: String::from_utf8(writer.to_vec()).ok()?,
+        })
+    }
+}
+
+/// Writes the schema record and makes sure that every table is there: a reader never meets a missing one.
+pub(crate) fn commit_schema(database: &Database, record: &Record) -> Result<(), redb::Error> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_quick_repair(true);
+    record.write(&transaction)?;
+    for table in Table::ALL {
+        transaction.open_table(super::definition(table))?;
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+/// Refuses a store in which a table is missing or not to be read.
+pub(crate) fn check_tables(database: &Database) -> Result<(), Refusal> {
+    let transaction = database.begin_read().map_err(redb::Error::from)?;
+    for table in Table::ALL {
+        let Err(error) = transaction.open_table(super::definition(table)) else {
+            continue;
+        };
+        return Err(match Refusal::from(redb::Error::from(error)) {
+            Refusal::Corrupt { reason } => {
+                Refusal::corrupt(&format!("table {}: {reason}", table.name()))
+            }
+            other @ (Refusal::InUse
+            | Refusal::TooNew { .. }
+            | Refusal::Foreign { .. }
+            | Refusal::Io(_)) => other,
+        });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use redb::backends::InMemoryBackend;
+
+    use super::*;
+
+    fn record(schema: u32) -> Record {
+        Record {
+            schema,
+            log_id: *b"0123456789abcdef",
+            writer: "1.2.3-rc.1".to_owned(),
+        }
+    }
+
+    /// The layout is a promise to versions that do not exist yet.
+    #[test]
+    fn the_layout_is_fixed() {
+        assert_eq!(
+            record(0x0102).encode(),
+            b"\x02\x01\x00\x000123456789abcdef1.2.3-rc.1"
+        );
+    }
+
+    #[test]
+    fn what_is_encoded_is_decoded_and_nothing_shorter() {
+        let bytes = record(7).encode();
+        assert_eq!(Record::decode(&bytes), Some(record(7)));
+        for len in 0..20 {
+            assert_eq!(Record::decode(&bytes[..len]), None, "{len} bytes");
+        }
+    }
+
+    fn stored(value: Option<&Record>) -> Result<Record, Refusal> {
+        let database = redb::Builder::new()
+            .create_with_backend(InMemoryBackend::new())
+            .expect("create");
+        if let Some(record) = value {
+            let transaction = database.begin_write().expect("begin");
+            record.write(&transaction).expect("write");
+            transaction.commit().expect("commit");
+        }
+        Record::read(&database)
+    }
+
+    #[test]
+    fn only_formats_up_to_ours_are_read() {
+        assert_eq!(stored(Some(&record(SCHEMA))).expect("ours"), record(SCHEMA));
+        let newer = stored(Some(&record(SCHEMA + 1))).expect_err("newer");
+        assert_eq!(
+            newer.to_string(),
+            "it was written by sessiond \"1.2.3-rc.1\" in format 1, and this version reads no format above 0"
+        );
+    }
+
+    #[test]
+    fn a_redb_file_without_the_record_is_foreign() {
+        assert!(matches!(stored(None), Err(Refusal::Foreign { .. })));
+    }
+}

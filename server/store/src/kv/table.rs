@@ -1,0 +1,102 @@
+//! The name and the tag of each table: the part of the enum that is written to disk.
+//!
+//! A name or a tag once released is never given to another table. The tag goes into the checksum of every row, so a
+//! row that turns up in a table it was not written to does not verify. Nothing here knows what a table holds.
+
+use crate::kv::Table;
+
+impl Table {
+    /// Every table, in the order of declaration.
+    pub const ALL: [Self; 21] = [
+        Self::Counters,
+        Self::Sessions,
+        Self::Activities,
+        Self::Queues,
+        Self::Messages,
+        Self::DeadLetters,
+        Self::Payloads,
+        Self::Leases,
+        Self::Keys,
+        Self::SessionIds,
+        Self::IdempotencyKeys,
+        Self::Requests,
+        Self::Pools,
+        Self::Events,
+        Self::Ready,
+        Self::InFlight,
+        Self::Returned,
+        Self::Due,
+        Self::Unserved,
+        Self::IdempotencyAges,
+        Self::RequestAges,
+    ];
+
+    /// The name of the table on disk, its version included.
+    pub fn name(self) -> &'static str {
+        self.on_disk().1
+    }
+
+    /// The byte that stands for the table in checksums. Never zero: that is the schema record.
+    pub(crate) fn tag(self) -> u8 {
+        self.on_disk().0
+    }
+
+    /// The place of the table in `ALL`.
+    pub(crate) fn index(self) -> usize {
+        self as usize
+    }
+
+    fn on_disk(self) -> (u8, &'static str) {
+        match self {
+            Self::Counters => (1, "counters.v0"),
+            Self::Sessions => (2, "sessions.v0"),
+            Self::Activities => (3, "activities.v0"),
+            Self::Queues => (4, "queues.v0"),
+            Self::Messages => (5, "messages.v0"),
+            Self::Payloads => (6, "payloads.v0"),
+            Self::Leases => (7, "leases.v0"),
+            Self::Keys => (8, "keys.v0"),
+            Self::SessionIds => (9, "session_ids.v0"),
+            Self::IdempotencyKeys => (10, "idempotency_keys.v0"),
+            Self::Requests => (11, "requests.v0"),
+            Self::Pools => (12, "pools.v0"),
+            Self::Events => (13, "events.v0"),
+            Self::Ready => (14, "ready.v0"),
+            Self::InFlight => (15, "in_flight.v0"),
+            Self::Returned => (16, "returned.v0"),
+            Self::Due => (17, "due.v0"),
+            Self::Unserved => (18, "unserved.v0"),
+            Self::IdempotencyAges => (19, "idempotency_ages.v0"),
+            Self::RequestAges => (20, "request_ages.v0"),
+            Self::DeadLetters => (21, "dead_letters.v0"),
+        }
+    }
+}
+
+/// Backends index by `ALL`: a table that is declared and not listed would be somebody else's.
+const _: () = {
+    let mut index = 0;
+    while index < Table::ALL.len() {
+        assert!(Table::ALL[index] as usize == index);
+        index += 1;
+    }
+};
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_table_has_its_own_name_and_tag_and_stands_at_its_index() {
+        let names: BTreeSet<_> = Table::ALL.iter().map(|table| table.name()).collect();
+        let tags: BTreeSet<_> = Table::ALL.iter().map(|table| table.tag()).collect();
+        assert_eq!(names.len(), Table::ALL.len());
+        assert_eq!(tags.len(), Table::ALL.len());
+        assert!(!tags.contains(&0));
+        for (index, table) in Table::ALL.into_iter().enumerate() {
+            assert_eq!(table.index(), index, "{table:?}");
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! The warm row of a session: what moves with every use.
+
+use std::collections::BTreeMap;
+
+use sessiond_core::ids::SessionNo;
+use sessiond_core::session as domain;
+use sessiond_core::time::{EngineTime, WallTime};
+
+use crate::row::tally::{Totals, Usage};
+use crate::row::text::text_if;
+use crate::row::{DecodeError, need};
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Activity {
+    #[prost(uint64, tag = "1")]
+    session: u64,
+    #[prost(uint64, tag = "2")]
+    last_activity: u64,
+    #[prost(uint64, tag = "3")]
+    last_activity_time: u64,
+    #[prost(uint64, tag = "4")]
+    owner_seen: u64,
+    #[prost(uint64, tag = "5")]
+    touch_count: u64,
+    #[prost(uint32, tag = "6")]
+    prompt_number: u32,
+    #[prost(message, optional, tag = "7")]
+    usage: Option<Usage>,
+    #[prost(message, optional, tag = "8")]
+    totals: Option<Totals>,
+    #[prost(message, optional, tag = "9")]
+    volatile: Option<Volatile>,
+    #[prost(uint64, optional, tag = "10")]
+    check_at: Option<u64>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Volatile {
+    #[prost(string, optional, tag = "1")]
+    instance: Option<String>,
+    #[prost(btree_map = "string, string", tag = "2")]
+    entries: BTreeMap<String, String>,
+}
+
+impl From<&domain::ActivityRow> for Activity {
+    fn from(row: &domain::ActivityRow) -> Self {
+        Self {
+            session: row.session.0,
+            last_activity: row.last_activity.0,
+            last_activity_time: row.last_activity_time.0,
+            owner_seen: row.owner_seen.0,
+            touch_count: row.touch_count,
+            prompt_number: row.prompt_number,
+            usage: Some((&row.usage).into()),
+            totals: Some((&row.totals).into()),
+            volatile: Some((&row.volatile).into()),
+            check_at: row.check_at.map(|at| at.0),
+        }
+    }
+}
+
+impl TryFrom<Activity> for domain::ActivityRow {
+    type Error = DecodeError;
+
+    fn try_from(row: Activity) -> Result<Self, DecodeError> {
+        Ok(Self {
+            session: SessionNo(row.session),
+            last_activity: EngineTime(row.last_activity),
+            last_activity_time: WallTime(row.last_activity_time),
+            owner_seen: EngineTime(row.owner_seen),
+            touch_count: row.touch_count,
+            prompt_number: row.prompt_number,
+            usage: need(row.usage, "the usage")?.into(),
+            totals: need(row.totals, "totals")?.into(),
+            volatile: need(row.volatile, "the volatile part")?.try_into()?,
+            check_at: row.check_at.map(EngineTime),
+        })
+    }
+}
+
+impl From<&domain::Volatile> for Volatile {
+    fn from(volatile: &domain::Volatile) -> Self {
+        Self {
+            instance: volatile.instance.as_ref().map(|id| id.as_str().to_owned()),
+            entries: volatile.entries.clone(),
+        }
+    }
+}
+
+impl TryFrom<Volatile> for domain::Volatile {
+    type Error = DecodeError;
+
+    fn try_from(volatile: Volatile) -> Result<Self, DecodeError> {
+        Ok(Self {
+            instance: text_if(volatile.instance)?,
+            entries: volatile.entries,
+        })
+    }
+}

@@ -1,0 +1,71 @@
+//! The one row of store-wide counters.
+
+use sessiond_core::ids::{Epoch, QueueId, Revision, SessionNo};
+use sessiond_core::rows as domain;
+use sessiond_core::time::EngineTime;
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Counters {
+    #[prost(uint64, tag = "1")]
+    revision: u64,
+    #[prost(uint64, tag = "2")]
+    session: u64,
+    #[prost(uint64, tag = "3")]
+    queue: u64,
+    #[prost(uint64, tag = "4")]
+    epoch: u64,
+    #[prost(uint64, tag = "5")]
+    engine_time: u64,
+    #[prost(uint64, tag = "6")]
+    requests: u64,
+    #[prost(uint64, tag = "7")]
+    active: u64,
+    #[prost(uint64, tag = "8")]
+    draining: u64,
+    #[prost(uint64, tag = "9")]
+    ended: u64,
+    #[prost(uint64, tag = "10")]
+    pending: u64,
+    #[prost(uint64, tag = "11")]
+    in_flight: u64,
+    #[prost(uint64, tag = "12")]
+    dead_lettered: u64,
+}
+
+impl From<&domain::Counters> for Counters {
+    fn from(row: &domain::Counters) -> Self {
+        Self {
+            revision: row.revision.0,
+            session: row.session.0,
+            queue: row.queue.0,
+            epoch: row.epoch.0,
+            engine_time: row.engine_time.0,
+            requests: row.requests,
+            active: row.active,
+            draining: row.draining,
+            ended: row.ended,
+            pending: row.pending,
+            in_flight: row.in_flight,
+            dead_lettered: row.dead_lettered,
+        }
+    }
+}
+
+impl From<Counters> for domain::Counters {
+    fn from(row: Counters) -> Self {
+        Self {
+            revision: Revision(row.revision),
+            session: SessionNo(row.session),
+            queue: QueueId(row.queue),
+            epoch: Epoch(row.epoch),
+            engine_time: EngineTime(row.engine_time),
+            requests: row.requests,
+            active: row.active,
+            draining: row.draining,
+            ended: row.ended,
+            pending: row.pending,
+            in_flight: row.in_flight,
+            dead_lettered: row.dead_lettered,
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Keys of index entries, and the ranges that scans of them are.
+//!
+//! ```text
+//! ready             u64 queue | u8 rank | u64 seq
+//! in_flight         u64 queue | u64 epoch | u64 seq
+//! returned          u64 queue | u64 seq
+//! due               u64 time | u8 kind | u64 | u64 if a message
+//! unserved          u16 length | namespace | u64 time | u64 queue
+//! idempotency_ages  u64 queue | u64 seq | text
+//! request_ages      u64 time | namespace 00 | text
+//! ```
+//!
+//! Within the group of a scan, and within all that is due, bytes compare as the core's entries do. Values are empty.
+//! `Pending` has no table of its own: its entries are the keys of `messages`, for a message that was given up lies in
+//! another table. So nothing is written for one, and one is never decoded.
+
+use sessiond_core::ids::{Epoch, Namespace, QueueId, Seq, SessionNo};
+use sessiond_core::index::{Due, IndexEntry, Scan};
+use sessiond_core::time::EngineTime;
+
+use crate::kv::{Order, Range, Table};
+use crate::row::DecodeError;
+use crate::row::cursor::{Cursor, one, put_ended, put_prefixed, put_u64, two};
+use crate::row::numbers::Numbered;
+use crate::row::text::text;
+
+// What is due, by kind. The numbers are a promise, and their order is the core's.
+const DUE_SESSION: u8 = 1;
+const DUE_MESSAGE: u8 = 2;
+const DUE_LEASE: u8 = 3;
+const DUE_QUEUE: u8 = 4;
+
+/// Where an entry lies. For `Pending` that is the key of the message itself.
+#[must_use]
+pub fn key_of_entry(entry: &IndexEntry) -> (Table, Vec<u8>) {
+    match entry {
+        IndexEntry::Ready(queue, rank, seq) => {
+            let mut key = one(queue.0);
+            key.push(u8::try_from(rank.number()).expect("ranks have small numbers"));
+            put_u64(&mut key, seq.0);
+            (Table::Ready, key)
+        }
+        IndexEntry::InFlight(queue, epoch, seq) => {
+            let mut key = two(queue.0, epoch.0);
+            put_u64(&mut key, seq.0);
+            (Table::InFlight, key)
+        }
+        IndexEntry::Returned(queue, seq) => (Table::Returned, two(queue.0, seq.0)),
+        IndexEntry::Pending(queue, seq) => (Table::Messages, two(queue.0, seq.0)),
+        IndexEntry::Unserved(namespace, since, queue) => {
+            let mut key = namespace_prefix(namespace);
+            put_u64(&mut key, since.0);
+            put_u64(&mut key, queue.0);
+            (Table::Unserved, key)
+        }
+        IndexEntry::IdempotencyAge(queue, seq, name) => {
+            let mut key = two(queue.0, seq.0);
+            key.extend_from_slice(name.as_str().as_bytes());
+            (Table::IdempotencyAges, key)
+        }
+        IndexEntry::RequestAge(at, namespace, id) => {
+            let mut key = one(at.0);
+            put_ended(&mut key, namespace.as_str());
+            key.extend_from_slice(id.as_str().as_bytes());
+            (Table::RequestAges, key)
+        }
+        IndexEntry::Due(at, due) => (Table::Due, due_key(*at, *due)),
+    }
+}
+
+fn due_key(at: EngineTime, due: Due) -> Vec<u8> {
+    let mut key = one(at.0);
+    match due {
+        Due::Session(no) => {
+            key.push(DUE_SESSION);
+            put_u64(&mut key, no.0);
+        }
+        Due::Message(queue, seq) => {
+            key.push(DUE_MESSAGE);
+            put_u64(&mut key, queue.0);
+            put_u64(&mut key, seq.0);
+        }
+        Due::Lease(epoch) => {
+            key.push(DUE_LEASE);
+            put_u64(&mut key, epoch.0);
+        }
+        Due::Queue(queue) => {
+            key.push(DUE_QUEUE);
+            put_u64(&mut key, queue.0);
+        }
+    }
+    key
+}
+
+fn namespace_prefix(namespace: &Namespace) -> Vec<u8> {
+    let mut key = Vec::with_capacity(2 + namespace.as_str().len() + 16);
+    put_prefixed(&mut key, namespace.as_str());
+    key
+}
+
+/// The entry that `key` stands for. Keys of `messages` are entries of `Pending`.
+pub(crate) fn entry(table: Table, key: &[u8]) -> Result<IndexEntry, DecodeError> {
+    let mut cursor = Cursor::new(key);
+    let entry = match table {
+        Table::Ready => {
+            let (queue, rank) = (QueueId(cursor.u64()?), u32::from(cursor.u8()?));
+            IndexEntry::Ready(queue, Numbered::of_number(rank)?, Seq(cursor.u64()?))
+        }
+        Table::InFlight => IndexEntry::InFlight(
+            QueueId(cursor.u64()?),
+            Epoch(cursor.u64()?),
+            Seq(cursor.u64()?),
+        ),
+        Table::Returned => IndexEntry::Returned(QueueId(cursor.u64()?), Seq(cursor.u64()?)),
+        Table::Messages => IndexEntry::Pending(QueueId(cursor.u64()?), Seq(cursor.u64()?)),
+        Table::Due => IndexEntry::Due(EngineTime(cursor.u64()?), due(&mut cursor)?),
+        Table::Unserved => IndexEntry::Unserved(
+            text(cursor.prefixed()?)?,
+            EngineTime(cursor.u64()?),
+            QueueId(cursor.u64()?),
+        ),
+        Table::IdempotencyAges => {
+            let (queue, seq) = (QueueId(cursor.u64()?), Seq(cursor.u64()?));
+            return Ok(IndexEntry::IdempotencyAge(
+                queue,
+                seq,
+                text(cursor.text()?)?,
+            ));
+        }
+        Table::RequestAges => {
+            let (at, namespace) = (EngineTime(cursor.u64()?), text(cursor.ended()?)?);
+            return Ok(IndexEntry::RequestAge(at, namespace, text(cursor.text()?)?));
+        }
+        Table::Counters
+        | Table::Sessions
+        | Table::Activities
+        | Table::Queues
+        | Table::DeadLetters
+        | Table::Payloads
+        | Table::Leases
+        | Table::Keys
+        | Table::SessionIds
+        | Table::IdempotencyKeys
+        | Table::Requests
+        | Table::Pools
+        | Table::Events => return Err(DecodeError::Key("is that of a row")),
+    };
+    cursor.end()?;
+    Ok(entry)
+}
+
+fn due(cursor: &mut Cursor<'_>) -> Result<Due, DecodeError> {
+    let kind = cursor.u8()?;
+    Ok(match kind {
+        DUE_SESSION => Due::Session(SessionNo(cursor.u64()?)),
+        DUE_MESSAGE => Due::Message(QueueId(cursor.u64()?), Seq(cursor.u64()?)),
+        DUE_LEASE => Due::Lease(Epoch(cursor.u64()?)),
+        DUE_QUEUE => Due::Queue(QueueId(cursor.u64()?)),
+        number => {
+            return Err(DecodeError::UnknownNumber {
+                what: "the kind of what is due",
+                number: u32::from(number),
+            });
+        }
+    })
+}
+
+/// The group of a scan, from its beginning.
+pub(crate) fn range_of(scan: &Scan, limit: usize) -> Range {
+    let (table, prefix) = match scan {
+        Scan::Ready(queue) => (Table::Ready, one(queue.0)),
+        Scan::InFlight(queue, epoch) => (Table::InFlight, two(queue.0, epoch.0)),
+        Scan::InFlightOfQueue(queue) => (Table::InFlight, one(queue.0)),
+        Scan::Returned(queue) => (Table::Returned, one(queue.0)),
+        Scan::Pending(queue) => (Table::Messages, one(queue.0)),
+        Scan::Unserved(namespace) => (Table::Unserved, namespace_prefix(namespace)),
+        Scan::IdempotencyAges(queue) => (Table::IdempotencyAges, one(queue.0)),
+        Scan::RequestAges => (Table::RequestAges, Vec::new()),
+    };
+    Range {
+        table,
+        to: after_prefix(&prefix),
+        from: prefix,
+        order: Order::Ascending,
+        limit,
+    }
+}
+
+/// What is due at `until` or before, earliest first.
+pub(crate) fn due_until(until: EngineTime, limit: usize) -> Range {
+    Range {
+        table: Table::Due,
+        from: Vec::new(),
+        to: after_prefix(&one(until.0)),
+        order: Order::Ascending,
+        limit,
+    }
+}
+
+/// The queues of a namespace that want a worker, behind `after`.
+pub(crate) fn unserved_after(
+    namespace: &Namespace,
+    after: Option<(EngineTime, QueueId)>,
+    limit: usize,
+) -> Range {
+    let mut range = range_of(&Scan::Unserved(namespace.clone()), limit);
+    if let Some((since, queue)) = after {
+        put_u64(&mut range.from, since.0);
+        put_u64(&mut range.from, queue.0);
+        range.from.push(0);
+    }
+    range
+}
+
+/// The first key behind all that start with `prefix`; none when there can be no such key.
+pub(crate) fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
+    let last = prefix.iter().rposition(|byte| *byte != u8::MAX)?;
+    let mut key = prefix[..=last].to_vec();
+    key[last] += 1;
+    Some(key)
+}

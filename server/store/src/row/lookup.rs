@@ -1,0 +1,154 @@
+//! Small rows that answer a name with a number: keys, ids, remembered names, pools.
+
+use sessiond_core::ids::{QueueId, Seq, SessionNo};
+use sessiond_core::rows as domain;
+use sessiond_core::time::EngineTime;
+
+use crate::row::DecodeError;
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Key {
+    #[prost(uint64, optional, tag = "1")]
+    live: Option<u64>,
+    #[prost(uint64, repeated, tag = "2")]
+    sessions: Vec<u64>,
+    #[prost(uint64, optional, tag = "3")]
+    held: Option<u64>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct SessionId {
+    #[prost(uint64, tag = "1")]
+    session: u64,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Idempotency {
+    #[prost(uint64, tag = "1")]
+    seq: u64,
+    #[prost(uint64, tag = "2")]
+    at: u64,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Request {
+    #[prost(bytes = "vec", tag = "1")]
+    body: Vec<u8>,
+    #[prost(uint64, tag = "2")]
+    subject: u64,
+    #[prost(bool, tag = "3")]
+    flag: bool,
+    #[prost(uint64, tag = "4")]
+    at: u64,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Pool {
+    #[prost(uint64, tag = "1")]
+    live: u64,
+}
+
+impl From<&domain::KeyRow> for Key {
+    fn from(row: &domain::KeyRow) -> Self {
+        Self {
+            live: row.live.map(|no| no.0),
+            sessions: row.sessions.iter().map(|no| no.0).collect(),
+            held: row.held.map(|queue| queue.0),
+        }
+    }
+}
+
+impl From<Key> for domain::KeyRow {
+    fn from(row: Key) -> Self {
+        Self {
+            live: row.live.map(SessionNo),
+            sessions: row.sessions.into_iter().map(SessionNo).collect(),
+            held: row.held.map(QueueId),
+        }
+    }
+}
+
+impl From<&SessionNo> for SessionId {
+    fn from(no: &SessionNo) -> Self {
+        Self { session: no.0 }
+    }
+}
+
+impl TryFrom<SessionId> for SessionNo {
+    type Error = DecodeError;
+
+    fn try_from(row: SessionId) -> Result<Self, DecodeError> {
+        from_one(row.session, "the session of an id").map(Self)
+    }
+}
+
+impl From<&domain::IdempotencyRow> for Idempotency {
+    fn from(row: &domain::IdempotencyRow) -> Self {
+        Self {
+            seq: row.seq.0,
+            at: row.at.0,
+        }
+    }
+}
+
+impl TryFrom<Idempotency> for domain::IdempotencyRow {
+    type Error = DecodeError;
+
+    fn try_from(row: Idempotency) -> Result<Self, DecodeError> {
+        Ok(Self {
+            seq: Seq(from_one(row.seq, "the seq of a remembered name")?),
+            at: EngineTime(row.at),
+        })
+    }
+}
+
+impl From<&domain::RequestRow> for Request {
+    fn from(row: &domain::RequestRow) -> Self {
+        Self {
+            body: row.body.to_vec(),
+            subject: row.subject.0,
+            flag: row.flag,
+            at: row.at.0,
+        }
+    }
+}
+
+impl TryFrom<Request> for domain::RequestRow {
+    type Error = DecodeError;
+
+    fn try_from(row: Request) -> Result<Self, DecodeError> {
+        let body = row
+            .body
+            .try_into()
+            .map_err(|body: Vec<u8>| DecodeError::Length {
+                what: "the hash of a request",
+                bytes: body.len(),
+            })?;
+        Ok(Self {
+            body,
+            subject: SessionNo(row.subject),
+            flag: row.flag,
+            at: EngineTime(row.at),
+        })
+    }
+}
+
+impl From<&domain::PoolRow> for Pool {
+    fn from(row: &domain::PoolRow) -> Self {
+        Self { live: row.live }
+    }
+}
+
+impl From<Pool> for domain::PoolRow {
+    fn from(row: Pool) -> Self {
+        Self { live: row.live }
+    }
+}
+
+/// A number that counts from one: these rows hold little else, and an empty value must not pass for an answer.
+fn from_one(number: u64, what: &'static str) -> Result<u64, DecodeError> {
+    if number == 0 {
+        return Err(DecodeError::Zero(what));
+    }
+    Ok(number)
+}

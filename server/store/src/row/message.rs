@@ -1,0 +1,176 @@
+//! Message headers: of messages that wait or are in flight, and of those that were given up.
+
+use std::collections::BTreeMap;
+
+use sessiond_core::ids::{DeliveryId, Epoch, QueueId, Seq};
+use sessiond_core::message as domain;
+use sessiond_core::time::{EngineTime, WallTime};
+
+use crate::row::numbers::Numbered;
+use crate::row::text::{text, text_if};
+use crate::row::{DecodeError, need};
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Header {
+    #[prost(uint64, tag = "1")]
+    queue: u64,
+    #[prost(uint64, tag = "2")]
+    seq: u64,
+    #[prost(string, tag = "3")]
+    kind: String,
+    #[prost(string, tag = "4")]
+    content_type: String,
+    #[prost(btree_map = "string, string", tag = "5")]
+    attributes: BTreeMap<String, String>,
+    #[prost(string, tag = "6")]
+    agent_id: String,
+    #[prost(string, tag = "7")]
+    agent_type: String,
+    #[prost(uint32, tag = "8")]
+    prompt_number: u32,
+    #[prost(uint64, optional, tag = "9")]
+    occurred_time: Option<u64>,
+    #[prost(uint64, tag = "10")]
+    enqueue_time: u64,
+    #[prost(uint64, tag = "11")]
+    enqueued_at: u64,
+    #[prost(string, optional, tag = "12")]
+    idempotency_key: Option<String>,
+    #[prost(uint64, optional, tag = "13")]
+    not_before_time: Option<u64>,
+    #[prost(string, tag = "14")]
+    trace_parent: String,
+    #[prost(uint64, tag = "15")]
+    bytes: u64,
+    #[prost(uint32, tag = "16")]
+    attempt: u32,
+    #[prost(uint64, optional, tag = "17")]
+    latest: Option<u64>,
+    #[prost(string, tag = "18")]
+    last_error: String,
+    #[prost(oneof = "Standing", tags = "19, 20, 21, 22")]
+    standing: Option<Standing>,
+}
+
+#[derive(Clone, PartialEq, prost::Oneof)]
+enum Standing {
+    /// Its rank.
+    #[prost(uint32, tag = "19")]
+    Ready(u32),
+    #[prost(message, tag = "20")]
+    Waiting(Waiting),
+    /// Its lease.
+    #[prost(uint64, tag = "21")]
+    InFlight(u64),
+    #[prost(message, tag = "22")]
+    Dead(Dead),
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Waiting {
+    #[prost(uint64, tag = "1")]
+    due: u64,
+    #[prost(uint32, tag = "2")]
+    turn: u32,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Dead {
+    #[prost(uint32, tag = "1")]
+    reason: u32,
+    #[prost(uint64, tag = "2")]
+    time: u64,
+}
+
+impl From<&domain::MessageRow> for Header {
+    fn from(row: &domain::MessageRow) -> Self {
+        Self {
+            queue: row.queue.0,
+            seq: row.seq.0,
+            kind: row.kind.as_str().to_owned(),
+            content_type: row.content_type.clone(),
+            attributes: row.attributes.clone(),
+            agent_id: row.agent_id.clone(),
+            agent_type: row.agent_type.clone(),
+            prompt_number: row.prompt_number,
+            occurred_time: row.occurred_time.map(|time| time.0),
+            enqueue_time: row.enqueue_time.0,
+            enqueued_at: row.enqueued_at.0,
+            idempotency_key: row
+                .idempotency_key
+                .as_ref()
+                .map(|key| key.as_str().to_owned()),
+            not_before_time: row.not_before_time.map(|time| time.0),
+            trace_parent: row.trace_parent.clone(),
+            bytes: row.bytes,
+            attempt: row.attempt,
+            latest: row.latest.map(|delivery| delivery.0),
+            last_error: row.last_error.clone(),
+            standing: Some(row.standing.into()),
+        }
+    }
+}
+
+impl TryFrom<Header> for domain::MessageRow {
+    type Error = DecodeError;
+
+    fn try_from(row: Header) -> Result<Self, DecodeError> {
+        Ok(Self {
+            queue: QueueId(row.queue),
+            seq: Seq(row.seq),
+            kind: text(row.kind)?,
+            content_type: row.content_type,
+            attributes: row.attributes,
+            agent_id: row.agent_id,
+            agent_type: row.agent_type,
+            prompt_number: row.prompt_number,
+            occurred_time: row.occurred_time.map(WallTime),
+            enqueue_time: WallTime(row.enqueue_time),
+            enqueued_at: EngineTime(row.enqueued_at),
+            idempotency_key: text_if(row.idempotency_key)?,
+            not_before_time: row.not_before_time.map(WallTime),
+            trace_parent: row.trace_parent,
+            bytes: row.bytes,
+            attempt: row.attempt,
+            latest: row.latest.map(DeliveryId),
+            last_error: row.last_error,
+            standing: need(row.standing, "the standing of a message")?.try_into()?,
+        })
+    }
+}
+
+impl From<domain::Standing> for Standing {
+    fn from(standing: domain::Standing) -> Self {
+        match standing {
+            domain::Standing::Ready(rank) => Self::Ready(rank.number()),
+            domain::Standing::Waiting { due, turn } => Self::Waiting(Waiting {
+                due: due.0,
+                turn: turn.number(),
+            }),
+            domain::Standing::InFlight(epoch) => Self::InFlight(epoch.0),
+            domain::Standing::Dead { reason, time } => Self::Dead(Dead {
+                reason: reason.number(),
+                time: time.0,
+            }),
+        }
+    }
+}
+
+impl TryFrom<Standing> for domain::Standing {
+    type Error = DecodeError;
+
+    fn try_from(standing: Standing) -> Result<Self, DecodeError> {
+        Ok(match standing {
+            Standing::Ready(rank) => Self::Ready(Numbered::of_number(rank)?),
+            Standing::Waiting(waiting) => Self::Waiting {
+                due: EngineTime(waiting.due),
+                turn: Numbered::of_number(waiting.turn)?,
+            },
+            Standing::InFlight(epoch) => Self::InFlight(Epoch(epoch)),
+            Standing::Dead(dead) => Self::Dead {
+                reason: Numbered::of_number(dead.reason)?,
+                time: WallTime(dead.time),
+            },
+        })
+    }
+}

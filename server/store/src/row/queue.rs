@@ -1,0 +1,126 @@
+//! Queues: the hot row, rewritten with nearly every commit, so it stays small.
+
+use sessiond_core::ids::{DeliveryId, Epoch, QueueId, Seq, SessionNo};
+use sessiond_core::queue as domain;
+use sessiond_core::time::EngineTime;
+
+use crate::row::tally::Depth;
+use crate::row::text::text;
+use crate::row::{DecodeError, need};
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Queue {
+    #[prost(uint64, tag = "1")]
+    id: u64,
+    #[prost(string, tag = "2")]
+    namespace: String,
+    #[prost(uint64, tag = "3")]
+    owner: u64,
+    #[prost(oneof = "Disposition", tags = "4, 5, 6, 7, 8")]
+    disposition: Option<Disposition>,
+    #[prost(uint64, optional, tag = "9")]
+    lease: Option<u64>,
+    #[prost(uint64, tag = "10")]
+    next_seq: u64,
+    #[prost(uint64, tag = "11")]
+    next_delivery: u64,
+    #[prost(message, optional, tag = "12")]
+    depth: Option<Depth>,
+    #[prost(message, optional, tag = "13")]
+    oldest: Option<Oldest>,
+    #[prost(uint64, tag = "14")]
+    idempotency_keys: u64,
+}
+
+#[derive(Clone, PartialEq, prost::Oneof)]
+enum Disposition {
+    #[prost(message, tag = "4")]
+    Serving(()),
+    #[prost(message, tag = "5")]
+    Quiet(()),
+    #[prost(uint64, tag = "6")]
+    HeldUntil(u64),
+    #[prost(uint64, tag = "7")]
+    DeadSince(u64),
+    #[prost(uint64, tag = "8")]
+    DiscardedNext(u64),
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Oldest {
+    #[prost(uint64, tag = "1")]
+    seq: u64,
+    #[prost(uint64, tag = "2")]
+    at: u64,
+}
+
+impl From<&domain::QueueRow> for Queue {
+    fn from(row: &domain::QueueRow) -> Self {
+        Self {
+            id: row.id.0,
+            namespace: row.namespace.as_str().to_owned(),
+            owner: row.owner.0,
+            disposition: Some(row.disposition.into()),
+            lease: row.lease.map(|epoch| epoch.0),
+            next_seq: row.next_seq.0,
+            next_delivery: row.next_delivery.0,
+            depth: Some((&row.depth).into()),
+            oldest: row.oldest.map(|(seq, at)| Oldest {
+                seq: seq.0,
+                at: at.0,
+            }),
+            idempotency_keys: row.idempotency_keys,
+        }
+    }
+}
+
+impl TryFrom<Queue> for domain::QueueRow {
+    type Error = DecodeError;
+
+    fn try_from(row: Queue) -> Result<Self, DecodeError> {
+        Ok(Self {
+            id: QueueId(row.id),
+            namespace: text(row.namespace)?,
+            owner: SessionNo(row.owner),
+            disposition: need(row.disposition, "the disposition")?.into(),
+            lease: row.lease.map(Epoch),
+            next_seq: Seq(row.next_seq),
+            next_delivery: DeliveryId(row.next_delivery),
+            depth: need(row.depth, "the depth")?.into(),
+            oldest: row
+                .oldest
+                .map(|oldest| (Seq(oldest.seq), EngineTime(oldest.at))),
+            idempotency_keys: row.idempotency_keys,
+        })
+    }
+}
+
+impl From<domain::Disposition> for Disposition {
+    fn from(disposition: domain::Disposition) -> Self {
+        match disposition {
+            domain::Disposition::Serving => Self::Serving(()),
+            domain::Disposition::Quiet => Self::Quiet(()),
+            domain::Disposition::Held { until } => Self::HeldUntil(until.0),
+            domain::Disposition::Dead { since } => Self::DeadSince(since.0),
+            domain::Disposition::Discarded { next } => Self::DiscardedNext(next.0),
+        }
+    }
+}
+
+impl From<Disposition> for domain::Disposition {
+    fn from(disposition: Disposition) -> Self {
+        match disposition {
+            Disposition::Serving(()) => Self::Serving,
+            Disposition::Quiet(()) => Self::Quiet,
+            Disposition::HeldUntil(until) => Self::Held {
+                until: EngineTime(until),
+            },
+            Disposition::DeadSince(since) => Self::Dead {
+                since: EngineTime(since),
+            },
+            Disposition::DiscardedNext(next) => Self::Discarded {
+                next: EngineTime(next),
+            },
+        }
+    }
+}

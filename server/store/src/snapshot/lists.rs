@@ -1,0 +1,218 @@
+//! Pages of rows and entries: what comes after a place, at most so many.
+//!
+//! Every list starts behind the place its caller has got to, so a page never repeats what the one before it ended with.
+//! How large a page may be is the caller's business. Errors are those of every read of a snapshot.
+
+use sessiond_core::event::EventRow;
+use sessiond_core::ids::{Epoch, Namespace, QueueId, Revision, Seq, SessionNo};
+use sessiond_core::index::{Due, IndexEntry};
+use sessiond_core::lease::{LeaseRow, LeaseStanding};
+use sessiond_core::message::MessageRow;
+use sessiond_core::rows::{Row, RowKey};
+use sessiond_core::session::SessionRow;
+use sessiond_core::time::EngineTime;
+
+use super::{Rows, of_kind};
+use crate::fault::Fault;
+use crate::kv::{Order, Range, Table};
+use crate::row;
+
+/// Leases read at once while looking for current ones; few are not current, so few are read in vain.
+const LEASES_PAGE: usize = 256;
+
+impl Rows {
+    /// Sessions with higher numbers than `after`, lowest first: in the order they were created.
+    pub fn sessions_after(&self, after: SessionNo, limit: usize) -> Result<Vec<SessionRow>, Fault> {
+        self.sessions(&behind(&RowKey::Session(after), limit))
+    }
+
+    /// Sessions with lower numbers than `before`, highest first: the newest come first.
+    pub fn sessions_before(
+        &self,
+        before: SessionNo,
+        limit: usize,
+    ) -> Result<Vec<SessionRow>, Fault> {
+        let (table, to) = row::key_of_row(&RowKey::Session(before));
+        self.sessions(&Range {
+            table,
+            from: Vec::new(),
+            to: Some(to),
+            order: Order::Descending,
+            limit,
+        })
+    }
+
+    /// Unsettled messages of a queue that were not given up, in order of seq.
+    pub fn messages_after(
+        &self,
+        queue: QueueId,
+        after: Seq,
+        limit: usize,
+    ) -> Result<Vec<MessageRow>, Fault> {
+        self.messages(&of_queue(
+            queue,
+            behind(&RowKey::Message(queue, after), limit),
+        ))
+    }
+
+    /// Messages of a queue that were given up by themselves, in order of seq.
+    pub fn dead_letters_after(
+        &self,
+        queue: QueueId,
+        after: Seq,
+        limit: usize,
+    ) -> Result<Vec<MessageRow>, Fault> {
+        self.messages(&of_queue(
+            queue,
+            behind(&RowKey::DeadLetter(queue, after), limit),
+        ))
+    }
+
+    /// The seqs of a queue's unsettled messages that were not given up, in order.
+    pub fn pending_after(
+        &self,
+        queue: QueueId,
+        after: Seq,
+        limit: usize,
+    ) -> Result<Vec<Seq>, Fault> {
+        let range = of_queue(queue, behind(&RowKey::Message(queue, after), limit));
+        let entries = self.entries(&range)?;
+        Ok(entries.iter().filter_map(IndexEntry::seq).collect())
+    }
+
+    /// The log behind a revision, in order.
+    pub fn events_after(&self, after: Revision, limit: usize) -> Result<Vec<EventRow>, Fault> {
+        let rows = self.rows(&behind(&RowKey::Event(after), limit))?;
+        Ok(rows.into_iter().map(|row| *of_kind!(row, Event)).collect())
+    }
+
+    /// The oldest event on record; none in an empty log.
+    pub fn first_event(&self) -> Result<Option<Revision>, Fault> {
+        let rows = self.rows(&beginning(Table::Events))?;
+        let first = rows.into_iter().next();
+        Ok(first.map(|row| of_kind!(row, Event).revision))
+    }
+
+    /// What is due at `until` or before, earliest first.
+    pub fn due(&self, until: EngineTime, limit: usize) -> Result<Vec<Due>, Fault> {
+        let entries = self.entries(&row::due_until(until, limit))?;
+        Ok(entries
+            .iter()
+            .filter_map(due_of)
+            .map(|(_, due)| due)
+            .collect())
+    }
+
+    /// When the next thing becomes due; none if nothing ever will.
+    pub fn next_due(&self) -> Result<Option<EngineTime>, Fault> {
+        let entries = self.entries(&beginning(Table::Due))?;
+        Ok(entries.iter().find_map(due_of).map(|(at, _)| at))
+    }
+
+    /// Leases that hold their sessions, with higher tokens than `after`, lowest first.
+    pub fn current_leases_after(&self, after: Epoch, limit: usize) -> Result<Vec<Epoch>, Fault> {
+        let mut current = Vec::new();
+        let mut after = after;
+        while current.len() < limit {
+            let page = self.leases(&behind(&RowKey::Lease(after), LEASES_PAGE))?;
+            let Some(last) = page.last() else {
+                break;
+            };
+            after = last.epoch;
+            let found = page
+                .iter()
+                .filter(|lease| lease.standing == LeaseStanding::Current)
+                .map(|lease| lease.epoch);
+            current.extend(found.take(limit - current.len()));
+        }
+        Ok(current)
+    }
+
+    /// Queues of a namespace that want a worker, by the age of their oldest message, behind `after`.
+    pub fn unserved_after(
+        &self,
+        namespace: &Namespace,
+        after: Option<(EngineTime, QueueId)>,
+        limit: usize,
+    ) -> Result<Vec<(EngineTime, QueueId)>, Fault> {
+        let entries = self.entries(&row::unserved_after(namespace, after, limit))?;
+        let unserved = entries.into_iter().filter_map(|entry| match entry {
+            IndexEntry::Unserved(_, since, queue) => Some((since, queue)),
+            IndexEntry::Ready(..)
+            | IndexEntry::InFlight(..)
+            | IndexEntry::Returned(..)
+            | IndexEntry::Pending(..)
+            | IndexEntry::IdempotencyAge(..)
+            | IndexEntry::RequestAge(..)
+            | IndexEntry::Due(..) => None,
+        });
+        Ok(unserved.collect())
+    }
+
+    fn sessions(&self, range: &Range) -> Result<Vec<SessionRow>, Fault> {
+        let rows = self.rows(range)?.into_iter();
+        Ok(rows.map(|row| *of_kind!(row, Session)).collect())
+    }
+
+    fn messages(&self, range: &Range) -> Result<Vec<MessageRow>, Fault> {
+        let rows = self.rows(range)?.into_iter();
+        Ok(rows.map(|row| *of_kind!(row, Message)).collect())
+    }
+
+    fn leases(&self, range: &Range) -> Result<Vec<LeaseRow>, Fault> {
+        let rows = self.rows(range)?.into_iter();
+        Ok(rows.map(|row| of_kind!(row, Lease)).collect())
+    }
+
+    /// The rows of a range.
+    fn rows(&self, range: &Range) -> Result<Vec<Row>, Fault> {
+        self.decoded(range, |key, value| {
+            row::decode_row(&row::decode_key(range.table, key)?, value)
+        })
+    }
+}
+
+/// Everything behind a row, in the order of keys.
+fn behind(key: &RowKey, limit: usize) -> Range {
+    let (table, mut from) = row::key_of_row(key);
+    from.push(0);
+    Range {
+        table,
+        from,
+        to: None,
+        order: Order::Ascending,
+        limit,
+    }
+}
+
+/// What of `range` is of one queue.
+fn of_queue(queue: QueueId, range: Range) -> Range {
+    Range {
+        to: row::after_prefix(&queue.0.to_be_bytes()),
+        ..range
+    }
+}
+
+/// The first row of a table.
+fn beginning(table: Table) -> Range {
+    Range {
+        table,
+        from: Vec::new(),
+        to: None,
+        order: Order::Ascending,
+        limit: 1,
+    }
+}
+
+fn due_of(entry: &IndexEntry) -> Option<(EngineTime, Due)> {
+    match entry {
+        IndexEntry::Due(at, due) => Some((*at, *due)),
+        IndexEntry::Ready(..)
+        | IndexEntry::InFlight(..)
+        | IndexEntry::Returned(..)
+        | IndexEntry::Pending(..)
+        | IndexEntry::Unserved(..)
+        | IndexEntry::IdempotencyAge(..)
+        | IndexEntry::RequestAge(..) => None,
+    }
+}

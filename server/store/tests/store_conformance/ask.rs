@@ -1,0 +1,345 @@
+//! Random commands, of few sessions, keys and workers, so that they meet.
+//!
+//! What was handed out is remembered, so that settlements are mostly of real deliveries. Time jumps, so that whatever
+//! can come due does.
+
+use std::num::NonZeroU32;
+
+use bytes::Bytes;
+use fastrand::Rng;
+use sessiond_core::command::{
+    Claim, Command, ConflictPolicy, End, Enqueue, NackKind, NewSessionId, Open,
+    Outcome as SettleOutcome, RequestTag, Settle, Settlement, TimeoutOverrides, Touch,
+};
+use sessiond_core::event::{Actor, ActorKind};
+use sessiond_core::ids::{
+    DeliveryId, Epoch, IdempotencyKey, InstanceId, MessageKind, Namespace, QueueId, RequestId, Seq,
+    SessionId, SessionKey, SessionRef, WorkerName,
+};
+use sessiond_core::message::NewMessage;
+use sessiond_core::reply::Reply;
+use sessiond_core::session::{EndMode, EndReason, Labels, Ordering, PendingPolicy, Profile, Usage};
+use sessiond_core::time::{EngineTime, Now, Span, WallTime};
+
+use crate::draw::one_of;
+use crate::world::World;
+
+/// Deliveries remembered; older ones were settled long ago or never will be.
+const DELIVERIES_MAX: usize = 6;
+const HOUR_MS: u64 = 3_600_000;
+
+#[derive(Debug)]
+pub(crate) struct Asker {
+    rng: Rng,
+    now: Now,
+    ids: Vec<(Namespace, SessionId)>,
+    deliveries: Vec<(Namespace, Settlement)>,
+}
+
+impl Asker {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            rng: Rng::with_seed(seed),
+            now: Now {
+                engine: EngineTime(1),
+                wall: WallTime(1_700_000_000_000),
+            },
+            ids: Vec::new(),
+            deliveries: Vec::new(),
+        }
+    }
+
+    /// The next command and its time.
+    pub(crate) fn next(&mut self, world: &World) -> (Command, Now) {
+        self.pass_time();
+        let command = match self.rng.u8(..24) {
+            0..4 => Command::Open(Box::new(self.open())),
+            4..10 => Command::Enqueue(self.enqueue()),
+            10..14 => Command::Claim(self.claim()),
+            14..18 => Command::Settle(self.settle()),
+            18 => Command::Touch(self.touch()),
+            19..21 => Command::End(self.end()),
+            21 => self.lapse(world),
+            _ => self.due(world),
+        };
+        (command, self.now)
+    }
+
+    /// Takes note of what was handed out.
+    pub(crate) fn hear(&mut self, command: &Command, reply: &Reply) {
+        let (Command::Claim(claim), Reply::Claimed { deliveries, .. }) = (command, reply) else {
+            return;
+        };
+        for delivery in deliveries {
+            let settlement = Settlement {
+                queue: delivery.message.queue,
+                seq: delivery.message.seq,
+                delivery_id: delivery.delivery_id,
+                epoch: delivery.epoch,
+                outcome: SettleOutcome::Ack {
+                    usage: Usage::default(),
+                },
+            };
+            self.deliveries.push((claim.namespace.clone(), settlement));
+        }
+        let old = self.deliveries.len().saturating_sub(DELIVERIES_MAX);
+        self.deliveries.drain(..old);
+    }
+
+    fn pass_time(&mut self) {
+        let passed = match self.rng.u8(..40) {
+            0 => self.rng.u64(..8 * 24 * HOUR_MS),
+            1 | 2 => self.rng.u64(..2 * HOUR_MS),
+            _ => self.rng.u64(..2_000),
+        };
+        self.now.engine = self.now.engine + Span(passed);
+        self.now.wall = WallTime(self.now.wall.0 + passed);
+    }
+
+    fn namespace(&mut self) -> Namespace {
+        let name = one_of(&mut self.rng, &["n", "n", "n", "nn"]);
+        Namespace::parse(name).expect("an id")
+    }
+
+    fn key(&mut self) -> SessionKey {
+        let key = one_of(&mut self.rng, &["k", "kk", "nk"]);
+        SessionKey::parse(key).expect("an id")
+    }
+
+    fn session(&mut self) -> (Namespace, SessionRef) {
+        if self.rng.u8(..3) == 0
+            && let Some((namespace, id)) = self.rng.choice(&self.ids)
+        {
+            return (namespace.clone(), SessionRef::Id(id.clone()));
+        }
+        let namespace = self.namespace();
+        (namespace, SessionRef::Key(self.key()))
+    }
+
+    fn new_id(&mut self, namespace: &Namespace) -> NewSessionId {
+        let text = format!("s{}", self.ids.len());
+        let id = SessionId::parse(text).expect("an id");
+        self.ids.push((namespace.clone(), id.clone()));
+        match self.rng.u8(..4) {
+            0 => NewSessionId::Brought(id),
+            _ => NewSessionId::Drawn(id),
+        }
+    }
+
+    fn request(&mut self) -> Option<RequestTag> {
+        (self.rng.u8(..3) == 0).then(|| RequestTag {
+            id: RequestId::parse(one_of(&mut self.rng, &["r1", "r2", "r3", "r4"])).expect("an id"),
+            body: [one_of(&mut self.rng, &[1, 1, 1, 2]); 32],
+        })
+    }
+
+    fn open(&mut self) -> Open {
+        let namespace = self.namespace();
+        let key = (self.rng.u8(..6) != 0).then(|| self.key());
+        Open {
+            key,
+            id: self.new_id(&namespace),
+            pool: None,
+            profile: self.profile(),
+            prompt_number: None,
+            timeouts: TimeoutOverrides::default(),
+            conflict: one_of(
+                &mut self.rng,
+                &[
+                    ConflictPolicy::UseExisting,
+                    ConflictPolicy::Replace,
+                    ConflictPolicy::Fail,
+                ],
+            ),
+            ordering: one_of(
+                &mut self.rng,
+                &[None, Some(Ordering::Relaxed), Some(Ordering::Serial)],
+            ),
+            max_in_flight: NonZeroU32::new(3),
+            parent: None,
+            request: self.request(),
+            actor: caller(),
+            namespace,
+        }
+    }
+
+    fn profile(&mut self) -> Profile {
+        Profile {
+            project: one_of(&mut self.rng, &["", "p"]).to_owned(),
+            prompt: one_of(&mut self.rng, &["", "do it"]).to_owned(),
+            ..Profile::default()
+        }
+    }
+
+    fn enqueue(&mut self) -> Enqueue {
+        let (namespace, session) = self.session();
+        let open_if_missing = match &session {
+            SessionRef::Key(key) if self.rng.bool() => {
+                let key = Some(key.clone());
+                let id = self.new_id(&namespace);
+                let open = self.open();
+                Some(Box::new(Open {
+                    namespace: namespace.clone(),
+                    key,
+                    id,
+                    request: None,
+                    ..open
+                }))
+            }
+            SessionRef::Key(_) | SessionRef::Id(_) => None,
+        };
+        let count = self.rng.usize(1..5);
+        Enqueue {
+            messages: (0..count).map(|_| self.message()).collect(),
+            namespace,
+            session,
+            open_if_missing,
+        }
+    }
+
+    fn message(&mut self) -> NewMessage {
+        let name = one_of(
+            &mut self.rng,
+            &[None, None, Some("i1"), Some("i2"), Some("i3")],
+        );
+        let deferred = self.rng.u8(..6) == 0;
+        let not_before = WallTime(self.now.wall.0 + self.rng.u64(..5_000));
+        NewMessage {
+            kind: MessageKind::parse("observation").expect("a kind"),
+            payload: Bytes::from(vec![self.rng.u8(..); self.rng.usize(..40)]),
+            content_type: String::new(),
+            attributes: Labels::new(),
+            agent_id: String::new(),
+            agent_type: String::new(),
+            prompt_number: None,
+            occurred_time: None,
+            not_before_time: deferred.then_some(not_before),
+            idempotency_key: name.map(|name| IdempotencyKey::parse(name).expect("an id")),
+            trace_parent: String::new(),
+        }
+    }
+
+    fn claim(&mut self) -> Claim {
+        let (namespace, session) = self.session();
+        Claim {
+            namespace,
+            session,
+            worker: WorkerName::parse("w").expect("an id"),
+            instance: InstanceId::parse(one_of(&mut self.rng, &["i", "i", "i", "j"]))
+                .expect("an id"),
+            lease: Span::seconds(self.rng.u64(1..60)),
+            max_messages: NonZeroU32::new(self.rng.u32(1..4)).expect("not zero"),
+        }
+    }
+
+    fn settle(&mut self) -> Settle {
+        let namespace = match self.rng.choice(&self.deliveries) {
+            Some((namespace, _)) => namespace.clone(),
+            None => self.namespace(),
+        };
+        let count = self.rng.usize(1..4);
+        let settlements = (0..count).map(|_| self.settlement()).collect();
+        Settle {
+            namespace,
+            settlements,
+        }
+    }
+
+    fn settlement(&mut self) -> Settlement {
+        let outcome = self.outcome();
+        match self.rng.choice(&self.deliveries) {
+            Some((_, settlement)) if self.rng.u8(..12) != 0 => Settlement {
+                outcome,
+                ..settlement.clone()
+            },
+            _ => Settlement {
+                queue: QueueId(self.rng.u64(..4)),
+                seq: Seq(self.rng.u64(..9)),
+                delivery_id: DeliveryId(self.rng.u64(..9)),
+                epoch: Epoch(self.rng.u64(..4)),
+                outcome,
+            },
+        }
+    }
+
+    fn outcome(&mut self) -> SettleOutcome {
+        let usage = Usage {
+            input_tokens: self.rng.u64(..100),
+            output_tokens: self.rng.u64(..100),
+        };
+        match self.rng.u8(..8) {
+            0..3 => SettleOutcome::Ack { usage },
+            3 => SettleOutcome::Extend {
+                by: Span::seconds(30),
+            },
+            _ => SettleOutcome::Nack {
+                kind: one_of(
+                    &mut self.rng,
+                    &[NackKind::Retry, NackKind::Defer, NackKind::Permanent],
+                ),
+                delay: None,
+                error: "no".to_owned(),
+            },
+        }
+    }
+
+    fn touch(&mut self) -> Touch {
+        let (namespace, session) = self.session();
+        Touch {
+            namespace,
+            session,
+            usage: Usage::default(),
+        }
+    }
+
+    fn end(&mut self) -> End {
+        let (namespace, session) = self.session();
+        End {
+            namespace,
+            session,
+            reason: one_of(
+                &mut self.rng,
+                &[EndReason::Completed, EndReason::Reset, EndReason::Crashed],
+            ),
+            detail: String::new(),
+            mode: one_of(
+                &mut self.rng,
+                &[EndMode::Immediate, EndMode::Graceful, EndMode::AfterPending],
+            ),
+            grace: None,
+            pending: one_of(
+                &mut self.rng,
+                &[
+                    PendingPolicy::Keep,
+                    PendingPolicy::Keep,
+                    PendingPolicy::Discard,
+                ],
+            ),
+            successor: None,
+            request: self.request(),
+            actor: caller(),
+        }
+    }
+
+    fn lapse(&mut self, world: &World) -> Command {
+        let lapsing = world.lapsing(self.now.engine);
+        let epoch = self.rng.choice(&lapsing).copied();
+        Command::Lapse(epoch.unwrap_or(Epoch(self.rng.u64(..4))))
+    }
+
+    fn due(&mut self, world: &World) -> Command {
+        let rows = world.store.reader().snapshot().expect("snapshot");
+        let due = rows.due(self.now.engine, 4).expect("due");
+        match self.rng.choice(&due) {
+            Some(due) => Command::Due(*due),
+            None => Command::Touch(self.touch()),
+        }
+    }
+}
+
+fn caller() -> Actor {
+    Actor {
+        kind: ActorKind::Api,
+        name: String::new(),
+    }
+}

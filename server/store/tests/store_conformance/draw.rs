@@ -1,0 +1,295 @@
+//! Random rows and entries of every kind.
+//!
+//! Numbers come from few small and a few extreme ones, texts are short and of several bytes per character, so that
+//! entries meet and differ in every place. Nothing here is consistent across rows; that is what `world` is for.
+
+use bytes::Bytes;
+use fastrand::Rng;
+use sessiond_core::ids::{
+    DeliveryId, Epoch, IdempotencyKey, InstanceId, MessageKind, Namespace, PoolName, QueueId,
+    RequestId, Revision, Seq, SessionId, SessionKey, SessionNo, TextError, WorkerName,
+};
+use sessiond_core::index::{Due, IndexEntry};
+use sessiond_core::lease::{LeaseMode, LeaseRow, LeaseStanding};
+use sessiond_core::message::{DeadReason, MessageRow, Rank, Standing, Turn};
+use sessiond_core::queue::{Depth, Disposition, QueueRow};
+use sessiond_core::rows::{Counters, IdempotencyRow, KeyRow, PoolRow, RequestRow, Row, RowKey};
+use sessiond_core::session::Labels;
+use sessiond_core::time::{EngineTime, Span, WallTime};
+
+use crate::draw_session::{activity, event, session};
+
+pub(crate) fn one_of<T: Copy>(rng: &mut Rng, all: &[T]) -> T {
+    *rng.choice(all).expect("there is something to choose from")
+}
+
+/// A number that often meets another one, and often sits at an edge.
+pub(crate) fn number(rng: &mut Rng) -> u64 {
+    match rng.u8(..8) {
+        0 => u64::MAX,
+        1 => rng.u64(..),
+        2 => 255 + rng.u64(..3),
+        _ => rng.u64(..4),
+    }
+}
+
+pub(crate) fn small(rng: &mut Rng) -> u32 {
+    one_of(rng, &[0, 1, 300, u32::MAX])
+}
+
+pub(crate) fn option<T>(rng: &mut Rng, draw: impl Fn(&mut Rng) -> T) -> Option<T> {
+    rng.bool().then(|| draw(rng))
+}
+
+/// Any text at all, empty ones and control characters included.
+pub(crate) fn free_text(rng: &mut Rng) -> String {
+    let len = rng.usize(..4);
+    (0..len)
+        .map(|_| one_of(rng, &['a', '\0', '\n', 'é', '𐍈']))
+        .collect()
+}
+
+/// A text that may be an id: no control characters, not empty. Few letters, so that one is often a prefix of another.
+fn id_text(rng: &mut Rng) -> String {
+    if rng.u8(..32) == 0 {
+        return "x".repeat(one_of(rng, &[255, 256]));
+    }
+    let len = rng.usize(1..4);
+    (0..len)
+        .map(|_| one_of(rng, &[' ', 'a', 'b', '~', 'é', '𐍈']))
+        .collect()
+}
+
+pub(crate) fn id<T>(rng: &mut Rng, parse: impl Fn(String) -> Result<T, TextError>) -> T {
+    parse(id_text(rng)).expect("an id by its rule")
+}
+
+pub(crate) fn labels(rng: &mut Rng) -> Labels {
+    (0..rng.usize(..3))
+        .map(|_| (free_text(rng), free_text(rng)))
+        .collect()
+}
+
+pub(crate) fn engine(rng: &mut Rng) -> EngineTime {
+    EngineTime(number(rng))
+}
+
+pub(crate) fn wall(rng: &mut Rng) -> WallTime {
+    WallTime(number(rng))
+}
+
+pub(crate) fn namespace(rng: &mut Rng) -> Namespace {
+    id(rng, Namespace::parse)
+}
+
+/// The key of a row, all kinds in turn by `kind`.
+pub(crate) fn key(rng: &mut Rng, kind: usize) -> RowKey {
+    let (queue, seq) = (QueueId(number(rng)), Seq(number(rng)));
+    let no = SessionNo(number(rng));
+    match kind % KEY_KINDS {
+        0 => RowKey::Counters,
+        1 => RowKey::Session(no),
+        2 => RowKey::Activity(no),
+        3 => RowKey::Queue(queue),
+        4 => RowKey::Message(queue, seq),
+        5 => RowKey::DeadLetter(queue, seq),
+        6 => RowKey::Payload(queue, seq),
+        7 => RowKey::Lease(Epoch(number(rng))),
+        8 => RowKey::Key(namespace(rng), id(rng, SessionKey::parse)),
+        9 => RowKey::SessionId(namespace(rng), id(rng, SessionId::parse)),
+        10 => RowKey::Idempotency(queue, id(rng, IdempotencyKey::parse)),
+        11 => RowKey::Request(namespace(rng), id(rng, RequestId::parse)),
+        12 => RowKey::Pool(namespace(rng), id(rng, PoolName::parse)),
+        _ => RowKey::Event(Revision(number(rng))),
+    }
+}
+
+/// How many kinds of keys there are.
+pub(crate) const KEY_KINDS: usize = 14;
+
+/// A row that belongs under `key`.
+pub(crate) fn row(rng: &mut Rng, key: &RowKey) -> Row {
+    match key {
+        RowKey::Counters => Row::Counters(counters(rng)),
+        RowKey::Session(no) => Row::Session(Box::new(session(rng, *no))),
+        RowKey::Activity(no) => Row::Activity(activity(rng, *no)),
+        RowKey::Queue(id) => Row::Queue(queue(rng, *id)),
+        RowKey::Message(queue, seq) => {
+            let standing = alive(rng);
+            Row::Message(Box::new(message(rng, *queue, *seq, standing)))
+        }
+        RowKey::DeadLetter(queue, seq) => {
+            let reason = one_of(rng, &[DeadReason::MaxAttempts, DeadReason::Permanent]);
+            let time = wall(rng);
+            let standing = Standing::Dead { reason, time };
+            Row::Message(Box::new(message(rng, *queue, *seq, standing)))
+        }
+        RowKey::Payload(..) => {
+            let len = one_of(rng, &[0, 1, 5_000]);
+            Row::Payload(Bytes::from(vec![rng.u8(..); len]))
+        }
+        RowKey::Lease(epoch) => Row::Lease(lease(rng, *epoch)),
+        RowKey::Key(..) => Row::Key(KeyRow {
+            live: option(rng, |rng| SessionNo(number(rng))),
+            sessions: (0..rng.usize(..17))
+                .map(|_| SessionNo(number(rng)))
+                .collect(),
+            held: option(rng, |rng| QueueId(number(rng))),
+        }),
+        RowKey::SessionId(..) => Row::SessionId(SessionNo(number(rng).max(1))),
+        RowKey::Idempotency(..) => Row::Idempotency(IdempotencyRow {
+            seq: Seq(number(rng).max(1)),
+            at: engine(rng),
+        }),
+        RowKey::Request(..) => Row::Request(RequestRow {
+            body: [rng.u8(..); 32],
+            subject: SessionNo(number(rng)),
+            flag: rng.bool(),
+            at: engine(rng),
+        }),
+        RowKey::Pool(..) => Row::Pool(PoolRow { live: number(rng) }),
+        RowKey::Event(revision) => Row::Event(Box::new(event(rng, *revision))),
+    }
+}
+
+fn counters(rng: &mut Rng) -> Counters {
+    Counters {
+        revision: Revision(number(rng)),
+        session: SessionNo(number(rng)),
+        queue: QueueId(number(rng)),
+        epoch: Epoch(number(rng)),
+        engine_time: engine(rng),
+        requests: number(rng),
+        active: number(rng),
+        draining: number(rng),
+        ended: number(rng),
+        pending: number(rng),
+        in_flight: number(rng),
+        dead_lettered: number(rng),
+    }
+}
+
+pub(crate) fn depth(rng: &mut Rng) -> Depth {
+    Depth {
+        ready: number(rng),
+        waiting: number(rng),
+        in_flight: number(rng),
+        dead: number(rng),
+        bytes: number(rng),
+    }
+}
+
+fn queue(rng: &mut Rng, id: QueueId) -> QueueRow {
+    let at = engine(rng);
+    QueueRow {
+        id,
+        namespace: namespace(rng),
+        owner: SessionNo(number(rng)),
+        disposition: one_of(
+            rng,
+            &[
+                Disposition::Serving,
+                Disposition::Quiet,
+                Disposition::Held { until: at },
+                Disposition::Dead { since: at },
+                Disposition::Discarded { next: at },
+            ],
+        ),
+        lease: option(rng, |rng| Epoch(number(rng))),
+        next_seq: Seq(number(rng)),
+        next_delivery: DeliveryId(number(rng)),
+        depth: depth(rng),
+        oldest: option(rng, |rng| (Seq(number(rng)), engine(rng))),
+        idempotency_keys: number(rng),
+    }
+}
+
+fn alive(rng: &mut Rng) -> Standing {
+    let due = engine(rng);
+    let epoch = Epoch(number(rng));
+    one_of(
+        rng,
+        &[
+            Standing::Ready(Rank::Returned),
+            Standing::Ready(Rank::New),
+            Standing::Waiting {
+                due,
+                turn: Turn::Keeps,
+            },
+            Standing::Waiting {
+                due,
+                turn: Turn::Waives,
+            },
+            Standing::InFlight(epoch),
+        ],
+    )
+}
+
+fn message(rng: &mut Rng, queue: QueueId, seq: Seq, standing: Standing) -> MessageRow {
+    MessageRow {
+        queue,
+        seq,
+        kind: MessageKind::parse(one_of(rng, &["observation", "k", "é"])).expect("a kind"),
+        content_type: free_text(rng),
+        attributes: labels(rng),
+        agent_id: free_text(rng),
+        agent_type: free_text(rng),
+        prompt_number: small(rng),
+        occurred_time: option(rng, wall),
+        enqueue_time: wall(rng),
+        enqueued_at: engine(rng),
+        idempotency_key: option(rng, |rng| id(rng, IdempotencyKey::parse)),
+        not_before_time: option(rng, wall),
+        trace_parent: free_text(rng),
+        bytes: number(rng),
+        attempt: small(rng),
+        latest: option(rng, |rng| DeliveryId(number(rng))),
+        last_error: free_text(rng),
+        standing,
+    }
+}
+
+fn lease(rng: &mut Rng, epoch: Epoch) -> LeaseRow {
+    let until = engine(rng);
+    LeaseRow {
+        epoch,
+        namespace: namespace(rng),
+        session: SessionNo(number(rng)),
+        queue: QueueId(number(rng)),
+        worker: id(rng, WorkerName::parse),
+        instance: id(rng, InstanceId::parse),
+        mode: one_of(rng, &[LeaseMode::Claim, LeaseMode::Stream]),
+        acquire_time: wall(rng),
+        duration: Span(number(rng)),
+        standing: one_of(
+            rng,
+            &[LeaseStanding::Current, LeaseStanding::Superseded { until }],
+        ),
+    }
+}
+
+/// How many kinds of entries there are.
+pub(crate) const ENTRY_KINDS: usize = 8;
+
+/// An index entry, all kinds in turn by `kind`.
+pub(crate) fn entry(rng: &mut Rng, kind: usize) -> IndexEntry {
+    let (queue, seq) = (QueueId(number(rng)), Seq(number(rng)));
+    match kind % ENTRY_KINDS {
+        0 => IndexEntry::Ready(queue, one_of(rng, &[Rank::Returned, Rank::New]), seq),
+        1 => IndexEntry::InFlight(queue, Epoch(number(rng)), seq),
+        2 => IndexEntry::Returned(queue, seq),
+        3 => IndexEntry::Pending(queue, seq),
+        4 => IndexEntry::Unserved(namespace(rng), engine(rng), queue),
+        5 => IndexEntry::IdempotencyAge(queue, seq, id(rng, IdempotencyKey::parse)),
+        6 => IndexEntry::RequestAge(engine(rng), namespace(rng), id(rng, RequestId::parse)),
+        _ => {
+            let all = [
+                Due::Session(SessionNo(number(rng))),
+                Due::Message(queue, seq),
+                Due::Lease(Epoch(number(rng))),
+                Due::Queue(queue),
+            ];
+            IndexEntry::Due(engine(rng), one_of(rng, &all))
+        }
+    }
+}
