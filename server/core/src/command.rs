@@ -50,6 +50,8 @@ pub enum Command {
     Restore(Vec<Epoch>),
     /// When do these leases lapse?
     LeaseTimes(Vec<Epoch>),
+    /// Which sessions does this instance hold?
+    HeldBy(InstanceKey),
     /// Who is here?
     ListWorkers {
         /// Where.

@@ -5,7 +5,7 @@
 //! (find a session, hand out, give a lease up, finish an end) has a file of its own.
 
 use crate::change::Change;
-use crate::command::Command;
+use crate::command::{Command, WorkerFrame};
 use crate::draft::Draft;
 pub use crate::draft::Stop;
 use crate::ids::Revision;
@@ -65,6 +65,9 @@ pub struct Decision {
 pub fn decide(view: &View, command: &Command, now: Now) -> Result<Decision, Stop> {
     let mut draft = Draft::new(view, now);
     let reply = dispatch(&mut draft, command)?;
+    if !is_unsent(command) {
+        hand_out::fill_freed(&mut draft)?;
+    }
     let revision = draft.counters()?.revision;
     draft.number_siblings();
     let pushes = std::mem::take(&mut draft.pushes);
@@ -82,6 +85,11 @@ pub fn decide(view: &View, command: &Command, now: Now) -> Result<Decision, Stop
     })
 }
 
+/// Whether the command says that a stream cannot be written to, which is no time to write to it.
+fn is_unsent(command: &Command) -> bool {
+    matches!(command, Command::Worker(worker) if matches!(worker.frame, WorkerFrame::Unsent(_)))
+}
+
 fn dispatch(draft: &mut Draft<'_>, command: &Command) -> Result<Reply, Stop> {
     match command {
         Command::Open(open) => open::open(draft, open),
@@ -97,6 +105,7 @@ fn dispatch(draft: &mut Draft<'_>, command: &Command) -> Result<Reply, Stop> {
         Command::Lapse(epoch) => lapse::lapse(draft, *epoch),
         Command::Restore(epochs) => restore::restore(draft, epochs),
         Command::LeaseTimes(epochs) => Ok(list_workers::lease_times(draft, epochs)),
+        Command::HeldBy(key) => Ok(list_workers::held_by(draft, key)),
         Command::ListWorkers { namespace } => Ok(list_workers::list_workers(draft, namespace)),
     }
 }

@@ -400,6 +400,11 @@ impl<'v> Draft<'v> {
         }
     }
 
+    /// The instances that this decision changed.
+    pub(crate) fn touched_instances(&self) -> Vec<InstanceKey> {
+        self.instances.keys().cloned().collect()
+    }
+
     pub(crate) fn set_instance(&mut self, key: InstanceKey, instance: Option<Instance>) {
         self.instances.insert(key, instance);
     }
@@ -413,6 +418,11 @@ impl<'v> Draft<'v> {
 
     pub(crate) fn set_clock(&mut self, epoch: Epoch, clock: Option<LeaseClock>) {
         self.clocks.insert(epoch, clock);
+    }
+
+    /// Whether an instance was heard of within a lease's time; one that was not is handed nothing.
+    pub(crate) fn is_heard(&self, instance: &Instance) -> bool {
+        self.now.engine < instance.last_seen + self.policy().stream_lease
     }
 
     /// The instant a lease lapses unless something renews it.

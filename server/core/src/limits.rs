@@ -37,8 +37,12 @@ pub const MAX_IN_FLIGHT_MAX: u32 = 512;
 pub const MAX_IN_FLIGHT_DEFAULT: u32 = 64;
 /// Messages an unset worker window lets in flight.
 pub const WINDOW_MESSAGES_DEFAULT: u32 = 16;
+/// Messages a worker window may let in flight, over all its sessions.
+pub const WINDOW_MESSAGES_MAX: u32 = 4_096;
 /// Bytes an unset worker window lets in flight.
 pub const WINDOW_BYTES_DEFAULT: u64 = 64 * 1024 * 1024;
+/// Bytes a worker window may let in flight; more than any worker should hold in memory.
+pub const WINDOW_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// Sessions an unset worker window lets a worker hold.
 pub const WINDOW_SESSIONS_DEFAULT: u32 = 100;
 /// Sessions a worker may hold on one stream.
@@ -83,6 +87,22 @@ pub const LEASE_MIN: Span = Span::seconds(1);
 pub const LEASE_MAX: Span = Span::seconds(3_600);
 /// Longest grace an end may ask for.
 pub const END_GRACE_MAX: Span = Span::seconds(24 * 3_600);
+/// Longest idle, age or owner limit but `never`: ten years of 365 days.
+pub const TIMEOUT_MAX: Span = Span::seconds(10 * 365 * 24 * 3_600);
+/// Longest an end may make its caller wait for the session to be over.
+pub const END_WAIT_MAX: Span = Span::seconds(60);
+/// Longest a claim may wait for work; well below the idle timers of common proxies.
+pub const CLAIM_WAIT_MAX: Span = Span::seconds(60);
+/// Longest time between two bookmarks of a watch, and what an unset interval means.
+pub const BOOKMARK_INTERVAL_MAX: Span = Span::seconds(15);
+/// Entries of one page of a list.
+pub const PAGE_SIZE_MAX: u32 = 1_000;
+/// Entries of a page when the caller does not say.
+pub const PAGE_SIZE_DEFAULT: u32 = 100;
+/// Kinds that one filter of messages may name.
+pub const FILTER_KINDS_MAX: usize = 64;
+/// Sessions that one filter of events may name.
+pub const FILTER_SESSIONS_MAX: usize = 1_000;
 /// Keys in a worker's volatile map.
 pub const VOLATILE_KEYS_MAX: usize = 64;
 /// Events of one decision; they are committed together and sent in one frame.

@@ -163,9 +163,17 @@ impl Instance {
         }
         let messages = self.window.messages.saturating_sub(self.in_flight.messages);
         let bytes = self.window.bytes.saturating_sub(self.in_flight.bytes);
-        // One message always fits an empty window, or a payload above the window would never leave.
-        let fits = messages > 0 && (bytes > 0 || self.in_flight.messages == 0);
-        fits.then_some((messages, bytes))
+        // One message always fits an empty window, or a payload above the window would never leave;
+        // a window of no bytes is closed all the same.
+        let open = self.window.bytes > 0 && (bytes > 0 || self.in_flight.messages == 0);
+        (messages > 0 && open).then_some((messages, bytes))
+    }
+
+    /// Whether it serves this session and would hold one more.
+    #[must_use]
+    pub fn would_take(&self, session: &crate::session::SessionRow) -> bool {
+        let serves = self.serves.as_ref();
+        self.takes_sessions() && serves.is_some_and(|filter| filter.matches(session))
     }
 
     /// Whether it would hold one more session.

@@ -63,6 +63,8 @@ pub enum Reply {
     Settled(Vec<SettleResult>),
     /// To the question when leases lapse; those that nobody holds are left out.
     LeaseTimes(Vec<(Epoch, WallTime)>),
+    /// To the question what an instance holds, in order of the leases' epochs.
+    Held(Vec<SessionNo>),
     /// To the question who is here.
     Workers(Vec<WorkerView>),
 }

@@ -25,40 +25,47 @@ pub(super) fn assign(draft: &mut Draft<'_>, key: &InstanceKey, skip: usize) -> R
         let IndexEntry::Unserved(_, _, queue) = entry else {
             continue;
         };
-        if !draft
-            .instance(key)
-            .is_some_and(|instance| instance.takes_sessions())
-        {
-            return finish(draft, key);
-        }
         let session = draft.session(draft.queue(queue)?.owner)?;
-        if filter.matches(&session) {
+        if !takes_sessions(draft, key) {
+            // What this one has no room for may find it elsewhere.
+            if let Some(instance) = hand_out::taker(draft, &session) {
+                draft.follow_ups.push(Command::Assign { instance, skip: 0 });
+                return Ok(Reply::Done);
+            }
+        } else if filter.matches(&session) {
             attach::grant(draft, key, &session)?;
             hand_out::refill(draft, key)?;
         } else {
             passed_over += 1;
         }
     }
-    if !all_seen {
+    if !all_seen && takes_sessions(draft, key) {
         draft.follow_ups.push(Command::Assign {
             instance: key.clone(),
             skip: passed_over,
         });
     }
-    finish(draft, key)
+    Ok(Reply::Done)
 }
 
-fn finish(draft: &mut Draft<'_>, key: &InstanceKey) -> Result<Reply, Stop> {
-    hand_out::refill(draft, key)?;
-    Ok(Reply::Done)
+fn takes_sessions(draft: &Draft<'_>, key: &InstanceKey) -> bool {
+    draft
+        .instance(key)
+        .is_some_and(|instance| instance.takes_sessions() && draft.is_heard(&instance))
+}
+
+/// Has the instance looked after if this decision made room where there was none.
+pub(super) fn ask_if_freed(draft: &mut Draft<'_>, key: &InstanceKey) {
+    let before = draft.view.presence.instance(key);
+    if !before.is_some_and(|instance| instance.takes_sessions() && draft.is_heard(instance)) {
+        ask(draft, key);
+    }
 }
 
 /// Has the instance looked after in a decision of its own, if it wants sessions.
 pub(super) fn ask(draft: &mut Draft<'_>, key: &InstanceKey) {
-    let wants = draft
-        .instance(key)
-        .is_some_and(|instance| instance.serves.is_some() && instance.takes_sessions());
-    if wants {
+    let serves = draft.instance(key).is_some_and(|i| i.serves.is_some());
+    if serves && takes_sessions(draft, key) {
         draft.follow_ups.push(Command::Assign {
             instance: key.clone(),
             skip: 0,

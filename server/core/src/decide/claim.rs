@@ -5,7 +5,7 @@
 //! takes no lease and changes nothing.
 
 use super::acquire::{self, Taker};
-use super::hand_out::{self, Room};
+use super::hand_out::{self, First, Room};
 use super::{find, release};
 use crate::command::Claim;
 use crate::draft::{Draft, Stop};
@@ -25,8 +25,8 @@ pub(super) fn claim(draft: &mut Draft<'_>, claim: &Claim) -> Result<Reply, Stop>
         if !open.is_empty() {
             return answer(draft, &session, &lease, open);
         }
-        let deliveries = hand_out::hand_out(draft, &session, lease.epoch, room(claim))?;
-        return answer(draft, &session, &lease, deliveries);
+        let given = hand_out::hand_out(draft, &session, lease.epoch, room(claim))?;
+        return answer(draft, &session, &lease, given.deliveries);
     }
     let taker = Taker {
         key,
@@ -35,7 +35,7 @@ pub(super) fn claim(draft: &mut Draft<'_>, claim: &Claim) -> Result<Reply, Stop>
         duration: claim.lease,
     };
     let (epoch, _) = acquire::acquire(draft, &session, &taker)?;
-    let deliveries = hand_out::hand_out(draft, &session, epoch, room(claim))?;
+    let deliveries = hand_out::hand_out(draft, &session, epoch, room(claim))?.deliveries;
     if deliveries.is_empty() {
         draft.clear();
         return Ok(Reply::Claimed {
@@ -52,12 +52,14 @@ fn room(claim: &Claim) -> Room {
     Room {
         messages: claim.max_messages.get(),
         bytes: DELIVERY_BYTES_MAX,
+        first: First::AnySize,
     }
 }
 
 fn renew(draft: &mut Draft<'_>, lease: &LeaseRow, claim: &Claim) {
     if let Some(mut clock) = draft.clock(lease.epoch) {
         clock.renewed_at = draft.now.engine;
+        clock.restored_at = None;
         if clock.mode == LeaseMode::Claim {
             clock.duration = claim.lease;
         }

@@ -6,13 +6,13 @@
 
 use std::ops::Bound;
 
-use super::release;
+use super::{assign, release};
 use crate::command::Command;
 use crate::draft::{Draft, Stop};
 use crate::ids::{Epoch, QueueId, Seq};
 use crate::index::{IndexEntry, Scan};
 use crate::lease::LeaseMode;
-use crate::limits::DELIVERY_BYTES_MAX;
+use crate::limits::{DELIVERY_BYTES_MAX, MAX_IN_FLIGHT_MAX};
 use crate::message::Standing;
 use crate::presence::{Instance, InstanceKey};
 use crate::queue::{Disposition, QueueRow};
@@ -24,6 +24,32 @@ use crate::session::{Ordering, SessionRow};
 pub(super) struct Room {
     pub(super) messages: u32,
     pub(super) bytes: u64,
+    pub(super) first: First,
+}
+
+/// Whether the first message goes out whatever its size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum First {
+    /// It does: nothing else is in flight, or it could never leave.
+    AnySize,
+    /// It waits until it fits.
+    IfItFits,
+}
+
+/// What was handed out and why no more.
+#[derive(Debug)]
+pub(super) struct HandOut {
+    pub(super) deliveries: Vec<Delivery>,
+    pub(super) end: HandOutEnd,
+}
+
+/// Why a hand-out ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HandOutEnd {
+    /// The queue gave what it may, or all the messages that were asked for.
+    Given,
+    /// The next message did not fit into the bytes that were left.
+    Bytes,
 }
 
 /// Hands out what fits, under the lease `epoch`.
@@ -32,17 +58,20 @@ pub(super) fn hand_out(
     session: &SessionRow,
     epoch: Epoch,
     room: Room,
-) -> Result<Vec<Delivery>, Stop> {
+) -> Result<HandOut, Stop> {
     let queue = draft.queue(session.queue)?;
     let bytes_max = room.bytes.min(DELIVERY_BYTES_MAX);
     let deadline = draft.lease_view(epoch)?.expire_time;
     let mut deliveries = Vec::new();
     let mut bytes = 0;
+    let mut end = HandOutEnd::Given;
     for seq in eligible(draft, session, &queue, room.messages)? {
         let before = draft
             .message(queue.id, seq)?
             .expect("an indexed message is on record");
-        if !deliveries.is_empty() && bytes + before.bytes > bytes_max {
+        let any_size = deliveries.is_empty() && room.first == First::AnySize;
+        if !any_size && bytes + before.bytes > bytes_max {
+            end = HandOutEnd::Bytes;
             break;
         }
         bytes += before.bytes;
@@ -66,7 +95,7 @@ pub(super) fn hand_out(
             message,
         });
     }
-    Ok(deliveries)
+    Ok(HandOut { deliveries, end })
 }
 
 /// The next messages of a queue, as many as may be in flight beside what is.
@@ -89,11 +118,14 @@ fn eligible(
         Ordering::Relaxed => None,
         Ordering::Strict | Ordering::Serial => first_returned(draft, queue.id)?,
     };
-    let ready = draft.scan(&Scan::Ready(queue.id), want)?;
+    // Returned messages behind the barrier come first in the index and must not hide what is before it.
+    let hidden = barrier.map_or(0, |_| MAX_IN_FLIGHT_MAX as usize);
+    let ready = draft.scan(&Scan::Ready(queue.id), want + hidden)?;
     Ok(ready
         .iter()
         .filter_map(IndexEntry::seq)
         .filter(|seq| barrier.is_none_or(|barrier| *seq < barrier))
+        .take(want)
         .collect())
 }
 
@@ -121,15 +153,29 @@ pub(super) fn offer(draft: &mut Draft<'_>, id: QueueId) -> Result<(), Stop> {
         session: queue.owner,
     });
     if queue.lease.is_none() {
-        let taker = draft
-            .view
-            .presence
-            .instances_of(&queue.namespace)
-            .find(|(_, instance)| instance.serves.is_some() && instance.takes_sessions())
-            .map(|(key, _)| key.clone());
-        if let Some(instance) = taker {
+        let session = draft.session(queue.owner)?;
+        if let Some(instance) = taker(draft, &session) {
             draft.follow_ups.push(Command::Assign { instance, skip: 0 });
         }
+    }
+    Ok(())
+}
+
+/// An instance that serves a session and would hold one more, this decision's changes included.
+pub(super) fn taker(draft: &Draft<'_>, session: &SessionRow) -> Option<InstanceKey> {
+    let here = draft.view.presence.instances_of(&session.namespace);
+    let takes = |i: Instance| i.would_take(session) && draft.is_heard(&i);
+    here.map(|(key, _)| key)
+        .find(|key| draft.instance(key).is_some_and(takes))
+        .cloned()
+}
+
+/// Gives the room that a decision made, by whatever it did, to leases that wait for some and to
+/// sessions that wait for a worker.
+pub(super) fn fill_freed(draft: &mut Draft<'_>) -> Result<(), Stop> {
+    for key in draft.touched_instances() {
+        refill(draft, &key)?;
+        assign::ask_if_freed(draft, &key);
     }
     Ok(())
 }
@@ -147,23 +193,26 @@ pub(super) fn refill(draft: &mut Draft<'_>, holder: &InstanceKey) -> Result<(), 
     let Some(instance) = draft.instance(holder) else {
         return Ok(());
     };
-    let Some(stream) = instance.stream else {
+    let Some(stream) = instance.stream.filter(|_| draft.is_heard(&instance)) else {
         return Ok(());
     };
-    for _ in 0..instance.hungry.len() {
-        let Some((epoch, room)) = next_turn(draft, holder) else {
-            break;
-        };
+    let mut in_vain = 0;
+    while let Some((epoch, room, waiting)) = next_turn(draft, holder)
+        && in_vain < waiting
+    {
         let deliveries = serve(draft, holder, epoch, room)?;
-        if !deliveries.is_empty() {
+        if deliveries.is_empty() {
+            in_vain += 1;
+        } else {
+            in_vain = 0;
             draft.push(stream, Frame::Deliveries(deliveries));
         }
     }
     Ok(())
 }
 
-/// The lease whose turn it is, with its share of the room there is.
-fn next_turn(draft: &Draft<'_>, holder: &InstanceKey) -> Option<(Epoch, Room)> {
+/// The lease whose turn it is, with its share of the room there is, and how many wait.
+fn next_turn(draft: &Draft<'_>, holder: &InstanceKey) -> Option<(Epoch, Room, u32)> {
     let instance: Instance = draft.instance(holder)?;
     let (messages, bytes) = instance.room()?;
     let after = (Bound::Excluded(instance.served), Bound::Unbounded);
@@ -176,8 +225,13 @@ fn next_turn(draft: &Draft<'_>, holder: &InstanceKey) -> Option<(Epoch, Room)> {
     let room = Room {
         messages: messages.div_ceil(waiting),
         bytes,
+        first: if instance.in_flight.messages == 0 {
+            First::AnySize
+        } else {
+            First::IfItFits
+        },
     };
-    Some((*epoch, room))
+    Some((*epoch, room, waiting))
 }
 
 fn serve(
@@ -188,11 +242,12 @@ fn serve(
 ) -> Result<Vec<Delivery>, Stop> {
     let lease = draft.lease(epoch)?;
     let session = draft.session(lease.session)?;
-    let deliveries = hand_out(draft, &session, epoch, room)?;
+    let HandOut { deliveries, end } = hand_out(draft, &session, epoch, room)?;
     let given = u32::try_from(deliveries.len()).expect("a frame's deliveries fit a u32");
     // Fewer than its share means that the queue, not the window, has no more to give for now;
     // what changes that offers the queue again.
-    let starved = given == room.messages && draft.queue(lease.queue)?.depth.ready > 0;
+    let starved = end == HandOutEnd::Bytes
+        || given == room.messages && draft.queue(lease.queue)?.depth.ready > 0;
     if let Some(mut instance) = draft.instance(holder) {
         instance.served = epoch;
         if !starved {

@@ -90,7 +90,7 @@ fn resume_lease(draft: &mut Draft<'_>, key: &InstanceKey, resume: &Resume) -> Re
             && lease.namespace == key.0
             && lease.standing == LeaseStanding::Current
     });
-    let Some(lease) = lease else {
+    let Some(mut lease) = lease else {
         draft.push_to(
             key,
             Frame::LeaseLost {
@@ -102,6 +102,12 @@ fn resume_lease(draft: &mut Draft<'_>, key: &InstanceKey, resume: &Resume) -> Re
         );
         return Ok(());
     };
+    if lease.mode == LeaseMode::Claim {
+        // From here on the stream renews it, after a restart of the server too.
+        lease.mode = LeaseMode::Stream;
+        lease.duration = draft.policy().stream_lease;
+        draft.put_lease(lease.clone())?;
+    }
     let open = release::in_flight(draft, &lease, MAX_IN_FLIGHT_MAX as usize)?;
     restart_clock(draft, key, &lease, &open);
     let session = draft.session_view(lease.session)?;

@@ -2,6 +2,7 @@
 
 use crate::draft::Draft;
 use crate::ids::{Epoch, Namespace};
+use crate::presence::InstanceKey;
 use crate::reply::{Reply, WorkerView};
 
 /// Lists them in order of their instance ids.
@@ -29,4 +30,11 @@ pub(super) fn lease_times(draft: &Draft<'_>, epochs: &[Epoch]) -> Reply {
         Some((*epoch, draft.now.wall_of(draft.lapse_at(&clock))))
     });
     Reply::LeaseTimes(times.collect())
+}
+
+/// The sessions an instance holds, by claim or on its stream.
+pub(super) fn held_by(draft: &Draft<'_>, key: &InstanceKey) -> Reply {
+    let epochs = draft.leases_of(key);
+    let sessions = epochs.into_iter().filter_map(|epoch| draft.clock(epoch));
+    Reply::Held(sessions.map(|clock| clock.session).collect())
 }

@@ -298,6 +298,8 @@ fn refresh(draft: &mut Draft<'_>, mut session: SessionRow, open: &Open) -> Resul
             session.no,
             Particulars::default(),
         )?;
+        // Another order or a higher bound may let messages go, another profile may suit a worker.
+        super::hand_out::offer(draft, session.queue)?;
     }
     Ok(())
 }

@@ -157,6 +157,9 @@ fn ack(
         || matches!(message.standing, Standing::Dead { .. });
     if given_up {
         activity.totals.dead_lettered = activity.totals.dead_lettered.saturating_sub(1);
+    } else if matches!(queue.disposition, Disposition::Discarded { .. }) {
+        // It was counted as discarded when its session ended; the ack was faster than the deletion.
+        activity.totals.discarded = activity.totals.discarded.saturating_sub(1);
     }
     if session.is_active() {
         activity.touch(draft.now);
@@ -193,6 +196,7 @@ fn extend(draft: &mut Draft<'_>, settlement: &Settlement, by: Span) {
         return;
     };
     clock.renewed_at = draft.now.engine;
+    clock.restored_at = None;
     if clock.mode == LeaseMode::Claim {
         clock.duration = by;
     }

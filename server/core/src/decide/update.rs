@@ -1,8 +1,8 @@
 //! Update: the parts of a session that its callers may change.
 //!
-//! Metadata is not activity. An ended or draining session is refused.
+//! A new prompt is activity, metadata is not. An ended or draining session is refused.
 
-use super::{find, request};
+use super::{find, hand_out, request};
 use crate::command::Update;
 use crate::draft::events::Particulars;
 use crate::draft::{Draft, Stop};
@@ -30,6 +30,9 @@ pub(super) fn update(draft: &mut Draft<'_>, update: &Update) -> Result<Reply, St
         (None, Some(_)) => activity.prompt_number += 1,
         (None, None) => {}
     }
+    if update.prompt.is_some() || update.prompt_number.is_some() {
+        activity.touch(draft.now);
+    }
     draft.put_activity(&session, activity)?;
     draft.event(
         EventKind::SessionUpdated,
@@ -44,6 +47,8 @@ pub(super) fn update(draft: &mut Draft<'_>, update: &Update) -> Result<Reply, St
         session.no,
         false,
     )?;
+    // Another order or a higher bound may let messages go, another profile may suit a worker.
+    hand_out::offer(draft, session.queue)?;
     answer(draft, &session, false)
 }
 

@@ -3,7 +3,9 @@
 //! Any frame shows that the instance is alive and so renews its leases, in memory only. A frame of a
 //! stream that was replaced does nothing but tell that stream to go away.
 
-use super::{assign, attach, detach, hand_out, hello, release, returned, settle};
+use std::collections::BTreeSet;
+
+use super::{assign, attach, detach, finish, hand_out, hello, release, returned, settle};
 use crate::command::{WorkerCommand, WorkerFrame};
 use crate::draft::{Draft, Stop};
 use crate::event::Actor;
@@ -64,6 +66,8 @@ pub(super) fn worker(draft: &mut Draft<'_>, command: &WorkerCommand) -> Result<R
 fn refuse(draft: &mut Draft<'_>, command: &WorkerCommand) -> Result<(), Stop> {
     match &command.frame {
         WorkerFrame::Closed => Ok(()),
+        // A newer stream was told of them again by its hello.
+        WorkerFrame::Unsent(_) if draft.instance(&command.instance).is_some_and(|i| i.stream.is_some()) => Ok(()),
         WorkerFrame::Unsent(unsent) => return_unsent(draft, unsent),
         WorkerFrame::Hello(_)
         | WorkerFrame::Attach { .. }
@@ -144,6 +148,7 @@ fn closed(draft: &mut Draft<'_>, key: &InstanceKey) {
 
 /// Deliveries that were never written to a stream go back to their place, uncounted.
 fn return_unsent(draft: &mut Draft<'_>, unsent: &[(QueueId, Seq, DeliveryId)]) -> Result<(), Stop> {
+    let mut touched = BTreeSet::new();
     for (queue, seq, delivery_id) in unsent {
         let Some(message) = draft.message(*queue, *seq)? else {
             continue;
@@ -164,6 +169,15 @@ fn return_unsent(draft: &mut Draft<'_>, unsent: &[(QueueId, Seq, DeliveryId)]) -
         returned::give_back(draft, &message, &how)?;
         if let Some(clock) = draft.clock(epoch) {
             hand_out::mark_hungry(draft, &clock.holder, epoch);
+        }
+        touched.insert((*queue, epoch));
+    }
+    for (queue, epoch) in touched {
+        let row = draft.queue(queue)?;
+        finish::if_drained(draft, row.owner)?;
+        // The stream that could not be written to gets nothing now; whoever works on the queue since does.
+        if row.lease != Some(epoch) {
+            hand_out::offer(draft, queue)?;
         }
     }
     Ok(())
