@@ -1,6 +1,6 @@
 //! How much of a long test is run: the same tests, more of them.
 //!
-//! Read from `SESSIOND_SCALE`, once per test. A value that is not known stops the test: a misspelt scale must not pass
+//! Read from `SESSIOND_SCALE`. A value that is not known stops the test: a misspelt scale must not pass
 //! as a quick one. What a scale means in numbers stands beside each test.
 
 /// How much of a long test is run.

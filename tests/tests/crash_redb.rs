@@ -49,7 +49,11 @@ fn spread(target: u64, work: impl Fn(Seed, u64) -> u64 + Sync) -> u64 {
             .collect();
         workers
             .into_iter()
-            .map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .map(|worker| {
+                worker
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            })
             .sum()
     })
 }

@@ -108,7 +108,11 @@ impl StorageBackend for SimFile {
     }
 
     fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        Ok(self.disk.state().locks.take(self.owner, (start, end), false))
+        Ok(self
+            .disk
+            .state()
+            .locks
+            .take(self.owner, (start, end), false))
     }
 
     fn try_lock_shared_range(
@@ -136,7 +140,11 @@ impl StorageBackend for SimFile {
     }
 
     fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        Ok(self.disk.state().locks.conflicts(self.owner, (start, end), false))
+        Ok(self
+            .disk
+            .state()
+            .locks
+            .conflicts(self.owner, (start, end), false))
     }
 }
 
@@ -187,7 +195,11 @@ mod tests {
             assert!(disk.heal());
             assert_eq!(disk.live().to_vec()[0], 1);
             let left = crashed(&disk, Tear::Everything);
-            assert_eq!(left, crashed(&disk, Tear::Nothing), "a later flush wrote it");
+            assert_eq!(
+                left,
+                crashed(&disk, Tear::Nothing),
+                "a later flush wrote it"
+            );
             let trace = disk.trace();
             let mut walked = trace.replay();
             walked.advance(trace.len());

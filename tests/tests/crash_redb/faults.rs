@@ -87,7 +87,13 @@ fn one_life(before: &Before, plan: Plan, rng: &mut Rng) -> Result<Fired, String>
     let disk = SimDisk::new(before.image.clone(), rng.u64(..));
     disk.fail(plan);
     let seed = rng.u64(..);
-    let opened = Run::open(disk.clone(), &before.history, before.promise, COMMIT_PHASES, seed);
+    let opened = Run::open(
+        disk.clone(),
+        &before.history,
+        before.promise,
+        COMMIT_PHASES,
+        seed,
+    );
     let (history, promise) = match opened {
         Ok(run) => live(run, rng)?,
         Err(refused) if disk.fired() => {

@@ -3,6 +3,8 @@
 //! A run is made once and recorded; the disk of each crash point is built from the record. What is opened on it must
 //! be the state after one whole commit, no earlier than the last acknowledged one, and must take commits again.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use fastrand::Rng;
 use sessiond_store::kv::redb::COMMIT_PHASES;
 use sessiond_tests::scale::Scale;
@@ -22,14 +24,21 @@ const DEPTH_MAX: u8 = 2;
 #[test]
 fn no_acknowledged_commit_is_lost_at_any_crash_point() {
     let target = Scale::from_env().pick(600, 20_000, 250_000);
+    // A commit that nobody was told of may be there or not; both must have been seen, or the cuts are all alike.
+    let (kept, gone) = (AtomicU64::new(0), AtomicU64::new(0));
     let done = spread(target, |seed, share| {
         each_image(seed, share, |image, history, promise, rng| {
-            go_on(image, history, promise, DEPTH_MAX, rng)?;
+            let found = go_on(image, history, promise, DEPTH_MAX, rng)?;
+            if promise.acked < promise.begun {
+                let seen = if found == promise.begun { &kept } else { &gone };
+                seen.fetch_add(1, Ordering::Relaxed);
+            }
             Ok(1)
         })
     });
-    println!("crash points: {done} of {target}");
+    println!("crash points: {done} of {target}; commits in flight: {kept:?} kept, {gone:?} gone");
     assert!(done >= target);
+    assert!(kept.into_inner() > 0 && gone.into_inner() > 0);
 }
 
 #[test]
@@ -95,21 +104,22 @@ fn recorded(seed: Seed, rng: &mut Rng) -> Ended {
     }
 }
 
-/// Opens what a power cut left, goes on, and cuts the power again.
+/// Opens what a power cut left, goes on, and cuts the power again. Answers the number of the commit that was found.
 fn go_on(
     image: Image,
     history: &History,
     promise: Promise,
     depth: u8,
     rng: &mut Rng,
-) -> Result<(), String> {
+) -> Result<u64, String> {
     let disk = SimDisk::new(image, rng.u64(..));
     let mut run = Run::open(disk, history, promise, COMMIT_PHASES, rng.u64(..))?;
+    let found = run.promise().acked;
     if rng.u8(..CHECKED_ONE_IN) == 0 {
         run.kv.check().map_err(|fault| fault.describe())?;
     }
     if depth == 0 {
-        return Ok(());
+        return Ok(found);
     }
     let commits = rng.u64(1..4);
     run.commits(commits, rng)?;
@@ -122,7 +132,8 @@ fn go_on(
     let image = replay.crash(tear, rng);
     let promise = ended.promise_at(at);
     go_on(image, &ended.history, promise, depth - 1, rng)
-        .map_err(|broken| format!("then after {at} calls, {tear:?}: {broken}"))
+        .map_err(|broken| format!("then after {at} calls, {tear:?}: {broken}"))?;
+    Ok(found)
 }
 
 /// Cuts the power at every call that an opening makes, and once more in the opening after that.
@@ -149,7 +160,7 @@ fn crash_the_recovery(
 }
 
 /// Recovers, is cut short at some call of that as well, and then goes on for good.
-fn again(image: Image, history: &History, promise: Promise, rng: &mut Rng) -> Result<(), String> {
+fn again(image: Image, history: &History, promise: Promise, rng: &mut Rng) -> Result<u64, String> {
     let disk = SimDisk::new(image, rng.u64(..));
     drop_without_closing(Run::open(disk.clone(), history, promise, COMMIT_PHASES, 0)?);
     let trace = disk.trace();

@@ -19,11 +19,15 @@ use super::{Seed, spread};
 
 /// A seed of `tuning`: what an open that verifies refuses is not seen by the rows.
 const UNVERIFIED: u64 = 0;
+/// A seed of `tuning`: an open that verifies, as a server's of a file that is not large.
+const VERIFIED: u64 = 1;
 /// Flips made on the file of one run.
 const FLIPS_PER_RUN: u64 = 50;
 /// The header of a redb file with both commit slots, in bytes.
 const HEADER_BYTES: u64 = 320;
 const PAGE_BYTES: usize = 4096;
+/// The bit of the header that says which commit slot counts. No checksum covers it.
+const SLOT_BIT: u64 = 9 * 8;
 /// Values shorter than this may be found in the file by chance, in bytes.
 const VALUE_BYTES_MIN: usize = 16;
 
@@ -89,7 +93,9 @@ fn flip_a_value(image: &Image, state: &State, rng: &mut Rng) -> Result<(), Strin
         Ok(served) => return Err(format!("served: {:?}", served.map(|value| value.len()))),
     }
     for (other, value) in state.iter().filter(|(other, _)| *other != place) {
-        let served = snapshot.get(other.0, &other.1).map_err(|fault| fault.describe())?;
+        let served = snapshot
+            .get(other.0, &other.1)
+            .map_err(|fault| fault.describe())?;
         if served.as_deref() != Some(&**value) {
             return Err(format!("the row {other:?} beside it is lost"));
         }
@@ -151,10 +157,11 @@ fn whichever_bit_flips_verification_finds_it_or_nothing_is_wrong() {
     assert!(done >= target);
 }
 
-/// Any bit, but the header as often as all the rest, and no page that was never used.
+/// Any bit but the one that selects the slot; the header as often as all the rest, and no page that was never used.
 fn any_bit(bytes: &[u8], rng: &mut Rng) -> u64 {
     if rng.bool() {
-        return rng.u64(..HEADER_BYTES * 8);
+        let bit = rng.u64(1..HEADER_BYTES * 8);
+        return if bit == SLOT_BIT { 0 } else { bit };
     }
     loop {
         let page = rng.usize(..bytes.len() / PAGE_BYTES) * PAGE_BYTES;
@@ -166,13 +173,16 @@ fn any_bit(bytes: &[u8], rng: &mut Rng) -> u64 {
 
 fn flip_anything(damaged: &Image, ended: &Ended, endings: &Endings) -> Result<(), String> {
     let promise = Promise::exactly(ended.promise().acked);
-    let open = || {
+    let open = |seed| {
         let disk = SimDisk::new(damaged.clone(), 0);
-        RedbKv::open_on(disk.open(), &identity(), tuning(COMMIT_PHASES, UNVERIFIED))
+        RedbKv::open_on(disk.open(), &identity(), tuning(COMMIT_PHASES, seed))
     };
-    let Ok(unverified) = open() else {
+    let Ok(unverified) = open(UNVERIFIED) else {
         endings.refused.fetch_add(1, Ordering::Relaxed);
-        return Ok(());
+        return match open(VERIFIED) {
+            Ok(_) => Err("refused, and not refused when it is verified".to_owned()),
+            Err(_) => Ok(()),
+        };
     };
     let ending = match read(&unverified) {
         Err(_) => &endings.told,
@@ -180,11 +190,45 @@ fn flip_anything(damaged: &Image, ended: &Ended, endings: &Endings) -> Result<()
         Ok(_) => &endings.wrong,
     };
     ending.fetch_add(1, Ordering::Relaxed);
-    let mut verified = open().map_err(|refusal| format!("opened once, then {refusal}"))?;
-    match verified.check() {
-        Ok(()) => verify(&verified, &ended.history, promise)
-            .map(drop)
-            .map_err(|broken| format!("verified, and yet: {broken}")),
+    drop(unverified);
+    // Verified at once, or opened first and verified then: what passes is whole.
+    if let Ok(verified) = open(VERIFIED) {
+        whole(&verified, ended).map_err(|broken| format!("verified, and yet: {broken}"))?;
+    }
+    let mut checked = open(UNVERIFIED).map_err(|refusal| format!("opened once, then {refusal}"))?;
+    match checked.check() {
+        Ok(()) => whole(&checked, ended).map_err(|broken| format!("checked, and yet: {broken}")),
         Err(_) => Ok(()),
     }
+}
+
+fn whole(kv: &RedbKv, ended: &Ended) -> Result<(), String> {
+    let promise = Promise::exactly(ended.promise().acked);
+    verify(kv, &ended.history, promise).map(drop)
+}
+
+/// Both slots hold a commit that was whole and flushed, so turning the bit over leads back by one commit and never to
+/// a mixture. Nothing inside the file can tell that from a power cut just before the bit was written.
+#[test]
+fn the_bit_that_selects_the_slot_leads_to_a_whole_commit_at_worst_the_one_before() {
+    let mut back = 0;
+    for seed in 0..60 {
+        let mut rng = Seed(seed).rng();
+        let (ended, mut image) = at_rest(Seed(seed), &mut rng);
+        image.flip(SLOT_BIT);
+        let last = ended.promise().acked;
+        let promise = Promise {
+            acked: last - 1,
+            begun: last,
+        };
+        let disk = SimDisk::new(image, 0);
+        let Ok(kv) = RedbKv::open_on(disk.open(), &identity(), tuning(COMMIT_PHASES, seed)) else {
+            continue;
+        };
+        match verify(&kv, &ended.history, promise) {
+            Ok(number) => back += last - number,
+            Err(broken) => panic!("seed {seed}: {broken}"),
+        }
+    }
+    assert!(back > 0, "it is protected after all: tell `kv/redb.rs`");
 }

@@ -13,6 +13,9 @@ use super::workload::{History, equal, read};
 /// Memory for redb's pages in these runs, in bytes. Little enough that some are written before their commit.
 const CACHE_BYTES: usize = 256 * 1024;
 
+/// How a broken promise is told when the store could be read.
+pub(crate) const NOT_THE_STATE: &str = "another state was found";
+
 /// What a run promised by some moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Promise {
@@ -178,13 +181,13 @@ impl Ended {
 pub(crate) fn verify(kv: &RedbKv, history: &History, promise: Promise) -> Result<u64, String> {
     let (number, rows) = read(kv)?;
     if !(promise.acked..=promise.begun).contains(&number) {
-        return Err(format!("commit {number} found, {promise:?}"));
+        return Err(format!("{NOT_THE_STATE}: commit {number}, {promise:?}"));
     }
     let state = history
         .state(number)
         .ok_or_else(|| format!("commit {number} is not in the history"))?;
     if !equal(&rows, state) {
-        return Err(format!("the rows are not those after commit {number}"));
+        return Err(format!("{NOT_THE_STATE}: not the rows of commit {number}"));
     }
     Ok(number)
 }

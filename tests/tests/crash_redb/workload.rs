@@ -12,6 +12,9 @@ use sessiond_store::kv::{Kv, Op, Order, Range, Table};
 /// The rows after some commit.
 pub(crate) type State = BTreeMap<(Table, Vec<u8>), Arc<[u8]>>;
 
+/// A row as a store hands it out.
+pub(crate) type Row = ((Table, Vec<u8>), Vec<u8>);
+
 /// The row of the commit's number.
 const NUMBER: (Table, &[u8]) = (Table::Counters, b"number");
 
@@ -83,7 +86,11 @@ impl History {
             settle(&mut self.rng, key, &mut ops);
         }
         ops.push(put(NUMBER.0, NUMBER.1, &number.to_be_bytes()));
-        ops.push(put(Table::Events, &number.to_be_bytes(), &bytes(&mut self.rng, 60)));
+        ops.push(put(
+            Table::Events,
+            &number.to_be_bytes(),
+            &bytes(&mut self.rng, 60),
+        ));
         if number > 30 {
             ops.push(delete(Table::Events, &(number - 30).to_be_bytes()));
         }
@@ -96,7 +103,11 @@ impl History {
 
 fn enqueue(rng: &mut Rng, number: u64, index: usize, ops: &mut Vec<Op>) {
     let queue = rng.u64(..8);
-    let key = [queue.to_be_bytes(), (number * 100 + index as u64).to_be_bytes()].concat();
+    let key = [
+        queue.to_be_bytes(),
+        (number * 100 + index as u64).to_be_bytes(),
+    ]
+    .concat();
     let payload = match rng.u8(..4) {
         0 => rng.usize(..=PAYLOAD_BYTES_MAX),
         _ => rng.usize(..400),
@@ -159,7 +170,7 @@ fn apply(state: &mut State, ops: &[Op]) {
 }
 
 /// Every row of a store, and the number of the commit it says it is after.
-pub(crate) fn read(kv: &dyn Kv) -> Result<(u64, Vec<((Table, Vec<u8>), Vec<u8>)>), String> {
+pub(crate) fn read(kv: &dyn Kv) -> Result<(u64, Vec<Row>), String> {
     let snapshot = kv.snapshot().map_err(|fault| fault.describe())?;
     let mut rows = Vec::new();
     for table in Table::ALL {
@@ -171,20 +182,29 @@ pub(crate) fn read(kv: &dyn Kv) -> Result<(u64, Vec<((Table, Vec<u8>), Vec<u8>)>
             limit: usize::MAX,
         };
         let entries = snapshot.range(&range).map_err(|fault| fault.describe())?;
-        rows.extend(entries.into_iter().map(|(key, value)| ((table, key), value)));
+        rows.extend(
+            entries
+                .into_iter()
+                .map(|(key, value)| ((table, key), value)),
+        );
     }
     let number = snapshot
         .get(NUMBER.0, NUMBER.1)
         .map_err(|fault| fault.describe())?
-        .map_or(Ok(0), |value| value.as_slice().try_into().map(u64::from_be_bytes))
+        .map_or(Ok(0), |value| {
+            value.as_slice().try_into().map(u64::from_be_bytes)
+        })
         .map_err(|_| "the number of the commit is not 8 bytes".to_owned())?;
     Ok((number, rows))
 }
 
 /// Whether `rows` are `state`, row by row.
-pub(crate) fn equal(rows: &[((Table, Vec<u8>), Vec<u8>)], state: &State) -> bool {
+pub(crate) fn equal(rows: &[Row], state: &State) -> bool {
     rows.len() == state.len()
-        && rows.iter().zip(state).all(|((place, value), (expected_place, expected))| {
-            place == expected_place && **value == **expected
-        })
+        && rows
+            .iter()
+            .zip(state)
+            .all(|((place, value), (expected_place, expected))| {
+                place == expected_place && **value == **expected
+            })
 }

@@ -1,0 +1,137 @@
+//! A real server in a process of its own, to be killed and started again on the same data and port.
+//!
+//! It is killed with SIGKILL when dropped, so that a failing test leaves nothing behind.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+/// How long a server may take to serve, recovery included, on a busy machine.
+const START_WITHIN: Duration = Duration::from_secs(60);
+/// How long a server may take to stop.
+const STOP_WITHIN: Duration = Duration::from_secs(20);
+
+/// A server process.
+#[derive(Debug)]
+pub struct Server {
+    child: Option<Child>,
+    address: String,
+    directory: PathBuf,
+    arguments: Vec<String>,
+    /// Removes the directory when the server is dropped.
+    _temporary: Option<TempDir>,
+}
+
+impl Server {
+    /// A server on a new directory and a free port.
+    #[must_use]
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same with more arguments.
+    #[must_use]
+    pub fn start_with(arguments: &[&str]) -> Self {
+        let temporary = tempfile::tempdir().expect("a temporary directory can be made");
+        let directory = temporary.path().join("data");
+        let mut server = Self {
+            child: None,
+            address: "127.0.0.1:0".to_owned(),
+            directory,
+            arguments: arguments.iter().map(|&a| a.to_owned()).collect(),
+            _temporary: Some(temporary),
+        };
+        server.restart();
+        server
+    }
+
+    /// Where it serves.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The same as a URL.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Its data directory.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Starts it on its directory, on the port it had.
+    ///
+    /// # Panics
+    /// If it runs already or does not come up.
+    pub fn restart(&mut self) {
+        assert!(self.child.is_none(), "the server runs already");
+        let mut child = Command::new(crate::binaries::sessiond())
+            .args(["serve", "--listen", &self.address, "--log-format", "human"])
+            .arg("--data-dir")
+            .arg(&self.directory)
+            .args(&self.arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the server can be started");
+        let stderr = child.stderr.take().expect("stderr is piped");
+        let (sender, address) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                if let Some(address) = line.strip_prefix("listening on ") {
+                    drop(sender.send(address.to_owned()));
+                } else {
+                    println!("server: {line}");
+                }
+            }
+        });
+        self.child = Some(child);
+        self.address = address
+            .recv_timeout(START_WITHIN)
+            .expect("the server says where it listens");
+    }
+
+    /// Kills it with SIGKILL and waits until it is gone.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            drop(child.kill());
+            drop(child.wait());
+        }
+    }
+
+    /// Sends SIGTERM and waits for it to stop.
+    ///
+    /// # Panics
+    /// If it does not stop in time.
+    pub fn terminate(&mut self) -> ExitStatus {
+        let mut child = self.child.take().expect("the server runs");
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM)
+            .expect("a child can be signalled");
+        let (sender, status) = mpsc::channel();
+        let waiter = std::thread::spawn(move || {
+            drop(sender.send(child.wait()));
+        });
+        let status = status
+            .recv_timeout(STOP_WITHIN)
+            .expect("the server stops within its bound")
+            .expect("a child can be waited for");
+        drop(waiter.join());
+        status
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
