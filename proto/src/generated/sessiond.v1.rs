@@ -119,7 +119,8 @@ pub struct Message {
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
-    /// The sub-agent it comes from. At most 256 bytes. Empty: the main agent.
+    /// The sub-agent it comes from. UTF-8 without control characters, at most 256
+    /// bytes. Empty: the main agent.
     #[prost(string, tag = "8")]
     pub agent_id: ::prost::alloc::string::String,
     /// The type of that sub-agent. At most 256 bytes. Empty: not told.
@@ -129,15 +130,16 @@ pub struct Message {
     /// Always set in what the server hands out.
     #[prost(uint32, optional, tag = "10")]
     pub prompt_number: ::core::option::Option<u32>,
-    /// When what it reports happened, on the caller's clock. Kept as given. Unset
-    /// in an enqueue: the enqueue time.
+    /// When what it reports happened, on the caller's clock: from 1970 to 9999,
+    /// kept as given to the millisecond. Unset in an enqueue: the enqueue time.
     #[prost(message, optional, tag = "11")]
     pub occurred_time: ::core::option::Option<::prost_types::Timestamp>,
     /// When it became durable. Set by the server.
     #[prost(message, optional, tag = "12")]
     pub enqueue_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// It is not handed out before this time, and stands outside the order until
-    /// then. A time in the past is no condition. Unset: at once.
+    /// It is not handed out before this time, to the millisecond, and stands
+    /// outside the order until then. From 1970 to 9999. A time in the past is no
+    /// condition. Unset: at once.
     #[prost(message, optional, tag = "13")]
     pub not_before_time: ::core::option::Option<::prost_types::Timestamp>,
     /// Makes a repeated enqueue harmless: within 24 h, or the newest 16,384 of the
@@ -837,8 +839,8 @@ pub struct Session {
     /// In which order its messages are handed out.
     #[prost(enumeration = "Ordering", tag = "31")]
     pub ordering: i32,
-    /// How many messages may be handed out and unsettled at once. 0: no limit but
-    /// the worker's window.
+    /// How many messages may be handed out and unsettled at once: 1 to 512, with
+    /// SERIAL 1. The worker's window is a limit besides.
     #[prost(uint32, tag = "32")]
     pub max_in_flight: u32,
     /// What a QUEUED session waits for. UNSPECIFIED in every other state.
@@ -1045,9 +1047,9 @@ impl CircuitState {
 /// every condition that is set; a filter with none set matches every session.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SessionFilter {
-    /// The session is in one of these states. Empty: any state. For `serves` and
-    /// `selector`, where only live sessions have work to hand out, empty means any
-    /// live state.
+    /// The session is in one of these states. At most 64. Empty: any state. For
+    /// `serves` and `selector`, where only live sessions have work to hand out,
+    /// empty means any live state.
     #[prost(enumeration = "SessionState", repeated, tag = "1")]
     pub states: ::prost::alloc::vec::Vec<i32>,
     /// The session has each of these labels with exactly this value. At most 64.
@@ -1066,9 +1068,10 @@ pub struct SessionFilter {
     /// The session is in this pool. At most 256 bytes. Empty: any pool.
     #[prost(string, tag = "5")]
     pub pool: ::prost::alloc::string::String,
-    /// The session ended in an event after this revision of the log; 0 is a value
-    /// and means any ended session. Unset: no condition. It lets a consumer that
-    /// lost its place catch up on ends.
+    /// The session has ended, and the newest event about it is after this revision
+    /// of the log; 0 is a value and means any ended session. Unset: no condition.
+    /// It lets a consumer that lost its place catch up on ends: every end after
+    /// the revision is shown, and an earlier one only if there was news of it.
     #[prost(uint64, optional, tag = "6")]
     pub ended_after_revision: ::core::option::Option<u64>,
 }
@@ -1112,8 +1115,9 @@ pub struct Settlement {
     /// unless it is the current one; an ack counts whatever became of the lease.
     #[prost(uint64, tag = "4")]
     pub epoch: u64,
-    /// The session it was worked on in; usage is added there. At most 256 bytes.
-    /// Empty: the session that owns the queue.
+    /// The session it was worked on in, by the worker's word. UTF-8 without control
+    /// characters, at most 256 bytes. Empty: not told. Usage is added to the
+    /// session that owns the queue.
     #[prost(string, tag = "5")]
     pub session_id: ::prost::alloc::string::String,
     /// The outcome. Exactly one is set, else FIELD_INVALID.
@@ -1150,7 +1154,8 @@ pub struct Nack {
     #[prost(enumeration = "NackKind", tag = "1")]
     pub kind: i32,
     /// How long to wait before it is handed out again. More than zero; at most 24
-    /// h; refused for PERMANENT. Unset: 1, 2, 4, 8 s with jitter, by attempt.
+    /// h; refused for PERMANENT. Unset: 1, 2, 4, 8 s by attempt for RETRY, 30 s for
+    /// DEFER.
     #[prost(message, optional, tag = "2")]
     pub delay: ::core::option::Option<::prost_types::Duration>,
     /// What went wrong, for a person. At most 4 KiB. Empty: not told.
@@ -1321,8 +1326,8 @@ pub struct Hello {
     #[prost(string, tag = "1")]
     pub worker: ::prost::alloc::string::String,
     /// This process. Another one with the same name must have another id; a second
-    /// stream with the same id takes over from the first. At most 256 bytes.
-    /// Empty: the worker's name.
+    /// stream with the same id takes over from the first. UTF-8 without control
+    /// characters, at most 256 bytes. Empty: the worker's name.
     #[prost(string, tag = "2")]
     pub instance_id: ::prost::alloc::string::String,
     /// The build it runs, for operators. At most 256 bytes. Empty: not told.
@@ -1345,7 +1350,7 @@ pub struct Hello {
     /// The leases it holds from an earlier stream, with the deliveries it still
     /// works on. What is committed as handed out and not listed is sent again at
     /// once, uncounted. Leases of this instance not listed are detached. At most
-    /// 10,000.
+    /// 1,024.
     #[prost(message, repeated, tag = "7")]
     pub resume: ::prost::alloc::vec::Vec<Resume>,
 }
@@ -1362,7 +1367,7 @@ pub struct Resume {
     /// is `lease_lost`, else `attached`.
     #[prost(uint64, tag = "3")]
     pub epoch: u64,
-    /// The deliveries it still works on. At most 4,096.
+    /// The deliveries it still works on. At most 512.
     #[prost(uint64, repeated, tag = "4")]
     pub delivery_ids: ::prost::alloc::vec::Vec<u64>,
 }
@@ -1379,7 +1384,7 @@ pub struct Window {
     #[prost(uint64, optional, tag = "2")]
     pub max_bytes: ::core::option::Option<u64>,
     /// Sessions which the server may have assigned to it by `serves`. 0 assigns no
-    /// further one. At most 10,000. Unset: 100.
+    /// further one. At most 4,096. Unset: 100.
     #[prost(uint32, optional, tag = "3")]
     pub max_sessions: ::core::option::Option<u32>,
 }
@@ -1414,9 +1419,10 @@ pub struct Progress {
     /// The session. Required.
     #[prost(string, tag = "1")]
     pub session_id: ::prost::alloc::string::String,
-    /// What the worker wants back when this instance attaches again: each entry
-    /// is set, one with an empty value is removed, keys not named stay. At most 64
-    /// entries in the session, keys and values 8 KiB in all.
+    /// What the worker wants back when this instance attaches again, all of it: it
+    /// replaces what there was. An entry with an empty value is left out, so that
+    /// nothing but such entries clears it. Empty: it stays as it is. At most 64
+    /// entries, keys and values 8 KiB in all.
     #[prost(btree_map = "string, string", tag = "2")]
     pub volatile: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
@@ -1501,7 +1507,8 @@ pub struct AttachFailed {
     #[prost(message, optional, tag = "1")]
     pub r#ref: ::core::option::Option<SessionRef>,
     /// Why not: SESSION_NOT_FOUND, SESSION_QUEUED, SESSION_DRAINING,
-    /// SESSION_ENDED, LEASE_HELD, RESTART_LIMITED or FIELD_INVALID.
+    /// SESSION_ENDED, LEASE_HELD, RESTART_LIMITED, QUOTA_EXCEEDED (the worker holds
+    /// 4,096 sessions) or FIELD_INVALID.
     #[prost(message, optional, tag = "2")]
     pub status: ::core::option::Option<RefusalStatus>,
 }
@@ -1852,13 +1859,13 @@ pub struct GetStatsRequest {}
 /// Counts at the moment of the answer.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetStatsResponse {
-    /// The sessions of the namespace.
+    /// The sessions of the store.
     #[prost(message, optional, tag = "1")]
     pub sessions: ::core::option::Option<SessionStats>,
-    /// The messages of the namespace.
+    /// The messages of the store.
     #[prost(message, optional, tag = "2")]
     pub messages: ::core::option::Option<MessageStats>,
-    /// Workers of the namespace that have a stream open.
+    /// Workers that have a stream open.
     #[prost(uint32, tag = "3")]
     pub workers_connected: u32,
     /// The newest committed revision of the store's log.
@@ -2101,7 +2108,7 @@ pub mod admin_service_client {
                 .insert(GrpcMethod::new("sessiond.v1.AdminService", "GetServerInfo"));
             self.inner.unary(req, path, codec).await
         }
-        /// Counts sessions, messages and workers of the namespace, and what the engine
+        /// Counts sessions, messages and workers of the store, over all its namespaces, and what the engine
         /// did. Refuses nothing of its own.
         pub async fn get_stats(
             &mut self,
@@ -2178,7 +2185,7 @@ pub mod admin_service_server {
             tonic::Response<super::GetServerInfoResponse>,
             tonic::Status,
         >;
-        /// Counts sessions, messages and workers of the namespace, and what the engine
+        /// Counts sessions, messages and workers of the store, over all its namespaces, and what the engine
         /// did. Refuses nothing of its own.
         async fn get_stats(
             &self,
@@ -2525,7 +2532,8 @@ pub struct SessionSnapshot {
     /// It is ended when its owner does not touch it for longer than this.
     #[prost(message, optional, tag = "21")]
     pub owner_timeout: ::core::option::Option<Limit>,
-    /// When the oldest pending message was enqueued. Unset: nothing is pending.
+    /// When the oldest pending message was enqueued. Unset in events, which do
+    /// not promise it: ask GetSession.
     #[prost(message, optional, tag = "22")]
     pub oldest_pending_time: ::core::option::Option<::prost_types::Timestamp>,
     /// The soonest moment at which a limit ends it as things stand. Unset: all its
@@ -2556,8 +2564,8 @@ pub struct SessionSnapshot {
     /// In which order its messages are handed out.
     #[prost(enumeration = "Ordering", tag = "31")]
     pub ordering: i32,
-    /// How many messages may be handed out and unsettled at once. 0: no limit but
-    /// the worker's window.
+    /// How many messages may be handed out and unsettled at once: 1 to 512, with
+    /// SERIAL 1. The worker's window is a limit besides.
     #[prost(uint32, tag = "32")]
     pub max_in_flight: u32,
     /// What a QUEUED session waits for. UNSPECIFIED in every other state.
@@ -2624,7 +2632,7 @@ pub struct SessionEvent {
 /// filter with none set matches every event of the namespace.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct EventFilter {
-    /// It is of one of these types. Empty: any type.
+    /// It is of one of these types. At most 64. Empty: any type.
     #[prost(enumeration = "EventType", repeated, tag = "1")]
     pub types: ::prost::alloc::vec::Vec<i32>,
     /// It is about one of these sessions. At most 1,000. Empty: any session.
@@ -2927,7 +2935,8 @@ pub struct OpenSessionRequest {
     /// What opens it. At most 256 bytes. Empty: none.
     #[prost(string, tag = "5")]
     pub source: ::prost::alloc::string::String,
-    /// The agent it belongs to. At most 256 bytes. Empty: none.
+    /// The agent it belongs to. UTF-8 without control characters, at most 256
+    /// bytes. Empty: none.
     #[prost(string, tag = "6")]
     pub agent_id: ::prost::alloc::string::String,
     /// Labels for filters. At most 64, keys and values 8 KiB in all.
@@ -2970,8 +2979,8 @@ pub struct OpenSessionRequest {
     /// In which order to hand out messages. Unset: STRICT.
     #[prost(enumeration = "Ordering", tag = "16")]
     pub ordering: i32,
-    /// How many messages may be in flight at once. 1 to 4,096; 0 is refused; with
-    /// SERIAL only 1. Unset: no limit but the worker's window.
+    /// How many messages may be in flight at once. 1 to 512; 0 is refused; with
+    /// SERIAL only 1. Unset: 64.
     #[prost(uint32, optional, tag = "17")]
     pub max_in_flight: ::core::option::Option<u32>,
     /// The session on whose behalf this one is opened. At most 256 bytes. Empty:
@@ -3033,7 +3042,7 @@ pub struct ListSessionsRequest {
 /// A page of sessions.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListSessionsResponse {
-    /// The sessions, oldest first. May be fewer than asked for, even none, when
+    /// The sessions, newest first. May be fewer than asked for, even none, when
     /// more follow.
     #[prost(message, repeated, tag = "1")]
     pub sessions: ::prost::alloc::vec::Vec<Session>,
@@ -3069,7 +3078,8 @@ pub struct UpdateSessionRequest {
     /// What opened it. At most 256 bytes.
     #[prost(string, tag = "5")]
     pub source: ::prost::alloc::string::String,
-    /// The agent it belongs to. At most 256 bytes.
+    /// The agent it belongs to. UTF-8 without control characters, at most 256
+    /// bytes.
     #[prost(string, tag = "6")]
     pub agent_id: ::prost::alloc::string::String,
     /// Labels for filters; they replace all it has. At most 64, keys and values 8
@@ -3082,7 +3092,8 @@ pub struct UpdateSessionRequest {
     /// A new prompt of the user: counts as activity. At most 64 KiB.
     #[prost(string, tag = "8")]
     pub prompt: ::prost::alloc::string::String,
-    /// The number of the prompt. Unset with a prompt: one more than before.
+    /// The number of the prompt. Unset with a prompt: one more than before. Named
+    /// and unset without one: refused FIELD_INVALID.
     #[prost(uint32, optional, tag = "9")]
     pub prompt_number: ::core::option::Option<u32>,
     /// The transcript of the conversation. At most 4 KiB.
@@ -3100,8 +3111,8 @@ pub struct UpdateSessionRequest {
     /// In which order to hand out messages from here on.
     #[prost(enumeration = "Ordering", tag = "14")]
     pub ordering: i32,
-    /// How many messages may be in flight at once. 1 to 4,096; 0 is refused; with
-    /// SERIAL only 1. Named and unset: no limit but the worker's window.
+    /// How many messages may be in flight at once. 1 to 512; 0 is refused; with
+    /// SERIAL only 1. Named and unset: 64.
     #[prost(uint32, optional, tag = "15")]
     pub max_in_flight: ::core::option::Option<u32>,
     /// Makes a repeat harmless for 24 h. UTF-8 without control characters, at most
@@ -3151,8 +3162,8 @@ pub struct EndSessionRequest {
     #[prost(message, optional, tag = "1")]
     pub r#ref: ::core::option::Option<SessionRef>,
     /// Why it ends. Unset: COMPLETED. EVICTED, CAPACITY, EXPIRED, WORKER_STUCK,
-    /// RESTART_LIMIT and OWNER_LOST are the server's own and refused
-    /// FIELD_INVALID; ADMIN is for operators.
+    /// RESTART_LIMIT and OWNER_LOST are the server's own, ADMIN is for operators:
+    /// refused FIELD_INVALID.
     #[prost(enumeration = "EndReason", tag = "2")]
     pub reason: i32,
     /// More about it, for a person. At most 4 KiB. Empty: nothing to add.
@@ -3473,7 +3484,7 @@ pub mod session_service_client {
                 .insert(GrpcMethod::new("sessiond.v1.SessionService", "GetSession"));
             self.inner.unary(req, path, codec).await
         }
-        /// Lists sessions, oldest first, a page at a time. The pages are a fuzzy
+        /// Lists sessions, newest first, a page at a time. The pages are a fuzzy
         /// snapshot: each row shows its own revision, and a watch from `resume_token`
         /// brings whatever the list could have missed. Refuses nothing of its own.
         pub async fn list_sessions(
@@ -3557,8 +3568,7 @@ pub mod session_service_client {
         /// Ends a session. The first reason wins: ending one that has ended or drains
         /// answers OK with the original end; a later call may only shorten the mode.
         /// It returns when DRAINING or ENDED is durable, or waits on request. Refuses
-        /// SESSION_NOT_FOUND, PERMISSION_DENIED (the reason ADMIN, unless an operator
-        /// gives it) and REQUEST_ID_REUSED.
+        /// SESSION_NOT_FOUND and REQUEST_ID_REUSED.
         pub async fn end_session(
             &mut self,
             request: impl tonic::IntoRequest<super::EndSessionRequest>,
@@ -3651,7 +3661,7 @@ pub mod session_service_server {
             tonic::Response<super::GetSessionResponse>,
             tonic::Status,
         >;
-        /// Lists sessions, oldest first, a page at a time. The pages are a fuzzy
+        /// Lists sessions, newest first, a page at a time. The pages are a fuzzy
         /// snapshot: each row shows its own revision, and a watch from `resume_token`
         /// brings whatever the list could have missed. Refuses nothing of its own.
         async fn list_sessions(
@@ -3684,8 +3694,7 @@ pub mod session_service_server {
         /// Ends a session. The first reason wins: ending one that has ended or drains
         /// answers OK with the original end; a later call may only shorten the mode.
         /// It returns when DRAINING or ENDED is durable, or waits on request. Refuses
-        /// SESSION_NOT_FOUND, PERMISSION_DENIED (the reason ADMIN, unless an operator
-        /// gives it) and REQUEST_ID_REUSED.
+        /// SESSION_NOT_FOUND and REQUEST_ID_REUSED.
         async fn end_session(
             &self,
             request: tonic::Request<super::EndSessionRequest>,
@@ -4167,9 +4176,9 @@ pub struct EnqueueMessagesRequest {
     #[prost(message, repeated, tag = "2")]
     pub messages: ::prost::alloc::vec::Vec<Message>,
     /// Opens the session in the same commit when there is none, so that nobody
-    /// races open against send. Its key or id must be empty or that of `ref`; its
-    /// conflict policy must be unset or USE_EXISTING. Unset: refuse
-    /// SESSION_NOT_FOUND.
+    /// races open against send. Only with a key in `ref`. Its own key must be empty
+    /// or that one, its conflict policy unset or USE_EXISTING, its request id
+    /// empty. Unset: refuse SESSION_NOT_FOUND.
     #[prost(message, optional, tag = "3")]
     pub open_if_missing: ::core::option::Option<OpenSessionRequest>,
     /// Stands for the idempotency key `request_id/index` of every message that has
@@ -4265,11 +4274,12 @@ pub struct ClaimMessagesRequest {
     /// characters, 1 to 256 bytes. Required.
     #[prost(string, tag = "3")]
     pub worker: ::prost::alloc::string::String,
-    /// This process. At most 256 bytes. Empty: the worker's name.
+    /// This process. UTF-8 without control characters, at most 256 bytes. Empty:
+    /// the worker's name.
     #[prost(string, tag = "4")]
     pub instance_id: ::prost::alloc::string::String,
-    /// How long the lease holds when nothing is heard of the instance. More than
-    /// zero; at most 1 h. Unset: 60 s.
+    /// How long the lease holds when nothing is heard of the instance. 1 s to 1 h.
+    /// Unset: 60 s.
     #[prost(message, optional, tag = "5")]
     pub lease_duration: ::core::option::Option<::prost_types::Duration>,
     /// How many messages at most. 1 to 256; 0 is refused. Unset: 1.
@@ -4359,7 +4369,7 @@ pub struct MessageFilter {
     /// It is of one of these kinds. At most 64. Empty: any kind.
     #[prost(string, repeated, tag = "1")]
     pub kinds: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// It is in one of these states. Empty: any state.
+    /// It is in one of these states. At most 64. Empty: any state.
     #[prost(enumeration = "MessageState", repeated, tag = "2")]
     pub states: ::prost::alloc::vec::Vec<i32>,
 }
