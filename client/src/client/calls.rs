@@ -1,0 +1,286 @@
+//! The unary calls, one method for each RPC: a request message in, the answer
+//! or a typed error out.
+//!
+//! Keeps every mutation safe to repeat: where the caller gave no request id, one
+//! is made before the first attempt and stays the same. The handles of
+//! `session.rs` and `worker.rs` are the comfortable way; nothing is hidden here.
+
+use std::time::Duration;
+
+use sessiond_proto::v1 as pb;
+use uuid::Uuid;
+
+use super::{Admin, Client, DECODE_BYTES_MAX, Messages, Sessions};
+use crate::error::Error;
+use crate::retry::Repeat;
+
+impl Client {
+    /// Opens a session, or returns the live one of its key.
+    ///
+    /// # Errors
+    ///
+    /// What `OpenSession` refuses, for example [`Error::AlreadyExists`] and
+    /// [`Error::ResourceExhausted`] (the pool is full).
+    pub async fn open(
+        &self,
+        mut request: pb::OpenSessionRequest,
+    ) -> Result<pb::OpenSessionResponse, Error> {
+        fill_request_id(&mut request.request_id);
+        self.call(Repeat::Harmless, Duration::ZERO, request, |request| {
+            let mut sessions = self.sessions();
+            async move { sessions.open_session(request).await }
+        })
+        .await
+    }
+
+    /// Reads one session as of the newest commit.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`].
+    pub async fn get(&self, session: pb::SessionRef) -> Result<pb::Session, Error> {
+        let request = pb::GetSessionRequest {
+            r#ref: Some(session),
+        };
+        let answer = self
+            .call(Repeat::Harmless, Duration::ZERO, request, |request| {
+                let mut sessions = self.sessions();
+                async move { sessions.get_session(request).await }
+            })
+            .await?;
+        answer.session.ok_or_else(no_session)
+    }
+
+    /// Lists one page of sessions.
+    ///
+    /// # Errors
+    ///
+    /// What `ListSessions` refuses.
+    pub async fn list(
+        &self,
+        request: pb::ListSessionsRequest,
+    ) -> Result<pb::ListSessionsResponse, Error> {
+        self.call(Repeat::Harmless, Duration::ZERO, request, |request| {
+            let mut sessions = self.sessions();
+            async move { sessions.list_sessions(request).await }
+        })
+        .await
+    }
+
+    /// Changes the metadata of a live session.
+    ///
+    /// # Errors
+    ///
+    /// What `UpdateSession` refuses, for example [`Error::Conflict`] when its
+    /// etag is another.
+    pub async fn update(
+        &self,
+        mut request: pb::UpdateSessionRequest,
+    ) -> Result<pb::UpdateSessionResponse, Error> {
+        fill_request_id(&mut request.request_id);
+        self.call(Repeat::Harmless, Duration::ZERO, request, |request| {
+            let mut sessions = self.sessions();
+            async move { sessions.update_session(request).await }
+        })
+        .await
+    }
+
+    /// Says that a session is in use. With a usage it is repeated only when the
+    /// server certainly refused it, because usage would count twice.
+    ///
+    /// # Errors
+    ///
+    /// What `TouchSession` refuses.
+    pub async fn touch(
+        &self,
+        request: pb::TouchSessionRequest,
+    ) -> Result<pb::TouchSessionResponse, Error> {
+        let repeat = match request.usage_delta {
+            Some(_) => Repeat::CountsTwice,
+            None => Repeat::Harmless,
+        };
+        self.call(repeat, Duration::ZERO, request, |request| {
+            let mut sessions = self.sessions();
+            async move { sessions.touch_session(request).await }
+        })
+        .await
+    }
+
+    /// Ends a session. Ending an ended one answers with its original end.
+    ///
+    /// # Errors
+    ///
+    /// What `EndSession` refuses.
+    pub async fn end(
+        &self,
+        mut request: pb::EndSessionRequest,
+    ) -> Result<pb::EndSessionResponse, Error> {
+        fill_request_id(&mut request.request_id);
+        let wait = span(request.wait.as_ref());
+        self.call(Repeat::Harmless, wait, request, |request| {
+            let mut sessions = self.sessions();
+            async move { sessions.end_session(request).await }
+        })
+        .await
+    }
+
+    /// Makes messages durable, all or none.
+    ///
+    /// # Errors
+    ///
+    /// What `EnqueueMessages` refuses. A skipped or duplicate message is an
+    /// answer, not an error.
+    pub async fn enqueue(
+        &self,
+        mut request: pb::EnqueueMessagesRequest,
+    ) -> Result<pb::EnqueueMessagesResponse, Error> {
+        fill_request_id(&mut request.request_id);
+        self.call(Repeat::Harmless, Duration::ZERO, request, |request| {
+            let mut messages = self.messages();
+            async move { messages.enqueue_messages(request).await }
+        })
+        .await
+    }
+
+    /// Takes messages without a stream. Until they are settled, a repeat of the
+    /// same worker instance gets the same ones again.
+    ///
+    /// # Errors
+    ///
+    /// What `ClaimMessages` refuses, for example [`Error::FailedPrecondition`]
+    /// when another worker holds the session.
+    pub async fn claim(
+        &self,
+        request: pb::ClaimMessagesRequest,
+    ) -> Result<pb::ClaimMessagesResponse, Error> {
+        let wait = span(request.wait.as_ref());
+        self.call(Repeat::Harmless, wait, request, |request| {
+            let mut messages = self.messages();
+            async move { messages.claim_messages(request).await }
+        })
+        .await
+    }
+
+    /// Settles deliveries; each is answered by a code of its own.
+    ///
+    /// # Errors
+    ///
+    /// What `SettleMessages` refuses.
+    pub async fn settle(
+        &self,
+        request: pb::SettleMessagesRequest,
+    ) -> Result<pb::SettleMessagesResponse, Error> {
+        self.call(Repeat::Harmless, Duration::ZERO, request, |request| {
+            let mut messages = self.messages();
+            async move { messages.settle_messages(request).await }
+        })
+        .await
+    }
+
+    /// Lists one page of a session's unsettled messages and dead letters.
+    ///
+    /// # Errors
+    ///
+    /// What `ListMessages` refuses.
+    pub async fn list_messages(
+        &self,
+        request: pb::ListMessagesRequest,
+    ) -> Result<pb::ListMessagesResponse, Error> {
+        self.call(Repeat::Harmless, Duration::ZERO, request, |request| {
+            let mut messages = self.messages();
+            async move { messages.list_messages(request).await }
+        })
+        .await
+    }
+
+    /// Asks the server who it is, how far its log goes and what it accepts.
+    ///
+    /// # Errors
+    ///
+    /// What `GetServerInfo` refuses.
+    pub async fn server_info(&self) -> Result<pb::GetServerInfoResponse, Error> {
+        let request = pb::GetServerInfoRequest {};
+        self.call(Repeat::Harmless, Duration::ZERO, request, |request| {
+            let mut admin = self.admin();
+            async move { admin.get_server_info(request).await }
+        })
+        .await
+    }
+
+    /// Counts sessions, messages and workers of the namespace.
+    ///
+    /// # Errors
+    ///
+    /// What `GetStats` refuses.
+    pub async fn stats(&self) -> Result<pb::GetStatsResponse, Error> {
+        let request = pb::GetStatsRequest {};
+        self.call(Repeat::Harmless, Duration::ZERO, request, |request| {
+            let mut admin = self.admin();
+            async move { admin.get_stats(request).await }
+        })
+        .await
+    }
+
+    /// Lists one page of the workers that have a stream open.
+    ///
+    /// # Errors
+    ///
+    /// What `ListWorkers` refuses.
+    pub async fn list_workers(
+        &self,
+        request: pb::ListWorkersRequest,
+    ) -> Result<pb::ListWorkersResponse, Error> {
+        self.call(Repeat::Harmless, Duration::ZERO, request, |request| {
+            let mut admin = self.admin();
+            async move { admin.list_workers(request).await }
+        })
+        .await
+    }
+
+    fn sessions(&self) -> Sessions {
+        Sessions::new(self.channels.unary.clone()).max_decoding_message_size(DECODE_BYTES_MAX)
+    }
+
+    fn messages(&self) -> Messages {
+        Messages::new(self.channels.unary.clone()).max_decoding_message_size(DECODE_BYTES_MAX)
+    }
+
+    fn admin(&self) -> Admin {
+        Admin::new(self.channels.unary.clone()).max_decoding_message_size(DECODE_BYTES_MAX)
+    }
+}
+
+/// Names a session by its id: one incarnation and no other.
+#[must_use]
+pub fn session_id(id: impl Into<String>) -> pb::SessionRef {
+    pb::SessionRef {
+        r#ref: Some(pb::session_ref::Ref::SessionId(id.into())),
+    }
+}
+
+/// Names a session by its key.
+#[must_use]
+pub fn session_key(key: impl Into<String>) -> pb::SessionRef {
+    pb::SessionRef {
+        r#ref: Some(pb::session_ref::Ref::Key(key.into())),
+    }
+}
+
+pub(crate) fn no_session() -> Error {
+    Error::protocol("the server answered without a session")
+}
+
+/// A request id for a request that has none.
+fn fill_request_id(request_id: &mut String) {
+    if request_id.is_empty() {
+        *request_id = Uuid::now_v7().to_string();
+    }
+}
+
+/// How long the server was asked to wait. What is not a duration is refused by
+/// the server, so it counts as nothing here.
+fn span(duration: Option<&prost_types::Duration>) -> Duration {
+    duration
+        .and_then(|duration| Duration::try_from(*duration).ok())
+        .unwrap_or_default()
+}

@@ -1,0 +1,47 @@
+//! The Rust SDK of sessiond: a client whose handles reconnect, resume and renew.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), sessiond_client::Error> {
+//! use sessiond_client::{Client, NewMessage};
+//!
+//! let client = Client::from_env()?;
+//! let session = client.session("workspace-1").project("demo").open().await?;
+//! session.send(NewMessage::new("observation").payload("{}")).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Keeps the transport out of its interface: errors are [`Error`], data are the
+//! messages of [`pb`]. What is repeated is decided in `retry.rs` alone. It keeps
+//! no state on disk, and whatever runs in the background ends when the value
+//! that started it is dropped.
+
+pub mod hook;
+
+mod channel;
+mod client;
+mod error;
+mod link;
+mod retry;
+mod session;
+mod watch;
+mod worker;
+
+pub use sessiond_proto::reason::Reason;
+/// The messages of the wire, as data.
+pub use sessiond_proto::v1 as pb;
+
+pub use self::channel::{ADDR_DEFAULT, CONNECT_TIMEOUT_DEFAULT};
+pub use self::client::{
+    ADDR_ENV, Client, ClientBuilder, DEADLINE_DEFAULT, DECODE_BYTES_MAX, NAMESPACE_ENV, TOKEN_ENV,
+    session_id, session_key,
+};
+pub use self::error::{Error, Refusal, Violation};
+pub use self::link::{LinkObserver, LinkState};
+pub use self::retry::{BACKOFF_FIRST, BACKOFF_MAX, RETRY_TOTAL_DEFAULT, RetryPolicy};
+pub use self::session::{EndBuilder, KeepAlive, NewMessage, OpenBuilder, Opened, SessionHandle};
+pub use self::watch::{EventStream, WatchBuilder, WatchItem};
+pub use self::worker::{
+    Cancellation, Delivery, Handler, Outcome, STOP_GRACE_DEFAULT, WINDOW_MESSAGES_DEFAULT,
+    WINDOW_MESSAGES_MAX, Worker, WorkerBuilder, WorkerEvent,
+};

@@ -1,0 +1,192 @@
+//! Start and stop: builds the server from its parts, in order, and takes it down in the reverse one.
+//!
+//! Start: store, engine with recovery, services, listener; the address is told only when all of that
+//! works. Stop: readiness off and new sessions refused, streams told to go away, connections closed,
+//! engine emptied, store closed; each step has a deadline. Live sessions stay live on record.
+
+use std::sync::Arc;
+
+use sessiond_store::data_dir::OpenError;
+use sessiond_store::fault::Fault;
+use sessiond_store::kv::redb::Identity;
+use sessiond_store::store::Store;
+use thiserror::Error;
+use tokio::sync::oneshot;
+
+use crate::config::Settings;
+use crate::dispatch::Dispatcher;
+use crate::engine::{Engine, Handle, Parts};
+use crate::env::Env;
+use crate::feed::Feed;
+use crate::grpc;
+use crate::grpc::context::{Context, Identification};
+use crate::health::Health;
+use crate::limits::{STOP_CONNECTIONS_WITHIN, STOP_STORE_WITHIN, STOP_STREAMS_WITHIN};
+use crate::stopping::Stopping;
+use crate::transport;
+
+/// The version of this server.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Why a server did not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The data directory was refused.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The store could not be read.
+    #[error("failed to recover from the store")]
+    Recovery(#[from] Fault),
+    /// The address could not be bound.
+    #[error("failed to listen on {address}")]
+    Listen {
+        /// The address as asked for.
+        address: String,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The reflection service was not built from our descriptors.
+    #[error("failed to build the reflection service")]
+    Reflection(#[from] tonic_reflection::server::Error),
+}
+
+/// A server that serves.
+#[derive(Debug)]
+pub struct Running {
+    address: String,
+    stopping: Stopping,
+    engine: Handle,
+    engine_done: oneshot::Receiver<Result<(), Fault>>,
+    served: oneshot::Receiver<()>,
+}
+
+/// How a server stopped.
+#[derive(Debug)]
+pub enum Stopped {
+    /// Everything it had is on disk, and nobody was cut off.
+    Clean,
+    /// Everything it had is on disk; connections were cut that did not close in time.
+    ConnectionsCut,
+    /// The store failed; what was not answered may not be on disk.
+    Fault(Fault),
+    /// The engine did not finish in time, or died.
+    Unclean,
+}
+
+/// Starts a server.
+///
+/// # Errors
+/// [`StartError`]; nothing is left running.
+pub async fn start(settings: &Settings, env: &Env) -> Result<Running, StartError> {
+    let identity = Identity {
+        version: VERSION.to_owned(),
+        log_id: env.ids.log(),
+    };
+    let opened = env.disk.open(&settings.data_dir, &identity)?;
+    let store = Store::new(opened.kv);
+    let reader = store.reader();
+    let newest = reader.snapshot()?.counters()?.revision;
+    let feed = Arc::new(Feed::new(reader.clone(), newest));
+    let dispatcher = Arc::new(Dispatcher::default());
+    let policy = Arc::new(settings.policy.clone());
+    let parts = Parts {
+        policy: Arc::clone(&policy),
+        clock: Arc::clone(&env.clock),
+        dispatcher: Arc::clone(&dispatcher),
+        feed: Arc::clone(&feed),
+    };
+    let (engine, handle) = Engine::new(store, parts)?;
+    // Bound before anything runs, so that a taken address leaves nothing to stop.
+    let (bound, address) = transport::bind(env.network.as_ref(), &settings.listen)
+        .await
+        .map_err(|source| StartError::Listen {
+            address: settings.listen.to_string(),
+            source,
+        })?;
+    let stopping = Stopping::default();
+    let health = Health::new(handle.clone(), stopping.clone());
+    let context = Arc::new(Context {
+        engine: handle.clone(),
+        reader,
+        feed,
+        dispatcher,
+        env: env.clone(),
+        policy,
+        namespaces: settings.namespaces.clone(),
+        identification: Identification::new(opened.log_id, env.clock.as_ref()),
+        stopping: stopping.clone(),
+    });
+    let routes = grpc::routes(&context, health, env)?;
+    let engine_done = run_engine(engine, env);
+    let served = run_transport(bound, routes, &stopping, env);
+    Ok(Running {
+        address,
+        stopping,
+        engine: handle,
+        engine_done,
+        served,
+    })
+}
+
+fn run_engine(engine: Engine, env: &Env) -> oneshot::Receiver<Result<(), Fault>> {
+    let (done, receiver) = oneshot::channel();
+    env.spawn.engine(Box::pin(async move {
+        let outcome = engine.run().await;
+        // Nobody waits for it only when the process is already going down.
+        drop(done.send(outcome));
+    }));
+    receiver
+}
+
+fn run_transport(
+    bound: transport::Bound,
+    routes: tonic::service::Routes,
+    stopping: &Stopping,
+    env: &Env,
+) -> oneshot::Receiver<()> {
+    let (done, receiver) = oneshot::channel();
+    let stopping = stopping.clone();
+    env.spawn.task(
+        "transport",
+        Box::pin(async move {
+            if let Err(error) = transport::serve(bound, routes, stopping).await {
+                tracing::error!(%error, "the listener failed");
+            }
+            // Nobody waits for it only when the process is already going down.
+            let _nobody = done.send(());
+        }),
+    );
+    receiver
+}
+
+impl Running {
+    /// The address it serves on, with the real port.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Completes when the engine has ended by itself: with the fault that ended it, or without one if
+    /// it died.
+    pub async fn failed(&mut self) -> Option<Fault> {
+        match (&mut self.engine_done).await {
+            Ok(Err(fault)) => Some(fault),
+            Ok(Ok(())) | Err(_) => None,
+        }
+    }
+
+    /// Stops it, step by step, each within its deadline.
+    pub async fn stop(self) -> Stopped {
+        self.stopping.begin();
+        let within = STOP_STREAMS_WITHIN + STOP_CONNECTIONS_WITHIN;
+        let cut = tokio::time::timeout(within, self.served).await.is_err();
+        self.engine.stop();
+        match tokio::time::timeout(STOP_STORE_WITHIN, self.engine_done).await {
+            Ok(Ok(Ok(()))) if cut => Stopped::ConnectionsCut,
+            Ok(Ok(Ok(()))) => Stopped::Clean,
+            Ok(Ok(Err(fault))) => Stopped::Fault(fault),
+            Ok(Err(_)) | Err(_) => Stopped::Unclean,
+        }
+    }
+}

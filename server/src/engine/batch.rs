@@ -1,0 +1,180 @@
+//! One batch: decisions over a common view, committed together, spoken in order.
+//!
+//! Each decision is laid over the view before the next is taken, so that they see one another; a
+//! rejected one leaves no trace. Answers, pushes and wake-ups are kept until the commit is done.
+
+use sessiond_core::change::Change;
+use sessiond_core::command::Command;
+use sessiond_core::decide::{Decision, Stop, decide};
+use sessiond_core::event::EventRow;
+use sessiond_core::ids::Revision;
+use sessiond_core::reply::{Answer, Push, Wake};
+use sessiond_core::rows::{Counters, Read, Row, RowKey};
+use sessiond_core::time::{EngineTime, Now};
+use sessiond_core::view::View;
+use sessiond_store::fault::Fault;
+use sessiond_store::store::Store;
+use tokio::sync::oneshot;
+
+use super::inbox::Envelope;
+use crate::dispatch::Dispatcher;
+use crate::feed::Feed;
+use crate::limits::{BATCH_FOLLOW_UPS_MAX, MISSING_ROUNDS_MAX};
+
+/// What a batch has gathered so far.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    changes: Vec<Change>,
+    replies: Vec<(oneshot::Sender<Answer>, Answer)>,
+    pushes: Vec<Push>,
+    wakes: Vec<Wake>,
+    follow_ups: Vec<Command>,
+    commands: u64,
+    events: Vec<EventRow>,
+}
+
+impl Batch {
+    /// Decides one command; its answer waits for the commit.
+    pub(super) fn decide(
+        &mut self,
+        store: &Store,
+        view: &mut View,
+        envelope: Envelope,
+        now: Now,
+    ) -> Result<(), Fault> {
+        self.commands += 1;
+        let answer = match settle(store, view, &envelope.command, now)? {
+            Ok(decision) => self.take(view, decision),
+            Err(rejection) => Answer {
+                revision: counters(store, view)?.revision,
+                outcome: Err(*rejection),
+            },
+        };
+        if let Some(reply) = envelope.reply {
+            self.replies.push((reply, answer));
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, view: &mut View, decision: Decision) -> Answer {
+        view.apply(&decision.changes, decision.presence);
+        for change in &decision.changes {
+            if let Change::Row(RowKey::Event(_), Some(Row::Event(event))) = change {
+                self.events.push(EventRow::clone(event));
+            }
+        }
+        self.changes.extend(decision.changes);
+        self.pushes.extend(decision.pushes);
+        self.wakes.extend(decision.wakes);
+        self.follow_ups.extend(decision.follow_ups);
+        Answer {
+            revision: decision.revision,
+            outcome: Ok(decision.reply),
+        }
+    }
+
+    /// Decides what the batch itself asked for; answers with what is left for the next one.
+    pub(super) fn decide_follow_ups(
+        &mut self,
+        store: &Store,
+        view: &mut View,
+        now: Now,
+    ) -> Result<Vec<Command>, Fault> {
+        for _ in 0..BATCH_FOLLOW_UPS_MAX {
+            if self.follow_ups.is_empty() {
+                break;
+            }
+            let command = self.follow_ups.remove(0);
+            if self.follow_ups.contains(&command) {
+                continue;
+            }
+            self.decide(store, view, Envelope::silent(command), now)?;
+        }
+        Ok(std::mem::take(&mut self.follow_ups))
+    }
+
+    /// Writes engine time with the batch.
+    pub(super) fn stamp(
+        &mut self,
+        store: &Store,
+        view: &mut View,
+        now: EngineTime,
+    ) -> Result<(), Fault> {
+        let mut counters = counters(store, view)?;
+        counters.engine_time = counters.engine_time.max(now);
+        self.changes
+            .push(Change::Row(RowKey::Counters, Some(Row::Counters(counters))));
+        Ok(())
+    }
+
+    pub(super) fn has_changes(&self) -> bool {
+        !self.changes.is_empty()
+    }
+
+    pub(super) fn changes(&self) -> &[Change] {
+        &self.changes
+    }
+
+    pub(super) fn commands(&self) -> u64 {
+        self.commands
+    }
+
+    pub(super) fn events(&self) -> u64 {
+        self.events.len() as u64
+    }
+
+    /// Publishes, pushes, answers, wakes: in this order, after the commit. Answers with the pushes
+    /// whose stream was gone.
+    pub(super) fn speak(self, feed: &Feed, dispatcher: &Dispatcher) -> Vec<Push> {
+        let newest = self.events.last().map(|event| event.revision);
+        feed.publish(self.events);
+        let mut unsent = Vec::new();
+        for (stream, frame) in self.pushes {
+            if let Err(frame) = dispatcher.push(stream, frame) {
+                unsent.push((stream, frame));
+            }
+        }
+        for (reply, answer) in self.replies {
+            // A caller that hung up does not hear what was done for it all the same.
+            drop(reply.send(answer));
+        }
+        if let Some(newest) = newest {
+            feed.wake(newest);
+        }
+        for wake in self.wakes {
+            dispatcher.wake(&wake);
+        }
+        unsent
+    }
+}
+
+/// Decides, loading what the decision asks for until it can be taken.
+fn settle(
+    store: &Store,
+    view: &mut View,
+    command: &Command,
+    now: Now,
+) -> Result<Result<Decision, Box<sessiond_core::rejection::Rejection>>, Fault> {
+    for _ in 0..MISSING_ROUNDS_MAX {
+        match decide(view, command, now) {
+            Ok(decision) => return Ok(Ok(decision)),
+            Err(Stop::Rejected(rejection)) => return Ok(Err(rejection)),
+            Err(Stop::Missing(reads)) => store.load(view, &reads)?,
+        }
+    }
+    panic!("a decision asked for rows {MISSING_ROUNDS_MAX} times: {command:?}");
+}
+
+fn counters(store: &Store, view: &mut View) -> Result<Counters, Fault> {
+    if view.row(&RowKey::Counters).is_none() {
+        store.load(view, &[Read::Row(RowKey::Counters)])?;
+    }
+    match view.row(&RowKey::Counters) {
+        Some(Some(Row::Counters(counters))) => Ok(*counters),
+        Some(None) => Ok(Counters {
+            revision: Revision(0),
+            ..Counters::default()
+        }),
+        other => panic!("the counters row was just loaded: {other:?}"),
+    }
+}

@@ -1,0 +1,236 @@
+//! The engine's inbox: bounded in commands and in payload bytes, refusing rather than growing.
+//!
+//! A unary call that finds it full is told OVERLOADED; a stream waits, which is how a stream is told.
+//! A command that was taken is decided even if its caller has hung up by then.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sessiond_core::command::Command;
+use sessiond_core::reply::Answer;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::clock::EngineClock;
+use super::progress::Progress;
+use crate::limits::{INBOX_COMMANDS_MAX, INBOX_KIB_MAX};
+
+/// A command on its way, and who waits for its answer.
+#[derive(Debug)]
+pub(super) struct Envelope {
+    pub(super) command: Command,
+    pub(super) reply: Option<oneshot::Sender<Answer>>,
+    bytes: usize,
+    /// Held until the command is decided and committed.
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+impl Envelope {
+    /// A command of the server's own.
+    pub(super) fn silent(command: Command) -> Self {
+        Self {
+            command,
+            reply: None,
+            bytes: 0,
+            _room: None,
+        }
+    }
+}
+
+/// Why a command did not reach the engine, or no answer came back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// Too much is waiting; nothing was done.
+    Overloaded,
+    /// The engine has stopped; the outcome is unknown if the command was taken.
+    Stopped,
+}
+
+/// The way to the engine.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    sender: mpsc::Sender<Envelope>,
+    room: Arc<Semaphore>,
+    progress: Arc<Progress>,
+    clock: EngineClock,
+    stop: CancellationToken,
+}
+
+/// What the engine finds when it looks.
+#[derive(Debug)]
+pub(super) enum Next {
+    Envelope(Box<Envelope>),
+    Timer,
+    Closed,
+}
+
+/// The engine's end.
+#[derive(Debug)]
+pub(super) struct Inbox {
+    receiver: mpsc::Receiver<Envelope>,
+    stop: CancellationToken,
+}
+
+pub(super) fn channel(progress: Arc<Progress>, clock: EngineClock) -> (Handle, Inbox) {
+    let (sender, receiver) = mpsc::channel(INBOX_COMMANDS_MAX);
+    let room = Arc::new(Semaphore::new(INBOX_KIB_MAX));
+    let stop = CancellationToken::new();
+    let handle = Handle {
+        sender,
+        room,
+        progress,
+        clock,
+        stop: stop.clone(),
+    };
+    (handle, Inbox { receiver, stop })
+}
+
+impl Handle {
+    /// Asks and waits for the answer, which comes after the commit.
+    ///
+    /// # Errors
+    /// [`Refused`]: the inbox is full, or the engine has stopped.
+    pub async fn ask(&self, command: Command) -> Result<Answer, Refused> {
+        let answer = self.post(command)?;
+        answer.await.map_err(|_| Refused::Stopped)
+    }
+
+    /// Asks; the answer comes through what is returned.
+    ///
+    /// # Errors
+    /// As [`Handle::ask`].
+    pub fn post(&self, command: Command) -> Result<oneshot::Receiver<Answer>, Refused> {
+        let bytes = payload_bytes(&command);
+        let room = Arc::clone(&self.room)
+            .try_acquire_many_owned(kib(bytes))
+            .map_err(|_| Refused::Overloaded)?;
+        let (reply, answer) = oneshot::channel();
+        let envelope = Envelope {
+            command,
+            reply: Some(reply),
+            bytes,
+            _room: Some(room),
+        };
+        match self.sender.try_send(envelope) {
+            Ok(()) => Ok(answer),
+            Err(mpsc::error::TrySendError::Full(_)) => Err(Refused::Overloaded),
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(Refused::Stopped),
+        }
+    }
+
+    /// Asks on behalf of a stream: waits for room instead of refusing.
+    ///
+    /// # Errors
+    /// [`Refused::Stopped`].
+    pub async fn post_waiting(
+        &self,
+        command: Command,
+    ) -> Result<oneshot::Receiver<Answer>, Refused> {
+        let bytes = payload_bytes(&command);
+        let room = Arc::clone(&self.room)
+            .acquire_many_owned(kib(bytes))
+            .await
+            .map_err(|_| Refused::Stopped)?;
+        let (reply, answer) = oneshot::channel();
+        let envelope = Envelope {
+            command,
+            reply: Some(reply),
+            bytes,
+            _room: Some(room),
+        };
+        self.sender
+            .send(envelope)
+            .await
+            .map_err(|_| Refused::Stopped)?;
+        Ok(answer)
+    }
+
+    /// Has the engine finish what it has taken and end.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Whether the engine takes commands.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        !self.sender.is_closed()
+    }
+
+    /// The present, as the engine reads it.
+    #[must_use]
+    pub fn clock(&self) -> &EngineClock {
+        &self.clock
+    }
+
+    /// How the engine is getting on.
+    #[must_use]
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+}
+
+impl Inbox {
+    /// The next command, or that a timer came first.
+    pub(super) async fn next(&mut self, wait: Duration) -> Next {
+        if self.stop.is_cancelled() {
+            self.receiver.close();
+        }
+        // A command wins over a stop, and both over a timer: what was taken is finished first.
+        let envelope = tokio::select! {
+            biased;
+            envelope = self.receiver.recv() => envelope,
+            () = self.stop.cancelled() => {
+                self.receiver.close();
+                self.receiver.recv().await
+            }
+            () = tokio::time::sleep(wait) => return Next::Timer,
+        };
+        envelope.map_or(Next::Closed, |envelope| Next::Envelope(Box::new(envelope)))
+    }
+
+    /// What else is waiting, as far as the batch has room.
+    pub(super) fn take_waiting(
+        &mut self,
+        envelopes: &mut Vec<Envelope>,
+        commands_max: usize,
+        bytes_max: usize,
+    ) {
+        let mut bytes: usize = envelopes.iter().map(|envelope| envelope.bytes).sum();
+        while envelopes.len() < commands_max && bytes < bytes_max {
+            let Ok(envelope) = self.receiver.try_recv() else {
+                break;
+            };
+            bytes += envelope.bytes;
+            envelopes.push(envelope);
+        }
+    }
+}
+
+fn payload_bytes(command: &Command) -> usize {
+    match command {
+        Command::Enqueue(enqueue) => enqueue
+            .messages
+            .iter()
+            .map(|message| message.payload.len())
+            .sum(),
+        Command::Open(_)
+        | Command::Update(_)
+        | Command::Touch(_)
+        | Command::End(_)
+        | Command::Claim(_)
+        | Command::Settle(_)
+        | Command::Worker(_)
+        | Command::Assign { .. }
+        | Command::Due(_)
+        | Command::Lapse(_)
+        | Command::Restore(_)
+        | Command::LeaseTimes(_)
+        | Command::HeldBy(_)
+        | Command::ListWorkers { .. } => 0,
+    }
+}
+
+/// Room a command takes; one KiB at least, so that small ones are counted too.
+fn kib(bytes: usize) -> u32 {
+    u32::try_from(bytes / 1_024 + 1).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,161 @@
+//! The seams to the world: clocks, ids, disk, network and spawning, each passed in.
+//!
+//! The server reads no clock, draws no id, opens no file and starts no task but through here, so that
+//! all of it can run under a simulator. Signalling processes has its seam in the crate that does it.
+
+use std::fmt::Debug;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use futures_util::future::BoxFuture;
+use sessiond_core::ids::SessionId;
+use sessiond_core::time::WallTime;
+use sessiond_store::data_dir::{self, OpenError};
+use sessiond_store::kv::Kv;
+use sessiond_store::kv::redb::Identity;
+
+/// All seams.
+#[derive(Clone, Debug)]
+pub struct Env {
+    /// Reads time.
+    pub clock: Arc<dyn Clock>,
+    /// Draws ids.
+    pub ids: Arc<dyn Ids>,
+    /// Opens the store.
+    pub disk: Arc<dyn Disk>,
+    /// Listens.
+    pub network: Arc<dyn Network>,
+    /// Starts tasks and threads.
+    pub spawn: Arc<dyn Spawn>,
+}
+
+/// Reads time.
+pub trait Clock: Send + Sync + Debug {
+    /// Milliseconds since some fixed instant; never goes back, stands still in suspend.
+    fn monotonic_ms(&self) -> u64;
+    /// The machine's idea of the time of day.
+    fn wall(&self) -> WallTime;
+}
+
+/// Draws ids.
+pub trait Ids: Send + Sync + Debug {
+    /// A new session id, unique and sortable by time.
+    fn session(&self) -> SessionId;
+    /// The identity of a new log.
+    fn log(&self) -> [u8; 16];
+}
+
+/// Opens the store.
+pub trait Disk: Send + Sync + Debug {
+    /// Opens the store in `directory`, creating it if there is none.
+    fn open(&self, directory: &Path, identity: &Identity) -> Result<Opened, OpenError>;
+}
+
+/// An open store.
+#[derive(Debug)]
+pub struct Opened {
+    /// Its tables.
+    pub kv: Arc<dyn Kv>,
+    /// The identity of its log.
+    pub log_id: [u8; 16],
+}
+
+/// Listens.
+pub trait Network: Send + Sync + Debug {
+    /// Binds a TCP address.
+    fn listen(
+        &self,
+        address: std::net::SocketAddr,
+    ) -> BoxFuture<'static, std::io::Result<tokio::net::TcpListener>>;
+}
+
+/// Starts tasks and threads.
+pub trait Spawn: Send + Sync + Debug {
+    /// Runs a future beside the others.
+    fn task(&self, name: &'static str, task: BoxFuture<'static, ()>);
+    /// Runs a future that commits to disk, where it blocks nobody.
+    fn engine(&self, task: BoxFuture<'static, ()>);
+}
+
+/// The real machine.
+#[derive(Clone, Copy, Debug)]
+pub struct Machine {
+    start: Instant,
+}
+
+impl Machine {
+    /// Seams onto the real machine, for the current tokio runtime.
+    #[must_use]
+    pub fn env() -> Env {
+        let machine = Self {
+            start: Instant::now(),
+        };
+        Env {
+            clock: Arc::new(machine),
+            ids: Arc::new(machine),
+            disk: Arc::new(machine),
+            network: Arc::new(machine),
+            spawn: Arc::new(machine),
+        }
+    }
+}
+
+impl Clock for Machine {
+    fn monotonic_ms(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn wall(&self) -> WallTime {
+        // A clock before 1970 shows as 1970: wall time is for display only.
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        WallTime(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
+}
+
+impl Ids for Machine {
+    fn session(&self) -> SessionId {
+        SessionId::parse(uuid::Uuid::now_v7().to_string()).expect("a UUID is an id")
+    }
+
+    fn log(&self) -> [u8; 16] {
+        uuid::Uuid::now_v7().into_bytes()
+    }
+}
+
+impl Disk for Machine {
+    fn open(&self, directory: &Path, identity: &Identity) -> Result<Opened, OpenError> {
+        let kv = data_dir::open(directory, identity)?;
+        let log_id = kv.log_id();
+        Ok(Opened {
+            kv: Arc::new(kv),
+            log_id,
+        })
+    }
+}
+
+impl Network for Machine {
+    fn listen(
+        &self,
+        address: std::net::SocketAddr,
+    ) -> BoxFuture<'static, std::io::Result<tokio::net::TcpListener>> {
+        Box::pin(tokio::net::TcpListener::bind(address))
+    }
+}
+
+impl Spawn for Machine {
+    fn task(&self, name: &'static str, task: BoxFuture<'static, ()>) {
+        tracing::trace!(name, "task started");
+        tokio::spawn(task);
+    }
+
+    fn engine(&self, task: BoxFuture<'static, ()>) {
+        let runtime = tokio::runtime::Handle::current();
+        std::thread::Builder::new()
+            .name("engine".to_owned())
+            .spawn(move || runtime.block_on(task))
+            .expect("a process that cannot start a thread cannot serve");
+    }
+}

@@ -1,0 +1,78 @@
+//! The services: thin handlers that parse, ask the engine or a snapshot, and show the answer.
+//!
+//! A handler decides nothing. What a request may say is in `wire::parse`, what a refusal looks like in
+//! `wire::status`. A command that reached the engine is decided even if its caller hangs up, so no
+//! handler can leave anything half done.
+
+use std::sync::Arc;
+
+use sessiond_proto::v1::admin_service_server::AdminServiceServer;
+use sessiond_proto::v1::message_service_server::MessageServiceServer;
+use sessiond_proto::v1::session_service_server::SessionServiceServer;
+use sessiond_proto::v1::worker_service_server::WorkerServiceServer;
+use tonic::service::Routes;
+
+use crate::env::Env;
+use crate::health::Health;
+use crate::http;
+use crate::limits::REQUEST_BYTES_MAX;
+use context::Context;
+
+mod admin;
+mod claim;
+pub mod context;
+mod enqueue_stream;
+mod list;
+mod message;
+mod payloads;
+mod session;
+mod watch;
+mod work;
+
+/// A service's handlers.
+#[derive(Clone, Debug)]
+struct Handlers {
+    context: Arc<Context>,
+}
+
+/// Everything served on the port.
+///
+/// # Errors
+/// If the descriptors that reflection serves are not what they should be.
+pub fn routes(
+    context: &Arc<Context>,
+    health: Health,
+    env: &Env,
+) -> Result<Routes, tonic_reflection::server::Error> {
+    let handlers = Handlers {
+        context: Arc::clone(context),
+    };
+    let (reporter, health_service) = tonic_health::server::health_reporter();
+    env.spawn
+        .task("health", Box::pin(health.clone().report(reporter)));
+    let descriptors = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(sessiond_proto::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let routes = Routes::from(http::probes(health))
+        .add_service(health_service)
+        .add_service(descriptors().build_v1()?)
+        .add_service(descriptors().build_v1alpha()?)
+        .add_service(
+            SessionServiceServer::new(handlers.clone())
+                .max_decoding_message_size(REQUEST_BYTES_MAX),
+        )
+        .add_service(
+            MessageServiceServer::new(handlers.clone())
+                .max_decoding_message_size(REQUEST_BYTES_MAX)
+                .max_encoding_message_size(REQUEST_BYTES_MAX),
+        )
+        .add_service(
+            WorkerServiceServer::new(handlers.clone())
+                .max_decoding_message_size(REQUEST_BYTES_MAX)
+                .max_encoding_message_size(REQUEST_BYTES_MAX),
+        )
+        .add_service(AdminServiceServer::new(handlers));
+    Ok(routes)
+}

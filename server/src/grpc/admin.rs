@@ -1,0 +1,138 @@
+//! AdminService: who this server is, how it is getting on, who works for it.
+
+use std::collections::BTreeMap;
+
+use sessiond_core::command::Command;
+use sessiond_core::ids::{InstanceId, Revision, WorkerName};
+use sessiond_core::reply::{Reply, WorkerView};
+use sessiond_core::rows::{Row, RowKey};
+use sessiond_core::time::Span;
+use sessiond_proto::v1 as pb;
+use sessiond_proto::v1::admin_service_server::AdminService;
+use tonic::{Request, Response, Status};
+
+use super::Handlers;
+use super::context::{Context, faulted, span};
+use crate::app::VERSION;
+use crate::limits::{HEARTBEAT_EVERY, REQUEST_BYTES_MAX};
+use crate::wire::status::Refusal;
+use crate::wire::token::PagePosition;
+use crate::wire::{parse, show};
+
+#[tonic::async_trait]
+impl AdminService for Handlers {
+    async fn get_server_info(
+        &self,
+        request: Request<pb::GetServerInfoRequest>,
+    ) -> Result<Response<pb::GetServerInfoResponse>, Status> {
+        let context = &self.context;
+        context.namespace(request.metadata())?;
+        let counters = context
+            .rows()?
+            .counters()
+            .map_err(|fault| faulted(&fault))?;
+        let oldest = context.feed.oldest().map_err(|fault| faulted(&fault))?;
+        let facts = show::server::ServerFacts {
+            version: VERSION,
+            log_id: &context.identification.log_id,
+            current: counters.revision,
+            oldest: oldest.unwrap_or(Revision(1)),
+            schema: sessiond_store::kv::redb::SCHEMA,
+            start_time: context.identification.start_time,
+            uptime: uptime(context),
+            wall: context.now().wall,
+            draining: context.stopping.has_begun(),
+            namespaces: &context.namespaces,
+            policy: &context.policy,
+            request_bytes_max: REQUEST_BYTES_MAX,
+            heartbeat: span(HEARTBEAT_EVERY),
+        };
+        Ok(Response::new(show::server::server_info(&facts)))
+    }
+
+    async fn get_stats(
+        &self,
+        request: Request<pb::GetStatsRequest>,
+    ) -> Result<Response<pb::GetStatsResponse>, Status> {
+        let context = &self.context;
+        context.namespace(request.metadata())?;
+        let counters = context
+            .rows()?
+            .counters()
+            .map_err(|fault| faulted(&fault))?;
+        let progress = context.engine.progress();
+        let engine = pb::EngineStats {
+            commands: progress.commands(),
+            commits: progress.commits(),
+            events: progress.events(),
+        };
+        let workers = u32::try_from(context.dispatcher.open_streams()).unwrap_or(u32::MAX);
+        Ok(Response::new(show::server::stats(
+            &counters,
+            workers,
+            uptime(context),
+            engine,
+        )))
+    }
+
+    async fn list_workers(
+        &self,
+        request: Request<pb::ListWorkersRequest>,
+    ) -> Result<Response<pb::ListWorkersResponse>, Status> {
+        let context = &self.context;
+        let namespace = context.namespace(request.metadata())?;
+        let page = parse::list_workers::list_workers(
+            &namespace,
+            &request.into_inner(),
+            &context.identification.log_id,
+        )
+        .map_err(|invalid| Refusal::invalid(&invalid))?;
+        let (_, reply) = context.ask(Command::ListWorkers { namespace }).await?;
+        let Reply::Workers(mut workers) = reply else {
+            panic!("workers are answered with workers: {reply:?}");
+        };
+        // One that is away keeps its leases for a while; it is no worker one could reach.
+        workers.retain(|worker| worker.instance.stream.is_some());
+        workers.sort_by_cached_key(name);
+        if let Some(PagePosition::Workers { worker, instance }) = &page.after {
+            let after = (worker.clone(), instance.clone());
+            workers.retain(|worker| name(worker) > after);
+        }
+        let more = workers.len() > page.size;
+        workers.truncate(page.size);
+        let next_page_token = match workers.last() {
+            Some(last) if more => {
+                let (worker, instance) = name(last);
+                page.binding
+                    .token(&PagePosition::Workers { worker, instance })
+            }
+            _ => String::new(),
+        };
+        let rows = context.rows()?;
+        let mut ids = BTreeMap::new();
+        for (no, _) in workers.iter().flat_map(|worker| &worker.leases) {
+            let row = rows.row(&RowKey::Session(*no));
+            if let Some(Row::Session(session)) = row.map_err(|fault| faulted(&fault))? {
+                ids.insert(*no, session.id);
+            }
+        }
+        let workers = workers
+            .iter()
+            .map(|worker| show::worker::worker_info(worker, |no| ids.get(&no).cloned()))
+            .collect();
+        Ok(Response::new(pb::ListWorkersResponse {
+            workers,
+            next_page_token,
+        }))
+    }
+}
+
+/// What workers are listed by.
+fn name(worker: &WorkerView) -> (WorkerName, InstanceId) {
+    (worker.instance.worker.clone(), worker.key.1.clone())
+}
+
+fn uptime(context: &Context) -> Span {
+    let now = context.engine.clock().monotonic_ms();
+    Span(now.saturating_sub(context.identification.started_ms))
+}

@@ -1,0 +1,222 @@
+//! What every handler has: the way to the engine, snapshots, and who this server is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use sessiond_core::command::Command;
+use sessiond_core::event::{Actor, ActorKind};
+use sessiond_core::ids::{Epoch, Namespace, Revision, SessionNo};
+use sessiond_core::limits::Policy;
+use sessiond_core::reply::Reply;
+use sessiond_core::session::SessionView;
+use sessiond_core::time::{Now, Span, WallTime};
+use sessiond_proto::v1 as pb;
+use sessiond_store::fault::Fault;
+use sessiond_store::snapshot::Reader;
+use sessiond_store::snapshot::Rows;
+use tonic::Status;
+use tonic::metadata::MetadataMap;
+
+use crate::dispatch::Dispatcher;
+use crate::engine::{Handle, Refused};
+use crate::env::{Clock, Env};
+use crate::feed::Feed;
+use crate::limits::{INBOX_COMMANDS_MAX, STOP_STREAMS_WITHIN};
+use crate::stopping::Stopping;
+use crate::wire::show::reply::Shown;
+use crate::wire::status::Refusal;
+use crate::wire::{namespace, show};
+
+/// What every handler has.
+#[derive(Debug)]
+pub struct Context {
+    /// The way to the engine.
+    pub engine: Handle,
+    /// Snapshots of committed rows.
+    pub reader: Reader,
+    /// Events.
+    pub feed: Arc<Feed>,
+    /// Streams and waiting claims.
+    pub dispatcher: Arc<Dispatcher>,
+    /// The seams.
+    pub env: Env,
+    /// The limits in force.
+    pub policy: Arc<Policy>,
+    /// The namespaces that exist.
+    pub namespaces: BTreeSet<Namespace>,
+    /// Who this server is.
+    pub identification: Identification,
+    /// Whether it is going away.
+    pub stopping: Stopping,
+}
+
+/// Who this server is.
+#[derive(Clone, Debug)]
+pub struct Identification {
+    /// The identity of the log.
+    pub log_id: String,
+    /// When it started, for display.
+    pub start_time: WallTime,
+    /// The same on the monotonic clock.
+    pub started_ms: u64,
+}
+
+impl Identification {
+    /// The server that starts now on this log.
+    #[must_use]
+    pub fn new(log_id: [u8; 16], clock: &dyn Clock) -> Self {
+        Self {
+            log_id: uuid::Uuid::from_bytes(log_id).to_string(),
+            start_time: clock.wall(),
+            started_ms: clock.monotonic_ms(),
+        }
+    }
+}
+
+/// A session read from a snapshot and not yet shown.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    view: SessionView,
+    oldest_pending: Option<WallTime>,
+}
+
+impl Context {
+    /// The namespace a call names.
+    pub(crate) fn namespace(&self, metadata: &MetadataMap) -> Result<Namespace, Status> {
+        Ok(namespace::of_call(metadata, &self.namespaces)?)
+    }
+
+    /// Who a call's changes are put down to. Nobody is authenticated, so nobody is named.
+    pub(crate) fn caller() -> Actor {
+        Actor {
+            kind: ActorKind::Api,
+            name: String::new(),
+        }
+    }
+
+    /// Refuses what begins something new once the server is going away.
+    pub(crate) fn refuse_if_stopping(&self) -> Result<(), Status> {
+        if self.stopping.has_begun() {
+            Err(Refusal::server_draining().into())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Asks the engine; a rejection becomes its status.
+    pub(crate) async fn ask(&self, command: Command) -> Result<(Revision, Reply), Status> {
+        let answer = self.engine.ask(command).await.map_err(refused)?;
+        match answer.outcome {
+            Ok(reply) => Ok((answer.revision, reply)),
+            Err(rejection) => Err(Refusal::rejected(&rejection).into()),
+        }
+    }
+
+    /// A snapshot of committed rows.
+    pub(crate) fn rows(&self) -> Result<Rows, Status> {
+        self.reader.snapshot().map_err(|fault| faulted(&fault))
+    }
+
+    /// When streams are cut that are told now that the server goes away.
+    pub(crate) fn closing_time(&self) -> WallTime {
+        let now = self.now();
+        now.wall_of(now.engine + span(STOP_STREAMS_WITHIN))
+    }
+
+    /// The present, for what is shown.
+    pub(crate) fn now(&self) -> Now {
+        self.engine.clock().now()
+    }
+
+    /// A session of a snapshot, ready to be shown.
+    pub(crate) fn see(&self, rows: &Rows, no: SessionNo) -> Result<Option<Seen>, Status> {
+        match rows.session_view(no).map_err(|fault| faulted(&fault))? {
+            Some(view) => self.see_view(rows, view).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// A view at hand, ready to be shown.
+    pub(crate) fn see_view(&self, rows: &Rows, view: SessionView) -> Result<Seen, Status> {
+        let oldest_pending = oldest_pending(rows, &view).map_err(|fault| faulted(&fault))?;
+        Ok(Seen {
+            view,
+            oldest_pending,
+        })
+    }
+
+    /// What the answer to a command that tells of a session needs beside it.
+    pub(crate) fn shown(&self, view: &SessionView, revision: Revision) -> Result<Shown, Status> {
+        let oldest_pending =
+            oldest_pending(&self.rows()?, view).map_err(|fault| faulted(&fault))?;
+        Ok(Shown {
+            revision,
+            now: self.now(),
+            oldest_pending,
+        })
+    }
+
+    /// One session as it is shown.
+    pub(crate) async fn show(&self, seen: Seen) -> Result<pb::Session, Status> {
+        let mut shown = self.show_all(vec![seen]).await?;
+        Ok(shown.remove(0))
+    }
+
+    /// Sessions as they are shown. When their leases lapse is asked of the engine, which alone renews
+    /// them; no snapshot is held meanwhile.
+    pub(crate) async fn show_all(&self, mut seen: Vec<Seen>) -> Result<Vec<pb::Session>, Status> {
+        let epochs: Vec<Epoch> = seen
+            .iter()
+            .filter_map(|seen| seen.view.lease.as_ref().map(|lease| lease.epoch))
+            .collect();
+        if !epochs.is_empty() {
+            let times = self.lease_times(epochs).await?;
+            for lease in seen.iter_mut().filter_map(|seen| seen.view.lease.as_mut()) {
+                if let Some(time) = times.get(&lease.epoch) {
+                    lease.expire_time = *time;
+                }
+            }
+        }
+        let now = self.now();
+        let shown = seen
+            .iter()
+            .map(|seen| show::session::session(&seen.view, now, seen.oldest_pending));
+        Ok(shown.collect())
+    }
+
+    async fn lease_times(&self, epochs: Vec<Epoch>) -> Result<BTreeMap<Epoch, WallTime>, Status> {
+        let (_, reply) = self.ask(Command::LeaseTimes(epochs)).await?;
+        let Reply::LeaseTimes(times) = reply else {
+            panic!("lease times are answered with lease times: {reply:?}");
+        };
+        Ok(times.into_iter().collect())
+    }
+}
+
+/// The age of the oldest message that waits or is out, if the session still owns its queue.
+fn oldest_pending(rows: &Rows, view: &SessionView) -> Result<Option<WallTime>, Fault> {
+    if view.depth.unsettled() == 0 {
+        return Ok(None);
+    }
+    let first = rows.messages_after(view.session.queue, sessiond_core::ids::Seq(0), 1)?;
+    Ok(first.first().map(|message| message.enqueue_time))
+}
+
+/// A duration of the server's own as the rules count it.
+pub(crate) fn span(duration: std::time::Duration) -> Span {
+    Span(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// The engine did not take a command or did not answer.
+pub(crate) fn refused(refused: Refused) -> Status {
+    match refused {
+        Refused::Overloaded => Refusal::overloaded("commands", INBOX_COMMANDS_MAX).into(),
+        Refused::Stopped => Refusal::store_unavailable().into(),
+    }
+}
+
+/// A snapshot could not be read. The engine meets the same fault and stops the process.
+pub(crate) fn faulted(fault: &Fault) -> Status {
+    tracing::error!(fault = fault.describe(), "a read of the store failed");
+    Refusal::store_unavailable().into()
+}

@@ -1,0 +1,216 @@
+//! Lists: sessions and messages, a page at a time, each page from one snapshot.
+//!
+//! A page is filled from a bounded number of rows; a filter that matches few answers with a short
+//! page and a token to go on, never with a scan of everything.
+
+use bytes::Bytes;
+use sessiond_core::ids::{Namespace, QueueId, Seq, SessionId, SessionNo};
+use sessiond_core::lease::LeaseView;
+use sessiond_core::message::MessageRow;
+use sessiond_core::queue::Disposition;
+use sessiond_core::rejection::Rejection;
+use sessiond_core::rows::{Row, RowKey};
+use sessiond_proto::v1 as pb;
+use sessiond_store::snapshot::Rows;
+use tonic::Status;
+
+use super::context::{Context, Seen, faulted};
+use crate::limits::LIST_SCAN_MAX;
+use crate::wire::parse::list_messages::{ListMessagesCall, Payloads};
+use crate::wire::parse::list_sessions::ListSessionsCall;
+use crate::wire::show::message::Listed;
+use crate::wire::status::Refusal;
+use crate::wire::token::PagePosition;
+use crate::wire::token::ResumeToken;
+use crate::wire::{parse, show};
+
+/// Rows read at once while a page is filled.
+const CHUNK: usize = 256;
+
+/// Answers ListSessions, newest first.
+pub(super) async fn sessions(
+    context: &Context,
+    namespace: &Namespace,
+    request: pb::ListSessionsRequest,
+) -> Result<pb::ListSessionsResponse, Status> {
+    let log_id = &context.identification.log_id;
+    let call = parse::list_sessions::list_sessions(namespace, request, log_id)
+        .map_err(|invalid| Refusal::invalid(&invalid))?;
+    let page = session_page(context, &call)?;
+    Ok(pb::ListSessionsResponse {
+        sessions: context.show_all(page.seen).await?,
+        next_page_token: page.next,
+        resume_token: page.resume,
+    })
+}
+
+struct SessionPage {
+    seen: Vec<Seen>,
+    next: String,
+    resume: String,
+}
+
+fn session_page(context: &Context, call: &ListSessionsCall) -> Result<SessionPage, Status> {
+    let rows = context.rows()?;
+    let faulted = |fault| faulted(&fault);
+    // Of the first page, so that a watch from here misses nothing that a later page does not show.
+    let (mut before, revision) = match &call.page.after {
+        Some(PagePosition::Sessions { after, revision }) => (*after, *revision),
+        _ => (
+            SessionNo(u64::MAX),
+            rows.counters().map_err(faulted)?.revision,
+        ),
+    };
+    let mut seen = Vec::new();
+    let mut scanned = 0;
+    let more = 'filling: loop {
+        let chunk = rows.sessions_before(before, CHUNK).map_err(faulted)?;
+        let last = chunk.len() < CHUNK;
+        for session in chunk {
+            if seen.len() == call.page.size || scanned == LIST_SCAN_MAX {
+                break 'filling true;
+            }
+            scanned += 1;
+            before = session.no;
+            if call.query.matches(&session) {
+                seen.extend(context.see(&rows, session.no)?);
+            }
+        }
+        if last {
+            break false;
+        }
+    };
+    let next = if more {
+        call.page.binding.token(&PagePosition::Sessions {
+            after: before,
+            revision,
+        })
+    } else {
+        String::new()
+    };
+    Ok(SessionPage {
+        seen,
+        next,
+        resume: ResumeToken::new(&context.identification.log_id, revision).encode(),
+    })
+}
+
+/// Answers ListMessages: what is unsettled in order of seq, then what was given up.
+pub(super) fn messages(
+    context: &Context,
+    namespace: &Namespace,
+    request: pb::ListMessagesRequest,
+) -> Result<pb::ListMessagesResponse, Status> {
+    let log_id = &context.identification.log_id;
+    let call = parse::list_messages::list_messages(namespace, request, log_id)
+        .map_err(|invalid| Refusal::invalid(&invalid))?;
+    let rows = context.rows()?;
+    let page = message_page(&rows, namespace, &call)?;
+    let mut messages = Vec::with_capacity(page.messages.len());
+    for message in &page.messages {
+        let payload = match call.payloads {
+            Payloads::Shown => rows
+                .payload(message.queue, message.seq)
+                .map_err(|fault| faulted(&fault))?
+                .unwrap_or_default(),
+            Payloads::LeftOut => Bytes::new(),
+        };
+        let at = Listed {
+            session: &page.session,
+            disposition: page.disposition,
+            lease: page.lease.as_ref(),
+            now: context.now(),
+        };
+        messages.push(show::message::listed(message, at, payload));
+    }
+    Ok(pb::ListMessagesResponse {
+        messages,
+        next_page_token: page.next,
+    })
+}
+
+struct MessagePage {
+    session: SessionId,
+    disposition: Disposition,
+    lease: Option<LeaseView>,
+    messages: Vec<MessageRow>,
+    next: String,
+}
+
+fn message_page(
+    rows: &Rows,
+    namespace: &Namespace,
+    call: &ListMessagesCall,
+) -> Result<MessagePage, Status> {
+    let faulted = |fault| faulted(&fault);
+    let found = rows.find(namespace, &call.session).map_err(faulted)?;
+    let view = match found {
+        Some(no) => rows.session_view(no).map_err(faulted)?,
+        None => None,
+    };
+    let Some(view) = view else {
+        let rejection = Rejection::SessionNotFound {
+            asked: call.session.clone(),
+        };
+        return Err(Refusal::rejected(&rejection).into());
+    };
+    let session = &view.session;
+    let queue = match rows.row(&RowKey::Queue(session.queue)).map_err(faulted)? {
+        Some(Row::Queue(queue)) => queue,
+        _ => return Err(Refusal::store_unavailable().into()),
+    };
+    let mut page = MessagePage {
+        session: session.id.clone(),
+        disposition: queue.disposition,
+        lease: view.lease,
+        messages: Vec::new(),
+        next: String::new(),
+    };
+    // A queue that a successor has adopted is the successor's to list.
+    if queue.owner != session.no {
+        return Ok(page);
+    }
+    let mut after = match &call.page.after {
+        // The key may mean another incarnation by now: its messages are another list.
+        Some(PagePosition::Messages { queue, .. }) if *queue != session.queue => {
+            return Ok(page);
+        }
+        Some(PagePosition::Messages { after, .. }) => *after,
+        _ => Seq(0),
+    };
+    let mut scanned = 0;
+    let more = 'filling: loop {
+        let chunk = by_seq(rows, queue.id, after)?;
+        let last = chunk.len() < CHUNK;
+        for message in chunk {
+            if page.messages.len() == call.page.size || scanned == LIST_SCAN_MAX {
+                break 'filling true;
+            }
+            scanned += 1;
+            after = message.seq;
+            if call.query.matches(&message, queue.disposition) {
+                page.messages.push(message);
+            }
+        }
+        if last {
+            break false;
+        }
+    };
+    if more {
+        let queue = queue.id;
+        let position = PagePosition::Messages { queue, after };
+        page.next = call.page.binding.token(&position);
+    }
+    Ok(page)
+}
+
+/// The next messages of a queue, unsettled and given-up ones together, by seq.
+fn by_seq(rows: &Rows, queue: QueueId, after: Seq) -> Result<Vec<MessageRow>, Status> {
+    let faulted = |fault| faulted(&fault);
+    let mut messages = rows.messages_after(queue, after, CHUNK).map_err(faulted)?;
+    let dead = rows.dead_letters_after(queue, after, CHUNK);
+    messages.extend(dead.map_err(faulted)?);
+    messages.sort_by_key(|message| message.seq);
+    messages.truncate(CHUNK);
+    Ok(messages)
+}

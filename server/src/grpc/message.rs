@@ -1,0 +1,82 @@
+//! MessageService: enqueue, claim, settle, list.
+
+use std::pin::Pin;
+
+use futures_util::Stream;
+use sessiond_core::command::Command;
+use sessiond_proto::v1 as pb;
+use sessiond_proto::v1::message_service_server::MessageService;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::context::Context;
+use super::{Handlers, claim, enqueue_stream, list};
+use crate::wire::status::Refusal;
+use crate::wire::{parse, show};
+
+type EnqueueStreamStream =
+    Pin<Box<dyn Stream<Item = Result<pb::EnqueueStreamResponse, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl MessageService for Handlers {
+    async fn enqueue_messages(
+        &self,
+        request: Request<pb::EnqueueMessagesRequest>,
+    ) -> Result<Response<pb::EnqueueMessagesResponse>, Status> {
+        let context = &self.context;
+        let namespace = context.namespace(request.metadata())?;
+        let request = request.into_inner();
+        if request.open_if_missing.is_some() {
+            context.refuse_if_stopping()?;
+        }
+        let enqueue = parse::enqueue::enqueue(
+            &namespace,
+            request,
+            context.env.ids.session(),
+            Context::caller(),
+            &context.policy,
+        )
+        .map_err(|invalid| Refusal::invalid(&invalid))?;
+        let (revision, reply) = context.ask(Command::Enqueue(enqueue)).await?;
+        Ok(Response::new(show::reply::enqueued(reply, revision)))
+    }
+
+    type EnqueueStreamStream = EnqueueStreamStream;
+
+    async fn enqueue_stream(
+        &self,
+        request: Request<Streaming<pb::EnqueueStreamRequest>>,
+    ) -> Result<Response<EnqueueStreamStream>, Status> {
+        let namespace = self.context.namespace(request.metadata())?;
+        let stream = enqueue_stream::serve(&self.context, namespace, request.into_inner());
+        Ok(Response::new(stream))
+    }
+
+    async fn claim_messages(
+        &self,
+        request: Request<pb::ClaimMessagesRequest>,
+    ) -> Result<Response<pb::ClaimMessagesResponse>, Status> {
+        let namespace = self.context.namespace(request.metadata())?;
+        claim::claim(&self.context, &namespace, request.into_inner())
+            .await
+            .map(Response::new)
+    }
+
+    async fn settle_messages(
+        &self,
+        request: Request<pb::SettleMessagesRequest>,
+    ) -> Result<Response<pb::SettleMessagesResponse>, Status> {
+        let namespace = self.context.namespace(request.metadata())?;
+        let settle = parse::settle::settle(&namespace, request.into_inner())
+            .map_err(|invalid| Refusal::invalid(&invalid))?;
+        let (revision, reply) = self.context.ask(Command::Settle(settle)).await?;
+        Ok(Response::new(show::reply::settled(reply, revision)))
+    }
+
+    async fn list_messages(
+        &self,
+        request: Request<pb::ListMessagesRequest>,
+    ) -> Result<Response<pb::ListMessagesResponse>, Status> {
+        let namespace = self.context.namespace(request.metadata())?;
+        list::messages(&self.context, &namespace, request.into_inner()).map(Response::new)
+    }
+}

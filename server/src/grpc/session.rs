@@ -1,0 +1,187 @@
+//! SessionService: open, get, list, update, touch, end, watch.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures_util::Stream;
+use sessiond_core::command::Command;
+use sessiond_core::ids::{Namespace, SessionNo, SessionRef};
+use sessiond_core::rejection::Rejection;
+use sessiond_core::reply::Reply;
+use sessiond_core::time::Span;
+use sessiond_proto::v1 as pb;
+use sessiond_proto::v1::session_service_server::SessionService;
+use tonic::{Request, Response, Status};
+
+use super::context::{Context, Seen, faulted};
+use super::{Handlers, list, watch};
+use crate::wire::show::reply::Shown;
+use crate::wire::status::Refusal;
+use crate::wire::{parse, show};
+
+type WatchStream =
+    Pin<Box<dyn Stream<Item = Result<pb::WatchSessionEventsResponse, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl SessionService for Handlers {
+    async fn open_session(
+        &self,
+        request: Request<pb::OpenSessionRequest>,
+    ) -> Result<Response<pb::OpenSessionResponse>, Status> {
+        let context = &self.context;
+        let namespace = context.namespace(request.metadata())?;
+        context.refuse_if_stopping()?;
+        let open = parse::open::open(
+            &namespace,
+            request.into_inner(),
+            context.env.ids.session(),
+            Context::caller(),
+        )
+        .map_err(|invalid| Refusal::invalid(&invalid))?;
+        let (revision, reply) = context.ask(Command::Open(Box::new(open))).await?;
+        let Reply::Opened { session, .. } = &reply else {
+            panic!("open is answered with a session: {reply:?}");
+        };
+        let shown = context.shown(session, revision)?;
+        Ok(Response::new(show::reply::opened(reply, shown)))
+    }
+
+    async fn get_session(
+        &self,
+        request: Request<pb::GetSessionRequest>,
+    ) -> Result<Response<pb::GetSessionResponse>, Status> {
+        let context = &self.context;
+        let namespace = context.namespace(request.metadata())?;
+        let asked =
+            parse::get::get(request.into_inner()).map_err(|invalid| Refusal::invalid(&invalid))?;
+        let seen = find(context, &namespace, &asked)?;
+        Ok(Response::new(pb::GetSessionResponse {
+            session: Some(context.show(seen).await?),
+        }))
+    }
+
+    async fn list_sessions(
+        &self,
+        request: Request<pb::ListSessionsRequest>,
+    ) -> Result<Response<pb::ListSessionsResponse>, Status> {
+        let namespace = self.context.namespace(request.metadata())?;
+        list::sessions(&self.context, &namespace, request.into_inner())
+            .await
+            .map(Response::new)
+    }
+
+    async fn update_session(
+        &self,
+        request: Request<pb::UpdateSessionRequest>,
+    ) -> Result<Response<pb::UpdateSessionResponse>, Status> {
+        let context = &self.context;
+        let namespace = context.namespace(request.metadata())?;
+        let update = parse::update::update(
+            &namespace,
+            request.into_inner(),
+            Context::caller(),
+            &self.context.policy,
+        )
+        .map_err(|invalid| Refusal::invalid(&invalid))?;
+        let (reply, shown, _) = self.change(Command::Update(Box::new(update))).await?;
+        Ok(Response::new(show::reply::updated(reply, shown)))
+    }
+
+    async fn touch_session(
+        &self,
+        request: Request<pb::TouchSessionRequest>,
+    ) -> Result<Response<pb::TouchSessionResponse>, Status> {
+        let namespace = self.context.namespace(request.metadata())?;
+        let touch = parse::touch::touch(&namespace, request.into_inner())
+            .map_err(|invalid| Refusal::invalid(&invalid))?;
+        let (reply, shown, _) = self.change(Command::Touch(touch)).await?;
+        Ok(Response::new(show::reply::touched(reply, shown)))
+    }
+
+    async fn end_session(
+        &self,
+        request: Request<pb::EndSessionRequest>,
+    ) -> Result<Response<pb::EndSessionResponse>, Status> {
+        let namespace = self.context.namespace(request.metadata())?;
+        let call = parse::end::end(&namespace, request.into_inner(), Context::caller())
+            .map_err(|invalid| Refusal::invalid(&invalid))?;
+        let (reply, shown, no) = self.change(Command::End(call.end)).await?;
+        let mut answer = show::reply::ended(reply, shown);
+        let over = answer.session.as_ref().is_none_or(has_ended);
+        if let Some(Span(wait)) = call.wait
+            && !over
+        {
+            let session = self.wait_for_end(no, Duration::from_millis(wait)).await?;
+            answer.session = Some(session);
+        }
+        Ok(Response::new(answer))
+    }
+
+    type WatchSessionEventsStream = WatchStream;
+
+    async fn watch_session_events(
+        &self,
+        request: Request<pb::WatchSessionEventsRequest>,
+    ) -> Result<Response<WatchStream>, Status> {
+        let namespace = self.context.namespace(request.metadata())?;
+        watch::watch(&self.context, &namespace, request.into_inner()).map(Response::new)
+    }
+}
+
+/// The session a read means.
+fn find(context: &Context, namespace: &Namespace, asked: &SessionRef) -> Result<Seen, Status> {
+    let rows = context.rows()?;
+    let found = rows
+        .find(namespace, asked)
+        .map_err(|fault| faulted(&fault))?;
+    let seen = match found {
+        Some(no) => context.see(&rows, no)?,
+        None => None,
+    };
+    seen.ok_or_else(|| {
+        let rejection = Rejection::SessionNotFound {
+            asked: asked.clone(),
+        };
+        Refusal::rejected(&rejection).into()
+    })
+}
+
+fn has_ended(session: &pb::Session) -> bool {
+    session.state() == pb::SessionState::Ended
+}
+
+impl Handlers {
+    /// Asks for a change of a session; answers with what it needs to be shown.
+    async fn change(&self, command: Command) -> Result<(Reply, Shown, SessionNo), Status> {
+        let (revision, reply) = self.context.ask(command).await?;
+        let Reply::Session { session, .. } = &reply else {
+            panic!("a change of a session is answered with it: {reply:?}");
+        };
+        let no = session.session.no;
+        let shown = self.context.shown(session, revision)?;
+        Ok((reply, shown, no))
+    }
+
+    /// The session once it has ended, or as it is when the wait is over.
+    async fn wait_for_end(&self, no: SessionNo, wait: Duration) -> Result<pb::Session, Status> {
+        let context = &self.context;
+        let deadline = tokio::time::Instant::now() + wait;
+        let mut news = context.feed.follow();
+        loop {
+            news.mark_unchanged();
+            let seen = context
+                .see(&context.rows()?, no)?
+                .ok_or_else(Refusal::store_unavailable)?;
+            let session = context.show(seen).await?;
+            if has_ended(&session) || context.stopping.has_begun() {
+                return Ok(session);
+            }
+            // Any of the three is a reason to look once more.
+            tokio::select! {
+                changed = news.changed() => changed.map_err(|_| Refusal::store_unavailable())?,
+                () = context.stopping.begun() => {}
+                () = tokio::time::sleep_until(deadline) => return Ok(session),
+            }
+        }
+    }
+}

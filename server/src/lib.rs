@@ -1,0 +1,20 @@
+//! The server around the rules: engine, streams, feed, gRPC edge, health, start and stop.
+//!
+//! Every behaviour is a command that the engine decides, commits and only then speaks of; this crate
+//! brings commands to it and answers away from it. No rule about sessions or messages is here: those
+//! are in `sessiond-core`.
+
+pub mod app;
+pub mod config;
+pub mod dispatch;
+pub mod engine;
+pub mod env;
+pub mod feed;
+pub mod grpc;
+pub mod health;
+pub mod http;
+pub mod limits;
+pub mod logging;
+pub mod stopping;
+pub mod transport;
+pub mod wire;

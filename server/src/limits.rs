@@ -1,0 +1,58 @@
+//! The bounds of the server's own queues, batches and waits, with their reasons.
+//!
+//! Bounds of what callers may ask are in `sessiond_core::limits`.
+
+use std::time::Duration;
+
+/// Commands waiting for the engine. A command waits for one commit, about a millisecond, so this is
+/// a second's worth; more would only hide overload.
+pub const INBOX_COMMANDS_MAX: usize = 1_024;
+/// Payload KiB waiting for the engine: 256 MiB, what a machine of 2 GiB can spare.
+pub const INBOX_KIB_MAX: usize = 256 * 1_024;
+/// Commands decided in one batch, so that one commit stays a few milliseconds.
+pub const BATCH_COMMANDS_MAX: usize = 512;
+/// Payload bytes of one batch; one full enqueue always fits.
+pub const BATCH_BYTES_MAX: usize = 32 * 1_024 * 1_024;
+/// Follow-ups decided in the batch that caused them; the rest go into the next one.
+pub const BATCH_FOLLOW_UPS_MAX: usize = 1_024;
+/// Due items and lapsed leases taken into one batch.
+pub const BATCH_DUE_MAX: usize = 256;
+/// Times one command may ask for more rows before that is a defect of the rules.
+pub const MISSING_ROUNDS_MAX: usize = 16_384;
+/// Leases restored by one command at start.
+pub const RESTORE_PAGE: usize = 256;
+/// How long nothing must have been asked before the store is settled for a quick reopening.
+pub const SETTLE_AFTER: Duration = Duration::from_secs(1);
+/// How often engine time is written when nothing else is, so that a crash costs deadlines at most
+/// this much.
+pub const CLOCK_PERSIST_EVERY_MS: u64 = 60_000;
+/// Events kept in memory for watchers; one that falls behind reads the log.
+pub const FEED_RING_EVENTS: usize = 2_048;
+/// Events read from the log at once for one watcher.
+pub const FEED_PAGE_EVENTS: usize = 256;
+/// Frames waiting for one worker stream. Its window bounds deliveries to fewer.
+pub const STREAM_FRAMES_MAX: usize = 8_192;
+/// Frames handed to the transport ahead of what it has written.
+pub const STREAM_AHEAD: usize = 8;
+/// Enqueue frames of one stream under way in the engine.
+pub const ENQUEUE_STREAM_AHEAD: usize = 256;
+/// Bytes of one request. A full enqueue is 16 MiB of payload and its headers.
+pub const REQUEST_BYTES_MAX: usize = 17 * 1_024 * 1_024;
+/// Rows looked at for one page of a filtered list.
+pub const LIST_SCAN_MAX: usize = 10_000;
+/// Sessions looked at per look for a claim's selector.
+pub const CLAIM_SCAN_MAX: usize = 1_024;
+/// How long a worker stream may stay without its hello.
+pub const HELLO_WITHIN: Duration = Duration::from_secs(10);
+/// How often a stream is shown to be alive: proxies count data frames, not PINGs.
+pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(5);
+/// A commit that takes longer than this makes the server not live.
+pub const COMMIT_STUCK_AFTER: Duration = Duration::from_secs(10);
+/// How often health is looked at.
+pub const HEALTH_EVERY: Duration = Duration::from_millis(500);
+/// How long streams may take to end when the server stops.
+pub const STOP_STREAMS_WITHIN: Duration = Duration::from_secs(2);
+/// How long connections may take to close after that.
+pub const STOP_CONNECTIONS_WITHIN: Duration = Duration::from_secs(2);
+/// How long the store may take to close.
+pub const STOP_STORE_WITHIN: Duration = Duration::from_secs(5);

@@ -1,0 +1,178 @@
+//! The sessiond binary: flags, signals, exit codes.
+//!
+//! What a server is made of is in the library; this file starts one, waits for a signal or a fault,
+//! and turns the outcome into an exit code.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use sessiond::app::{self, StartError, Stopped};
+use sessiond::config::ServeArgs;
+use sessiond::env::Machine;
+use sessiond::logging;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+mod demo;
+
+/// The exit codes, told in `--help`.
+pub(crate) mod exit {
+    pub(crate) const CLEAN: u8 = 0;
+    pub(crate) const UNCLEAN: u8 = 1;
+    pub(crate) const USAGE: u8 = 2;
+    pub(crate) const DATA_DIR: u8 = 3;
+    pub(crate) const ADDRESS: u8 = 4;
+    pub(crate) const STORE: u8 = 5;
+}
+
+const EXIT_CODES: &str = "Exit codes:
+  0  stopped cleanly: everything acknowledged is on disk
+  1  stopped by a second signal or before everything was written out; demo: the check failed
+  2  usage: a flag or variable is not what it should be
+  3  the data directory was refused, untouched
+  4  the address could not be bound
+  5  the store failed; restart it, everything acknowledged is on disk";
+
+/// The durable control plane for agent sessions.
+#[derive(Debug, Parser)]
+#[command(name = "sessiond", version, after_help = EXIT_CODES, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve until SIGTERM or SIGINT. The same as no command at all.
+    Serve(Box<ServeArgs>),
+    /// Play recorded agent sessions through a real server on a temporary store, kill it in the middle,
+    /// and check that nothing was lost or done twice.
+    Demo(demo::DemoArgs),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .expect("a process that cannot start threads cannot serve");
+    let code = match cli.command {
+        Some(Command::Demo(args)) => runtime.block_on(demo::run(args)),
+        Some(Command::Serve(args)) => runtime.block_on(serve(&args)),
+        None => runtime.block_on(serve(&cli.serve)),
+    };
+    // Connections that would not close are not waited for again.
+    runtime.shutdown_background();
+    ExitCode::from(code)
+}
+
+async fn serve(args: &ServeArgs) -> u8 {
+    let settings = match args
+        .settings()
+        .and_then(|settings| logging::start(args.log_format, &args.log_level).map(|()| settings))
+    {
+        Ok(settings) => settings,
+        Err(why) => {
+            eprintln!("error: {why}");
+            return exit::USAGE;
+        }
+    };
+    // Taken before the start, so that a signal during recovery is not lost.
+    let mut signals = Signals::take();
+    let mut running = match app::start(&settings, &Machine::env()).await {
+        Ok(running) => running,
+        Err(error) => return refused(&error),
+    };
+    tracing::info!(version = app::VERSION, data_dir = %settings.data_dir.display(), "serving");
+    eprintln!("listening on {}", running.address());
+    // A fault wins over a signal: its exit code tells the supervisor more.
+    tokio::select! {
+        biased;
+        fault = running.failed() => return store_failed(fault.as_ref()),
+        () = signals.next() => {}
+    }
+    tracing::info!("stopping: live sessions stay on record");
+    tokio::select! {
+        stopped = running.stop() => stopped_code(&stopped),
+        () = signals.next() => {
+            tracing::warn!("second signal: stopping now");
+            exit::UNCLEAN
+        }
+    }
+}
+
+fn refused(error: &StartError) -> u8 {
+    eprintln!("error: {}", chain(error));
+    match error {
+        StartError::Store(_) => exit::DATA_DIR,
+        StartError::Listen { .. } => exit::ADDRESS,
+        StartError::Recovery(_) => exit::STORE,
+        StartError::Reflection(_) => exit::UNCLEAN,
+    }
+}
+
+fn store_failed(fault: Option<&sessiond_store::fault::Fault>) -> u8 {
+    match fault {
+        Some(fault) => {
+            tracing::error!(fault = fault.describe(), "the store failed; stopping");
+            exit::STORE
+        }
+        None => {
+            tracing::error!("the engine died; stopping");
+            exit::UNCLEAN
+        }
+    }
+}
+
+fn stopped_code(stopped: &Stopped) -> u8 {
+    match stopped {
+        Stopped::Clean => exit::CLEAN,
+        Stopped::ConnectionsCut => {
+            tracing::warn!("connections that did not close in time were cut");
+            exit::CLEAN
+        }
+        Stopped::Fault(fault) => store_failed(Some(fault)),
+        Stopped::Unclean => {
+            tracing::error!("the engine did not finish in time");
+            exit::UNCLEAN
+        }
+    }
+}
+
+/// The error and its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        words.push_str(": ");
+        words.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    words
+}
+
+/// SIGTERM and SIGINT, which mean the same.
+#[derive(Debug)]
+struct Signals {
+    term: Signal,
+    int: Signal,
+}
+
+impl Signals {
+    fn take() -> Self {
+        let take = |kind| signal(kind).expect("the runtime takes signals");
+        Self {
+            term: take(SignalKind::terminate()),
+            int: take(SignalKind::interrupt()),
+        }
+    }
+
+    async fn next(&mut self) {
+        // Either one; they mean the same.
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.int.recv() => {}
+        }
+    }
+}

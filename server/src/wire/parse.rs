@@ -1,0 +1,28 @@
+//! Parsing: one file per request, each a pure function from a message to a command or its faults.
+//!
+//! A command that comes out is valid: ids are checked, spans are in bounds, nothing that was set is
+//! ignored. Files named after a sort of field hold the checks that several requests share.
+
+pub(crate) mod claim;
+pub(crate) mod end;
+pub(crate) mod enqueue;
+pub(crate) mod enumeration;
+pub(crate) mod get;
+pub(crate) mod hello;
+pub(crate) mod list_messages;
+pub(crate) mod list_sessions;
+pub(crate) mod list_workers;
+pub(crate) mod message;
+pub(crate) mod number;
+pub(crate) mod open;
+pub(crate) mod page;
+pub(crate) mod reference;
+pub(crate) mod request_tag;
+pub(crate) mod session_filter;
+pub(crate) mod settle;
+pub(crate) mod text;
+pub(crate) mod time;
+pub(crate) mod touch;
+pub(crate) mod update;
+pub(crate) mod watch;
+pub(crate) mod work;

@@ -1,0 +1,93 @@
+//! ListMessages.
+
+use prost::Message;
+use sessiond_core::ids::{MessageKind, Namespace, SessionRef};
+use sessiond_core::limits::{FILTER_KINDS_MAX, KIND_BYTES_MAX};
+use sessiond_proto::v1 as pb;
+
+use super::page::{self, Page};
+use super::{enumeration, number, reference, text};
+use crate::wire::faults::{Faults, Invalid};
+use crate::wire::query::MessageQuery;
+use crate::wire::token::{Binding, ListKind};
+
+/// What ListMessages asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ListMessagesCall {
+    /// Of which session.
+    pub(crate) session: SessionRef,
+    /// Which messages.
+    pub(crate) query: MessageQuery,
+    /// Which of them now.
+    pub(crate) page: Page,
+    /// Whether to show what they carry.
+    pub(crate) payloads: Payloads,
+}
+
+/// Whether a list shows payloads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Payloads {
+    /// It does.
+    Shown,
+    /// It leaves them empty.
+    LeftOut,
+}
+
+/// Which messages to list, out of the log `log_id`.
+pub(crate) fn list_messages(
+    namespace: &Namespace,
+    request: pb::ListMessagesRequest,
+    log_id: &str,
+) -> Result<ListMessagesCall, Invalid> {
+    let mut faults = Faults::default();
+    let call = fields(&mut faults, namespace, request, log_id);
+    faults.finish(call)
+}
+
+fn fields(
+    faults: &mut Faults,
+    namespace: &Namespace,
+    request: pb::ListMessagesRequest,
+    log_id: &str,
+) -> Option<ListMessagesCall> {
+    let filter = request.filter.unwrap_or_default();
+    let named = request.r#ref.clone().unwrap_or_default();
+    let parts = [
+        namespace.as_str().as_bytes(),
+        &named.encode_to_vec(),
+        &filter.encode_to_vec(),
+    ];
+    let binding = Binding::new(ListKind::Messages, log_id, &parts);
+    let session = reference::required(faults, "ref", request.r#ref);
+    let query = faults.within("filter", |faults| message_query(faults, filter));
+    let page = page::page(faults, request.page_size, &request.page_token, binding);
+    Some(ListMessagesCall {
+        session: session?,
+        query,
+        page,
+        payloads: if request.include_payload {
+            Payloads::Shown
+        } else {
+            Payloads::LeftOut
+        },
+    })
+}
+
+fn message_query(faults: &mut Faults, filter: pb::MessageFilter) -> MessageQuery {
+    number::items(faults, "kinds", filter.kinds.len(), FILTER_KINDS_MAX);
+    let mut kinds = Vec::new();
+    for (index, kind) in filter.kinds.into_iter().take(FILTER_KINDS_MAX).enumerate() {
+        faults.within_item("kinds", index, |faults| match MessageKind::parse(kind) {
+            Ok(kind) => kinds.push(kind),
+            Err(error) => faults.invalid("", text::describe(error, KIND_BYTES_MAX)),
+        });
+    }
+    let states = enumeration::listed(
+        faults,
+        "states",
+        &filter.states,
+        pb::MessageState::Unspecified,
+        "MessageState",
+    );
+    MessageQuery { kinds, states }
+}

@@ -1,0 +1,89 @@
+//! One message of an enqueue.
+
+use sessiond_core::ids::{IdempotencyKey, MessageKind};
+use sessiond_core::limits::{ID_BYTES_MAX, KIND_BYTES_MAX, Policy};
+use sessiond_core::message::NewMessage;
+use sessiond_proto::v1 as pb;
+
+use super::{enumeration, text, time};
+use crate::wire::faults::Faults;
+
+/// A message as a caller hands it in.
+pub(crate) fn message(
+    faults: &mut Faults,
+    message: pb::Message,
+    policy: &Policy,
+) -> Option<NewMessage> {
+    refuse_ours(faults, &message);
+    refuse_not_built(faults, &message);
+    let kind = MessageKind::parse(message.kind)
+        .map_err(|error| faults.invalid("kind", text::describe(error, KIND_BYTES_MAX)))
+        .ok();
+    let bytes = message.payload.len() as u64;
+    if bytes > policy.message_bytes_max {
+        faults.too_large("payload", policy.message_bytes_max, bytes);
+    }
+    let idempotency_key = text::optional(
+        faults,
+        "idempotency_key",
+        message.idempotency_key,
+        IdempotencyKey::parse,
+    );
+    let content_type = text::bounded(faults, "content_type", message.content_type, ID_BYTES_MAX);
+    let trace_parent = text::bounded(faults, "trace_parent", message.trace_parent, ID_BYTES_MAX);
+    let attributes = text::labels(faults, "attributes", message.attributes);
+    let agent_id = text::name(faults, "agent_id", message.agent_id);
+    let agent_type = text::bounded(faults, "agent_type", message.agent_type, ID_BYTES_MAX);
+    let occurred_time = time::past(faults, "occurred_time", message.occurred_time);
+    let not_before_time = time::not_before(faults, "not_before_time", message.not_before_time);
+    Some(NewMessage {
+        kind: kind?,
+        payload: message.payload,
+        content_type,
+        attributes,
+        agent_id,
+        agent_type,
+        prompt_number: message.prompt_number,
+        occurred_time,
+        not_before_time,
+        idempotency_key,
+        trace_parent,
+    })
+}
+
+/// Fields that only the server sets.
+fn refuse_ours(faults: &mut Faults, message: &pb::Message) {
+    let ours = [
+        ("session_id", !message.session_id.is_empty()),
+        ("queue_id", message.queue_id != 0),
+        ("seq", message.seq != 0),
+        ("enqueue_time", message.enqueue_time.is_some()),
+        ("attempt", message.attempt != 0),
+        ("status", message.status.is_some()),
+    ];
+    for (field, set) in ours {
+        if set {
+            faults.invalid(field, "must be unset: the server sets it");
+        }
+    }
+}
+
+fn refuse_not_built(faults: &mut Faults, message: &pb::Message) {
+    match enumeration::known(
+        faults,
+        "delivery_mode",
+        message.delivery_mode,
+        "DeliveryMode",
+    ) {
+        None | Some(pb::DeliveryMode::Unspecified | pb::DeliveryMode::FollowUp) => {}
+        Some(pb::DeliveryMode::Steer | pb::DeliveryMode::Collect | pb::DeliveryMode::Interrupt) => {
+            faults.not_built("delivery_mode")
+        }
+    }
+    if !message.coalesce_key.is_empty() {
+        faults.not_built("coalesce_key");
+    }
+    if message.debounce.is_some() {
+        faults.not_built("debounce");
+    }
+}

@@ -1,0 +1,120 @@
+//! Queries: which rows a list or a watch shows, once its filter is parsed.
+//!
+//! A row matches when it meets every condition; an empty condition is none. Queries look at one row
+//! at a time and know no index: how the rows are found is the caller's business.
+
+mod glob;
+
+use std::collections::BTreeSet;
+
+use sessiond_core::event::EventRow;
+use sessiond_core::ids::{MessageKind, Namespace, Revision, SessionId};
+use sessiond_core::message::MessageRow;
+use sessiond_core::presence::SessionFilter;
+use sessiond_core::queue::Disposition;
+use sessiond_core::session::{Labels, SessionRow};
+use sessiond_proto::v1 as pb;
+
+use super::show;
+
+pub(crate) use glob::Glob;
+
+/// Which sessions a list shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SessionQuery {
+    /// Of this namespace.
+    pub(crate) namespace: Namespace,
+    /// In one of these states; empty: in any.
+    pub(crate) states: Vec<pb::SessionState>,
+    /// Ended, and the newest event about it is after this revision. A session that ended before and
+    /// had news since is shown too: whoever catches up on ends loses none.
+    pub(crate) ended_after: Option<Revision>,
+    /// What it says of itself.
+    pub(crate) filter: SessionFilter,
+}
+
+/// Which messages a list shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct MessageQuery {
+    /// Of one of these kinds; empty: of any.
+    pub(crate) kinds: Vec<MessageKind>,
+    /// In one of these states; empty: in any.
+    pub(crate) states: Vec<pb::MessageState>,
+}
+
+/// Which events a watch shows, and of which sessions its initial state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct EventQuery {
+    /// Of this namespace; none: of all.
+    pub(crate) namespace: Option<Namespace>,
+    /// Of one of these types; empty: of any.
+    pub(crate) types: Vec<pb::EventType>,
+    /// About one of these sessions; empty: about any.
+    pub(crate) sessions: BTreeSet<SessionId>,
+    /// About a session with such a key.
+    pub(crate) key_glob: Option<Glob>,
+    /// About a session with all of these labels.
+    pub(crate) labels: Labels,
+    /// About a session of this project.
+    pub(crate) project: Option<String>,
+}
+
+// === impl SessionQuery ===
+
+impl SessionQuery {
+    /// Whether the list shows a session.
+    pub(crate) fn matches(&self, session: &SessionRow) -> bool {
+        session.namespace == self.namespace
+            && among(&self.states, &show::session::state(&session.lifecycle))
+            && self
+                .ended_after
+                .is_none_or(|after| session.is_ended() && session.revision > after)
+            && self.filter.matches(session)
+    }
+}
+
+// === impl MessageQuery ===
+
+impl MessageQuery {
+    /// Whether the list shows a message of a queue.
+    pub(crate) fn matches(&self, message: &MessageRow, disposition: Disposition) -> bool {
+        among(&self.kinds, &message.kind)
+            && among(&self.states, &show::message::state(message, disposition))
+    }
+}
+
+// === impl EventQuery ===
+
+impl EventQuery {
+    /// Whether the watch shows an event.
+    pub(crate) fn matches(&self, event: &EventRow) -> bool {
+        among(&self.types, &show::event::event_type(event.kind))
+            && self.matches_session(&event.session.session)
+    }
+
+    /// Whether the watch shows a session in its initial state, where there are no types.
+    pub(crate) fn matches_session(&self, session: &SessionRow) -> bool {
+        let key = session.key.as_ref();
+        let labels = &session.profile.labels;
+        self.namespace
+            .as_ref()
+            .is_none_or(|namespace| *namespace == session.namespace)
+            && (self.sessions.is_empty() || self.sessions.contains(&session.id))
+            && self
+                .key_glob
+                .as_ref()
+                .is_none_or(|glob| key.is_some_and(|key| glob.matches(key.as_str())))
+            && self
+                .labels
+                .iter()
+                .all(|(name, value)| labels.get(name) == Some(value))
+            && self
+                .project
+                .as_ref()
+                .is_none_or(|project| *project == session.profile.project)
+    }
+}
+
+fn among<T: PartialEq>(list: &[T], one: &T) -> bool {
+    list.is_empty() || list.contains(one)
+}

@@ -1,0 +1,55 @@
+//! Events.
+
+use sessiond_core::event::{EventKind, EventRow, MessageRef};
+use sessiond_core::session::Lifecycle;
+use sessiond_proto::v1 as pb;
+
+use super::time::timestamp;
+use super::{end, snapshot};
+
+/// An event of the log `log_id`.
+pub(crate) fn event(row: &EventRow, log_id: &str) -> pb::SessionEvent {
+    let session = &row.session.session;
+    pb::SessionEvent {
+        revision: row.revision.0,
+        event_id: format!("{log_id}-{}", row.revision),
+        r#type: event_type(row.kind).into(),
+        time: Some(timestamp(row.time)),
+        namespace: session.namespace.to_string(),
+        session: Some(snapshot::snapshot(&row.session)),
+        end: end_of(row),
+        actor: Some(end::actor(&row.actor)),
+        message_ref: row.message.as_ref().map(message_ref),
+        attributes: row.attributes.clone(),
+    }
+}
+
+/// What happened.
+pub(crate) fn event_type(kind: EventKind) -> pb::EventType {
+    match kind {
+        EventKind::SessionOpened => pb::EventType::SessionOpened,
+        EventKind::SessionUpdated => pb::EventType::SessionUpdated,
+        EventKind::SessionDraining => pb::EventType::SessionDraining,
+        EventKind::SessionEnd => pb::EventType::SessionEnd,
+        EventKind::WorkerAttached => pb::EventType::WorkerAttached,
+        EventKind::WorkerDetached => pb::EventType::WorkerDetached,
+        EventKind::WorkerLost => pb::EventType::WorkerLost,
+        EventKind::MessageDeadLettered => pb::EventType::MessageDeadLettered,
+    }
+}
+
+/// The end, for the one event that tells it; later events show it in the session.
+fn end_of(row: &EventRow) -> Option<pb::SessionEnd> {
+    match (&row.session.session.lifecycle, row.kind) {
+        (Lifecycle::Ended(record), EventKind::SessionEnd) => Some(end::ended(record)),
+        (Lifecycle::Active | Lifecycle::Draining(_) | Lifecycle::Ended(_), _) => None,
+    }
+}
+
+fn message_ref(message: &MessageRef) -> pb::MessageRef {
+    pb::MessageRef {
+        queue_id: message.queue.0,
+        seq: message.seq.0,
+        kind: message.kind.clone(),
+    }
+}

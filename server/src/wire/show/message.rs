@@ -1,0 +1,136 @@
+//! Messages, as they are handed out and as they are listed.
+
+use bytes::Bytes;
+use sessiond_core::ids::SessionId;
+use sessiond_core::lease::LeaseView;
+use sessiond_core::message::{DeadReason, MessageRow, Standing};
+use sessiond_core::queue::Disposition;
+use sessiond_core::time::Now;
+use sessiond_proto::v1 as pb;
+
+use super::time::timestamp;
+
+/// Where a listed message lies.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Listed<'a> {
+    /// The session that was asked for.
+    pub(crate) session: &'a SessionId,
+    /// What is done with its queue.
+    pub(crate) disposition: Disposition,
+    /// The lease the message is handed out under, if it is and the lease is known.
+    pub(crate) lease: Option<&'a LeaseView>,
+    /// The time of the list.
+    pub(crate) now: Now,
+}
+
+/// A message with its payload, without its status: as it is handed out.
+pub(crate) fn message(row: &MessageRow, session: &SessionId, payload: Bytes) -> pb::Message {
+    pb::Message {
+        session_id: session.to_string(),
+        queue_id: row.queue.0,
+        seq: row.seq.0,
+        kind: row.kind.as_str().to_owned(),
+        payload,
+        content_type: row.content_type.clone(),
+        attributes: row.attributes.clone(),
+        agent_id: row.agent_id.clone(),
+        agent_type: row.agent_type.clone(),
+        prompt_number: Some(row.prompt_number),
+        occurred_time: Some(timestamp(row.occurred_time.unwrap_or(row.enqueue_time))),
+        enqueue_time: Some(timestamp(row.enqueue_time)),
+        not_before_time: row.not_before_time.map(timestamp),
+        idempotency_key: row
+            .idempotency_key
+            .as_ref()
+            .map_or_else(String::new, ToString::to_string),
+        attempt: row.attempt,
+        trace_parent: row.trace_parent.clone(),
+        delivery_mode: pb::DeliveryMode::FollowUp.into(),
+        coalesce_key: String::new(),
+        debounce: None,
+        status: None,
+    }
+}
+
+/// A message with its status: as it is listed. `payload` is empty when it is not asked for.
+pub(crate) fn listed(row: &MessageRow, at: Listed<'_>, payload: Bytes) -> pb::Message {
+    pb::Message {
+        status: Some(status(row, at)),
+        ..message(row, at.session, payload)
+    }
+}
+
+/// Where a message stands. Whatever is left in a queue that was given up is a dead letter; one that is
+/// still out may be acknowledged all the same.
+pub(crate) fn state(row: &MessageRow, disposition: Disposition) -> pb::MessageState {
+    match (disposition, row.standing) {
+        (Disposition::Dead { .. }, _) | (_, Standing::Dead { .. }) => {
+            pb::MessageState::DeadLettered
+        }
+        (_, Standing::InFlight(_)) => pb::MessageState::InFlight,
+        (_, Standing::Ready(_) | Standing::Waiting { .. }) => pb::MessageState::Pending,
+    }
+}
+
+fn status(row: &MessageRow, at: Listed<'_>) -> pb::MessageStatus {
+    let state = state(row, at.disposition);
+    let mut status = pb::MessageStatus {
+        state: state.into(),
+        delivery_id: row.latest.map_or(0, |latest| latest.0),
+        last_error: row.last_error.clone(),
+        ..pb::MessageStatus::default()
+    };
+    match (state, row.standing) {
+        (pb::MessageState::InFlight, Standing::InFlight(epoch)) => {
+            status.epoch = epoch.0;
+            if let Some(lease) = at.lease {
+                status.worker = lease.worker.to_string();
+                status.instance_id = lease.instance.to_string();
+                status.deadline = Some(timestamp(lease.expire_time));
+            }
+        }
+        (pb::MessageState::Pending, Standing::Waiting { due, .. }) if due > at.now.engine => {
+            status.due_time = Some(timestamp(at.now.wall_of(due)));
+        }
+        (pb::MessageState::DeadLettered, standing) => {
+            let (reason, since) = dead(standing, at);
+            status.dead_letter_reason = reason.into();
+            status.dead_letter_time = since.map(timestamp);
+        }
+        (
+            pb::MessageState::Unspecified | pb::MessageState::Pending | pb::MessageState::InFlight,
+            Standing::Ready(_)
+            | Standing::Waiting { .. }
+            | Standing::InFlight(_)
+            | Standing::Dead { .. },
+        ) => {}
+    }
+    status
+}
+
+/// Why and when a message was given up: by itself, or with all that its session's end left.
+fn dead(
+    standing: Standing,
+    at: Listed<'_>,
+) -> (pb::DeadLetterReason, Option<sessiond_core::time::WallTime>) {
+    match (standing, at.disposition) {
+        (Standing::Dead { reason, time }, _) => {
+            let reason = match reason {
+                DeadReason::MaxAttempts => pb::DeadLetterReason::MaxAttempts,
+                DeadReason::Permanent => pb::DeadLetterReason::Permanent,
+            };
+            (reason, Some(time))
+        }
+        (_, Disposition::Dead { since }) => (
+            pb::DeadLetterReason::SessionEnded,
+            Some(at.now.wall_of(since)),
+        ),
+        (
+            Standing::Ready(_) | Standing::Waiting { .. } | Standing::InFlight(_),
+            Disposition::Serving
+            | Disposition::Quiet
+            | Disposition::Held { .. }
+            | Disposition::Discarded { .. },
+        ) => (pb::DeadLetterReason::Unspecified, None),
+    }
+}

@@ -1,0 +1,174 @@
+//! Replies of the engine as answers of calls.
+//!
+//! A reply belongs to its command: one of another sort is a defect of the engine and stops the
+//! process.
+
+use sessiond_core::ids::Revision;
+use sessiond_core::reply::{EnqueueResult, Reply};
+use sessiond_core::time::{Now, WallTime};
+use sessiond_proto::v1 as pb;
+
+use super::session::session;
+use super::{delivery, lease, settlement};
+
+/// When a reply is shown, and what its session needs beside its rows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shown {
+    /// The newest revision at the commit.
+    pub(crate) revision: Revision,
+    /// The time of the answer.
+    pub(crate) now: Now,
+    /// When the session's oldest pending message was enqueued.
+    pub(crate) oldest_pending: Option<WallTime>,
+}
+
+/// The answer to OpenSession.
+pub(crate) fn opened(reply: Reply, shown: Shown) -> pb::OpenSessionResponse {
+    let Reply::Opened {
+        session: view,
+        created,
+        duplicate,
+    } = reply
+    else {
+        unreachable!("an open is answered with its session")
+    };
+    pb::OpenSessionResponse {
+        session: Some(session(&view, shown.now, shown.oldest_pending)),
+        created,
+        duplicate,
+        revision: shown.revision.0,
+    }
+}
+
+/// The answer to UpdateSession.
+pub(crate) fn updated(reply: Reply, shown: Shown) -> pb::UpdateSessionResponse {
+    let (session, _, duplicate) = changed(reply, shown);
+    pb::UpdateSessionResponse {
+        session: Some(session),
+        duplicate,
+        revision: shown.revision.0,
+    }
+}
+
+/// The answer to TouchSession.
+pub(crate) fn touched(reply: Reply, shown: Shown) -> pb::TouchSessionResponse {
+    let (session, _, _) = changed(reply, shown);
+    pb::TouchSessionResponse {
+        session: Some(session),
+        revision: shown.revision.0,
+    }
+}
+
+/// The answer to EndSession. A caller that waited replaces the session with how it stands then.
+pub(crate) fn ended(reply: Reply, shown: Shown) -> pb::EndSessionResponse {
+    let (session, already_ended, duplicate) = changed(reply, shown);
+    pb::EndSessionResponse {
+        session: Some(session),
+        already_ended,
+        duplicate,
+        revision: shown.revision.0,
+    }
+}
+
+fn changed(reply: Reply, shown: Shown) -> (pb::Session, bool, bool) {
+    let Reply::Session {
+        session: view,
+        already_ended,
+        duplicate,
+    } = reply
+    else {
+        unreachable!("an update, touch or end is answered with its session")
+    };
+    let session = session(&view, shown.now, shown.oldest_pending);
+    (session, already_ended, duplicate)
+}
+
+/// The answer to EnqueueMessages.
+pub(crate) fn enqueued(reply: Reply, revision: Revision) -> pb::EnqueueMessagesResponse {
+    let Reply::Enqueued {
+        session,
+        queue,
+        opened,
+        results,
+    } = reply
+    else {
+        unreachable!("an enqueue is answered with its results")
+    };
+    pb::EnqueueMessagesResponse {
+        results: results.into_iter().map(enqueue_result).collect(),
+        revision: revision.0,
+        session_id: session.to_string(),
+        queue_id: queue.0,
+        opened,
+    }
+}
+
+/// The same as the answer to one frame of EnqueueStream.
+pub(crate) fn enqueued_frame(
+    stream_id: String,
+    reply: Reply,
+    revision: Revision,
+) -> pb::EnqueueStreamResponse {
+    let answer = enqueued(reply, revision);
+    pb::EnqueueStreamResponse {
+        stream_id,
+        results: answer.results,
+        status: None,
+        revision: answer.revision,
+        session_id: answer.session_id,
+        queue_id: answer.queue_id,
+        opened: answer.opened,
+    }
+}
+
+/// The answer to a frame of EnqueueStream that was refused as a whole.
+pub(crate) fn refused_frame(
+    stream_id: String,
+    refusal: pb::RefusalStatus,
+) -> pb::EnqueueStreamResponse {
+    pb::EnqueueStreamResponse {
+        stream_id,
+        status: Some(refusal),
+        ..pb::EnqueueStreamResponse::default()
+    }
+}
+
+fn enqueue_result(result: EnqueueResult) -> pb::EnqueueResult {
+    let status = if result.duplicate {
+        pb::EnqueueStatus::Duplicate
+    } else {
+        pb::EnqueueStatus::Enqueued
+    };
+    pb::EnqueueResult {
+        seq: result.seq.0,
+        status: status.into(),
+    }
+}
+
+/// The answer to ClaimMessages; the payloads of its deliveries are read before.
+pub(crate) fn claimed(reply: Reply, revision: Revision) -> pb::ClaimMessagesResponse {
+    let Reply::Claimed {
+        session,
+        lease: held,
+        deliveries,
+    } = reply
+    else {
+        unreachable!("a claim is answered with its deliveries")
+    };
+    pb::ClaimMessagesResponse {
+        lease: held.map(|held| lease::lease(&held, session.as_str())),
+        deliveries: delivery::loaded(deliveries),
+        revision: revision.0,
+    }
+}
+
+/// The answer to SettleMessages.
+pub(crate) fn settled(reply: Reply, revision: Revision) -> pb::SettleMessagesResponse {
+    let Reply::Settled(results) = reply else {
+        unreachable!("a settlement is answered with its results")
+    };
+    pb::SettleMessagesResponse {
+        results: settlement::results(&results),
+        revision: revision.0,
+    }
+}

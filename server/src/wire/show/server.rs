@@ -1,0 +1,132 @@
+//! What the server says of itself: its version, log and limits.
+
+use std::collections::BTreeSet;
+
+use sessiond_core::ids::{Namespace, Revision};
+use sessiond_core::limits::{
+    ENQUEUE_BYTES_MAX, ENQUEUE_MESSAGES_MAX, ID_BYTES_MAX, KIND_BYTES_MAX, LABELS_BYTES_MAX,
+    LABELS_MAX, PAGE_SIZE_MAX, PROMPT_BYTES_MAX, Policy, REQUEST_RETENTION,
+};
+use sessiond_core::rows::Counters;
+use sessiond_core::time::{Span, WallTime};
+use sessiond_proto::v1 as pb;
+
+use super::time::{duration, limit, timestamp};
+
+/// What there is to say.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ServerFacts<'a> {
+    /// The version of the build.
+    pub(crate) version: &'a str,
+    /// The identity of the log.
+    pub(crate) log_id: &'a str,
+    /// The newest revision.
+    pub(crate) current: Revision,
+    /// The oldest revision on record.
+    pub(crate) oldest: Revision,
+    /// The version of the schema on disk.
+    pub(crate) schema: u32,
+    /// When the process began to serve.
+    pub(crate) start_time: WallTime,
+    /// For how long it has been serving.
+    pub(crate) uptime: Span,
+    /// Its clock.
+    pub(crate) wall: WallTime,
+    /// Whether it is shutting down.
+    pub(crate) draining: bool,
+    /// The namespaces that exist.
+    pub(crate) namespaces: &'a BTreeSet<Namespace>,
+    /// The limits that an operator may set.
+    pub(crate) policy: &'a Policy,
+    /// Bytes of one request.
+    pub(crate) request_bytes_max: usize,
+    /// How often each side of a worker's stream is heard.
+    pub(crate) heartbeat: Span,
+}
+
+/// The answer to GetServerInfo. Every part of the contract that is built has an RPC of its own, so no
+/// capability is named.
+pub(crate) fn server_info(facts: &ServerFacts<'_>) -> pb::GetServerInfoResponse {
+    pb::GetServerInfoResponse {
+        version: facts.version.to_owned(),
+        log_id: facts.log_id.to_owned(),
+        current_revision: facts.current.0,
+        oldest_revision: facts.oldest.0,
+        schema_version: facts.schema,
+        start_time: Some(timestamp(facts.start_time)),
+        uptime: Some(duration(facts.uptime)),
+        server_time: Some(timestamp(facts.wall)),
+        draining: facts.draining,
+        namespaces: facts.namespaces.iter().map(ToString::to_string).collect(),
+        capabilities: Vec::new(),
+        limits: Some(limits(facts)),
+        defaults: Some(defaults(facts)),
+    }
+}
+
+fn limits(facts: &ServerFacts<'_>) -> pb::ServerLimits {
+    let policy = facts.policy;
+    pb::ServerLimits {
+        max_payload_bytes: policy.message_bytes_max,
+        max_batch_messages: count(ENQUEUE_MESSAGES_MAX),
+        max_batch_bytes: ENQUEUE_BYTES_MAX as u64,
+        max_request_bytes: facts.request_bytes_max as u64,
+        max_queue_messages: policy.queue_messages_max,
+        max_queue_bytes: policy.queue_bytes_max,
+        max_id_bytes: count(ID_BYTES_MAX),
+        max_kind_bytes: count(KIND_BYTES_MAX),
+        max_labels: count(LABELS_MAX),
+        max_labels_bytes: count(LABELS_BYTES_MAX),
+        max_prompt_bytes: count(PROMPT_BYTES_MAX),
+        max_page_size: PAGE_SIZE_MAX,
+        max_sessions: u32::try_from(policy.max_sessions).unwrap_or(u32::MAX),
+    }
+}
+
+fn defaults(facts: &ServerFacts<'_>) -> pb::ServerDefaults {
+    let policy = facts.policy;
+    pb::ServerDefaults {
+        lease_duration: Some(duration(policy.stream_lease)),
+        claim_lease_duration: Some(duration(policy.claim_lease)),
+        heartbeat_interval: Some(duration(facts.heartbeat)),
+        idle_timeout: Some(limit(policy.idle_timeout)),
+        max_lifetime: Some(limit(policy.max_lifetime)),
+        owner_timeout: Some(limit(policy.owner_timeout)),
+        end_grace: Some(duration(policy.end_grace)),
+        end_grace_after_pending: Some(duration(policy.after_pending_grace)),
+        max_attempts: policy.max_attempts,
+        idempotency_window: Some(duration(REQUEST_RETENTION)),
+    }
+}
+
+/// The answer to GetStats. `counters` are those of the store, which has no others: with several
+/// namespaces they are over all of them.
+pub(crate) fn stats(
+    counters: &Counters,
+    workers_connected: u32,
+    uptime: Span,
+    engine: pb::EngineStats,
+) -> pb::GetStatsResponse {
+    pb::GetStatsResponse {
+        sessions: Some(pb::SessionStats {
+            queued: 0,
+            active: counters.active,
+            draining: counters.draining,
+            ended: counters.ended,
+        }),
+        messages: Some(pb::MessageStats {
+            pending: counters.pending,
+            in_flight: counters.in_flight,
+            dead_lettered: counters.dead_lettered,
+        }),
+        workers_connected,
+        revision: counters.revision.0,
+        uptime: Some(duration(uptime)),
+        engine: Some(engine),
+    }
+}
+
+/// A bound as the contract carries it.
+fn count(bound: usize) -> u32 {
+    u32::try_from(bound).expect("a bound of the core fits a u32")
+}

@@ -1,0 +1,106 @@
+//! Sessions.
+
+use sessiond_core::session::{Lifecycle, Ordering, SessionView};
+use sessiond_core::time::{EngineTime, Now, WallTime};
+use sessiond_proto::v1 as pb;
+
+use super::time::{limit, timestamp};
+use super::{end, lease};
+
+/// A session as of `now`, everything resolved. `oldest_pending` is when its oldest pending message
+/// was enqueued, if one is pending and the caller knows.
+///
+/// Requests, circuits, restart guards and waiting sessions are not built, so none is shown.
+pub(crate) fn session(
+    view: &SessionView,
+    now: Now,
+    oldest_pending: Option<WallTime>,
+) -> pb::Session {
+    let row = &view.session;
+    let activity = &view.activity;
+    let profile = &row.profile;
+    let text = |id: Option<&dyn ToString>| id.map_or_else(String::new, ToString::to_string);
+    pb::Session {
+        session_id: row.id.to_string(),
+        key: text(row.key.as_ref().map(|key| key as _)),
+        state: state(&row.lifecycle).into(),
+        pool: row.pool.to_string(),
+        project: profile.project.clone(),
+        source: profile.source.clone(),
+        agent_id: profile.agent_id.clone(),
+        labels: profile.labels.clone(),
+        prompt: profile.prompt.clone(),
+        prompt_number: activity.prompt_number,
+        transcript_path: profile.transcript_path.clone(),
+        volatile: activity.volatile.entries.clone(),
+        usage: Some(end::usage(activity.usage)),
+        counts: Some(end::counts(view.counts())),
+        active_requests: 0,
+        create_time: Some(timestamp(row.create_time)),
+        last_activity_time: Some(timestamp(activity.last_activity_time)),
+        namespace: row.namespace.to_string(),
+        idle_timeout: Some(limit(row.timeouts.idle)),
+        max_lifetime: Some(limit(row.timeouts.lifetime)),
+        owner_timeout: Some(limit(row.timeouts.owner)),
+        oldest_pending_time: oldest_pending.map(timestamp),
+        expire_time: expire_at(view).map(|at| timestamp(now.wall_of(at))),
+        end_time: end_time(&row.lifecycle).map(timestamp),
+        lease: view
+            .lease
+            .as_ref()
+            .map(|held| lease::lease(held, row.id.as_str())),
+        end: end::of_session(view),
+        predecessor_id: text(row.predecessor.as_ref().map(|id| id as _)),
+        successor_id: text(row.successor.as_ref().map(|id| id as _)),
+        parent_session_id: text(row.parent.as_ref().map(|id| id as _)),
+        queue_id: row.queue.0,
+        ordering: ordering(row.ordering).into(),
+        max_in_flight: row.in_flight_max(),
+        waiting_for: pb::WaitingFor::Unspecified.into(),
+        circuits: Vec::new(),
+        restart_guard: None,
+        touch_count: activity.touch_count,
+        revision: row.revision.0,
+        etag: row.etag(),
+    }
+}
+
+/// Where a session is in its life.
+pub(crate) fn state(lifecycle: &Lifecycle) -> pb::SessionState {
+    match lifecycle {
+        Lifecycle::Active => pb::SessionState::Active,
+        Lifecycle::Draining(_) => pb::SessionState::Draining,
+        Lifecycle::Ended(_) => pb::SessionState::Ended,
+    }
+}
+
+/// When the first of its limits is reached, were nothing to happen; none unless it is in use.
+fn expire_at(view: &SessionView) -> Option<EngineTime> {
+    let (row, activity) = (&view.session, &view.activity);
+    match &row.lifecycle {
+        Lifecycle::Active => [
+            row.timeouts.idle.from(activity.last_activity),
+            row.timeouts.lifetime.from(row.created_at),
+            row.timeouts.owner.from(activity.owner_seen),
+        ]
+        .into_iter()
+        .flatten()
+        .min(),
+        Lifecycle::Draining(_) | Lifecycle::Ended(_) => None,
+    }
+}
+
+fn end_time(lifecycle: &Lifecycle) -> Option<WallTime> {
+    match lifecycle {
+        Lifecycle::Active | Lifecycle::Draining(_) => None,
+        Lifecycle::Ended(end) => Some(end.end_time),
+    }
+}
+
+fn ordering(ordering: Ordering) -> pb::Ordering {
+    match ordering {
+        Ordering::Strict => pb::Ordering::Strict,
+        Ordering::Serial => pb::Ordering::Serial,
+        Ordering::Relaxed => pb::Ordering::Relaxed,
+    }
+}

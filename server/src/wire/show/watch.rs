@@ -1,0 +1,68 @@
+//! The frames of a watch.
+
+use sessiond_core::ids::Revision;
+use sessiond_core::time::WallTime;
+use sessiond_proto::v1 as pb;
+use sessiond_proto::v1::watch_session_events_response::Frame;
+
+use super::frame::go_away;
+use crate::wire::token::ResumeToken;
+
+/// The first frame: where the log is. No subscription is built, so it has no consumer.
+pub(crate) fn started(
+    log_id: &str,
+    oldest: Revision,
+    current: Revision,
+) -> pb::WatchSessionEventsResponse {
+    response(Frame::Started(pb::WatchStarted {
+        log_id: log_id.to_owned(),
+        oldest_revision: oldest.0,
+        current_revision: current.0,
+        subscription_epoch: 0,
+        acked_revision: 0,
+    }))
+}
+
+/// One session of the initial state.
+pub(crate) fn initial(session: pb::Session) -> pb::WatchSessionEventsResponse {
+    response(Frame::Initial(session))
+}
+
+/// Events, up to and including `through`.
+pub(crate) fn batch(
+    events: Vec<pb::SessionEvent>,
+    log_id: &str,
+    through: Revision,
+) -> pb::WatchSessionEventsResponse {
+    response(Frame::Batch(pb::EventBatch {
+        events,
+        resume_token: ResumeToken::new(log_id, through).encode(),
+    }))
+}
+
+/// Everything up to `through` was sent; `lag_events` committed ones were not looked at.
+pub(crate) fn bookmark(
+    cause: pb::BookmarkCause,
+    log_id: &str,
+    through: Revision,
+    lag_events: u64,
+) -> pb::WatchSessionEventsResponse {
+    response(Frame::Bookmark(pb::Bookmark {
+        revision: through.0,
+        resume_token: ResumeToken::new(log_id, through).encode(),
+        cause: cause.into(),
+        lag_events,
+    }))
+}
+
+/// The server closes the watch at a time.
+pub(crate) fn closing(
+    reason: pb::GoAwayReason,
+    close_time: WallTime,
+) -> pb::WatchSessionEventsResponse {
+    response(Frame::GoAway(go_away(reason, close_time)))
+}
+
+fn response(frame: Frame) -> pb::WatchSessionEventsResponse {
+    pb::WatchSessionEventsResponse { frame: Some(frame) }
+}

@@ -1,0 +1,157 @@
+//! What each rejection of the core tells its caller.
+
+use sessiond_core::ids::{Epoch, PoolName, SessionId, SessionRef};
+use sessiond_core::rejection::Rejection;
+use sessiond_core::session::EndReason;
+use sessiond_proto::reason::Reason;
+
+use super::{RETRY_FULL, Refusal};
+use crate::wire::show;
+
+impl Refusal {
+    /// The refusal of a command that was decided.
+    pub(crate) fn rejected(rejection: &Rejection) -> Self {
+        match rejection {
+            Rejection::SessionNotFound { asked } => session_not_found(asked),
+            Rejection::SessionKeyInUse { session } => key_in_use(session),
+            Rejection::SessionIdInUse { session } => id_in_use(session),
+            Rejection::SessionEnded {
+                session,
+                reason,
+                successor,
+            } => ended(session, *reason, successor.as_ref()),
+            Rejection::SessionDraining { session, reason } => draining(session, *reason),
+            Rejection::PoolNotFound { pool } => pool_not_found(pool),
+            Rejection::TooManySessions { pool, limit } => {
+                let message = format!("pool `{pool}` has {limit} live sessions, as many as it may");
+                full(
+                    Reason::TooManySessions,
+                    message,
+                    *limit,
+                    &format!("pool {pool}"),
+                )
+            }
+            Rejection::QueueFull {
+                session,
+                what,
+                limit,
+            } => {
+                let message = format!("the queue of session `{session}` may hold {limit} {what}");
+                full(
+                    Reason::QueueFull,
+                    message,
+                    *limit,
+                    &format!("{what} of a queue"),
+                )
+                .with("session_id", session)
+            }
+            Rejection::LeaseHeld {
+                session,
+                holder,
+                epoch,
+                expire_time: _,
+                expires_in,
+            } => {
+                let message = format!("session `{session}` is held by worker `{holder}`");
+                Self::new(Reason::LeaseHeld, message)
+                    .with("session_id", session)
+                    .with("holder", holder)
+                    .with("epoch", epoch)
+                    .retry(*expires_in)
+            }
+            Rejection::LeaseFenced { session, current } => lease_fenced(session, *current),
+            Rejection::TooManyLeases { limit } => {
+                let message = format!("the worker holds {limit} sessions, as many as it may");
+                let scope = "sessions of a worker";
+                full(Reason::QuotaExceeded, message, u64::from(*limit), scope)
+            }
+            Rejection::EtagMismatch { current } => {
+                let message = "the session was changed since it was read";
+                Self::new(Reason::EtagMismatch, message).with("etag", current)
+            }
+            Rejection::RequestIdReused { request_id } => request_id_reused(request_id),
+            Rejection::StreamReplaced => {
+                let message = "another stream of the same worker instance took over";
+                Self::new(Reason::LeaseFenced, message)
+            }
+        }
+    }
+}
+
+fn session_not_found(asked: &SessionRef) -> Refusal {
+    let (how, name) = match asked {
+        SessionRef::Id(id) => ("session_id", id.as_str()),
+        SessionRef::Key(key) => ("key", key.as_str()),
+    };
+    let message = match asked {
+        SessionRef::Id(id) => format!("no session `{id}`"),
+        SessionRef::Key(key) => format!("no session with key `{key}`"),
+    };
+    Refusal::new(Reason::SessionNotFound, message)
+        .with(how, name)
+        .about(name)
+}
+
+fn key_in_use(session: &SessionId) -> Refusal {
+    let message = format!("the key has the live session `{session}`");
+    Refusal::new(Reason::SessionKeyInUse, message)
+        .with("session_id", session)
+        // Only an ACTIVE session holds a key: draining frees it.
+        .with("state", "ACTIVE")
+        .about(session)
+}
+
+fn id_in_use(session: &SessionId) -> Refusal {
+    let message = format!("the id `{session}` belongs to a session, live or ended");
+    Refusal::new(Reason::SessionIdInUse, message)
+        .with("session_id", session)
+        .about(session)
+}
+
+fn ended(session: &SessionId, reason: EndReason, successor: Option<&SessionId>) -> Refusal {
+    let name = show::end::reason_name(reason);
+    let message = format!("session `{session}` has ended: {name}");
+    let refusal = Refusal::new(Reason::SessionEnded, message)
+        .with("session_id", session)
+        .with("end_reason", name);
+    match successor {
+        Some(successor) => refusal.with("successor_id", successor),
+        None => refusal,
+    }
+}
+
+fn draining(session: &SessionId, reason: EndReason) -> Refusal {
+    let name = show::end::reason_name(reason);
+    let message = format!("session `{session}` is ending: {name}");
+    Refusal::new(Reason::SessionDraining, message)
+        .with("session_id", session)
+        .with("end_reason", name)
+}
+
+fn pool_not_found(pool: &PoolName) -> Refusal {
+    Refusal::new(Reason::PoolNotFound, format!("no pool `{pool}`"))
+        .with("pool", pool)
+        .about(pool)
+}
+
+/// Something that others must make room in.
+fn full(reason: Reason, message: String, limit: u64, scope: &str) -> Refusal {
+    Refusal::new(reason, message)
+        .with("limit", &limit)
+        .with("scope", scope)
+        .retry(RETRY_FULL)
+}
+
+fn lease_fenced(session: &SessionId, current: Option<Epoch>) -> Refusal {
+    let message = format!("the lease of session `{session}` is not the caller's");
+    Refusal::new(Reason::LeaseFenced, message)
+        .with("session_id", session)
+        .with("current_epoch", &current.map_or(0, |epoch| epoch.0))
+}
+
+fn request_id_reused(request_id: &str) -> Refusal {
+    let message = "the request id was used with another request";
+    let mut refusal = Refusal::field_invalid("request_id", message);
+    refusal.reason = Reason::RequestIdReused;
+    refusal.with("request_id", request_id)
+}

@@ -1,0 +1,250 @@
+//! Rows with a value of their own in every field, so that a field shown in another's place is told.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
+
+use sessiond_core::event::{Actor, ActorKind, EventKind, EventRow, MessageRef};
+use sessiond_core::ids::{
+    DeliveryId, Epoch, IdempotencyKey, InstanceId, MessageKind, Namespace, PoolName, QueueId,
+    Revision, Seq, SessionId, SessionKey, SessionNo, StreamId, WorkerName,
+};
+use sessiond_core::lease::LeaseView;
+use sessiond_core::message::{MessageRow, Rank, Standing};
+use sessiond_core::presence::{Instance, Intent, Load, Window};
+use sessiond_core::queue::Depth;
+use sessiond_core::reply::WorkerView;
+use sessiond_core::session::{
+    ActivityRow, Counts, EndIntent, EndMode, EndReason, Lifecycle, Ordering, PendingPolicy,
+    Profile, SessionEnd, SessionRow, SessionView, Timeouts, Totals, Usage, Volatile,
+};
+use sessiond_core::time::{EngineTime, Limit, Now, Span, WallTime};
+
+use super::labels;
+
+/// Engine time runs 1,000,000 ms behind wall time, so that one taken for the other is told.
+pub(super) const NOW: Now = Now {
+    engine: EngineTime(100_000),
+    wall: WallTime(1_100_000),
+};
+
+pub(super) fn active() -> SessionView {
+    SessionView {
+        session: session_row(),
+        activity: activity_row(),
+        depth: Depth {
+            ready: 11,
+            waiting: 12,
+            in_flight: 13,
+            dead: 14,
+            bytes: 15,
+        },
+        lease: Some(lease()),
+    }
+}
+
+pub(super) fn draining() -> SessionView {
+    let mut view = active();
+    view.session.lifecycle = Lifecycle::Draining(EndIntent {
+        reason: EndReason::Shutdown,
+        detail: "deploy".to_owned(),
+        actor: Actor {
+            kind: ActorKind::Drain,
+            name: "host".to_owned(),
+        },
+        mode: EndMode::Graceful,
+        deadline: EngineTime(105_000),
+        pending: PendingPolicy::Keep,
+        create_time: WallTime(1_099_000),
+    });
+    view
+}
+
+pub(super) fn ended() -> SessionView {
+    let mut view = active();
+    view.lease = None;
+    view.session.lifecycle = Lifecycle::Ended(Box::new(end()));
+    view
+}
+
+pub(super) fn end() -> SessionEnd {
+    SessionEnd {
+        reason: EndReason::Compacted,
+        detail: "full".to_owned(),
+        actor: Actor {
+            kind: ActorKind::Api,
+            name: "cli".to_owned(),
+        },
+        create_time: WallTime(1_050_000),
+        end_time: WallTime(1_098_765),
+        duration: Span(48_765),
+        counts: Counts {
+            totals: Totals {
+                enqueued: 61,
+                processed: 62,
+                dead_lettered: 63,
+                discarded: 64,
+            },
+            pending: 65,
+            in_flight: 66,
+        },
+        usage: Usage {
+            input_tokens: 67,
+            output_tokens: 68,
+        },
+        pending_kept: 69,
+        pending_discarded: 70,
+        successor: Some(SessionId::parse("s-end-next").unwrap()),
+        transcript_path: "/end".to_owned(),
+    }
+}
+
+pub(super) fn lease() -> LeaseView {
+    LeaseView {
+        worker: WorkerName::parse("w").unwrap(),
+        instance: InstanceId::parse("i").unwrap(),
+        epoch: Epoch(21),
+        acquire_time: WallTime(1_090_000),
+        expire_time: WallTime(1_115_000),
+    }
+}
+
+fn session_row() -> SessionRow {
+    SessionRow {
+        no: SessionNo(1),
+        id: SessionId::parse("s-1").unwrap(),
+        namespace: Namespace::parse("default").unwrap(),
+        key: Some(SessionKey::parse("agent:main").unwrap()),
+        pool: PoolName::parse("batch").unwrap(),
+        queue: QueueId(31),
+        lifecycle: Lifecycle::Active,
+        profile: Profile {
+            project: "/src".to_owned(),
+            source: "hook".to_owned(),
+            agent_id: "a-1".to_owned(),
+            labels: labels([("team", "blue")]),
+            prompt: "secret".to_owned(),
+            transcript_path: "/t".to_owned(),
+        },
+        timeouts: Timeouts {
+            idle: Limit::After(Span(60_500)),
+            lifetime: Limit::After(Span::seconds(300)),
+            owner: Limit::Never,
+        },
+        ordering: Ordering::Relaxed,
+        max_in_flight: NonZeroU32::new(41).unwrap(),
+        parent: Some(SessionId::parse("s-parent").unwrap()),
+        predecessor: Some(SessionId::parse("s-0").unwrap()),
+        successor: Some(SessionId::parse("s-next").unwrap()),
+        create_time: WallTime(1_050_000),
+        created_at: EngineTime(50_000),
+        lease: Some(Epoch(21)),
+        revision: Revision(255),
+    }
+}
+
+fn activity_row() -> ActivityRow {
+    ActivityRow {
+        session: SessionNo(1),
+        last_activity: EngineTime(95_000),
+        last_activity_time: WallTime(1_095_000),
+        owner_seen: EngineTime(90_000),
+        touch_count: 51,
+        prompt_number: 52,
+        usage: Usage {
+            input_tokens: 53,
+            output_tokens: 54,
+        },
+        totals: Totals {
+            enqueued: 55,
+            processed: 56,
+            dead_lettered: 57,
+            discarded: 58,
+        },
+        volatile: Volatile {
+            instance: Some(InstanceId::parse("i").unwrap()),
+            entries: labels([("model", "warm")]),
+        },
+        check_at: None,
+    }
+}
+
+pub(super) fn message_row() -> MessageRow {
+    MessageRow {
+        queue: QueueId(31),
+        seq: Seq(71),
+        kind: MessageKind::parse("observation").unwrap(),
+        content_type: "text/plain".to_owned(),
+        attributes: labels([("tool", "bash")]),
+        agent_id: "sub".to_owned(),
+        agent_type: "explorer".to_owned(),
+        prompt_number: 72,
+        occurred_time: Some(WallTime(1_080_001)),
+        enqueue_time: WallTime(1_080_002),
+        enqueued_at: EngineTime(80_002),
+        idempotency_key: Some(IdempotencyKey::parse("once").unwrap()),
+        not_before_time: Some(WallTime(1_080_003)),
+        trace_parent: "00-aa-bb-01".to_owned(),
+        bytes: 73,
+        attempt: 74,
+        latest: Some(DeliveryId(75)),
+        last_error: "quota".to_owned(),
+        standing: Standing::Ready(Rank::New),
+    }
+}
+
+pub(super) fn event_row() -> EventRow {
+    EventRow {
+        revision: Revision(256),
+        kind: EventKind::SessionEnd,
+        time: WallTime(1_098_765),
+        actor: Actor {
+            kind: ActorKind::Worker,
+            name: "w".to_owned(),
+        },
+        session: ended(),
+        message: Some(MessageRef {
+            queue: QueueId(31),
+            seq: Seq(71),
+            kind: "observation".to_owned(),
+        }),
+        attributes: BTreeMap::from([("limit".to_owned(), "idle".to_owned())]),
+        siblings_after: 0,
+    }
+}
+
+pub(super) fn worker_view() -> WorkerView {
+    WorkerView {
+        key: (
+            Namespace::parse("default").unwrap(),
+            InstanceId::parse("i").unwrap(),
+        ),
+        instance: Instance {
+            worker: WorkerName::parse("w").unwrap(),
+            stream: Some(StreamId(1)),
+            last_seen: EngineTime(99_000),
+            last_seen_time: WallTime(1_099_000),
+            connect_time: WallTime(1_097_000),
+            build_id: "b".to_owned(),
+            labels: labels([("zone", "a")]),
+            window: window(),
+            in_flight: Load {
+                messages: 84,
+                bytes: 85,
+                sessions: 86,
+            },
+            serves: None,
+            intent: Intent::Stays,
+            hungry: BTreeSet::new(),
+            served: Epoch(0),
+        },
+        leases: vec![(SessionNo(1), Epoch(21)), (SessionNo(2), Epoch(22))],
+    }
+}
+
+pub(super) fn window() -> Window {
+    Window {
+        messages: 81,
+        bytes: 82,
+        sessions: 83,
+    }
+}

@@ -1,0 +1,244 @@
+//! Events, snapshots, the frames of a watch, and what the server says of itself.
+
+use prost::Message;
+use sessiond_core::event::{ActorKind, EventKind};
+use sessiond_core::ids::{Namespace, Revision};
+use sessiond_core::limits::Policy;
+use sessiond_core::rows::Counters;
+use sessiond_core::time::{Span, WallTime};
+use sessiond_proto::v1 as pb;
+use sessiond_proto::v1::watch_session_events_response::Frame;
+
+use super::labels;
+use super::samples::{NOW, active, ended, event_row};
+use super::show_session::millis;
+use crate::wire::show;
+use crate::wire::token::ResumeToken;
+
+#[test]
+fn a_snapshot_is_the_session_without_what_is_private() {
+    for view in [active(), super::samples::draining(), ended()] {
+        let snapshot = show::snapshot::snapshot(&view);
+        let mut session = show::session::session(&view, NOW, None);
+        session.prompt.clear();
+        session.volatile.clear();
+        // Every field has the number it has in the session, so the encodings are the same.
+        assert_eq!(snapshot.encode_to_vec(), session.encode_to_vec());
+        assert!(!snapshot.session_id.is_empty());
+    }
+}
+
+#[test]
+fn every_field_of_an_event_is_shown() {
+    let row = event_row();
+    let event = show::event::event(&row, "log-1");
+    let expected = pb::SessionEvent {
+        revision: 256,
+        event_id: "log-1-256".to_owned(),
+        r#type: pb::EventType::SessionEnd.into(),
+        time: millis(1_098_765),
+        namespace: "default".to_owned(),
+        session: Some(show::snapshot::snapshot(&row.session)),
+        end: show::session::session(&ended(), NOW, None).end,
+        actor: Some(pb::Actor {
+            kind: pb::ActorKind::Worker.into(),
+            name: "w".to_owned(),
+        }),
+        message_ref: Some(pb::MessageRef {
+            queue_id: 31,
+            seq: 71,
+            kind: "observation".to_owned(),
+        }),
+        attributes: labels([("limit", "idle")]),
+    };
+    assert!(expected.end.is_some());
+    assert_eq!(event, expected);
+}
+
+#[test]
+fn only_the_end_event_tells_the_end() {
+    for (kind, name) in [
+        (EventKind::SessionOpened, "SESSION_OPENED"),
+        (EventKind::SessionUpdated, "SESSION_UPDATED"),
+        (EventKind::SessionDraining, "SESSION_DRAINING"),
+        (EventKind::SessionEnd, "SESSION_END"),
+        (EventKind::WorkerAttached, "WORKER_ATTACHED"),
+        (EventKind::WorkerDetached, "WORKER_DETACHED"),
+        (EventKind::WorkerLost, "WORKER_LOST"),
+        (EventKind::MessageDeadLettered, "MESSAGE_DEAD_LETTERED"),
+    ] {
+        let mut row = event_row();
+        row.kind = kind;
+        let event = show::event::event(&row, "log");
+        assert_eq!(event.r#type().as_str_name(), format!("EVENT_TYPE_{name}"));
+        assert_eq!(event.end.is_some(), kind == EventKind::SessionEnd);
+    }
+    for (kind, name) in [
+        (ActorKind::Api, "API"),
+        (ActorKind::Worker, "WORKER"),
+        (ActorKind::Reaper, "REAPER"),
+        (ActorKind::Recovery, "RECOVERY"),
+        (ActorKind::Drain, "DRAIN"),
+    ] {
+        let mut row = event_row();
+        row.actor.kind = kind;
+        let actor = show::event::event(&row, "log").actor.unwrap();
+        assert_eq!(actor.kind().as_str_name(), format!("ACTOR_KIND_{name}"));
+    }
+}
+
+#[test]
+fn frames_of_a_watch_say_where_to_resume() {
+    let frame = |response: pb::WatchSessionEventsResponse| response.frame.unwrap();
+    let started = frame(show::watch::started("log", Revision(3), Revision(9)));
+    let expected = pb::WatchStarted {
+        log_id: "log".to_owned(),
+        oldest_revision: 3,
+        current_revision: 9,
+        subscription_epoch: 0,
+        acked_revision: 0,
+    };
+    assert_eq!(started, Frame::Started(expected));
+    let resumes = |token: &str| {
+        let token = ResumeToken::decode(token).unwrap();
+        token.revision_in("log")
+    };
+    let event = show::event::event(&event_row(), "log");
+    let batch = frame(show::watch::batch(
+        vec![event.clone()],
+        "log",
+        Revision(256),
+    ));
+    let Frame::Batch(batch) = batch else {
+        panic!("a batch is a batch: {batch:?}");
+    };
+    assert_eq!(batch.events, [event]);
+    assert_eq!(resumes(&batch.resume_token), Some(Revision(256)));
+    let cause = pb::BookmarkCause::CaughtUp;
+    let bookmark = frame(show::watch::bookmark(cause, "log", Revision(7), 2));
+    let Frame::Bookmark(bookmark) = bookmark else {
+        panic!("a bookmark is a bookmark: {bookmark:?}");
+    };
+    assert_eq!(bookmark.cause(), cause);
+    assert_eq!((bookmark.revision, bookmark.lag_events), (7, 2));
+    assert_eq!(resumes(&bookmark.resume_token), Some(Revision(7)));
+    let session = show::session::session(&active(), NOW, None);
+    assert_eq!(
+        frame(show::watch::initial(session.clone())),
+        Frame::Initial(session)
+    );
+    let reason = pb::GoAwayReason::ServerDraining;
+    let expected = pb::GoAway {
+        close_time: millis(1_500),
+        reason: reason.into(),
+    };
+    assert_eq!(
+        frame(show::watch::closing(reason, WallTime(1_500))),
+        Frame::GoAway(expected)
+    );
+}
+
+#[test]
+fn a_server_tells_its_limits() {
+    let policy = Policy::default();
+    let namespaces = [
+        Namespace::parse("b").unwrap(),
+        Namespace::parse("a").unwrap(),
+    ]
+    .into();
+    let info = show::server::server_info(&show::server::ServerFacts {
+        version: "1.2.3",
+        log_id: "log",
+        current: Revision(9),
+        oldest: Revision(3),
+        schema: 4,
+        start_time: WallTime(1_000),
+        uptime: Span(500),
+        wall: WallTime(1_500),
+        draining: true,
+        namespaces: &namespaces,
+        policy: &policy,
+        request_bytes_max: 17,
+        heartbeat: Span::seconds(5),
+    });
+    assert_eq!(
+        (info.version.as_str(), info.log_id.as_str()),
+        ("1.2.3", "log")
+    );
+    assert_eq!((info.current_revision, info.oldest_revision), (9, 3));
+    assert_eq!((info.schema_version, info.draining), (4, true));
+    assert_eq!(
+        (info.start_time, info.server_time),
+        (millis(1_000), millis(1_500))
+    );
+    assert_eq!(info.namespaces, ["a", "b"]);
+    let limits = info.limits.unwrap();
+    assert_eq!(limits.max_payload_bytes, 8 * 1024 * 1024);
+    assert_eq!(
+        (limits.max_batch_messages, limits.max_batch_bytes),
+        (256, 16 * 1024 * 1024)
+    );
+    assert_eq!(
+        (limits.max_request_bytes, limits.max_queue_messages),
+        (17, 100_000)
+    );
+    assert_eq!((limits.max_id_bytes, limits.max_kind_bytes), (256, 64));
+    assert_eq!((limits.max_labels, limits.max_labels_bytes), (64, 8_192));
+    assert_eq!(
+        (limits.max_prompt_bytes, limits.max_page_size),
+        (65_536, 1_000)
+    );
+    assert_eq!(
+        (limits.max_sessions, limits.max_queue_bytes),
+        (1_000, 1 << 30)
+    );
+    let defaults = info.defaults.unwrap();
+    assert_eq!(defaults.lease_duration, super::seconds(15));
+    assert_eq!(defaults.claim_lease_duration, super::seconds(60));
+    assert_eq!(defaults.heartbeat_interval, super::seconds(5));
+    assert_eq!(defaults.idle_timeout, super::after(3_600));
+    assert_eq!(defaults.max_lifetime, super::after(86_400));
+    assert_eq!(defaults.owner_timeout, super::never(true));
+    assert_eq!(defaults.end_grace, super::seconds(5));
+    assert_eq!(defaults.end_grace_after_pending, super::seconds(600));
+    assert_eq!(defaults.max_attempts, 3);
+    assert_eq!(defaults.idempotency_window, super::seconds(86_400));
+}
+
+#[test]
+fn stats_are_the_stores_counters() {
+    let counters = Counters {
+        revision: Revision(1),
+        active: 2,
+        draining: 3,
+        ended: 4,
+        pending: 5,
+        in_flight: 6,
+        dead_lettered: 7,
+        ..Counters::default()
+    };
+    let engine = pb::EngineStats {
+        commands: 8,
+        commits: 9,
+        events: 10,
+    };
+    let expected = pb::GetStatsResponse {
+        sessions: Some(pb::SessionStats {
+            queued: 0,
+            active: 2,
+            draining: 3,
+            ended: 4,
+        }),
+        messages: Some(pb::MessageStats {
+            pending: 5,
+            in_flight: 6,
+            dead_lettered: 7,
+        }),
+        workers_connected: 11,
+        revision: 1,
+        uptime: super::seconds(12),
+        engine: Some(engine),
+    };
+    let stats = show::server::stats(&counters, 11, Span::seconds(12), engine);
+    assert_eq!(stats, expected);
+}
