@@ -1,0 +1,193 @@
+//! `sessionctl session`: open, get, ls, end and wait.
+//!
+//! Invariant: one call of the server for each command, but for `wait`, which ends nothing. What
+//! this deliberately does not do: decide what an unset field means; the server does.
+
+mod end;
+mod open;
+mod wait;
+
+use clap::{Args, Subcommand};
+use futures_util::TryStreamExt as _;
+use sessiond_client::{Client, pb};
+
+use self::end::EndArgs;
+use self::open::OpenArgs;
+use self::wait::WaitArgs;
+use crate::args::{FilterArgs, SessionArg};
+use crate::failure::Failure;
+use crate::output::{Output, age, json};
+use crate::values;
+
+/// How many sessions a page of a listing has.
+const PAGE_SIZE: u32 = 500;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SessionCommand {
+    /// Opens a session, or returns the live one of the key.
+    Open(Box<OpenArgs>),
+    /// Shows one session; a key falls back to the newest one that has ended.
+    Get(SessionArg),
+    /// Lists sessions, oldest first.
+    Ls(ListArgs),
+    /// Ends a session. The first reason given holds.
+    End(EndArgs),
+    /// Waits until a session has reached a state.
+    Wait(WaitArgs),
+}
+
+/// Which sessions to list.
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Sessions in this state: queued, active, draining or ended. Repeat it to ask for several.
+    #[arg(long = "state", value_parser = values::wire_enum::<pb::SessionState>)]
+    states: Vec<pb::SessionState>,
+    #[command(flatten)]
+    filter: FilterArgs,
+    /// Sessions that ended after this revision.
+    #[arg(long, value_name = "REVISION")]
+    ended_after: Option<u64>,
+}
+
+// === impl SessionCommand ===
+
+impl SessionCommand {
+    pub(crate) async fn run(self, client: &Client, output: &mut Output) -> Result<(), Failure> {
+        match self {
+            Self::Open(args) => {
+                let answer = client.open(args.request()).await?;
+                output.answer(&answer, answer.session.as_slice())
+            }
+            Self::Get(session) => {
+                let session = client.get(session.session_ref()).await?;
+                show(&session, output)
+            }
+            Self::Ls(args) => args.run(client, output).await,
+            Self::End(args) => {
+                let answer = client.end(args.request()).await?;
+                output.answer(&answer, answer.session.as_slice())
+            }
+            Self::Wait(args) => show(&args.run(client).await?, output),
+        }
+    }
+}
+
+// === impl ListArgs ===
+
+impl ListArgs {
+    async fn run(self, client: &Client, output: &mut Output) -> Result<(), Failure> {
+        let request = pb::ListSessionsRequest {
+            filter: Some(pb::SessionFilter {
+                states: self.states.iter().map(|&state| state.into()).collect(),
+                ended_after_revision: self.ended_after,
+                ..self.filter.filter()
+            }),
+            page_size: PAGE_SIZE,
+            page_token: String::new(),
+        };
+        if output.is_one_by_one() {
+            let mut sessions = std::pin::pin!(client.list_all(request));
+            while let Some(session) = sessions.try_next().await? {
+                output.thing(&session)?;
+            }
+            return Ok(());
+        }
+        let answer = all_pages(client, request).await?;
+        output.answer(&answer, &answer.sessions)
+    }
+}
+
+/// All pages as one, with the place from which a watch misses nothing.
+async fn all_pages(
+    client: &Client,
+    mut request: pb::ListSessionsRequest,
+) -> Result<pb::ListSessionsResponse, Failure> {
+    let mut whole = client.list(request.clone()).await?;
+    while !whole.next_page_token.is_empty() {
+        request.page_token = std::mem::take(&mut whole.next_page_token);
+        let page = client.list(request.clone()).await?;
+        whole.sessions.extend(page.sessions);
+        whole.next_page_token = page.next_page_token;
+    }
+    Ok(whole)
+}
+
+fn show(session: &pb::Session, output: &mut Output) -> Result<(), Failure> {
+    let answer = pb::GetSessionResponse {
+        session: Some(session.clone()),
+    };
+    output.fields(
+        &answer,
+        &session.session_id,
+        || json::line(session),
+        || fields(session),
+    )
+}
+
+/// What a person wants to know about one session. What is unset is left out.
+fn fields(session: &pb::Session) -> Vec<[String; 2]> {
+    let now = jiff::Timestamp::now();
+    let counts = session.counts.unwrap_or_default();
+    let usage = session.usage.unwrap_or_default();
+    let labels: Vec<String> = session
+        .labels
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    let worker = session
+        .lease
+        .as_ref()
+        .map(|lease| format!("{} (epoch {})", lease.worker, lease.epoch));
+    let end = session.end.as_ref().map(|end| {
+        let reason = values::enum_name::<pb::EndReason>(end.reason);
+        format!("{reason} {}", end.detail).trim_end().to_owned()
+    });
+    let pairs = [
+        ("key", session.key.clone()),
+        ("session", session.session_id.clone()),
+        (
+            "state",
+            values::enum_name::<pb::SessionState>(session.state),
+        ),
+        ("namespace", session.namespace.clone()),
+        ("pool", session.pool.clone()),
+        ("project", session.project.clone()),
+        ("source", session.source.clone()),
+        ("agent", session.agent_id.clone()),
+        ("labels", labels.join(" ")),
+        (
+            "prompt",
+            format!("{} {}", session.prompt_number, session.prompt),
+        ),
+        ("transcript", session.transcript_path.clone()),
+        ("age", age::ago(session.create_time, now)),
+        ("idle", age::ago(session.last_activity_time, now)),
+        ("expires in", age::until(session.expire_time, now)),
+        (
+            "messages",
+            format!(
+                "{} enqueued, {} pending, {} in flight, {} processed, {} dead",
+                counts.enqueued,
+                counts.pending,
+                counts.in_flight,
+                counts.processed,
+                counts.dead_lettered
+            ),
+        ),
+        (
+            "tokens",
+            format!("{} in, {} out", usage.input_tokens, usage.output_tokens),
+        ),
+        ("worker", worker.unwrap_or_default()),
+        ("end", end.unwrap_or_default()),
+        ("predecessor", session.predecessor_id.clone()),
+        ("successor", session.successor_id.clone()),
+        ("parent", session.parent_session_id.clone()),
+        ("revision", session.revision.to_string()),
+    ];
+    pairs
+        .into_iter()
+        .filter(|(_, value)| !value.is_empty() && value != "-")
+        .map(|(name, value)| [name.to_owned(), value])
+        .collect()
+}

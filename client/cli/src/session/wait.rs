@@ -1,0 +1,190 @@
+//! `sessionctl session wait`: until a session is active, has ended, or is released.
+//!
+//! Invariant: one incarnation is waited for, the one that was there at the start; it is read first
+//! and then watched from where it was read, so that nothing falls between. It survives restarts of
+//! the server. What this deliberately does not do: end the session.
+
+use std::time::{Duration, Instant};
+
+use clap::{Args, ValueEnum};
+use futures_util::TryStreamExt as _;
+use sessiond_client::{Client, WatchItem, pb};
+
+use crate::args::SessionArg;
+use crate::failure::Failure;
+use crate::values;
+
+/// How long one call waits for a release before it is made again: what the server allows at most.
+const RELEASE_WAIT: Duration = Duration::from_secs(60);
+
+/// Which session to wait for.
+#[derive(Debug, Args)]
+pub(crate) struct WaitArgs {
+    #[command(flatten)]
+    session: SessionArg,
+    /// What to wait for.
+    #[arg(long = "for", value_enum, default_value_t = Goal::Ended, value_name = "STATE")]
+    goal: Goal,
+    /// Give up after this long, with exit code 7 [default: wait for ever].
+    #[arg(long, value_name = "DURATION", value_parser = values::span)]
+    timeout: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Goal {
+    /// It has its slot.
+    Active,
+    /// It is over.
+    Ended,
+    /// It is over and its resources are verified gone.
+    Released,
+}
+
+/// How a state relates to a goal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    Reached,
+    Possible,
+    Missed,
+}
+
+// === impl WaitArgs ===
+
+impl WaitArgs {
+    /// The session as it is once it has reached the goal.
+    pub(crate) async fn run(&self, client: &Client) -> Result<pb::Session, Failure> {
+        let wait = self.wait(client);
+        match self.timeout {
+            None => wait.await,
+            Some(timeout) => tokio::time::timeout(timeout, wait).await.map_err(|_| {
+                let goal = self.goal.name();
+                Failure::Deadline(format!("the session is not {goal} after {timeout:?}"))
+            })?,
+        }
+    }
+
+    async fn wait(&self, client: &Client) -> Result<pb::Session, Failure> {
+        let session = client.get(self.session.session_ref()).await?;
+        let id = session.session_id.clone();
+        self.reach(client, session).await?;
+        if self.goal == Goal::Released {
+            released(client, &id).await?;
+        }
+        Ok(client.get(sessiond_client::session_id(id)).await?)
+    }
+
+    /// Returns once the state is reached that the goal needs.
+    async fn reach(&self, client: &Client, mut session: pb::Session) -> Result<(), Failure> {
+        loop {
+            if self.goal.is_reached(session.state())? {
+                return Ok(());
+            }
+            let filter = pb::EventFilter {
+                session_ids: vec![session.session_id.clone()],
+                ..Default::default()
+            };
+            let watch = client.watch().after(session.revision).filter(filter);
+            let mut items = watch.start();
+            while let Some(item) = items.try_next().await? {
+                match item {
+                    WatchItem::Event(event) => {
+                        let snapshot = event.session.unwrap_or_default();
+                        if self.goal.is_reached(snapshot.state())? {
+                            return Ok(());
+                        }
+                    }
+                    // What is missing can only be learned by reading again.
+                    WatchItem::Gap { .. } => break,
+                    WatchItem::Started(_)
+                    | WatchItem::Initial(_)
+                    | WatchItem::InitialEnd
+                    | WatchItem::Bookmark(_)
+                    | WatchItem::Reconnected(_) => {}
+                }
+            }
+            let reference = sessiond_client::session_id(&session.session_id);
+            session = client.get(reference).await?;
+        }
+    }
+}
+
+/// Waits for the resources of a session that has ended. Ending it once more has no effect, and is
+/// the call that can wait; a server that cannot, refuses it.
+async fn released(client: &Client, id: &str) -> Result<(), Failure> {
+    let request = pb::EndSessionRequest {
+        r#ref: Some(sessiond_client::session_id(id)),
+        wait: Some(values::wire_span(RELEASE_WAIT)),
+        wait_for: pb::WaitFor::Released.into(),
+        ..Default::default()
+    };
+    loop {
+        let asked = Instant::now();
+        client.end(request.clone()).await?;
+        // The answer comes in any case: before the time is over it means that the wait was.
+        if asked.elapsed() < RELEASE_WAIT {
+            return Ok(());
+        }
+    }
+}
+
+// === impl Goal ===
+
+impl Goal {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Ended => "ended",
+            Self::Released => "released",
+        }
+    }
+
+    fn is_reached(self, state: pb::SessionState) -> Result<bool, Failure> {
+        match self.progress(state) {
+            Progress::Reached => Ok(true),
+            Progress::Possible => Ok(false),
+            Progress::Missed => Err(Failure::Conflict(format!(
+                "the session is {} and will not be {}",
+                values::enum_name::<pb::SessionState>(state.into()),
+                self.name()
+            ))),
+        }
+    }
+
+    fn progress(self, state: pb::SessionState) -> Progress {
+        use pb::SessionState as State;
+        match (self, state) {
+            (Self::Active, State::Active) => Progress::Reached,
+            (Self::Active, State::Draining | State::Ended) => Progress::Missed,
+            (Self::Ended | Self::Released, State::Ended) => Progress::Reached,
+            (Self::Active, State::Queued | State::Unspecified)
+            | (
+                Self::Ended | Self::Released,
+                State::Queued | State::Active | State::Draining | State::Unspecified,
+            ) => Progress::Possible,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn goals_are_reached_missed_or_still_possible() {
+        use pb::SessionState as State;
+        for (goal, state, progress) in [
+            (Goal::Active, State::Queued, Progress::Possible),
+            (Goal::Active, State::Active, Progress::Reached),
+            (Goal::Active, State::Draining, Progress::Missed),
+            (Goal::Active, State::Ended, Progress::Missed),
+            (Goal::Ended, State::Draining, Progress::Possible),
+            (Goal::Ended, State::Ended, Progress::Reached),
+            (Goal::Released, State::Active, Progress::Possible),
+            (Goal::Released, State::Ended, Progress::Reached),
+        ] {
+            assert_eq!(goal.progress(state), progress, "{goal:?} {state:?}");
+        }
+        let missed = Goal::Active.is_reached(State::Ended).expect_err("too late");
+        assert!(matches!(missed, Failure::Conflict(text) if text.contains("ended")));
+    }
+}
