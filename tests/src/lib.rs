@@ -1,4 +1,5 @@
-//! What tests across crates share: how much of them is run, and a disk that fails on purpose.
+//! What tests across crates share: how much of them is run, a disk that fails on purpose, a server in
+//! a process of its own, and the ways to talk to it over the wire.
 //!
 //! Nothing here knows what a test claims. It is not published and no crate but this one may depend on it.
 
@@ -6,4 +7,14 @@ pub mod scale;
 pub mod sim_disk;
 
 pub mod binaries;
+pub mod progress;
+pub mod recording;
+pub mod seed;
 pub mod server;
+pub mod sessionctl;
+
+pub mod caller;
+pub mod refusal;
+pub mod requests;
+pub mod watch_stream;
+pub mod work_stream;

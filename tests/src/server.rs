@@ -3,10 +3,11 @@
 //! It is killed with SIGKILL when dropped, so that a failing test leaves nothing behind.
 
 use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -40,7 +41,7 @@ impl Server {
         let directory = temporary.path().join("data");
         let mut server = Self {
             child: None,
-            address: "127.0.0.1:0".to_owned(),
+            address: free_address(),
             directory,
             arguments: arguments.iter().map(|&a| a.to_owned()).collect(),
             _temporary: Some(temporary),
@@ -72,17 +73,7 @@ impl Server {
     /// # Panics
     /// If it runs already or does not come up.
     pub fn restart(&mut self) {
-        assert!(self.child.is_none(), "the server runs already");
-        let mut child = Command::new(crate::binaries::sessiond())
-            .args(["serve", "--listen", &self.address, "--log-format", "human"])
-            .arg("--data-dir")
-            .arg(&self.directory)
-            .args(&self.arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the server can be started");
+        let mut child = self.spawn(Stdio::piped());
         let stderr = child.stderr.take().expect("stderr is piped");
         let (sender, address) = mpsc::channel();
         std::thread::spawn(move || {
@@ -98,6 +89,36 @@ impl Server {
         self.address = address
             .recv_timeout(START_WITHIN)
             .expect("the server says where it listens");
+    }
+
+    /// Starts it and kills it with SIGKILL after `life`, wherever it is in its start by then. There is
+    /// no condition to wait for: the moment is the test.
+    ///
+    /// # Panics
+    /// If it runs already.
+    pub fn start_and_kill(&mut self, life: Duration) {
+        // What it says has no reader, and it must not be stopped by a full pipe.
+        let child = self.spawn(Stdio::null());
+        let born = Instant::now();
+        while born.elapsed() < life {
+            std::thread::yield_now();
+        }
+        self.child = Some(child);
+        self.kill();
+    }
+
+    fn spawn(&self, stderr: Stdio) -> Child {
+        assert!(self.child.is_none(), "the server runs already");
+        Command::new(crate::binaries::sessiond())
+            .args(["serve", "--listen", &self.address, "--log-format", "human"])
+            .arg("--data-dir")
+            .arg(&self.directory)
+            .args(&self.arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(stderr)
+            .spawn()
+            .expect("the server can be started")
     }
 
     /// Kills it with SIGKILL and waits until it is gone.
@@ -134,4 +155,17 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// A loopback address whose port nobody uses and nobody is given by chance.
+///
+/// Ports that the system gives out are no good for a server that is away for a while: a client that
+/// tries to connect to one may be given that very port as its own, and then holds it.
+fn free_address() -> String {
+    let mut rng = fastrand::Rng::new();
+    (0..1_000)
+        .map(|_| rng.u16(10_000..30_000))
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .map(|port| format!("127.0.0.1:{port}"))
+        .expect("one of a thousand ports is free")
 }

@@ -28,6 +28,14 @@ pub(crate) enum Part {
 }
 
 impl Part {
+    /// The package that has the suite.
+    fn package(self) -> &'static str {
+        match self {
+            Self::Model => "sessiond-core",
+            Self::Crash | Self::Kill => "sessiond-tests",
+        }
+    }
+
     fn suite(self) -> &'static str {
         match self {
             Self::Model => "model",
@@ -45,7 +53,7 @@ pub(crate) fn run(part: Part) -> Result<()> {
         "--release",
         "--locked",
         "-p",
-        "sessiond-tests",
+        part.package(),
         "--test",
         part.suite(),
     ];

@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 
 use crate::process::{Limit, stream};
 use crate::tally::{Selection, Tally};
-use crate::workspace::cargo;
+use crate::workspace::{cargo, target};
 
 /// Read by the tests: how many cases a randomised suite runs.
 const SCALE_VARIABLE: &str = "SESSIOND_SCALE";
@@ -80,6 +80,28 @@ pub(crate) fn run_workspace(scale: Scale, names: &Names, python: &Path) -> Resul
     names.pass_to(&mut command);
     command.env(PYTHON_VARIABLE, python);
     run(command, scale, Limit::None, names.selection())
+}
+
+/// Builds the rules with their deliberate faults and has the model test find each of them.
+///
+/// A build of its own, apart from all others: no program of ours may contain a fault.
+///
+/// # Errors
+/// As [`run_workspace`].
+pub(crate) fn run_faults() -> Result<String> {
+    let mut command = cargo(&[
+        "test",
+        "--locked",
+        "-p",
+        "sessiond-core",
+        "--test",
+        "faults",
+    ]);
+    command
+        .arg("--target-dir")
+        .arg(target().join("faults"))
+        .env("RUSTFLAGS", "--cfg sessiond_faults");
+    run(command, Scale::Quick, Limit::None, Selection::All)
 }
 
 /// Runs one test command at a scale; returns the tally for the summary.

@@ -1,7 +1,7 @@
 //! `test`: the full test set, from an empty checkout to a verdict.
 //!
 //! Invariant: whatever the tests need is installed first or the run stops with what to type; no
-//! test finds a tool missing and passes. What it deliberately does not do: format and lints, which
+//! test finds a tool missing and passes; and the model test is shown to find deliberate faults. What it deliberately does not do: format and lints, which
 //! are `lint`'s.
 
 use anyhow::Result;
@@ -23,6 +23,8 @@ pub(crate) fn run(names: &Names) -> Result<()> {
     if let (Some(python), Some(())) = (python, built) {
         let tests = parts.run("tests", || suites::run_workspace(Scale::Ci, names, &python));
         tests.into_iter().for_each(|tally| parts.note(tally));
+        let faults = parts.run("faults", suites::run_faults);
+        faults.into_iter().for_each(|tally| parts.note(tally));
     }
     parts.close()
 }

@@ -1,0 +1,259 @@
+//! One caller of a server over gRPC, with the generated clients and nothing between.
+//!
+//! Every call is bounded, so that a server that does not answer fails the test instead of hanging it.
+//! It retries nothing and hides nothing: an answer is the server's own, a refusal is taken apart.
+
+use std::time::Duration;
+
+use sessiond_proto::NAMESPACE_METADATA_KEY;
+use sessiond_proto::v1 as pb;
+use sessiond_proto::v1::admin_service_client::AdminServiceClient;
+use sessiond_proto::v1::message_service_client::MessageServiceClient;
+use sessiond_proto::v1::session_service_client::SessionServiceClient;
+use sessiond_proto::v1::worker_service_client::WorkerServiceClient;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status};
+
+use crate::refusal::Refusal;
+use crate::server::Server;
+
+/// How long an answer may take: the longest wait a test asks for, and 5 s to spare many times over.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// Bytes of one answer: the largest claim or page the server sends, and its headers.
+const ANSWER_BYTES_MAX: usize = 32 * 1_024 * 1_024;
+
+/// A connection and the namespace named on it.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    channel: Channel,
+    namespace: Named,
+}
+
+/// The channel with the namespace on every call.
+pub type Wire = InterceptedService<Channel, Named>;
+
+/// Names a namespace in a call's metadata; none leaves it out.
+#[derive(Clone, Debug)]
+pub struct Named(Option<MetadataValue<Ascii>>);
+
+impl Interceptor for Named {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(namespace) = &self.0 {
+            let metadata = request.metadata_mut();
+            metadata.insert(NAMESPACE_METADATA_KEY, namespace.clone());
+        }
+        Ok(request)
+    }
+}
+
+impl Caller {
+    /// A new connection to a server that runs.
+    pub async fn to(server: &Server) -> Self {
+        Self::at(&server.url()).await
+    }
+
+    /// A new connection to a URL, `http://HOST:PORT` or `unix:PATH`.
+    ///
+    /// # Panics
+    /// If nobody answers there.
+    pub async fn at(url: &str) -> Self {
+        let endpoint = Endpoint::from_shared(url.to_owned()).expect("a URL");
+        let channel = endpoint.connect().await;
+        Self {
+            channel: channel.expect("the server answers where it says it listens"),
+            namespace: Named(None),
+        }
+    }
+
+    /// The same connection, for calls in another namespace.
+    ///
+    /// # Panics
+    /// If the name cannot stand in metadata.
+    #[must_use]
+    pub fn in_namespace(&self, name: &str) -> Self {
+        let name = name.parse().expect("a name of visible ASCII");
+        Self {
+            channel: self.channel.clone(),
+            namespace: Named(Some(name)),
+        }
+    }
+
+    /// The bare connection.
+    #[must_use]
+    pub fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
+    fn wire(&self) -> Wire {
+        InterceptedService::new(self.channel.clone(), self.namespace.clone())
+    }
+
+    /// The client of SessionService.
+    #[must_use]
+    pub fn sessions(&self) -> SessionServiceClient<Wire> {
+        SessionServiceClient::new(self.wire()).max_decoding_message_size(ANSWER_BYTES_MAX)
+    }
+
+    /// The client of MessageService.
+    #[must_use]
+    pub fn messages(&self) -> MessageServiceClient<Wire> {
+        MessageServiceClient::new(self.wire())
+            .max_decoding_message_size(ANSWER_BYTES_MAX)
+            .max_encoding_message_size(ANSWER_BYTES_MAX)
+    }
+
+    /// The client of WorkerService.
+    #[must_use]
+    pub fn workers(&self) -> WorkerServiceClient<Wire> {
+        WorkerServiceClient::new(self.wire()).max_decoding_message_size(ANSWER_BYTES_MAX)
+    }
+
+    /// The client of AdminService.
+    #[must_use]
+    pub fn admin(&self) -> AdminServiceClient<Wire> {
+        AdminServiceClient::new(self.wire())
+    }
+}
+
+async fn answer<T>(
+    call: impl Future<Output = Result<tonic::Response<T>, Status>>,
+) -> Result<T, Refusal> {
+    let answer = tokio::time::timeout(ANSWER_WITHIN, call).await;
+    let answer = answer.expect("every call is answered or refused in time");
+    answer
+        .map(tonic::Response::into_inner)
+        .map_err(Refusal::from)
+}
+
+/// Writes the unary calls, which differ in names only.
+macro_rules! unary {
+    ($($(#[doc = $doc:literal])+ $name:ident = $client:ident.$rpc:ident($asked:ty) -> $told:ty;)+) => {
+        impl Caller {
+            $($(#[doc = $doc])+
+            ///
+            /// # Errors
+            /// The refusal.
+            ///
+            /// # Panics
+            /// If no answer comes in time.
+            pub async fn $name(&self, request: $asked) -> Result<$told, Refusal> {
+                answer(self.$client().$rpc(request)).await
+            })+
+        }
+    };
+}
+
+unary! {
+    /// OpenSession.
+    open = sessions.open_session(pb::OpenSessionRequest) -> pb::OpenSessionResponse;
+    /// GetSession.
+    get = sessions.get_session(pb::GetSessionRequest) -> pb::GetSessionResponse;
+    /// ListSessions.
+    list = sessions.list_sessions(pb::ListSessionsRequest) -> pb::ListSessionsResponse;
+    /// UpdateSession.
+    update = sessions.update_session(pb::UpdateSessionRequest) -> pb::UpdateSessionResponse;
+    /// TouchSession.
+    touch = sessions.touch_session(pb::TouchSessionRequest) -> pb::TouchSessionResponse;
+    /// EndSession.
+    end = sessions.end_session(pb::EndSessionRequest) -> pb::EndSessionResponse;
+    /// EnqueueMessages.
+    enqueue = messages.enqueue_messages(pb::EnqueueMessagesRequest) -> pb::EnqueueMessagesResponse;
+    /// ClaimMessages.
+    claim = messages.claim_messages(pb::ClaimMessagesRequest) -> pb::ClaimMessagesResponse;
+    /// SettleMessages.
+    settle = messages.settle_messages(pb::SettleMessagesRequest) -> pb::SettleMessagesResponse;
+    /// ListMessages.
+    list_messages = messages.list_messages(pb::ListMessagesRequest) -> pb::ListMessagesResponse;
+    /// GetServerInfo.
+    info = admin.get_server_info(pb::GetServerInfoRequest) -> pb::GetServerInfoResponse;
+    /// GetStats.
+    stats = admin.get_stats(pb::GetStatsRequest) -> pb::GetStatsResponse;
+    /// ListWorkers.
+    list_workers = admin.list_workers(pb::ListWorkersRequest) -> pb::ListWorkersResponse;
+}
+
+/// The calls of nearly every test, which fails when they are refused.
+impl Caller {
+    /// Opens a key, and answers with its session.
+    ///
+    /// # Panics
+    /// If it is refused.
+    pub async fn opened(&self, key: &str) -> pb::Session {
+        let opened = self.open(crate::requests::open(key)).await;
+        opened.expect("an open").session.expect("a session")
+    }
+
+    /// The session as it is.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub async fn session(&self, session: Option<pb::SessionRef>) -> pb::Session {
+        let found = self.get(pb::GetSessionRequest { r#ref: session }).await;
+        found.expect("a get").session.expect("a session")
+    }
+
+    /// Enqueues one message for each payload, and answers with their seqs.
+    ///
+    /// # Panics
+    /// If it is refused.
+    pub async fn enqueued(&self, session: Option<pb::SessionRef>, payloads: &[&str]) -> Vec<u64> {
+        let request = crate::requests::enqueue(session, payloads);
+        let answer = self.enqueue(request).await.expect("an enqueue");
+        answer.results.iter().map(|result| result.seq).collect()
+    }
+
+    /// Claims what there is to claim of a session, without waiting.
+    ///
+    /// # Panics
+    /// If it is refused.
+    pub async fn claimed(
+        &self,
+        session: Option<pb::SessionRef>,
+        worker: &str,
+    ) -> Vec<pb::Delivery> {
+        let request = crate::requests::claim(session, worker);
+        self.claim(request).await.expect("a claim").deliveries
+    }
+
+    /// Settles, and answers with what became of each.
+    ///
+    /// # Panics
+    /// If the call is refused.
+    pub async fn settled(&self, settlements: Vec<pb::Settlement>) -> Vec<pb::SettleResult> {
+        let request = pb::SettleMessagesRequest { settlements };
+        self.settle(request).await.expect("a settle").results
+    }
+
+    /// Settles one delivery, and answers with its code.
+    ///
+    /// # Panics
+    /// If the call is refused.
+    pub async fn code(&self, settlement: pb::Settlement) -> pb::SettleCode {
+        self.settled(vec![settlement]).await[0].code()
+    }
+
+    /// Lists the messages of a session.
+    ///
+    /// # Panics
+    /// If it is refused.
+    pub async fn messages_of(&self, session: Option<pb::SessionRef>) -> Vec<pb::Message> {
+        let request = pb::ListMessagesRequest {
+            r#ref: session,
+            page_size: 1_000,
+            ..pb::ListMessagesRequest::default()
+        };
+        self.list_messages(request).await.expect("a list").messages
+    }
+
+    /// The newest revision.
+    ///
+    /// # Panics
+    /// If the server does not tell.
+    pub async fn revision(&self) -> u64 {
+        let info = self.info(pb::GetServerInfoRequest {}).await;
+        info.expect("the server's info").current_revision
+    }
+}
