@@ -99,6 +99,8 @@ pub const BOOKMARK_INTERVAL_MAX: Span = Span::seconds(15);
 pub const PAGE_SIZE_MAX: u32 = 1_000;
 /// Entries of a page when the caller does not say.
 pub const PAGE_SIZE_DEFAULT: u32 = 100;
+/// States or types that one filter may name; more than there are.
+pub const FILTER_VALUES_MAX: usize = 64;
 /// Kinds that one filter of messages may name.
 pub const FILTER_KINDS_MAX: usize = 64;
 /// Sessions that one filter of events may name.
