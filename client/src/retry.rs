@@ -23,6 +23,10 @@ pub const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 /// The upper bound of every wait.
 pub const BACKOFF_MAX: Duration = Duration::from_secs(10);
 
+/// The upper bound of every wait before a stream is opened again: a worker must
+/// be back before its leases lapse, after 15 s.
+const STREAM_BACKOFF_MAX: Duration = Duration::from_secs(5);
+
 /// A connection that lasted this long was a good one: the next wait is short.
 const STABLE_AFTER: Duration = BACKOFF_MAX;
 
@@ -266,6 +270,12 @@ impl Backoff {
             policy,
             random,
         }
+    }
+
+    /// The waits of a stream, which must not stay away for long.
+    pub(crate) fn of_stream(policy: RetryPolicy) -> Self {
+        let max = policy.max.min(STREAM_BACKOFF_MAX);
+        Self::new(policy.backoff(policy.first, max), fastrand::Rng::new())
     }
 
     /// The next wait: at least what the server asked for, and the jitter on top

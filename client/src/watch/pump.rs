@@ -87,7 +87,7 @@ impl Pump {
             cursor,
             after_gap,
             link,
-            backoff: Backoff::new(policy, fastrand::Rng::new()),
+            backoff: Backoff::of_stream(policy),
             give_up: Some(GiveUp::After(policy.total())),
             connected: None,
             attempt: 0,

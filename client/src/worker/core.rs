@@ -109,7 +109,7 @@ impl<H: Handler> Core<H> {
         Self {
             ledger: Ledger::new(settings.window_messages, settings.relaxed),
             targets: Targets::new(settings.targets.clone(), policy, now),
-            backoff: Backoff::new(policy, fastrand::Rng::new()),
+            backoff: Backoff::of_stream(policy),
             client,
             settings,
             link,

@@ -1,0 +1,150 @@
+//! The generated services, each of which hands its calls to the test.
+//!
+//! Keeps every call open until the test answers it or the client gives up. It
+//! answers nothing by itself.
+
+use futures_util::stream::{self, BoxStream, StreamExt};
+use sessiond_client::pb;
+use sessiond_proto::v1::admin_service_server::AdminService;
+use sessiond_proto::v1::message_service_server::MessageService;
+use sessiond_proto::v1::session_service_server::SessionService;
+use sessiond_proto::v1::worker_service_server::WorkerService;
+use tokio::sync::{mpsc, oneshot};
+use tonic::{Request, Response, Status, Streaming};
+
+use super::{Call, Unary, WatchCall, WorkCall};
+
+/// Frames of a stream that the test may send ahead.
+const FRAMES_AHEAD: usize = 1_024;
+
+#[derive(Clone, Debug)]
+pub(super) struct Services {
+    pub(super) calls: mpsc::UnboundedSender<Call>,
+}
+
+type Frames<T> = BoxStream<'static, Result<T, Status>>;
+
+// === impl Services ===
+
+impl Services {
+    /// A test that is over hears nothing any more.
+    fn arrive(&self, call: Call) {
+        let _ = self.calls.send(call);
+    }
+
+    async fn unary<Q, R>(
+        &self,
+        request: Request<Q>,
+        call: impl FnOnce(Unary<Q, R>) -> Call,
+    ) -> Result<Response<R>, Status> {
+        let (reply, answer) = oneshot::channel();
+        let metadata = request.metadata().clone();
+        self.arrive(call(Unary {
+            request: request.into_inner(),
+            metadata,
+            reply,
+        }));
+        match answer.await {
+            Ok(answer) => answer.map(Response::new),
+            // The test dropped the call: it is never answered.
+            Err(_) => std::future::pending().await,
+        }
+    }
+}
+
+/// The frames which the test sends, until it drops its side.
+fn frames<T: Send + 'static>() -> (mpsc::Sender<Result<T, Status>>, Frames<T>) {
+    let (sender, frames) = mpsc::channel(FRAMES_AHEAD);
+    let frames = stream::unfold(frames, |mut frames: mpsc::Receiver<_>| async move {
+        let frame = frames.recv().await?;
+        Some((frame, frames))
+    });
+    (sender, frames.boxed())
+}
+
+/// Writes a service: its unary methods, and what else it has.
+macro_rules! service {
+    (
+        $service:ident { $($other:tt)* }
+        $($method:ident($request:ident) -> $response:ident: $call:ident;)+
+    ) => {
+        #[tonic::async_trait]
+        impl $service for Services {
+            $(
+                async fn $method(
+                    &self,
+                    request: Request<pb::$request>,
+                ) -> Result<Response<pb::$response>, Status> {
+                    self.unary(request, Call::$call).await
+                }
+            )+
+
+            $($other)*
+        }
+    };
+}
+
+service! {
+    AdminService {}
+    get_server_info(GetServerInfoRequest) -> GetServerInfoResponse: ServerInfo;
+    get_stats(GetStatsRequest) -> GetStatsResponse: Stats;
+    list_workers(ListWorkersRequest) -> ListWorkersResponse: ListWorkers;
+}
+
+service! {
+    SessionService {
+        type WatchSessionEventsStream = Frames<pb::WatchSessionEventsResponse>;
+
+        async fn watch_session_events(
+            &self,
+            request: Request<pb::WatchSessionEventsRequest>,
+        ) -> Result<Response<Self::WatchSessionEventsStream>, Status> {
+            let (sender, frames) = frames();
+            self.arrive(Call::Watch(WatchCall {
+                request: request.into_inner(),
+                frames: sender,
+            }));
+            Ok(Response::new(frames))
+        }
+    }
+    open_session(OpenSessionRequest) -> OpenSessionResponse: Open;
+    get_session(GetSessionRequest) -> GetSessionResponse: Get;
+    list_sessions(ListSessionsRequest) -> ListSessionsResponse: List;
+    update_session(UpdateSessionRequest) -> UpdateSessionResponse: Update;
+    touch_session(TouchSessionRequest) -> TouchSessionResponse: Touch;
+    end_session(EndSessionRequest) -> EndSessionResponse: End;
+}
+
+service! {
+    MessageService {
+        type EnqueueStreamStream = Frames<pb::EnqueueStreamResponse>;
+
+        async fn enqueue_stream(
+            &self,
+            _request: Request<Streaming<pb::EnqueueStreamRequest>>,
+        ) -> Result<Response<Self::EnqueueStreamStream>, Status> {
+            Err(Status::unimplemented("the SDK does not call it"))
+        }
+    }
+    enqueue_messages(EnqueueMessagesRequest) -> EnqueueMessagesResponse: Enqueue;
+    claim_messages(ClaimMessagesRequest) -> ClaimMessagesResponse: Claim;
+    settle_messages(SettleMessagesRequest) -> SettleMessagesResponse: Settle;
+    list_messages(ListMessagesRequest) -> ListMessagesResponse: ListMessages;
+}
+
+#[tonic::async_trait]
+impl WorkerService for Services {
+    type WorkStream = Frames<pb::WorkResponse>;
+
+    async fn work(
+        &self,
+        request: Request<Streaming<pb::WorkRequest>>,
+    ) -> Result<Response<Self::WorkStream>, Status> {
+        let (sender, frames) = frames();
+        self.arrive(Call::Work(WorkCall {
+            inbound: request.into_inner(),
+            frames: sender,
+        }));
+        Ok(Response::new(frames))
+    }
+}

@@ -1,0 +1,215 @@
+//! Lists over their pages, the handle of a session, and the calls that are as
+//! plain as their messages.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use sessiond_client::{Error, NewMessage, Opened, Reason, pb};
+use sessiond_client::{session_id, session_key};
+use tonic::Code;
+
+use crate::fake_server::{Call, FakeServer, refusal, within};
+
+fn session(id: &str) -> Option<pb::Session> {
+    Some(pb::Session {
+        session_id: id.to_owned(),
+        key: "k".to_owned(),
+        ..Default::default()
+    })
+}
+
+#[tokio::test]
+async fn lists_go_over_their_pages() {
+    let mut server = FakeServer::start().await;
+    let client = server.client();
+    let request = pb::ListSessionsRequest {
+        page_size: 2,
+        ..Default::default()
+    };
+    let listing = tokio::spawn(client.list_all(request).collect::<Vec<_>>());
+    let pages = [
+        ("", "1", vec!["a", "b"]),
+        ("1", "2", vec![]),
+        ("2", "", vec!["c"]),
+    ];
+    for (token, next, ids) in pages {
+        let Call::List(call) = server.call().await else {
+            panic!("expected a list");
+        };
+        assert_eq!(call.request.page_token, token);
+        assert_eq!(call.request.page_size, 2);
+        call.answer(pb::ListSessionsResponse {
+            sessions: ids.iter().filter_map(|id| session(id)).collect(),
+            next_page_token: next.to_owned(),
+            resume_token: String::new(),
+        });
+    }
+    let sessions = within(listing).await.unwrap();
+    let ids: Vec<String> = sessions
+        .into_iter()
+        .map(|one| one.unwrap().session_id)
+        .collect();
+    assert_eq!(ids, ["a", "b", "c"]);
+}
+
+#[tokio::test]
+async fn a_list_ends_after_an_error() {
+    let mut server = FakeServer::start().await;
+    let client = server.client();
+    let request = pb::ListMessagesRequest::default();
+    let listing = tokio::spawn(client.list_all_messages(request).collect::<Vec<_>>());
+    let Call::ListMessages(call) = server.call().await else {
+        panic!("expected a list");
+    };
+    call.answer(pb::ListMessagesResponse {
+        messages: vec![pb::Message::default()],
+        next_page_token: "more".to_owned(),
+    });
+    let Call::ListMessages(call) = server.call().await else {
+        panic!("expected a list");
+    };
+    call.refuse(refusal(Code::NotFound, Reason::SessionNotFound, None));
+    let items = within(listing).await.unwrap();
+    assert_eq!(items.len(), 2);
+    assert!(items[0].is_ok());
+    assert!(matches!(items[1], Err(Error::NotFound(_))));
+}
+
+#[tokio::test]
+async fn handle_uses_the_session_it_opened_and_no_other() {
+    let mut server = FakeServer::start().await;
+    let client = server.client();
+    let (handle, ()) = within(async {
+        tokio::join!(client.session("k").open(), async {
+            let Call::Open(call) = server.call().await else {
+                panic!("expected an open");
+            };
+            call.answer(pb::OpenSessionResponse {
+                session: session("s1"),
+                ..Default::default()
+            });
+        })
+    })
+    .await;
+    let handle = handle.unwrap();
+    assert_eq!(handle.opened(), Opened::Existing);
+    let (sent, ()) = within(async {
+        tokio::join!(handle.send(NewMessage::new("summarize")), async {
+            let Call::Enqueue(call) = server.call().await else {
+                panic!("expected an enqueue");
+            };
+            assert_eq!(call.request.r#ref, Some(session_id("s1")));
+            let mut result = pb::EnqueueResult {
+                seq: 7,
+                ..Default::default()
+            };
+            result.set_status(pb::EnqueueStatus::Enqueued);
+            call.answer(pb::EnqueueMessagesResponse {
+                results: vec![result],
+                ..Default::default()
+            });
+        })
+    })
+    .await;
+    assert_eq!(sent.unwrap().seq, 7);
+    let end = handle
+        .end(pb::EndReason::Completed)
+        .mode(pb::EndMode::AfterPending);
+    let (ended, ()) = within(async {
+        tokio::join!(end.send(), async {
+            let Call::End(call) = server.call().await else {
+                panic!("expected an end");
+            };
+            assert_eq!(call.request.r#ref, Some(session_id("s1")));
+            assert_eq!(call.request.mode(), pb::EndMode::AfterPending);
+            call.answer(pb::EndSessionResponse::default());
+        })
+    })
+    .await;
+    ended.unwrap();
+}
+
+#[tokio::test]
+async fn kept_session_is_touched_until_it_is_gone() {
+    let mut server = FakeServer::start().await;
+    let client = server.client();
+    let (handle, ()) = within(async {
+        tokio::join!(client.existing(session_key("k")), async {
+            let Call::Get(call) = server.call().await else {
+                panic!("expected a get");
+            };
+            call.answer(pb::GetSessionResponse {
+                session: session("s1"),
+            });
+        })
+    })
+    .await;
+    let keep = handle.unwrap().keep_alive(Duration::from_millis(1));
+    for _ in 0..2 {
+        let Call::Touch(call) = server.call().await else {
+            panic!("expected a touch");
+        };
+        call.answer(pb::TouchSessionResponse {
+            session: session("s1"),
+            revision: 1,
+        });
+    }
+    let Call::Touch(call) = server.call().await else {
+        panic!("expected a touch");
+    };
+    call.refuse(refusal(
+        Code::FailedPrecondition,
+        Reason::SessionEnded,
+        None,
+    ));
+    let why = within(keep.lost()).await;
+    assert_eq!(why.reason(), Some(Reason::SessionEnded));
+}
+
+#[tokio::test]
+async fn plain_calls_carry_what_they_are_given() {
+    let mut server = FakeServer::start().await;
+    let client = server.client();
+    let update = pb::UpdateSessionRequest {
+        etag: "e1".to_owned(),
+        project: "p".to_owned(),
+        ..Default::default()
+    };
+    let settle = pb::SettleMessagesRequest {
+        settlements: vec![pb::Settlement::default()],
+    };
+    let list = pb::ListWorkersRequest {
+        page_size: 5,
+        ..Default::default()
+    };
+    let serve = async {
+        let Call::Update(call) = server.call().await else {
+            panic!("expected an update");
+        };
+        assert_eq!(call.request.etag, "e1");
+        assert!(!call.request.request_id.is_empty());
+        call.refuse(refusal(Code::Aborted, Reason::EtagMismatch, None));
+        let Call::Settle(call) = server.call().await else {
+            panic!("expected a settle");
+        };
+        // Settling twice is harmless, so a lost answer is asked for again.
+        call.refuse(refusal(Code::Unavailable, Reason::ServerDraining, None));
+        let Call::Settle(call) = server.call().await else {
+            panic!("expected a settle");
+        };
+        assert_eq!(call.request.settlements.len(), 1);
+        call.answer(pb::SettleMessagesResponse::default());
+        let Call::ListWorkers(call) = server.call().await else {
+            panic!("expected a list");
+        };
+        assert_eq!(call.request.page_size, 5);
+        call.answer(pb::ListWorkersResponse::default());
+    };
+    let calls = async {
+        let error = client.update(update).await.unwrap_err();
+        assert!(matches!(error, Error::Conflict(_)), "{error:?}");
+        client.settle(settle).await.unwrap();
+        client.list_workers(list).await.unwrap();
+    };
+    within(async { tokio::join!(calls, serve) }).await;
+}

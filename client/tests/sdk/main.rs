@@ -1,0 +1,19 @@
+//! The SDK against a server that does what each test says.
+//!
+//! Keeps to the public API on one side and to the wire on the other. It tests
+//! no rule of the real server.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "clippy allows it in test functions, and these modules hold nothing else but their parts"
+)]
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "what a test does not expect fails it, whatever it is"
+)]
+
+mod calls;
+mod fake_server;
+mod handles;
+mod watch;
+mod worker;
