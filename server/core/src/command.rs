@@ -335,6 +335,8 @@ pub enum WorkerFrame {
     Progress {
         /// Which.
         session: SessionId,
+        /// Under which lease; unset is the one the stream holds.
+        epoch: Option<Epoch>,
         /// Its volatile attributes, all of them; unset leaves them.
         volatile: Option<Labels>,
     },

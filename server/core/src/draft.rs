@@ -214,7 +214,8 @@ impl<'v> Draft<'v> {
 
     pub(crate) fn reindex(&mut self, before: Vec<IndexEntry>, after: Vec<IndexEntry>) {
         for entry in before {
-            if !after.contains(&entry) {
+            let stale = faulty!(IndexStale) && matches!(entry, IndexEntry::Returned(..));
+            if !after.contains(&entry) && !stale {
                 self.index.insert(entry, false);
             }
         }
@@ -303,7 +304,9 @@ impl<'v> Draft<'v> {
         let was = before.map(|row| (row.standing, row.bytes));
         let is = after.as_ref().map(|row| (row.standing, row.bytes));
         if let Some((standing, bytes)) = was {
-            *gauge(&mut queue.depth, standing) -= 1;
+            let leaks =
+                faulty!(DiscardLeaks) && matches!(queue.disposition, Disposition::Discarded { .. });
+            *gauge(&mut queue.depth, standing) -= u64::from(!leaks);
             shift_total(&mut counters, queue.disposition, standing, |n| n - 1);
             if !is_dead(standing) {
                 queue.depth.bytes -= bytes;
@@ -376,7 +379,8 @@ impl<'v> Draft<'v> {
 
     /// Keeps `oldest` the lowest unsettled seq after `touched` came or went.
     fn refresh_oldest(&mut self, queue: &mut QueueRow, touched: Seq) -> Result<(), Stop> {
-        if queue.oldest.is_some_and(|(oldest, _)| oldest < touched) {
+        let later = queue.oldest.is_some_and(|(oldest, _)| oldest < touched);
+        if later || faulty!(OldestStale) {
             return Ok(());
         }
         queue.oldest = match self.scan(&Scan::Pending(queue.id), 1)?.first() {
@@ -394,9 +398,13 @@ impl<'v> Draft<'v> {
     // === presence ===
 
     pub(crate) fn instance(&self, key: &InstanceKey) -> Option<Instance> {
+        self.instance_ref(key).cloned()
+    }
+
+    pub(crate) fn instance_ref(&self, key: &InstanceKey) -> Option<&Instance> {
         match self.instances.get(key) {
-            Some(own) => own.clone(),
-            None => self.view.presence.instance(key).cloned(),
+            Some(own) => own.as_ref(),
+            None => self.view.presence.instance(key),
         }
     }
 

@@ -5,11 +5,27 @@
 //! needs. Nothing in this crate reads a clock, a disk, a socket or a source of randomness, and no
 //! map here iterates in an order that differs between two runs.
 
+/// Whether a deliberate fault is active; never, but in the build that proves that faults are found.
+#[cfg(not(sessiond_faults))]
+macro_rules! faulty {
+    ($fault:ident) => {
+        false
+    };
+}
+#[cfg(sessiond_faults)]
+macro_rules! faulty {
+    ($fault:ident) => {
+        crate::fault::active(crate::fault::Fault::$fault)
+    };
+}
+
 pub mod change;
 pub mod command;
 pub mod decide;
 pub mod draft;
 pub mod event;
+#[cfg(sessiond_faults)]
+pub mod fault;
 pub mod ids;
 pub mod index;
 pub mod lease;

@@ -29,7 +29,9 @@ pub(super) fn acquire(
     taker: &Taker,
 ) -> Result<(Epoch, Vec<String>), Stop> {
     let mut counters = draft.counters()?;
-    counters.epoch = counters.epoch.next();
+    if !faulty!(EpochReused) || counters.epoch == Epoch(0) {
+        counters.epoch = counters.epoch.next();
+    }
     let epoch = counters.epoch;
     draft.put_counters(counters);
     let lease = LeaseRow {
@@ -76,7 +78,7 @@ pub(super) fn own_lease(
         return Ok(None);
     };
     let lease = draft.lease(epoch)?;
-    if lease.instance == key.1 {
+    if lease.instance == key.1 || faulty!(HolderIgnored) {
         return Ok(Some(lease));
     }
     let lapse_at = match draft.clock(epoch) {

@@ -25,6 +25,9 @@ pub(super) fn assign(draft: &mut Draft<'_>, key: &InstanceKey, skip: usize) -> R
         let IndexEntry::Unserved(_, _, queue) = entry else {
             continue;
         };
+        if !anybody_takes(draft, key) {
+            return Ok(Reply::Done);
+        }
         let session = draft.session(draft.queue(queue)?.owner)?;
         if !takes_sessions(draft, key) {
             // What this one has no room for may find it elsewhere.
@@ -48,10 +51,17 @@ pub(super) fn assign(draft: &mut Draft<'_>, key: &InstanceKey, skip: usize) -> R
     Ok(Reply::Done)
 }
 
+/// Whether this instance, or else any other of its namespace that serves some, would hold one more.
+fn anybody_takes(draft: &Draft<'_>, key: &InstanceKey) -> bool {
+    let mut here = draft.view.presence.instances_of(&key.0);
+    takes_sessions(draft, key)
+        || here.any(|(other, i)| i.serves.is_some() && takes_sessions(draft, other))
+}
+
 fn takes_sessions(draft: &Draft<'_>, key: &InstanceKey) -> bool {
     draft
-        .instance(key)
-        .is_some_and(|instance| instance.takes_sessions() && draft.is_heard(&instance))
+        .instance_ref(key)
+        .is_some_and(|instance| instance.takes_sessions() && draft.is_heard(instance))
 }
 
 /// Has the instance looked after if this decision made room where there was none.
@@ -64,7 +74,7 @@ pub(super) fn ask_if_freed(draft: &mut Draft<'_>, key: &InstanceKey) {
 
 /// Has the instance looked after in a decision of its own, if it wants sessions.
 pub(super) fn ask(draft: &mut Draft<'_>, key: &InstanceKey) {
-    let serves = draft.instance(key).is_some_and(|i| i.serves.is_some());
+    let serves = draft.instance_ref(key).is_some_and(|i| i.serves.is_some());
     if serves && takes_sessions(draft, key) {
         draft.follow_ups.push(Command::Assign {
             instance: key.clone(),

@@ -93,7 +93,9 @@ fn leave_active(
     mut session: SessionRow,
     intent: &EndIntent,
 ) -> Result<(), Stop> {
-    free_key(draft, &session)?;
+    if !faulty!(KeyKept) {
+        free_key(draft, &session)?;
+    }
     let mut counters = draft.counters()?;
     counters.active -= 1;
     counters.draining += 1;

@@ -62,6 +62,7 @@ fn accept(
     let mut queue = draft.queue(session.queue)?;
     if let Some(key) = &message.idempotency_key
         && let Some(seq) = remembered(draft, queue.id, key)?
+        && !faulty!(NameUnchecked)
     {
         return Ok(EnqueueResult {
             seq,

@@ -116,6 +116,7 @@ fn eligible(
     }
     let barrier = match session.ordering {
         Ordering::Relaxed => None,
+        Ordering::Strict | Ordering::Serial if faulty!(BarrierIgnored) => None,
         Ordering::Strict | Ordering::Serial => first_returned(draft, queue.id)?,
     };
     // Returned messages behind the barrier come first in the index and must not hide what is before it.
@@ -164,9 +165,9 @@ pub(super) fn offer(draft: &mut Draft<'_>, id: QueueId) -> Result<(), Stop> {
 /// An instance that serves a session and would hold one more, this decision's changes included.
 pub(super) fn taker(draft: &Draft<'_>, session: &SessionRow) -> Option<InstanceKey> {
     let here = draft.view.presence.instances_of(&session.namespace);
-    let takes = |i: Instance| i.would_take(session) && draft.is_heard(&i);
+    let takes = |i: &Instance| i.would_take(session) && draft.is_heard(i);
     here.map(|(key, _)| key)
-        .find(|key| draft.instance(key).is_some_and(takes))
+        .find(|key| draft.instance_ref(key).is_some_and(takes))
         .cloned()
 }
 
@@ -174,6 +175,9 @@ pub(super) fn taker(draft: &Draft<'_>, session: &SessionRow) -> Option<InstanceK
 /// sessions that wait for a worker.
 pub(super) fn fill_freed(draft: &mut Draft<'_>) -> Result<(), Stop> {
     for key in draft.touched_instances() {
+        if faulty!(RoomUnfilled) {
+            continue;
+        }
         refill(draft, &key)?;
         assign::ask_if_freed(draft, &key);
     }
@@ -202,7 +206,11 @@ pub(super) fn refill(draft: &mut Draft<'_>, holder: &InstanceKey) -> Result<(), 
     {
         let deliveries = serve(draft, holder, epoch, room)?;
         if deliveries.is_empty() {
-            in_vain += 1;
+            // Only one that still waits had its turn in vain: its next message is too large for now.
+            let waits = draft
+                .instance(holder)
+                .is_some_and(|i| i.hungry.contains(&epoch));
+            in_vain += u32::from(waits);
         } else {
             in_vain = 0;
             draft.push(stream, Frame::Deliveries(deliveries));

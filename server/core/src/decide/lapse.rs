@@ -65,7 +65,7 @@ fn how(clock: &LeaseClock, lapse_at: crate::time::EngineTime) -> Return {
         .restored_at
         .is_some_and(|at| at + clock.duration == lapse_at);
     Return {
-        attempt: if unheard {
+        attempt: if unheard || faulty!(LapseUncounted) {
             Attempt::Refunded
         } else {
             Attempt::Counts

@@ -177,7 +177,7 @@ fn take_queue(draft: &mut Draft<'_>, open: &Open, owner: SessionNo) -> Result<Qu
         Some(key) => draft.key(&open.namespace, key)?.held,
         None => None,
     };
-    if let Some(id) = held {
+    if let Some(id) = held.filter(|_| !faulty!(HeldForgotten)) {
         let mut queue = draft.queue(id)?;
         queue.owner = owner;
         draft.dispose(queue, Disposition::Serving)?;
@@ -282,7 +282,7 @@ fn refresh(draft: &mut Draft<'_>, mut session: SessionRow, open: &Open) -> Resul
     match open.prompt_number {
         Some(number) => activity.prompt_number = number,
         None if open.profile.prompt.is_empty() => {}
-        None => activity.prompt_number += 1,
+        None => activity.prompt_number = activity.prompt_number.saturating_add(1),
     }
     draft.put_activity(&session, activity)?;
     if session != before {

@@ -37,6 +37,13 @@ pub(super) fn supersede(
     if in_flight(draft, &lease, 1)?.is_empty() {
         return draft.remove_lease(epoch);
     }
+    if faulty!(SupersededEarly) {
+        lease.standing = LeaseStanding::Superseded {
+            until: draft.now.engine,
+        };
+        let actor = crate::event::Actor::reaper();
+        return give_back(draft, &lease, &Return::refunded(actor));
+    }
     lease.standing = LeaseStanding::Superseded {
         until: draft.now.engine + lease.duration,
     };

@@ -47,7 +47,7 @@ pub(super) fn record(
     subject: SessionNo,
     flag: bool,
 ) -> Result<(), Stop> {
-    let Some(tag) = tag else {
+    let Some(tag) = tag.filter(|_| !faulty!(RequestUnrecorded)) else {
         return Ok(());
     };
     drop_old(draft)?;

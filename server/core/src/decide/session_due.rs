@@ -24,7 +24,17 @@ pub(super) fn session_due(draft: &mut Draft<'_>, no: SessionNo) -> Result<(), St
         Lifecycle::Ended(_) => Ok(()),
         Lifecycle::Draining(intent) if intent.deadline <= draft.now.engine => {
             let intent = intent.clone();
-            finish::finish(draft, no, &intent)
+            finish::finish(draft, no, &intent)?;
+            if faulty!(EndTwice) {
+                let nothing = crate::draft::events::Particulars::default();
+                draft.event(
+                    crate::event::EventKind::SessionEnd,
+                    intent.actor,
+                    no,
+                    nothing,
+                )?;
+            }
+            Ok(())
         }
         Lifecycle::Draining(intent) => {
             let check_at = Some(intent.deadline);

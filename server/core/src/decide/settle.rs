@@ -113,7 +113,8 @@ fn settle_one(
     let Some(message) = row else {
         return Ok(SettleCode::AlreadySettled);
     };
-    if message.latest != Some(settlement.delivery_id) {
+    let unfenced = faulty!(AckUnfenced) && matches!(settlement.outcome, Outcome::Ack { .. });
+    if message.latest != Some(settlement.delivery_id) && !unfenced {
         return Ok(SettleCode::StaleDelivery);
     }
     if let Outcome::Ack { usage } = settlement.outcome {
@@ -195,10 +196,16 @@ fn extend(draft: &mut Draft<'_>, settlement: &Settlement, by: Span) {
     let Some(mut clock) = draft.clock(settlement.epoch) else {
         return;
     };
-    clock.renewed_at = draft.now.engine;
+    let now = draft.now.engine;
     clock.restored_at = None;
-    if clock.mode == LeaseMode::Claim {
-        clock.duration = by;
+    match clock.mode {
+        LeaseMode::Stream => clock.renewed_at = now,
+        // More time is asked for, never less.
+        LeaseMode::Claim if now + by > draft.lapse_at(&clock) => {
+            clock.renewed_at = now;
+            clock.duration = by;
+        }
+        LeaseMode::Claim => {}
     }
     let lapse_at = draft.lapse_at(&clock);
     clock.alarm = clock.alarm.min(lapse_at);
@@ -216,6 +223,7 @@ fn nack(
         panic!("a nack is taken of a message in flight only");
     };
     let attempt = match kind {
+        NackKind::Retry if faulty!(RetryRefunded) => Attempt::Refunded,
         NackKind::Retry | NackKind::Permanent => Attempt::Counts,
         NackKind::Defer => Attempt::Refunded,
     };

@@ -27,7 +27,7 @@ pub(super) fn update(draft: &mut Draft<'_>, update: &Update) -> Result<Reply, St
     let mut activity = draft.activity(session.no)?;
     match (update.prompt_number, &update.prompt) {
         (Some(number), _) => activity.prompt_number = number,
-        (None, Some(_)) => activity.prompt_number += 1,
+        (None, Some(_)) => activity.prompt_number = activity.prompt_number.saturating_add(1),
         (None, None) => {}
     }
     if update.prompt.is_some() || update.prompt_number.is_some() {

@@ -51,8 +51,12 @@ pub(super) fn worker(draft: &mut Draft<'_>, command: &WorkerCommand) -> Result<R
             draft.push_to(key, Frame::Settled(results));
             settle::follow_up(draft, &touched)?;
         }
-        WorkerFrame::Progress { session, volatile } => {
-            progress(draft, key, session, volatile.as_ref())?;
+        WorkerFrame::Progress {
+            session,
+            epoch,
+            volatile,
+        } => {
+            progress(draft, key, session, *epoch, volatile.as_ref())?;
         }
         WorkerFrame::Goodbye => detach::goodbye(draft, command)?,
         WorkerFrame::Closed => closed(draft, key),
@@ -67,7 +71,13 @@ fn refuse(draft: &mut Draft<'_>, command: &WorkerCommand) -> Result<(), Stop> {
     match &command.frame {
         WorkerFrame::Closed => Ok(()),
         // A newer stream was told of them again by its hello.
-        WorkerFrame::Unsent(_) if draft.instance(&command.instance).is_some_and(|i| i.stream.is_some()) => Ok(()),
+        WorkerFrame::Unsent(_)
+            if draft
+                .instance(&command.instance)
+                .is_some_and(|i| i.stream.is_some()) =>
+        {
+            Ok(())
+        }
         WorkerFrame::Unsent(unsent) => return_unsent(draft, unsent),
         WorkerFrame::Hello(_)
         | WorkerFrame::Attach { .. }
@@ -101,6 +111,7 @@ fn progress(
     draft: &mut Draft<'_>,
     key: &InstanceKey,
     id: &SessionId,
+    named: Option<Epoch>,
     volatile: Option<&Labels>,
 ) -> Result<(), Stop> {
     let found = match draft.session_id(&key.0, id)? {
@@ -109,8 +120,10 @@ fn progress(
     };
     let held = match &found {
         Some(session) => match session.lease {
-            Some(epoch) => draft.lease(epoch)?.instance == key.1,
-            None => false,
+            Some(epoch) if named.is_none_or(|named| named == epoch) => {
+                draft.lease(epoch)?.instance == key.1
+            }
+            Some(_) | None => false,
         },
         None => false,
     };
@@ -119,7 +132,7 @@ fn progress(
             key,
             Frame::LeaseLost {
                 session: id.clone(),
-                epoch: Epoch(0),
+                epoch: named.unwrap_or_default(),
                 reason: LeaseLostReason::Lapsed,
                 successor: None,
             },

@@ -4,7 +4,7 @@
 //! stream. Which frame may come first is the stream's business.
 
 use sessiond_core::command::{Hello, WorkerFrame};
-use sessiond_core::ids::{InstanceId, SessionId, SessionRef};
+use sessiond_core::ids::{Epoch, InstanceId, SessionId, SessionRef};
 use sessiond_core::limits::TEXT_BYTES_MAX;
 use sessiond_core::session::Labels;
 use sessiond_proto::v1 as pb;
@@ -104,11 +104,11 @@ fn detach(faults: &mut Faults, given: pb::Detach) -> Option<WorkerFrame> {
 }
 
 fn progress(faults: &mut Faults, given: pb::Progress) -> Option<WorkerFrame> {
-    // The epoch is the worker's word: whether its instance holds the session is what counts.
     let session = text::required(faults, "session_id", given.session_id, SessionId::parse);
     let volatile = volatile(faults, given.volatile);
     Some(WorkerFrame::Progress {
         session: session?,
+        epoch: (given.epoch != 0).then_some(Epoch(given.epoch)),
         volatile,
     })
 }

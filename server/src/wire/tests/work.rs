@@ -206,6 +206,7 @@ fn progress_replaces_what_the_worker_wants_back() {
     };
     let expected = |volatile| WorkerFrame::Progress {
         session: session(),
+        epoch: Some(Epoch(7)),
         volatile,
     };
     assert_eq!(progress(labels([])), expected(None));

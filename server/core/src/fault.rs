@@ -1,0 +1,71 @@
+//! Deliberate faults, each a mistake that a system of this kind has really made: built only to prove that the model
+//! test finds them.
+//!
+//! At most one is active on a thread, chosen by the test. In every other build this file does not exist and
+//! `faulty!` is `false`.
+
+use std::cell::Cell;
+
+macro_rules! faults {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// One mistake.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Fault {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Fault {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+        }
+    };
+}
+
+faults! {
+    /// An ack counts whatever hand-out it is of.
+    AckUnfenced,
+    /// A lapse does not count the attempt, so a deadly message goes out for ever.
+    LapseUncounted,
+    /// The deadline of an end writes its event twice.
+    EndTwice,
+    /// A draining session keeps its key.
+    KeyKept,
+    /// A message's name is written without looking whether it is known.
+    NameUnchecked,
+    /// A lease is taken under the token of the one before it.
+    EpochReused,
+    /// New messages pass a returned one in a strict queue.
+    BarrierIgnored,
+    /// A new session begins with an empty queue beside the held one.
+    HeldForgotten,
+    /// The oldest message stays the oldest after it is gone.
+    OldestStale,
+    /// Deleting a discarded message leaves it counted.
+    DiscardLeaks,
+    /// A nack with RETRY refunds the attempt.
+    RetryRefunded,
+    /// A control mutation is done without leaving its record.
+    RequestUnrecorded,
+    /// What a replaced session's worker has in flight is handed out again at once.
+    SupersededEarly,
+    /// An ended lease's room is not given to the leases that wait.
+    RoomUnfilled,
+    /// An index entry outlives the row it follows from.
+    IndexStale,
+    /// An instance may take a session that another one holds.
+    HolderIgnored,
+}
+
+thread_local! {
+    static ACTIVE: Cell<Option<Fault>> = const { Cell::new(None) };
+}
+
+/// Makes the rules wrong in one way on this thread, or right again.
+pub fn activate(fault: Option<Fault>) {
+    ACTIVE.set(fault);
+}
+
+/// Whether the rules are to be wrong in this way.
+pub(crate) fn active(fault: Fault) -> bool {
+    ACTIVE.get() == Some(fault)
+}

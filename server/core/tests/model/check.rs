@@ -1,0 +1,124 @@
+//! What must hold beside the rows: presence against the model, and nothing overdue once its time is worked off.
+
+use sessiond_core::ids::{Epoch, Namespace, SessionNo};
+use sessiond_core::limits::PROTECTED_RECHECK;
+use sessiond_core::presence::Presence;
+use sessiond_core::rows::{Row, RowKey};
+use sessiond_core::time::{EngineTime, Limit};
+
+use super::state::{Fate, Model, Session, State, Status};
+use super::store::Store;
+
+/// Panics when the engine's memory of who is here differs from the model's.
+pub(crate) fn presence(model: &Model, presence: &Presence, namespace: &Namespace) {
+    for (instance, worker) in &model.workers {
+        let key = (namespace.clone(), instance.clone());
+        let found = presence.instance(&key);
+        assert_eq!(
+            found.and_then(|i| i.stream),
+            worker.stream,
+            "the stream of {instance}"
+        );
+        let leases: Vec<u64> = presence
+            .leases_of(&key)
+            .iter()
+            .map(|epoch| epoch.0)
+            .collect();
+        assert_eq!(
+            leases,
+            model.leases_of(instance),
+            "the leases of {instance}"
+        );
+        let Some(found) = found.filter(|i| i.stream.is_some()) else {
+            continue;
+        };
+        let load = found.in_flight;
+        let is = (load.messages, load.bytes, load.sessions);
+        assert_eq!(is, model.load_of(instance), "what {instance} has in flight");
+        assert_eq!(found.window, worker.window);
+    }
+    for (epoch, lease) in &model.leases {
+        let clock = presence.clock(Epoch(*epoch));
+        assert_eq!(
+            clock.is_some(),
+            lease.until.is_none(),
+            "the clock of lease {epoch}"
+        );
+        let Some(clock) = clock else {
+            continue;
+        };
+        assert_eq!(clock.mode, lease.mode, "how lease {epoch} is renewed");
+        let holder = presence.instance(&clock.holder);
+        let lapse_at = clock.lapse_at(holder).0;
+        assert_eq!(
+            lapse_at,
+            model.lapse_at(*epoch),
+            "when lease {epoch} lapses"
+        );
+        assert!(
+            clock.alarm.0 <= lapse_at,
+            "the alarm of lease {epoch} is late"
+        );
+    }
+    let clocks = presence.due(EngineTime(u64::MAX), usize::MAX);
+    let current = model.leases.values().filter(|lease| lease.until.is_none());
+    assert_eq!(clocks.len(), current.count(), "a clock without a lease");
+}
+
+/// Panics when something whose time has come was not done.
+pub(crate) fn nothing_overdue(model: &Model, store: &Store) {
+    let now = model.now;
+    for (place, queue) in model.queues.iter().enumerate() {
+        let id = place + 1;
+        match queue.fate {
+            Fate::Held { until } => assert!(until > now, "queue {id} is held too long"),
+            Fate::Discarded => panic!("queue {id} is still there"),
+            Fate::Serving | Fate::Quiet | Fate::Dead => {}
+        }
+        for (seq, message) in &queue.messages {
+            if let Status::Paused { due } | Status::Deferred { due } = message.status {
+                assert!(due > now, "message {seq} of queue {id} is overdue");
+            }
+        }
+    }
+    for (epoch, lease) in &model.leases {
+        let over = lease.until.unwrap_or_else(|| model.lapse_at(*epoch));
+        assert!(over > now, "lease {epoch} outlives its time");
+    }
+    for session in &model.sessions {
+        if let State::Draining(ending) = &session.state {
+            assert!(
+                ending.deadline > now,
+                "{} drains beyond its deadline",
+                session.id
+            );
+        }
+        if let State::Active = &session.state {
+            check_watched(session, store, now);
+        }
+    }
+}
+
+/// An active session's limits are looked at in time: when the first of them may be passed, or, while its use protects
+/// it, at a steady pace.
+fn check_watched(session: &Session, store: &Store, now: u64) {
+    let Some(Row::Activity(row)) = store.rows.get(&RowKey::Activity(SessionNo(session.no))) else {
+        panic!("{} has no warm row", session.id);
+    };
+    let limits = [
+        (session.timeouts.idle, session.last_activity),
+        (session.timeouts.lifetime, session.created_at),
+        (session.timeouts.owner, session.owner_seen),
+    ];
+    let first = limits.iter().filter_map(|(limit, since)| match limit {
+        Limit::After(span) => Some(since + span.0 + 1),
+        Limit::Never => None,
+    });
+    let Some(first) = first.min() else {
+        return;
+    };
+    let check_at = row.check_at.map_or(0, |at| at.0);
+    assert!(check_at > now, "{} was not looked at", session.id);
+    let latest = first.max(now + PROTECTED_RECHECK.0);
+    assert!(check_at <= latest, "{} is looked at too late", session.id);
+}

@@ -1,0 +1,225 @@
+//! The rules of a session's end in the reference model: end, drain, limits.
+//!
+//! Written from the design's rules 2, 3, 11, 13, 14 and 29. There is one way to end, whatever led to it.
+
+use sessiond_core::command::End;
+use sessiond_core::event::Actor;
+use sessiond_core::ids::SessionKey;
+use sessiond_core::limits::{HELD_QUEUE_RETENTION, LIFETIME_HARD_FACTOR, PENDING_PROTECTS};
+use sessiond_core::reply::LeaseLostReason;
+use sessiond_core::session::{EndClass, EndMode, EndReason, PendingPolicy};
+use sessiond_core::time::{Limit, Span};
+
+use super::finding::session_answer;
+use super::marks::Mark;
+use super::sessions::Verdict;
+use super::state::{Ending, Fate, Model, State};
+use super::told::{EndFact, Expected, Fact, Told};
+
+impl Model {
+    pub(crate) fn end(&mut self, end: &End, out: &mut Expected) -> Verdict {
+        if let Some(request) = self.earlier(end.request.as_ref())? {
+            return Ok(session_answer(request.subject, request.flag, true));
+        }
+        let no = self.find_any(&end.session)?;
+        let grace = match end.mode {
+            EndMode::Immediate => Span(0),
+            EndMode::Graceful => end.grace.unwrap_or(self.policy.end_grace),
+            EndMode::AfterPending => end.grace.unwrap_or(self.policy.after_pending_grace),
+        };
+        let deadline = self.now.saturating_add(grace.0);
+        let already_ended = match self.session(no).state.clone() {
+            State::Active => {
+                self.session_mut(no).successor = end.successor.clone();
+                let ending = Ending {
+                    reason: end.reason,
+                    actor: end.actor.clone(),
+                    mode: end.mode,
+                    deadline,
+                    pending: end.pending,
+                };
+                if !self.drain_or_finish(no, &ending, out) {
+                    out.facts.push(Fact::Draining(no, end.reason));
+                }
+                false
+            }
+            State::Draining(mut ending) => {
+                let before = (ending.mode, ending.deadline);
+                ending.mode = ending.mode.min(end.mode);
+                ending.deadline = ending.deadline.min(deadline);
+                if before != (ending.mode, ending.deadline) {
+                    self.marks.hit(Mark::EndShortened);
+                    self.drain_or_finish(no, &ending, out);
+                }
+                false
+            }
+            State::Ended(_) => {
+                self.marks.hit(Mark::AlreadyEnded);
+                true
+            }
+        };
+        self.remember(end.request.as_ref(), no, already_ended);
+        Ok(session_answer(no, already_ended, false))
+    }
+
+    /// Ends the session if there is nothing to wait for; otherwise it drains and its worker is told.
+    fn drain_or_finish(&mut self, no: u64, ending: &Ending, out: &mut Expected) -> bool {
+        if self.is_drained(no, ending.mode) {
+            self.finish(no, ending, LeaseLostReason::SessionEnded, out);
+            return true;
+        }
+        let session = self.session_mut(no);
+        session.state = State::Draining(ending.clone());
+        let (id, queue) = (session.id.clone(), session.queue);
+        if ending.mode == EndMode::Graceful {
+            self.queue_mut(queue).fate = Fate::Quiet;
+        }
+        if let Some(epoch) = self.lease_of(no) {
+            let stream = self.stream_of(&self.leases[&epoch].instance);
+            out.tell(stream, Told::Ending(id, ending.reason));
+        }
+        false
+    }
+
+    fn is_drained(&self, no: u64, mode: EndMode) -> bool {
+        let queue = self.queue(self.session(no).queue);
+        match mode {
+            EndMode::Immediate => true,
+            EndMode::Graceful => queue.out() == 0,
+            EndMode::AfterPending => queue.unsettled() == 0,
+        }
+    }
+
+    /// Ends a draining session if what it waited for has happened; answers whether it did.
+    pub(crate) fn finish_if_drained(&mut self, no: u64, out: &mut Expected) -> bool {
+        let State::Draining(ending) = self.session(no).state.clone() else {
+            return false;
+        };
+        let drained = self.is_drained(no, ending.mode);
+        if drained {
+            self.finish(no, &ending, LeaseLostReason::SessionEnded, out);
+        }
+        drained
+    }
+
+    /// The one way a session ends.
+    pub(crate) fn finish(
+        &mut self,
+        no: u64,
+        ending: &Ending,
+        lost: LeaseLostReason,
+        out: &mut Expected,
+    ) {
+        let now = self.now;
+        self.session_mut(no).state = State::Ended(ending.reason);
+        if let Some(epoch) = self.lease_of(no) {
+            self.supersede(epoch, lost, out);
+        }
+        let (id, key) = (self.session(no).queue, self.session(no).key.clone());
+        let unsettled = self.queue(id).unsettled();
+        let fate = self.fate_of(key.as_ref(), unsettled, ending);
+        self.queue_mut(id).fate = fate;
+        let totals = &mut self.session_mut(no).totals;
+        match fate {
+            Fate::Discarded => totals.discarded += unsettled,
+            Fate::Dead => totals.dead_lettered += unsettled,
+            Fate::Held { .. } | Fate::Serving | Fate::Quiet => {}
+        }
+        if let (Fate::Held { until }, Some(key)) = (fate, key) {
+            assert_eq!(until, now + HELD_QUEUE_RETENTION.0);
+            self.held.insert(key, id);
+        }
+        let discarded = if fate == Fate::Discarded {
+            unsettled
+        } else {
+            0
+        };
+        let session = self.session_mut(no);
+        session.ends += 1;
+        out.facts.push(Fact::Ended(Box::new(EndFact {
+            session: no,
+            reason: ending.reason,
+            actor: ending.actor.clone(),
+            kept: unsettled - discarded,
+            discarded,
+            successor: session.successor.clone(),
+            totals: session.totals,
+        })));
+    }
+
+    fn fate_of(&self, key: Option<&SessionKey>, unsettled: u64, ending: &Ending) -> Fate {
+        if ending.pending == PendingPolicy::Discard && unsettled > 0 {
+            return Fate::Discarded;
+        }
+        let goes_on = ending.reason.class() != EndClass::Over;
+        match key {
+            Some(key) if goes_on && self.live_of(key).is_none() && !self.held.contains_key(key) => {
+                Fate::Held {
+                    until: self.now + HELD_QUEUE_RETENTION.0,
+                }
+            }
+            _ => Fate::Dead,
+        }
+    }
+
+    pub(crate) fn session_due(&mut self, no: u64, out: &mut Expected) {
+        if no > self.sessions.len() as u64 {
+            return;
+        }
+        match self.session(no).state.clone() {
+            State::Ended(_) => {}
+            State::Draining(ending) => {
+                if ending.deadline <= self.now {
+                    self.marks.hit(Mark::DrainedByDeadline);
+                    self.finish(no, &ending, LeaseLostReason::SessionEnded, out);
+                }
+            }
+            State::Active => {
+                if let Some(reason) = self.limit_passed(no) {
+                    self.mark_limit(reason);
+                    let ending = Ending {
+                        reason,
+                        actor: Actor::reaper(),
+                        mode: EndMode::Immediate,
+                        deadline: self.now,
+                        pending: PendingPolicy::Keep,
+                    };
+                    self.finish(no, &ending, LeaseLostReason::SessionEnded, out);
+                }
+            }
+        }
+    }
+
+    fn mark_limit(&mut self, reason: EndReason) {
+        self.marks
+            .hit_if(reason == EndReason::Idle, Mark::EndedIdle);
+        self.marks
+            .hit_if(reason == EndReason::Expired, Mark::EndedExpired);
+        self.marks
+            .hit_if(reason == EndReason::OwnerLost, Mark::EndedOwnerLost);
+    }
+
+    /// The limit that ends an active session now, if one does. Only strictly more than the limit is too much.
+    pub(crate) fn limit_passed(&mut self, no: u64) -> Option<EndReason> {
+        let (session, now) = (self.session(no), self.now);
+        let queue = self.queue(session.queue);
+        let over = |limit: Limit, since: u64, times: u64| match limit {
+            Limit::After(span) => now - since > span.0.saturating_mul(times),
+            Limit::Never => false,
+        };
+        let recent = now - session.last_activity <= PENDING_PROTECTS.0;
+        let in_use = queue.out() > 0 || (recent && queue.unsettled() > 0);
+        let limits = session.timeouts;
+        let times = if in_use { LIFETIME_HARD_FACTOR } else { 1 };
+        if over(limits.owner, session.owner_seen, 1) {
+            return Some(EndReason::OwnerLost);
+        }
+        if over(limits.lifetime, session.created_at, times) {
+            return Some(EndReason::Expired);
+        }
+        let idle = over(limits.idle, session.last_activity, 1);
+        let protected = in_use && (idle || over(limits.lifetime, session.created_at, 1));
+        self.marks.hit_if(protected, Mark::Protected);
+        (idle && !in_use).then_some(EndReason::Idle)
+    }
+}

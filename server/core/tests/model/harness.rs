@@ -1,0 +1,30 @@
+//! The model test's parts: a reference model of the rules, a fake store, simulated workers, and the seeds that set them
+//! against the real decisions.
+//!
+//! Both the model test and the proof that it finds deliberate faults use these parts. Nothing here reads a clock or a
+//! disk: a run follows from its seed alone.
+
+pub(crate) mod callers;
+pub(crate) mod check;
+pub(crate) mod endings;
+pub(crate) mod finding;
+pub(crate) mod healing;
+pub(crate) mod leases;
+pub(crate) mod marks;
+pub(crate) mod messages;
+pub(crate) mod predict;
+pub(crate) mod queue_rows;
+pub(crate) mod rows;
+pub(crate) mod script;
+pub(crate) mod seeds;
+pub(crate) mod sessions;
+pub(crate) mod settlements;
+pub(crate) mod settling;
+pub(crate) mod state;
+pub(crate) mod store;
+pub(crate) mod streams;
+pub(crate) mod told;
+pub(crate) mod verbs;
+pub(crate) mod work;
+pub(crate) mod workers;
+pub(crate) mod world;

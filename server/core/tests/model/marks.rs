@@ -1,0 +1,201 @@
+//! Rare states that a run must have met, or it proves less than it seems to.
+//!
+//! A mark is hit where the model itself reaches the state. A mark that nobody hits fails the run.
+
+use std::fmt;
+
+macro_rules! marks {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// A state worth meeting.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Mark {
+            $($(#[$doc])* $name,)*
+        }
+
+        /// All of them, in order.
+        pub(crate) const ALL: &[Mark] = &[$(Mark::$name,)*];
+    };
+}
+
+marks! {
+    /// An ack came after the lease lapsed and counted.
+    LateAckAccepted,
+    /// An ack came after the message was handed out again and did not count.
+    LateAckRefused,
+    /// An ack came after its session ended.
+    AckAfterEnd,
+    /// An ack under a replaced session's lease settled a message of its successor.
+    AckAfterMove,
+    /// An ack took a message out of the dead letters.
+    AckOfDeadLetter,
+    /// An ack was faster than the deletion of a discarded queue.
+    AckBeforeDiscard,
+    /// A nack or extend came with an old token.
+    Fenced,
+    /// A settlement named a message that never was.
+    UnknownMessage,
+    /// A settlement came twice.
+    AlreadySettled,
+    /// A settlement came from another namespace.
+    ForeignNamespace,
+    /// A session was replaced with deliveries in flight.
+    ReplaceInFlight,
+    /// A session of a full pool was replaced.
+    ReplaceInFullPool,
+    /// A new session took over a held queue with messages.
+    HeldAdopted,
+    /// A held queue was given up.
+    HeldExpired,
+    /// A draining session ended at its deadline with work open.
+    DrainedByDeadline,
+    /// A draining session ended with the last ack or nack.
+    DrainedBySettle,
+    /// A draining session ended because its worker gave its deliveries back.
+    DrainedByReturn,
+    /// A second end made the first one shorter.
+    EndShortened,
+    /// An end had nothing left to do.
+    AlreadyEnded,
+    /// A key had a draining session and a live one.
+    SuccessorBesideDraining,
+    /// A reconnecting worker did not list a delivery and got it again.
+    ResumeUnlisted,
+    /// A reconnecting worker listed a lease that was gone.
+    ResumeGone,
+    /// A reconnecting worker did not list a lease and lost it.
+    LeaseUnlisted,
+    /// A claim's lease went on as a stream's by resume.
+    ClaimResumed,
+    /// A claim's lease was taken over by an attach.
+    ClaimAttached,
+    /// A delivery that was never written came back.
+    UnsentReturned,
+    /// The same was said too late.
+    UnsentIgnored,
+    /// A message was sent twice under one name.
+    DuplicateName,
+    /// A name was used again after its time.
+    NameForgotten,
+    /// A batch repeated a name within itself.
+    DuplicateInBatch,
+    /// A queue had too many messages.
+    FullOfMessages,
+    /// A queue had too many bytes.
+    FullOfBytes,
+    /// A message was handed out as often as allowed and lapsed.
+    DeadByLapse,
+    /// A message was handed out as often as allowed and came back with RETRY.
+    DeadByRetry,
+    /// A worker said that a message cannot succeed.
+    DeadByWord,
+    /// A lease lapsed that the server's own absence kept from renewing.
+    RestartRefund,
+    /// A lease lapsed with deliveries out.
+    LapsedInFlight,
+    /// A superseded lease's time was over with deliveries out.
+    SupersededReturned,
+    /// A worker gave back what it had of a session that was over.
+    SupersededDetached,
+    /// A claim was answered with what it had before.
+    ClaimAgain,
+    /// A claim found nothing and took no lease.
+    ClaimEmpty,
+    /// A session was held by somebody else.
+    LeaseHeld,
+    /// A pool was full.
+    TooManySessions,
+    /// An id was taken.
+    IdInUse,
+    /// A key was taken.
+    KeyInUse,
+    /// A control mutation was repeated.
+    RequestRepeated,
+    /// A request id was used for something else.
+    RequestReused,
+    /// A request id was used again after its time.
+    RequestForgotten,
+    /// An update was too late.
+    EtagRefused,
+    /// A session ended idle.
+    EndedIdle,
+    /// A session ended at its age limit.
+    EndedExpired,
+    /// A session lost its owner.
+    EndedOwnerLost,
+    /// A session passed a limit and was in use.
+    Protected,
+    /// The server found a worker for a session.
+    Assigned,
+    /// An instance opened a second stream.
+    StreamReplaced,
+    /// A worker left with leases.
+    GoodbyeWithLeases,
+    /// A message waited for room in a window.
+    WindowFull,
+    /// A message waited for bytes in a window.
+    WindowBytesFull,
+    /// A message larger than the window went out alone.
+    Oversize,
+    /// A message waited for one before it that pauses.
+    BarrierHeld,
+    /// A message passed one before it that pauses.
+    RelaxedPassed,
+    /// Another worker's volatile attributes were voided.
+    VolatileVoided,
+    /// A worker got its volatile attributes back under a new token.
+    VolatileKept,
+    /// A queue was deleted.
+    Discarded,
+    /// A message became due by its sender's time.
+    DeferredDue,
+    /// A message opened its session.
+    OpenedByEnqueue,
+    /// The server restarted with deliveries out.
+    RestartInFlight,
+}
+
+/// How often each mark was hit.
+#[derive(Clone, Debug)]
+pub(crate) struct Marks {
+    hits: Vec<u64>,
+}
+
+impl Default for Marks {
+    fn default() -> Self {
+        Self {
+            hits: vec![0; ALL.len()],
+        }
+    }
+}
+
+impl Marks {
+    pub(crate) fn hit(&mut self, mark: Mark) {
+        self.hits[mark as usize] += 1;
+    }
+
+    pub(crate) fn hit_if(&mut self, condition: bool, mark: Mark) {
+        if condition {
+            self.hit(mark);
+        }
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (sum, hits) in self.hits.iter_mut().zip(&other.hits) {
+            *sum += hits;
+        }
+    }
+
+    pub(crate) fn missed(&self) -> Vec<Mark> {
+        let missed = ALL.iter().filter(|mark| self.hits[**mark as usize] == 0);
+        missed.copied().collect()
+    }
+}
+
+impl fmt::Display for Marks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for mark in ALL {
+            write!(f, "{mark:?} {}  ", self.hits[*mark as usize])?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,189 @@
+//! The rules of messages in the reference model: what is accepted, and what goes out next.
+//!
+//! Written from the design's rules 1, 4, 16 and 23.
+
+use sessiond_core::command::Enqueue;
+use sessiond_core::limits::{MESSAGE_OVERHEAD_BYTES, REQUEST_RETENTION};
+use sessiond_core::message::NewMessage;
+use sessiond_core::session::Ordering;
+
+use super::marks::Mark;
+use super::sessions::Verdict;
+use super::state::{Fate, Message, Model, Status};
+use super::told::{Answer, Expected, Handed, Refusal};
+
+impl Model {
+    // === accept ===
+
+    pub(crate) fn enqueue(&mut self, enqueue: &Enqueue, out: &mut Expected) -> Verdict {
+        let found = self.find_active(&enqueue.session);
+        let (no, opened) = match (found, &enqueue.open_if_missing) {
+            (Ok(no), _) => {
+                let queue = self.session(no).queue;
+                self.refuse_full(Some(queue), &enqueue.messages)?;
+                (no, false)
+            }
+            (Err(Refusal::NotFound), Some(open)) => {
+                self.refuse_create(open, None)?;
+                let held = open
+                    .key
+                    .as_ref()
+                    .and_then(|key| self.held.get(key).copied());
+                self.refuse_full(held, &enqueue.messages)?;
+                self.marks.hit(Mark::OpenedByEnqueue);
+                (self.create(open, None, out)?, true)
+            }
+            (Err(refusal), _) => return Err(refusal),
+        };
+        let mut results = Vec::new();
+        for message in &enqueue.messages {
+            results.push(self.accept(no, message));
+        }
+        let accepted = results.iter().filter(|(_, duplicate)| !duplicate).count() as u64;
+        let now = self.now;
+        let session = self.session_mut(no);
+        session.last_activity = now;
+        session.totals.enqueued += accepted;
+        Ok(Answer::Enqueued {
+            session: session.id.clone(),
+            queue: session.queue,
+            opened,
+            results,
+        })
+    }
+
+    /// All of a call or none of it.
+    fn refuse_full(&mut self, queue: Option<u64>, messages: &[NewMessage]) -> Result<(), Refusal> {
+        let queue = queue.map(|id| self.queue(id));
+        let mut count = queue.map_or(0, |queue| queue.unsettled());
+        let mut bytes = queue.map_or(0, |queue| queue.bytes());
+        let mut new_names = Vec::new();
+        let mut twice = false;
+        for message in messages {
+            if let Some(name) = &message.idempotency_key {
+                let known = queue.and_then(|queue| queue.names.get(name));
+                let remembered = known.is_some_and(|(_, at)| self.now < at + REQUEST_RETENTION.0);
+                twice |= new_names.contains(&name);
+                if remembered || new_names.contains(&name) {
+                    continue;
+                }
+                new_names.push(name);
+            }
+            if count >= self.policy.queue_messages_max {
+                self.marks.hit(Mark::FullOfMessages);
+                let limit = self.policy.queue_messages_max;
+                return Err(Refusal::QueueFull("messages", limit));
+            }
+            count += 1;
+            bytes += cost(message);
+            if bytes > self.policy.queue_bytes_max {
+                self.marks.hit(Mark::FullOfBytes);
+                let limit = self.policy.queue_bytes_max;
+                return Err(Refusal::QueueFull("bytes", limit));
+            }
+        }
+        self.marks.hit_if(twice, Mark::DuplicateInBatch);
+        Ok(())
+    }
+
+    fn accept(&mut self, session: u64, message: &NewMessage) -> (u64, bool) {
+        let (now, wall) = (self.now, self.wall);
+        let current_prompt = self.session(session).prompt_number;
+        let id = self.session(session).queue;
+        let queue = &mut self.queues[usize::try_from(id - 1).unwrap()];
+        if let Some(name) = &message.idempotency_key {
+            if let Some((seq, at)) = queue.names.get(name) {
+                if now < at + REQUEST_RETENTION.0 {
+                    self.marks.hit(Mark::DuplicateName);
+                    return (*seq, true);
+                }
+                self.marks.hit(Mark::NameForgotten);
+            }
+            queue.names.insert(name.clone(), (queue.next_seq, now));
+        }
+        let seq = queue.next_seq;
+        queue.next_seq += 1;
+        let later = message.not_before_time.filter(|at| at.0 > wall);
+        let status = later.map_or(Status::New, |at| Status::Deferred {
+            due: now + (at.0 - wall),
+        });
+        let message = Message {
+            status,
+            attempt: 0,
+            latest: None,
+            bytes: cost(message),
+            prompt_number: message.prompt_number.unwrap_or(current_prompt),
+            enqueued_at: now,
+            payload: message.payload.clone(),
+        };
+        queue.messages.insert(seq, message);
+        (seq, false)
+    }
+
+    // === order ===
+
+    /// The message that must go out next, if one may.
+    pub(crate) fn next_of(&self, id: u64) -> Option<u64> {
+        let queue = self.queue(id);
+        let owner = self.session(queue.owner);
+        if queue.fate != Fate::Serving || queue.out() >= owner.in_flight_max() {
+            return None;
+        }
+        self.unblocked(id)
+    }
+
+    /// The message that would go out next if nothing were in flight.
+    fn unblocked(&self, id: u64) -> Option<u64> {
+        let queue = self.queue(id);
+        let paused = queue
+            .messages
+            .iter()
+            .find(|(_, m)| matches!(m.status, Status::Paused { .. }));
+        let barrier = match self.session(queue.owner).ordering {
+            Ordering::Relaxed => u64::MAX,
+            Ordering::Strict | Ordering::Serial => paused.map_or(u64::MAX, |(seq, _)| *seq),
+        };
+        let first = |status: Status| {
+            let mut before = queue.messages.range(..barrier);
+            before
+                .find(|(_, m)| m.status == status)
+                .map(|(seq, _)| *seq)
+        };
+        first(Status::Returned).or_else(|| first(Status::New))
+    }
+
+    /// Hands a message out; answers with the hand-out.
+    pub(crate) fn hand_out(&mut self, id: u64, seq: u64, epoch: u64) -> Handed {
+        self.mark_passing(id, seq);
+        let queue = self.queue_mut(id);
+        let delivery = queue.next_delivery;
+        queue.next_delivery += 1;
+        let message = queue.messages.get_mut(&seq).expect("it is there");
+        message.status = Status::Out { epoch };
+        message.latest = Some(delivery);
+        message.attempt += 1;
+        let attempt = message.attempt;
+        assert!(
+            attempt <= self.policy.max_attempts,
+            "message {seq} of queue {id} goes out for the {attempt}th time"
+        );
+        Handed {
+            queue: id,
+            seq,
+            delivery,
+            epoch,
+            attempt,
+        }
+    }
+
+    fn mark_passing(&mut self, id: u64, seq: u64) {
+        let mut before = self.queue(id).messages.range(..seq);
+        let passed = before.any(|(_, m)| matches!(m.status, Status::Paused { .. }));
+        self.marks.hit_if(passed, Mark::RelaxedPassed);
+    }
+}
+
+/// What a message costs its queue.
+pub(crate) fn cost(message: &NewMessage) -> u64 {
+    message.payload.len() as u64 + MESSAGE_OVERHEAD_BYTES
+}

@@ -1,0 +1,105 @@
+//! Rows of queues, messages and leases against the reference model.
+
+use sessiond_core::ids::{QueueId, Seq};
+use sessiond_core::lease::{LeaseRow, LeaseStanding};
+use sessiond_core::message::{MessageRow, Rank, Standing, Turn};
+use sessiond_core::queue::{Depth, Disposition, QueueRow};
+
+use super::state::{Fate, Message, Model, Status};
+
+pub(crate) fn check_queue(model: &Model, row: &QueueRow) {
+    let id = row.id.0;
+    let queue = model.queue(id);
+    assert_eq!(row.owner.0, queue.owner, "the owner of queue {id}");
+    assert_eq!(row.next_seq.0, queue.next_seq);
+    assert_eq!(row.next_delivery.0, queue.next_delivery);
+    assert_eq!(row.idempotency_keys, queue.names.len() as u64);
+    let lease = row.lease.map(|epoch| epoch.0);
+    assert_eq!(
+        lease,
+        model.lease_of(queue.owner),
+        "the lease of queue {id}"
+    );
+    let mut depth = Depth::default();
+    for message in queue.messages.values() {
+        match message.status {
+            Status::New | Status::Returned => depth.ready += 1,
+            Status::Deferred { .. } | Status::Paused { .. } => depth.waiting += 1,
+            Status::Out { .. } => depth.in_flight += 1,
+            Status::Dead(_) => depth.dead += 1,
+        }
+    }
+    depth.bytes = queue.bytes();
+    assert_eq!(row.depth, depth, "the depth of queue {id}");
+    let oldest = row.oldest.map(|(seq, at)| (seq.0, at.0));
+    assert_eq!(oldest, queue.oldest(), "the oldest of queue {id}");
+    match (row.disposition, queue.fate) {
+        (Disposition::Held { until: is }, Fate::Held { until }) => assert_eq!(is.0, until),
+        (Disposition::Serving, Fate::Serving)
+        | (Disposition::Quiet, Fate::Quiet)
+        | (Disposition::Dead { .. }, Fate::Dead)
+        | (Disposition::Discarded { .. }, Fate::Discarded) => {}
+        (is, wanted) => panic!("queue {id} is {is:?}, not {wanted:?}"),
+    }
+}
+
+pub(crate) fn check_message(model: &Model, queue: QueueId, seq: Seq, row: &MessageRow) {
+    assert_eq!((row.queue, row.seq), (queue, seq));
+    let message = model.queue(queue.0).messages.get(&seq.0);
+    let message = message.unwrap_or_else(|| panic!("{queue}/{seq} came from nowhere: {row:?}"));
+    assert_eq!(
+        row.attempt, message.attempt,
+        "the attempts of {queue}/{seq}"
+    );
+    let latest = row.latest.map(|delivery| delivery.0);
+    assert_eq!(
+        latest, message.latest,
+        "the newest hand-out of {queue}/{seq}"
+    );
+    assert_eq!(row.bytes, message.bytes);
+    assert_eq!(row.prompt_number, message.prompt_number);
+    assert_eq!(row.enqueued_at.0, message.enqueued_at);
+    assert!(
+        is_standing(row.standing, message),
+        "{queue}/{seq} is {:?}, not {:?}",
+        row.standing,
+        message.status
+    );
+}
+
+fn is_standing(is: Standing, message: &Message) -> bool {
+    match (is, message.status) {
+        (Standing::Ready(Rank::New), Status::New)
+        | (Standing::Ready(Rank::Returned), Status::Returned) => true,
+        (Standing::Waiting { due: is, turn }, Status::Deferred { due }) => {
+            is.0 == due && turn == Turn::Waives
+        }
+        (Standing::Waiting { due: is, turn }, Status::Paused { due }) => {
+            is.0 == due && turn == Turn::Keeps
+        }
+        (Standing::InFlight(is), Status::Out { epoch }) => is.0 == epoch,
+        (Standing::Dead { reason: is, .. }, Status::Dead(reason)) => is == reason,
+        (
+            Standing::Ready(_)
+            | Standing::Waiting { .. }
+            | Standing::InFlight(_)
+            | Standing::Dead { .. },
+            _,
+        ) => false,
+    }
+}
+
+pub(crate) fn check_lease(model: &Model, row: &LeaseRow) {
+    let lease = model.leases.get(&row.epoch.0);
+    let lease = lease.unwrap_or_else(|| panic!("lease {} came from nowhere", row.epoch));
+    assert_eq!(row.session.0, lease.session);
+    assert_eq!(row.queue.0, lease.queue);
+    assert_eq!(row.instance, lease.instance);
+    assert_eq!(row.mode, lease.mode, "how lease {} is renewed", row.epoch);
+    assert_eq!(row.duration.0, lease.granted_for);
+    let until = match row.standing {
+        LeaseStanding::Current => None,
+        LeaseStanding::Superseded { until } => Some(until.0),
+    };
+    assert_eq!(until, lease.until, "whether lease {} holds", row.epoch);
+}

@@ -1,0 +1,321 @@
+//! Every row against the reference model: one pass over the store after every decision, nothing missing and nothing
+//! more. Sessions that are over are compared once per commit.
+//!
+//! Counters and depths are recounted from the model's full state, so a gauge that drifts is found at the decision that
+//! moved it.
+
+use sessiond_core::ids::{SessionKey, SessionNo};
+use sessiond_core::limits::REQUEST_RETENTION;
+use sessiond_core::message::Standing;
+use sessiond_core::rows::{Counters, KeyRow, Row, RowKey};
+use sessiond_core::session::{ActivityRow, Lifecycle, SessionRow};
+use sessiond_core::time::Limit;
+
+use super::queue_rows::{check_lease, check_message, check_queue};
+use super::state::{Fate, Model, State};
+use super::store::Store;
+
+/// How closely rows are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Care {
+    /// Rows of ended sessions, which hardly ever change, are only counted.
+    Live,
+    /// Every row.
+    All,
+}
+
+/// How many rows of each kind were seen.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Seen {
+    sessions: usize,
+    activities: usize,
+    queues: usize,
+    messages: usize,
+    dead_letters: usize,
+    payloads: usize,
+    leases: usize,
+    ids: usize,
+    names: usize,
+    requests: usize,
+}
+
+/// Panics when a row differs from the model.
+pub(crate) fn check(model: &Model, store: &Store, care: Care) {
+    let mut seen = Seen::default();
+    for (key, row) in &store.rows {
+        check_row(model, key, row, care, &mut seen);
+    }
+    let messages = || {
+        model
+            .queues
+            .iter()
+            .flat_map(|queue| queue.messages.values())
+    };
+    let dead = messages().filter(|message| message.is_dead()).count();
+    let wanted = Seen {
+        sessions: model.sessions.len(),
+        activities: model.sessions.len(),
+        queues: model.queues.len(),
+        messages: messages().count() - dead,
+        dead_letters: dead,
+        payloads: messages().count(),
+        leases: model.leases.len(),
+        ids: model.sessions.len(),
+        names: model.queues.iter().map(|queue| queue.names.len()).sum(),
+        requests: seen.requests,
+    };
+    assert_eq!(seen, wanted, "rows are missing or too many");
+    check_requests(model, store, &seen);
+    for session in &model.sessions {
+        let ended = matches!(session.state, State::Ended(_));
+        assert_eq!(
+            session.ends,
+            u32::from(ended),
+            "one end of session {}",
+            session.no
+        );
+    }
+}
+
+fn check_row(model: &Model, key: &RowKey, row: &Row, care: Care, seen: &mut Seen) {
+    let over = |no: SessionNo| care == Care::Live && model.session(no.0).ends > 0;
+    match (key, row) {
+        (RowKey::Counters, Row::Counters(row)) => check_counters(model, row),
+        (RowKey::Session(no), Row::Session(row)) => {
+            assert_eq!(row.no, *no);
+            seen.sessions += 1;
+            assert!(!over(*no) || row.is_ended(), "session {no} is not over");
+            if !over(*no) {
+                check_session(model, row);
+            }
+        }
+        (RowKey::Activity(no), Row::Activity(row)) => {
+            assert_eq!(row.session, *no);
+            seen.activities += 1;
+            if !over(*no) {
+                check_activity(model, row);
+            }
+        }
+        (RowKey::Queue(id), Row::Queue(row)) => {
+            assert_eq!(row.id, *id);
+            seen.queues += 1;
+            check_queue(model, row);
+        }
+        (RowKey::Message(queue, seq), Row::Message(row)) => {
+            seen.messages += 1;
+            check_message(model, *queue, *seq, row);
+        }
+        (RowKey::DeadLetter(queue, seq), Row::Message(row)) => {
+            seen.dead_letters += 1;
+            assert!(
+                matches!(row.standing, Standing::Dead { .. }),
+                "a dead letter lives"
+            );
+            check_message(model, *queue, *seq, row);
+        }
+        (RowKey::Payload(queue, seq), Row::Payload(bytes)) => {
+            seen.payloads += 1;
+            let message = model.queue(queue.0).messages.get(&seq.0);
+            let wanted = message.map(|message| &message.payload);
+            assert_eq!(Some(bytes), wanted, "the payload of {queue}/{seq}");
+        }
+        (RowKey::Lease(epoch), Row::Lease(row)) => {
+            assert_eq!(row.epoch, *epoch);
+            seen.leases += 1;
+            check_lease(model, row);
+        }
+        (key, row) => check_name(model, key, row, seen),
+    }
+}
+
+/// Rows that say what a text stands for, and counts of pools.
+fn check_name(model: &Model, key: &RowKey, row: &Row, seen: &mut Seen) {
+    match (key, row) {
+        (RowKey::Key(_, key), Row::Key(row)) => check_key(model, key, row),
+        (RowKey::SessionId(_, id), Row::SessionId(no)) => {
+            seen.ids += 1;
+            assert_eq!(model.session(no.0).id, *id, "who {id} is");
+        }
+        (RowKey::Idempotency(queue, name), Row::Idempotency(row)) => {
+            seen.names += 1;
+            let wanted = model.queue(queue.0).names.get(name).copied();
+            assert_eq!(
+                Some((row.seq.0, row.at.0)),
+                wanted,
+                "what {name} stands for"
+            );
+        }
+        (RowKey::Request(_, id), Row::Request(row)) => {
+            seen.requests += 1;
+            let wanted = model
+                .requests
+                .get(id)
+                .map(|r| (r.body, r.subject, r.flag, r.at));
+            let is = (row.body, row.subject.0, row.flag, row.at.0);
+            assert_eq!(Some(is), wanted, "what {id} stands for");
+        }
+        (RowKey::Pool(_, pool), Row::Pool(row)) => {
+            let counted = model.sessions.iter();
+            let counted =
+                counted.filter(|s| s.pool == *pool && !matches!(s.state, State::Ended(_)));
+            assert_eq!(row.live, counted.count() as u64, "the count of pool {pool}");
+        }
+        (key, row) => panic!("under {key:?} lies {row:?}"),
+    }
+}
+
+/// Expired request ids may be gone; the others are there, and their number is known.
+fn check_requests(model: &Model, store: &Store, seen: &Seen) {
+    let fresh = model.requests.values();
+    let fresh = fresh.filter(|request| request.at + REQUEST_RETENTION.0 > model.now);
+    assert!(seen.requests >= fresh.count(), "a request id is forgotten");
+    if let Some(Row::Counters(counters)) = store.rows.get(&RowKey::Counters) {
+        assert_eq!(
+            counters.requests, seen.requests as u64,
+            "the count of request ids"
+        );
+    }
+}
+
+fn check_counters(model: &Model, row: &Counters) {
+    let sessions = |wanted: fn(&State) -> bool| {
+        model.sessions.iter().filter(|s| wanted(&s.state)).count() as u64
+    };
+    assert_eq!(row.revision.0, model.revision, "the newest revision");
+    assert_eq!(
+        row.session.0,
+        model.sessions.len() as u64,
+        "the newest session"
+    );
+    assert_eq!(row.queue.0, model.queues.len() as u64, "the newest queue");
+    assert_eq!(row.epoch.0, model.last_epoch, "the newest token");
+    assert_eq!(
+        row.active,
+        sessions(|s| matches!(s, State::Active)),
+        "active sessions"
+    );
+    let draining = sessions(|s| matches!(s, State::Draining(_)));
+    assert_eq!(row.draining, draining, "draining sessions");
+    assert_eq!(
+        row.ended,
+        sessions(|s| matches!(s, State::Ended(_))),
+        "ended sessions"
+    );
+    let (mut pending, mut in_flight, mut dead_lettered) = (0, 0, 0);
+    for queue in &model.queues {
+        let (unsettled, out) = (queue.unsettled(), queue.out() as u64);
+        dead_lettered += queue.messages.len() as u64 - unsettled;
+        match queue.fate {
+            Fate::Serving | Fate::Quiet | Fate::Held { .. } => {
+                pending += unsettled - out;
+                in_flight += out;
+            }
+            Fate::Dead => dead_lettered += unsettled,
+            Fate::Discarded => {}
+        }
+    }
+    let totals = (row.pending, row.in_flight, row.dead_lettered);
+    assert_eq!(
+        totals,
+        (pending, in_flight, dead_lettered),
+        "pending, in flight, dead letters"
+    );
+}
+
+fn check_session(model: &Model, row: &SessionRow) {
+    let session = model.session(row.no.0);
+    assert_eq!(row.id, session.id);
+    assert_eq!(row.key, session.key);
+    assert_eq!(row.pool, session.pool);
+    assert_eq!(row.queue.0, session.queue);
+    assert_eq!(row.profile, session.profile);
+    assert_eq!(row.timeouts, session.timeouts);
+    assert_eq!(row.ordering, session.ordering);
+    assert_eq!(row.max_in_flight.get(), session.max_in_flight);
+    assert_eq!(
+        row.predecessor, session.predecessor,
+        "the predecessor of {}",
+        row.id
+    );
+    assert_eq!(
+        row.successor, session.successor,
+        "the successor of {}",
+        row.id
+    );
+    assert_eq!(row.created_at.0, session.created_at);
+    assert_eq!(
+        row.revision.0, session.revision,
+        "the revision of {}",
+        row.id
+    );
+    let lease = row.lease.map(|epoch| epoch.0);
+    assert_eq!(lease, model.lease_of(row.no.0), "the lease of {}", row.id);
+    match (&row.lifecycle, &session.state) {
+        (Lifecycle::Active, State::Active) => {}
+        (Lifecycle::Draining(intent), State::Draining(ending)) => {
+            assert_eq!(intent.reason, ending.reason);
+            assert_eq!(intent.actor, ending.actor);
+            assert_eq!(intent.mode, ending.mode);
+            assert_eq!(intent.deadline.0, ending.deadline);
+            assert_eq!(intent.pending, ending.pending);
+        }
+        (Lifecycle::Ended(end), State::Ended(reason)) => assert_eq!(end.reason, *reason),
+        (is, wanted) => panic!("session {} is {is:?}, not {wanted:?}", row.id),
+    }
+}
+
+fn check_activity(model: &Model, row: &ActivityRow) {
+    let session = model.session(row.session.0);
+    assert_eq!(
+        row.last_activity.0, session.last_activity,
+        "activity of {}",
+        session.id
+    );
+    assert_eq!(
+        row.owner_seen.0, session.owner_seen,
+        "owner of {}",
+        session.id
+    );
+    assert_eq!(row.touch_count, session.touches);
+    assert_eq!(row.prompt_number, session.prompt_number);
+    assert_eq!(row.usage, session.usage);
+    assert_eq!(row.totals, session.totals, "totals of {}", session.id);
+    let volatile = (&row.volatile.instance, &row.volatile.entries);
+    assert_eq!(volatile, (&session.volatile.0, &session.volatile.1));
+    let limited = [
+        session.timeouts.idle,
+        session.timeouts.lifetime,
+        session.timeouts.owner,
+    ]
+    .iter()
+    .any(|limit| *limit != Limit::Never);
+    let watched = match &session.state {
+        State::Active => limited,
+        State::Draining(_) => true,
+        State::Ended(_) => false,
+    };
+    assert_eq!(
+        row.check_at.is_some(),
+        watched,
+        "whether {} is looked at",
+        session.id
+    );
+}
+
+fn check_key(model: &Model, key: &SessionKey, row: &KeyRow) {
+    assert_eq!(
+        row.live.map(|no| no.0),
+        model.live_of(key),
+        "who {key} means"
+    );
+    let held = model.held.get(key).copied();
+    assert_eq!(row.held.map(|id| id.0), held, "what {key} holds");
+    let newest = model
+        .sessions
+        .iter()
+        .rev()
+        .filter(|s| s.key.as_ref() == Some(key));
+    let newest: Vec<u64> = newest.map(|s| s.no).take(row.sessions.len()).collect();
+    let remembered: Vec<u64> = row.sessions.iter().map(|no| no.0).collect();
+    assert_eq!(remembered, newest, "the sessions of {key}");
+}

@@ -1,0 +1,313 @@
+//! The rules of a session's beginning and use in the reference model: open, update, touch.
+//!
+//! Written from the design's rules 1 to 9 and 23. A refusal is found before anything is written.
+
+use std::collections::BTreeMap;
+
+use sessiond_core::command::{ConflictPolicy, NewSessionId, Open, Touch, Update};
+use sessiond_core::ids::{PoolName, SessionId};
+use sessiond_core::limits::{DEFAULT_POOL, MAX_IN_FLIGHT_DEFAULT};
+use sessiond_core::reply::LeaseLostReason;
+use sessiond_core::session::{EndMode, EndReason, PendingPolicy, Timeouts, Totals, Usage};
+
+use super::finding::session_answer;
+use super::marks::Mark;
+use super::state::{Ending, Fate, Model, Queue, Session, State};
+use super::told::{Answer, Expected, Fact, Refusal};
+
+pub(crate) type Verdict = Result<Answer, Refusal>;
+
+impl Model {
+    // === open ===
+
+    pub(crate) fn open(&mut self, open: &Open, out: &mut Expected) -> Verdict {
+        if let Some(request) = self.earlier(open.request.as_ref())? {
+            return Ok(Answer::Opened {
+                session: request.subject,
+                created: request.flag,
+                duplicate: true,
+            });
+        }
+        let live = open.key.as_ref().and_then(|key| self.live_of(key));
+        let (session, created) = match (live, open.conflict) {
+            (None, _) => (self.create(open, None, out)?, true),
+            (Some(no), ConflictPolicy::UseExisting) => {
+                self.use_existing(no, open, out)?;
+                (no, false)
+            }
+            (Some(no), ConflictPolicy::Fail) => {
+                self.marks.hit(Mark::KeyInUse);
+                return Err(Refusal::KeyInUse(self.session(no).id.clone()));
+            }
+            (Some(no), ConflictPolicy::Replace) => (self.create(open, Some(no), out)?, true),
+        };
+        self.remember(open.request.as_ref(), session, created);
+        Ok(Answer::Opened {
+            session,
+            created,
+            duplicate: false,
+        })
+    }
+
+    /// Why a session cannot be created, if it cannot.
+    pub(crate) fn refuse_create(
+        &mut self,
+        open: &Open,
+        replaced: Option<u64>,
+    ) -> Result<(), Refusal> {
+        let id = open.id.id();
+        if self.sessions.iter().any(|s| s.id == *id) {
+            self.marks.hit(Mark::IdInUse);
+            return Err(Refusal::IdInUse(id.clone()));
+        }
+        let pool = self.pool_of(open, replaced);
+        if !self.policy.pools.contains(&pool) {
+            return Err(Refusal::PoolNotFound);
+        }
+        let counted = self.sessions.iter().filter(|s| {
+            s.pool == pool && !matches!(s.state, State::Ended(_)) && Some(s.no) != replaced
+        });
+        let limit = self.policy.max_sessions;
+        if counted.count() as u64 >= limit {
+            // A replacement in the same pool takes its predecessor's slot, full or not.
+            self.marks.hit(Mark::TooManySessions);
+            return Err(Refusal::TooManySessions(limit));
+        }
+        Ok(())
+    }
+
+    fn pool_of(&self, open: &Open, replaced: Option<u64>) -> PoolName {
+        match (&open.pool, replaced) {
+            (Some(pool), _) => pool.clone(),
+            (None, Some(old)) => self.session(old).pool.clone(),
+            (None, None) => PoolName::parse(DEFAULT_POOL).unwrap(),
+        }
+    }
+
+    pub(crate) fn create(
+        &mut self,
+        open: &Open,
+        replaced: Option<u64>,
+        out: &mut Expected,
+    ) -> Result<u64, Refusal> {
+        self.refuse_create(open, replaced)?;
+        let pool = self.pool_of(open, replaced);
+        if let Some(old) = replaced {
+            self.mark_replace(old, &pool);
+            let ending = Ending {
+                reason: EndReason::Replaced,
+                actor: open.actor.clone(),
+                mode: EndMode::Immediate,
+                deadline: self.now,
+                pending: PendingPolicy::Keep,
+            };
+            self.session_mut(old).successor = Some(open.id.id().clone());
+            self.finish(old, &ending, LeaseLostReason::Succeeded, out);
+        }
+        let no = self.sessions.len() as u64 + 1;
+        let queue = self.queue_for(open, no);
+        let before = self.sessions.iter().rev();
+        let predecessor = before
+            .filter(|s| open.key.is_some() && s.key == open.key)
+            .map(|s| s.id.clone())
+            .next();
+        let session = self.newcomer(open, no, pool, queue, predecessor);
+        self.sessions.push(session);
+        out.facts.push(Fact::Opened(no));
+        Ok(no)
+    }
+
+    fn mark_replace(&mut self, old: u64, pool: &PoolName) {
+        let counted = self.sessions.iter();
+        let counted = counted.filter(|s| s.pool == *pool && !matches!(s.state, State::Ended(_)));
+        let full = counted.count() as u64 >= self.policy.max_sessions;
+        let in_flight = self.queue(self.session(old).queue).out() > 0;
+        self.marks.hit_if(full, Mark::ReplaceInFullPool);
+        self.marks.hit_if(in_flight, Mark::ReplaceInFlight);
+    }
+
+    /// The queue that the key holds, or a new one.
+    fn queue_for(&mut self, open: &Open, owner: u64) -> u64 {
+        let held = open.key.as_ref().and_then(|key| self.held.remove(key));
+        if let Some(id) = held {
+            let queue = self.queue_mut(id);
+            queue.owner = owner;
+            queue.fate = Fate::Serving;
+            let some = queue.unsettled() > 0;
+            self.marks.hit_if(some, Mark::HeldAdopted);
+            return id;
+        }
+        self.queues.push(Queue {
+            owner,
+            fate: Fate::Serving,
+            next_seq: 1,
+            next_delivery: 1,
+            messages: BTreeMap::new(),
+            names: BTreeMap::new(),
+        });
+        self.queues.len() as u64
+    }
+
+    fn newcomer(
+        &mut self,
+        open: &Open,
+        no: u64,
+        pool: PoolName,
+        queue: u64,
+        predecessor: Option<SessionId>,
+    ) -> Session {
+        let beside = self.sessions.iter();
+        let beside = beside.filter(|s| matches!(s.state, State::Draining(_)));
+        let draining = beside.filter(|s| s.key.is_some() && s.key == open.key);
+        let successor = draining.count() > 0;
+        self.marks.hit_if(successor, Mark::SuccessorBesideDraining);
+        let prompt_number = match open.prompt_number {
+            Some(number) => number,
+            None => u32::from(!open.profile.prompt.is_empty()),
+        };
+        Session {
+            no,
+            id: open.id.id().clone(),
+            key: open.key.clone(),
+            pool,
+            queue,
+            state: State::Active,
+            profile: open.profile.clone(),
+            timeouts: Timeouts {
+                idle: open.timeouts.idle.unwrap_or(self.policy.idle_timeout),
+                lifetime: open.timeouts.lifetime.unwrap_or(self.policy.max_lifetime),
+                owner: open.timeouts.owner.unwrap_or(self.policy.owner_timeout),
+            },
+            ordering: open.ordering.unwrap_or_default(),
+            max_in_flight: open.max_in_flight.map_or(MAX_IN_FLIGHT_DEFAULT, u32::from),
+            predecessor,
+            successor: None,
+            created_at: self.now,
+            last_activity: self.now,
+            owner_seen: self.now,
+            touches: 0,
+            prompt_number,
+            usage: Usage::default(),
+            totals: Totals::default(),
+            volatile: (None, BTreeMap::new()),
+            revision: 0,
+            ends: 0,
+            closed: false,
+        }
+    }
+
+    fn use_existing(&mut self, no: u64, open: &Open, out: &mut Expected) -> Result<(), Refusal> {
+        let now = self.now;
+        let session = self.session_mut(no);
+        let other_id = matches!(&open.id, NewSessionId::Brought(id) if *id != session.id);
+        let other_pool = open.pool.as_ref().is_some_and(|pool| *pool != session.pool);
+        if other_id || other_pool {
+            let id = session.id.clone();
+            self.marks.hit(Mark::KeyInUse);
+            return Err(Refusal::KeyInUse(id));
+        }
+        let before = shown(session);
+        let said = &open.profile;
+        let keep = |field: &mut String, said: &String| {
+            if !said.is_empty() {
+                field.clone_from(said);
+            }
+        };
+        keep(&mut session.profile.project, &said.project);
+        keep(&mut session.profile.source, &said.source);
+        keep(&mut session.profile.agent_id, &said.agent_id);
+        keep(&mut session.profile.transcript_path, &said.transcript_path);
+        keep(&mut session.profile.prompt, &said.prompt);
+        if !said.labels.is_empty() {
+            session.profile.labels = said.labels.clone();
+        }
+        let limits = &mut session.timeouts;
+        limits.idle = open.timeouts.idle.unwrap_or(limits.idle);
+        limits.lifetime = open.timeouts.lifetime.unwrap_or(limits.lifetime);
+        limits.owner = open.timeouts.owner.unwrap_or(limits.owner);
+        session.ordering = open.ordering.unwrap_or(session.ordering);
+        session.max_in_flight = open.max_in_flight.map_or(session.max_in_flight, u32::from);
+        session.last_activity = now;
+        session.owner_seen = now;
+        match open.prompt_number {
+            Some(number) => session.prompt_number = number,
+            None => session.prompt_number += u32::from(!said.prompt.is_empty()),
+        }
+        if shown(session) != before {
+            out.facts.push(Fact::Updated(no));
+        }
+        Ok(())
+    }
+
+    // === update and touch ===
+
+    pub(crate) fn update(&mut self, update: &Update, out: &mut Expected) -> Verdict {
+        if let Some(request) = self.earlier(update.request.as_ref())? {
+            return Ok(session_answer(request.subject, false, true));
+        }
+        let no = self.find_active(&update.session)?;
+        let now = self.now;
+        let session = self.session_mut(no);
+        let etag = format!("{:x}", session.revision);
+        if update.etag.as_ref().is_some_and(|asked| *asked != etag) {
+            self.marks.hit(Mark::EtagRefused);
+            return Err(Refusal::EtagMismatch);
+        }
+        let profile = &mut session.profile;
+        let set = |field: &mut String, said: &Option<String>| {
+            if let Some(said) = said {
+                field.clone_from(said);
+            }
+        };
+        set(&mut profile.project, &update.project);
+        set(&mut profile.source, &update.source);
+        set(&mut profile.agent_id, &update.agent_id);
+        set(&mut profile.transcript_path, &update.transcript_path);
+        set(&mut profile.prompt, &update.prompt);
+        if let Some(labels) = &update.labels {
+            profile.labels = labels.clone();
+        }
+        let limits = &mut session.timeouts;
+        limits.idle = update.timeouts.idle.unwrap_or(limits.idle);
+        limits.lifetime = update.timeouts.lifetime.unwrap_or(limits.lifetime);
+        limits.owner = update.timeouts.owner.unwrap_or(limits.owner);
+        session.ordering = update.ordering.unwrap_or(session.ordering);
+        session.max_in_flight = update
+            .max_in_flight
+            .map_or(session.max_in_flight, u32::from);
+        match update.prompt_number {
+            Some(number) => session.prompt_number = number,
+            None => session.prompt_number += u32::from(update.prompt.is_some()),
+        }
+        // A new prompt is activity; other words about a session are not.
+        if update.prompt.is_some() || update.prompt_number.is_some() {
+            session.last_activity = now;
+        }
+        out.facts.push(Fact::Updated(no));
+        self.remember(update.request.as_ref(), no, false);
+        Ok(session_answer(no, false, false))
+    }
+
+    pub(crate) fn touch(&mut self, touch: &Touch) -> Verdict {
+        let no = self.find_active(&touch.session)?;
+        let now = self.now;
+        let session = self.session_mut(no);
+        session.last_activity = now;
+        session.owner_seen = now;
+        session.touches += 1;
+        session.usage.add(touch.usage);
+        Ok(session_answer(no, false, false))
+    }
+}
+
+/// What an event about the session would show: everything but the prompt.
+fn shown(session: &Session) -> impl PartialEq + use<> {
+    let mut profile = session.profile.clone();
+    profile.prompt.clear();
+    (
+        profile,
+        session.timeouts,
+        session.ordering,
+        session.max_in_flight,
+    )
+}

@@ -1,0 +1,330 @@
+//! The reference model's whole state: plain records, kept in full, nothing derived.
+//!
+//! What the rules keep in indexes and counters is found here by looking at everything. A settled message is one that
+//! has a number and no record. Nothing in this file decides.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use sessiond_core::event::Actor;
+use sessiond_core::ids::{
+    IdempotencyKey, InstanceId, PoolName, RequestId, SessionId, SessionKey, StreamId,
+};
+use sessiond_core::lease::LeaseMode;
+use sessiond_core::limits::Policy;
+use sessiond_core::message::DeadReason;
+use sessiond_core::presence::{SessionFilter, Window};
+use sessiond_core::session::{
+    EndMode, EndReason, Labels, Ordering, PendingPolicy, Profile, Timeouts, Totals, Usage,
+};
+
+use super::marks::Marks;
+
+/// Everything there is.
+#[derive(Debug)]
+pub(crate) struct Model {
+    pub(crate) policy: Policy,
+    pub(crate) now: u64,
+    pub(crate) wall: u64,
+    /// By number, from 1.
+    pub(crate) sessions: Vec<Session>,
+    /// By number, from 1.
+    pub(crate) queues: Vec<Queue>,
+    pub(crate) leases: BTreeMap<u64, Lease>,
+    pub(crate) workers: BTreeMap<InstanceId, Worker>,
+    /// Queues that wait for the next session of a key.
+    pub(crate) held: BTreeMap<SessionKey, u64>,
+    pub(crate) requests: BTreeMap<RequestId, Request>,
+    pub(crate) last_epoch: u64,
+    pub(crate) revision: u64,
+    pub(crate) marks: Marks,
+}
+
+/// One incarnation.
+#[derive(Clone, Debug)]
+pub(crate) struct Session {
+    pub(crate) no: u64,
+    pub(crate) id: SessionId,
+    pub(crate) key: Option<SessionKey>,
+    pub(crate) pool: PoolName,
+    pub(crate) queue: u64,
+    pub(crate) state: State,
+    pub(crate) profile: Profile,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) ordering: Ordering,
+    pub(crate) max_in_flight: u32,
+    pub(crate) predecessor: Option<SessionId>,
+    pub(crate) successor: Option<SessionId>,
+    pub(crate) created_at: u64,
+    pub(crate) last_activity: u64,
+    pub(crate) owner_seen: u64,
+    pub(crate) touches: u64,
+    pub(crate) prompt_number: u32,
+    pub(crate) usage: Usage,
+    pub(crate) totals: Totals,
+    pub(crate) volatile: (Option<InstanceId>, Labels),
+    /// The newest event about it.
+    pub(crate) revision: u64,
+    /// How many SESSION_END events it has; nothing is written about it after the first.
+    pub(crate) ends: u32,
+    pub(crate) closed: bool,
+}
+
+/// Where a session is in its life.
+#[derive(Clone, Debug)]
+pub(crate) enum State {
+    Active,
+    Draining(Ending),
+    Ended(EndReason),
+}
+
+/// An end under way.
+#[derive(Clone, Debug)]
+pub(crate) struct Ending {
+    pub(crate) reason: EndReason,
+    pub(crate) actor: Actor,
+    pub(crate) mode: EndMode,
+    pub(crate) deadline: u64,
+    pub(crate) pending: PendingPolicy,
+}
+
+/// The messages of a session and its successors.
+#[derive(Clone, Debug)]
+pub(crate) struct Queue {
+    pub(crate) owner: u64,
+    pub(crate) fate: Fate,
+    pub(crate) next_seq: u64,
+    pub(crate) next_delivery: u64,
+    /// Unsettled and given-up messages.
+    pub(crate) messages: BTreeMap<u64, Message>,
+    /// Remembered names: seq and when.
+    pub(crate) names: BTreeMap<IdempotencyKey, (u64, u64)>,
+}
+
+/// What may be done with a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Serving,
+    Quiet,
+    Held { until: u64 },
+    Dead,
+    Discarded,
+}
+
+/// An unsettled or given-up message.
+#[derive(Clone, Debug)]
+pub(crate) struct Message {
+    pub(crate) status: Status,
+    pub(crate) attempt: u32,
+    pub(crate) latest: Option<u64>,
+    pub(crate) bytes: u64,
+    pub(crate) prompt_number: u32,
+    pub(crate) enqueued_at: u64,
+    pub(crate) payload: Bytes,
+}
+
+/// Where a message stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Status {
+    /// Never handed out, or not since its sender's deferral ended.
+    New,
+    /// Not before its sender's time.
+    Deferred { due: u64 },
+    /// Came back; goes first.
+    Returned,
+    /// Came back and pauses.
+    Paused { due: u64 },
+    /// Handed out under a lease.
+    Out { epoch: u64 },
+    /// Given up by itself.
+    Dead(DeadReason),
+}
+
+/// A lease, current or superseded.
+#[derive(Clone, Debug)]
+pub(crate) struct Lease {
+    pub(crate) session: u64,
+    pub(crate) queue: u64,
+    pub(crate) instance: InstanceId,
+    pub(crate) mode: LeaseMode,
+    /// As it was given.
+    pub(crate) granted_for: u64,
+    /// From each renewal.
+    pub(crate) duration: u64,
+    pub(crate) renewed_at: u64,
+    /// Nothing was heard of its holder since the server started.
+    pub(crate) unheard: bool,
+    /// Set when it no longer holds its session: when its deliveries come back.
+    pub(crate) until: Option<u64>,
+}
+
+/// A worker instance that has or had a stream.
+#[derive(Clone, Debug)]
+pub(crate) struct Worker {
+    pub(crate) stream: Option<StreamId>,
+    pub(crate) last_seen: u64,
+    pub(crate) window: Window,
+    pub(crate) serves: Option<SessionFilter>,
+    pub(crate) leaves: bool,
+    /// Something could not be written to its stream, whose end is about to be said.
+    pub(crate) broken: bool,
+}
+
+/// A remembered control mutation.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) body: [u8; 32],
+    pub(crate) subject: u64,
+    pub(crate) flag: bool,
+    pub(crate) at: u64,
+}
+
+impl Model {
+    pub(crate) fn new(policy: Policy) -> Self {
+        Self {
+            policy,
+            now: 0,
+            wall: 0,
+            sessions: Vec::new(),
+            queues: Vec::new(),
+            leases: BTreeMap::new(),
+            workers: BTreeMap::new(),
+            held: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            last_epoch: 0,
+            revision: 0,
+            marks: Marks::default(),
+        }
+    }
+
+    pub(crate) fn session(&self, no: u64) -> &Session {
+        &self.sessions[place(no)]
+    }
+
+    pub(crate) fn session_mut(&mut self, no: u64) -> &mut Session {
+        &mut self.sessions[place(no)]
+    }
+
+    pub(crate) fn queue(&self, id: u64) -> &Queue {
+        &self.queues[place(id)]
+    }
+
+    pub(crate) fn queue_mut(&mut self, id: u64) -> &mut Queue {
+        &mut self.queues[place(id)]
+    }
+
+    /// The current lease of a session.
+    pub(crate) fn lease_of(&self, session: u64) -> Option<u64> {
+        let current = self
+            .leases
+            .iter()
+            .rev()
+            .find(|(_, lease)| lease.until.is_none() && lease.session == session);
+        current.map(|(epoch, _)| *epoch)
+    }
+
+    /// The current leases of an instance.
+    pub(crate) fn leases_of(&self, instance: &InstanceId) -> Vec<u64> {
+        self.leases
+            .iter()
+            .filter(|(_, lease)| lease.until.is_none() && lease.instance == *instance)
+            .map(|(epoch, _)| *epoch)
+            .collect()
+    }
+
+    /// The active session of a key.
+    pub(crate) fn live_of(&self, key: &SessionKey) -> Option<u64> {
+        self.sessions
+            .iter()
+            .rev()
+            .find(|s| s.key.as_ref() == Some(key) && matches!(s.state, State::Active))
+            .map(|s| s.no)
+    }
+
+    /// What a stream has in flight: messages, bytes, sessions.
+    pub(crate) fn load_of(&self, instance: &InstanceId) -> (u32, u64, u32) {
+        let mut load = (0, 0, 0);
+        for (epoch, lease) in &self.leases {
+            let counts = lease.until.is_none()
+                && lease.instance == *instance
+                && lease.mode == LeaseMode::Stream;
+            if !counts {
+                continue;
+            }
+            load.2 += 1;
+            for message in self.queue(lease.queue).messages.values() {
+                if message.status == (Status::Out { epoch: *epoch }) {
+                    load.0 += 1;
+                    load.1 += message.bytes;
+                }
+            }
+        }
+        load
+    }
+
+    /// The stream to which an instance's frames go.
+    pub(crate) fn stream_of(&self, instance: &InstanceId) -> Option<StreamId> {
+        self.workers.get(instance).and_then(|worker| worker.stream)
+    }
+}
+
+impl Session {
+    pub(crate) fn is_active(&self) -> bool {
+        matches!(self.state, State::Active)
+    }
+
+    pub(crate) fn in_flight_max(&self) -> usize {
+        match self.ordering {
+            Ordering::Serial => 1,
+            Ordering::Strict | Ordering::Relaxed => self.max_in_flight as usize,
+        }
+    }
+}
+
+impl Queue {
+    /// Messages that are neither settled nor given up.
+    pub(crate) fn unsettled(&self) -> u64 {
+        let open = self.messages.values().filter(|m| !m.is_dead());
+        open.count() as u64
+    }
+
+    pub(crate) fn out(&self) -> usize {
+        self.messages.values().filter(|m| m.is_out()).count()
+    }
+
+    pub(crate) fn ready(&self) -> bool {
+        self.messages.values().any(Message::is_ready)
+    }
+
+    /// Bytes of what is neither settled nor given up.
+    pub(crate) fn bytes(&self) -> u64 {
+        let open = self.messages.values().filter(|m| !m.is_dead());
+        open.map(|m| m.bytes).sum()
+    }
+
+    /// The oldest unsettled message and when it was accepted.
+    pub(crate) fn oldest(&self) -> Option<(u64, u64)> {
+        self.messages
+            .iter()
+            .find(|(_, m)| !m.is_dead())
+            .map(|(seq, m)| (*seq, m.enqueued_at))
+    }
+}
+
+impl Message {
+    pub(crate) fn is_dead(&self) -> bool {
+        matches!(self.status, Status::Dead(_))
+    }
+
+    pub(crate) fn is_out(&self) -> bool {
+        matches!(self.status, Status::Out { .. })
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        matches!(self.status, Status::New | Status::Returned)
+    }
+}
+
+fn place(number: u64) -> usize {
+    usize::try_from(number - 1).expect("numbers are small here")
+}

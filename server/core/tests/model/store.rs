@@ -1,0 +1,287 @@
+//! A store of maps: what is committed, what the open batch adds, and answers to what a decision misses.
+//!
+//! Rows that the open batch changed are always known to the view, so reads find the rest in the same map; scans are
+//! answered from the committed indexes alone, as a real store would.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sessiond_core::change::{Change, Membership};
+use sessiond_core::event::EventRow;
+use sessiond_core::ids::{Epoch, SessionNo};
+use sessiond_core::index::{
+    Due, Extent, IndexEntry, entries_of_activity, entries_of_lease, entries_of_message,
+    entries_of_queue,
+};
+use sessiond_core::rows::{Read, Row, RowKey};
+use sessiond_core::time::EngineTime;
+use sessiond_core::view::View;
+
+/// Rows and indexes.
+#[derive(Debug, Default)]
+pub(crate) struct Store {
+    /// All rows but events, the open batch's changes included.
+    pub(crate) rows: BTreeMap<RowKey, Row>,
+    /// The log.
+    pub(crate) events: Vec<EventRow>,
+    index: BTreeSet<IndexEntry>,
+    committed: BTreeSet<IndexEntry>,
+    uncommitted: Vec<(IndexEntry, bool)>,
+}
+
+impl Store {
+    /// Answers a read, and `more` than was asked for.
+    pub(crate) fn load(&self, view: &mut View, read: Read, more: usize) {
+        match read {
+            Read::Row(key) => {
+                assert!(
+                    !matches!(key, RowKey::Event(_)),
+                    "decisions do not read the log"
+                );
+                if more > 0 {
+                    self.load_neighbours(view, &key);
+                }
+                self.load_row(view, key);
+            }
+            Read::Scan { scan, limit } => {
+                let limit = limit + more;
+                let of_scan = self.committed.range(scan.first()..);
+                let found: Vec<IndexEntry> = of_scan
+                    .take_while(|entry| scan.contains(entry))
+                    .take(limit)
+                    .cloned()
+                    .collect();
+                let extent = match found.last() {
+                    Some(last) if found.len() == limit => Extent::Through(last.clone()),
+                    _ => Extent::All,
+                };
+                for entry in found.iter().filter(|_| more > 0) {
+                    if let IndexEntry::Ready(queue, _, seq)
+                    | IndexEntry::InFlight(queue, _, seq)
+                    | IndexEntry::Pending(queue, seq) = entry
+                    {
+                        self.load_row(view, RowKey::Message(*queue, *seq));
+                    }
+                }
+                view.load_scan(scan, found, extent);
+            }
+        }
+    }
+
+    fn load_row(&self, view: &mut View, key: RowKey) {
+        let row = self.rows.get(&key).cloned();
+        view.load_row(key, row);
+    }
+
+    /// Loads what is likely asked for next, as an engine that reads ahead would.
+    fn load_neighbours(&self, view: &mut View, key: &RowKey) {
+        match self.rows.get(key) {
+            Some(Row::Session(row)) => {
+                self.load_row(view, RowKey::Counters);
+                self.load_row(view, RowKey::Activity(row.no));
+                self.load_row(view, RowKey::Queue(row.queue));
+                if let Some(epoch) = row.lease {
+                    self.load_row(view, RowKey::Lease(epoch));
+                }
+            }
+            Some(Row::Queue(row)) => {
+                self.load_row(view, RowKey::Counters);
+                self.load_row(view, RowKey::Session(row.owner));
+                self.load_row(view, RowKey::Activity(row.owner));
+            }
+            Some(Row::Lease(row)) => {
+                self.load_row(view, RowKey::Queue(row.queue));
+                self.load_row(view, RowKey::Session(row.session));
+            }
+            Some(Row::SessionId(no)) => self.load_neighbours(view, &RowKey::Session(*no)),
+            Some(Row::Key(row)) => {
+                if let Some(no) = row.live {
+                    self.load_row(view, RowKey::Session(no));
+                    self.load_neighbours(view, &RowKey::Session(no));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes a decision's changes; panics when an index does not follow its rows.
+    pub(crate) fn apply(&mut self, changes: Vec<Change>) {
+        let mut derived: BTreeMap<IndexEntry, i32> = BTreeMap::new();
+        let mut said: BTreeMap<IndexEntry, i32> = BTreeMap::new();
+        let mut sessions = Vec::new();
+        for change in changes {
+            match change {
+                Change::Row(RowKey::Event(revision), row) => {
+                    let Some(Row::Event(event)) = row else {
+                        panic!("event {revision} is not written as one");
+                    };
+                    assert_eq!(event.revision, revision, "the place of an event");
+                    self.events.push(*event);
+                }
+                Change::Row(key, row) => {
+                    if let RowKey::Session(no) = key {
+                        sessions.push(no);
+                    }
+                    self.put(key, row, &mut derived);
+                }
+                Change::Index(entry, membership) => {
+                    let shift = self.enter(&entry, membership);
+                    if shift != 0 {
+                        said.insert(entry, shift);
+                    }
+                }
+            }
+        }
+        derived.retain(|_, shift| *shift != 0);
+        assert_eq!(said, derived, "the indexes do not follow the rows");
+        sessions.into_iter().for_each(|no| self.check_fold(no));
+    }
+
+    fn put(&mut self, key: RowKey, row: Option<Row>, derived: &mut BTreeMap<IndexEntry, i32>) {
+        for entry in row.iter().flat_map(|row| entries(&key, row)) {
+            *derived.entry(entry).or_default() += 1;
+        }
+        if let Some(old) = self.rows.get(&key) {
+            for entry in entries(&key, old) {
+                *derived.entry(entry).or_default() -= 1;
+            }
+        }
+        match row {
+            Some(row) => self.rows.insert(key, row),
+            None => self.rows.remove(&key),
+        };
+    }
+
+    /// Whether the entry came (1), went (-1) or nothing changed (0).
+    fn enter(&mut self, entry: &IndexEntry, membership: Membership) -> i32 {
+        let present = membership == Membership::In;
+        let changed = if present {
+            self.index.insert(entry.clone())
+        } else {
+            self.index.remove(entry)
+        };
+        if !changed {
+            return 0;
+        }
+        self.uncommitted.push((entry.clone(), present));
+        if present { 1 } else { -1 }
+    }
+
+    /// The newest event about a session shows the session's life as it is: identity, state, holder.
+    fn check_fold(&self, no: SessionNo) {
+        let Some(Row::Session(row)) = self.rows.get(&RowKey::Session(no)) else {
+            panic!("session {no} is gone");
+        };
+        let place = usize::try_from(row.revision.0 - 1).expect("revisions are small here");
+        let shown = &self.events[place].session.session;
+        assert_eq!(
+            (shown.no, &shown.id, &shown.key),
+            (no, &row.id, &row.key),
+            "who it is"
+        );
+        assert_eq!(
+            shown.lease, row.lease,
+            "who holds {}, by its newest event",
+            row.id
+        );
+        let state = (shown.is_active(), shown.is_ended());
+        assert_eq!(
+            state,
+            (row.is_active(), row.is_ended()),
+            "the state of {}",
+            row.id
+        );
+    }
+
+    /// Makes the batch durable.
+    pub(crate) fn commit(&mut self) {
+        for (entry, present) in self.uncommitted.drain(..) {
+            if present {
+                self.committed.insert(entry);
+            } else {
+                self.committed.remove(&entry);
+            }
+        }
+    }
+
+    /// What the committed due index says has come.
+    pub(crate) fn due(&self, now: u64) -> Vec<Due> {
+        let entries = self.dues();
+        entries
+            .take_while(|(at, _)| at.0 <= now)
+            .map(|(_, due)| due)
+            .collect()
+    }
+
+    /// When the next thing becomes due.
+    pub(crate) fn next_due(&self) -> Option<u64> {
+        self.dues().next().map(|(at, _)| at.0)
+    }
+
+    fn dues(&self) -> impl Iterator<Item = (EngineTime, Due)> {
+        let first = IndexEntry::Due(EngineTime(0), Due::Session(SessionNo(0)));
+        self.committed
+            .range(first..)
+            .filter_map(|entry| match entry {
+                IndexEntry::Due(at, due) => Some((*at, *due)),
+                IndexEntry::Ready(..)
+                | IndexEntry::InFlight(..)
+                | IndexEntry::Returned(..)
+                | IndexEntry::Pending(..)
+                | IndexEntry::Unserved(..)
+                | IndexEntry::IdempotencyAge(..)
+                | IndexEntry::RequestAge(..) => None,
+            })
+    }
+
+    /// Whether the indexes are what the rows give when derived from nothing.
+    pub(crate) fn check_indexes(&self) {
+        let derived: BTreeSet<IndexEntry> = self
+            .rows
+            .iter()
+            .flat_map(|(key, row)| entries(key, row))
+            .collect();
+        assert_eq!(derived, self.index, "the indexes rebuilt from the rows");
+    }
+
+    /// The tokens of all leases on record.
+    pub(crate) fn leases(&self) -> Vec<Epoch> {
+        let rows = self.rows.values();
+        rows.filter_map(|row| match row {
+            Row::Lease(lease) => Some(lease.epoch),
+            Row::Counters(_)
+            | Row::Session(_)
+            | Row::Activity(_)
+            | Row::Queue(_)
+            | Row::Message(_)
+            | Row::Payload(_)
+            | Row::Key(_)
+            | Row::SessionId(_)
+            | Row::Idempotency(_)
+            | Row::Request(_)
+            | Row::Pool(_)
+            | Row::Event(_) => None,
+        })
+        .collect()
+    }
+}
+
+/// The entries that follow from a row.
+fn entries(key: &RowKey, row: &Row) -> Vec<IndexEntry> {
+    match (key, row) {
+        (_, Row::Message(row)) => entries_of_message(row),
+        (_, Row::Queue(row)) => entries_of_queue(row),
+        (_, Row::Activity(row)) => entries_of_activity(row),
+        (_, Row::Lease(row)) => entries_of_lease(row),
+        (RowKey::Idempotency(queue, name), Row::Idempotency(row)) => {
+            vec![IndexEntry::IdempotencyAge(*queue, row.seq, name.clone())]
+        }
+        (RowKey::Request(namespace, id), Row::Request(row)) => {
+            vec![IndexEntry::RequestAge(
+                row.at,
+                namespace.clone(),
+                id.clone(),
+            )]
+        }
+        _ => Vec::new(),
+    }
+}

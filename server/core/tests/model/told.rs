@@ -1,0 +1,358 @@
+//! What a decision says, cut down to what the rules promise: facts, frames, replies, refusals.
+//!
+//! The model predicts in these words and the decision is translated into them. Times shown to people and texts that
+//! only travel through are left out.
+
+use std::collections::BTreeMap;
+
+use sessiond_core::change::Change;
+use sessiond_core::decide::Decision;
+use sessiond_core::event::{Actor, EventKind, EventRow};
+use sessiond_core::ids::{Epoch, InstanceId, SessionId, StreamId};
+use sessiond_core::rejection::Rejection;
+use sessiond_core::reply::{Delivery, Frame, GoAwayReason, LeaseLostReason, Reply, SettleCode};
+use sessiond_core::rows::Row;
+use sessiond_core::session::{EndReason, Lifecycle, Totals};
+use sessiond_core::time::WallTime;
+
+/// An event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Fact {
+    Opened(u64),
+    Updated(u64),
+    Draining(u64, EndReason),
+    Ended(Box<EndFact>),
+    Attached(u64, String),
+    Detached(u64, String),
+    Lost(u64, String),
+    DeadLettered {
+        session: u64,
+        queue: u64,
+        seq: u64,
+        reason: &'static str,
+    },
+}
+
+/// The one event that ends a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct EndFact {
+    pub(crate) session: u64,
+    pub(crate) reason: EndReason,
+    pub(crate) actor: Actor,
+    pub(crate) kept: u64,
+    pub(crate) discarded: u64,
+    pub(crate) successor: Option<SessionId>,
+    pub(crate) totals: Totals,
+}
+
+impl Fact {
+    pub(crate) fn session(&self) -> u64 {
+        match self {
+            Self::Opened(no)
+            | Self::Updated(no)
+            | Self::Draining(no, _)
+            | Self::Attached(no, _)
+            | Self::Detached(no, _)
+            | Self::Lost(no, _)
+            | Self::DeadLettered { session: no, .. } => *no,
+            Self::Ended(end) => end.session,
+        }
+    }
+}
+
+/// One hand-out: queue, seq, delivery, token, attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Handed {
+    pub(crate) queue: u64,
+    pub(crate) seq: u64,
+    pub(crate) delivery: u64,
+    pub(crate) epoch: u64,
+    pub(crate) attempt: u32,
+}
+
+impl Handed {
+    pub(crate) fn of(delivery: &Delivery) -> Self {
+        Self {
+            queue: delivery.message.queue.0,
+            seq: delivery.message.seq.0,
+            delivery: delivery.delivery_id.0,
+            epoch: delivery.epoch.0,
+            attempt: delivery.message.attempt,
+        }
+    }
+}
+
+/// A frame on a worker's stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    Welcome,
+    Attached {
+        session: u64,
+        epoch: u64,
+        voided: Vec<String>,
+    },
+    AttachFailed(Refusal),
+    Deliveries(Vec<Handed>),
+    Settled(Vec<SettleCode>),
+    Ending(SessionId, EndReason),
+    Lost {
+        session: SessionId,
+        /// Zero when the worker held none.
+        epoch: u64,
+        reason: LeaseLostReason,
+        successor: Option<SessionId>,
+    },
+    GoAway(GoAwayReason),
+}
+
+impl Told {
+    pub(crate) fn of(frame: &Frame) -> Self {
+        match frame {
+            Frame::Welcome { .. } => Self::Welcome,
+            Frame::Attached {
+                lease,
+                session,
+                voided_keys,
+            } => Self::Attached {
+                session: session.session.no.0,
+                epoch: lease.epoch.0,
+                voided: voided_keys.clone(),
+            },
+            Frame::AttachFailed { rejection, .. } => Self::AttachFailed(Refusal::of(rejection)),
+            Frame::Deliveries(deliveries) => {
+                Self::Deliveries(deliveries.iter().map(Handed::of).collect())
+            }
+            Frame::Settled(results) => Self::Settled(results.iter().map(|r| r.code).collect()),
+            Frame::SessionEnding {
+                session, reason, ..
+            } => Self::Ending(session.clone(), *reason),
+            Frame::LeaseLost {
+                session,
+                epoch,
+                reason,
+                successor,
+            } => Self::Lost {
+                session: session.clone(),
+                epoch: epoch.0,
+                reason: *reason,
+                successor: successor.clone(),
+            },
+            Frame::GoAway { reason } => Self::GoAway(*reason),
+        }
+    }
+}
+
+/// Why not, with the facts a caller decides by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    NotFound,
+    KeyInUse(SessionId),
+    IdInUse(SessionId),
+    Ended(SessionId, EndReason, Option<SessionId>),
+    Draining(SessionId, EndReason),
+    PoolNotFound,
+    TooManySessions(u64),
+    QueueFull(&'static str, u64),
+    /// By which token, and for how long.
+    LeaseHeld(u64, u64),
+    EtagMismatch,
+    RequestIdReused,
+    /// None of those that the commands of this test can meet.
+    Other(String),
+}
+
+impl Refusal {
+    pub(crate) fn of(rejection: &Rejection) -> Self {
+        match rejection {
+            Rejection::SessionNotFound { .. } => Self::NotFound,
+            Rejection::SessionKeyInUse { session } => Self::KeyInUse(session.clone()),
+            Rejection::SessionIdInUse { session } => Self::IdInUse(session.clone()),
+            Rejection::SessionEnded {
+                session,
+                reason,
+                successor,
+            } => Self::Ended(session.clone(), *reason, successor.clone()),
+            Rejection::SessionDraining { session, reason } => {
+                Self::Draining(session.clone(), *reason)
+            }
+            Rejection::PoolNotFound { .. } => Self::PoolNotFound,
+            Rejection::TooManySessions { limit, .. } => Self::TooManySessions(*limit),
+            Rejection::QueueFull { what, limit, .. } => Self::QueueFull(what, *limit),
+            Rejection::LeaseHeld {
+                epoch, expires_in, ..
+            } => Self::LeaseHeld(epoch.0, expires_in.0),
+            Rejection::EtagMismatch { .. } => Self::EtagMismatch,
+            Rejection::RequestIdReused { .. } => Self::RequestIdReused,
+            Rejection::LeaseFenced { .. }
+            | Rejection::TooManyLeases { .. }
+            | Rejection::StreamReplaced => Self::Other(format!("{rejection:?}")),
+        }
+    }
+}
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Done,
+    Opened {
+        session: u64,
+        created: bool,
+        duplicate: bool,
+    },
+    Session {
+        session: u64,
+        already_ended: bool,
+        duplicate: bool,
+    },
+    Enqueued {
+        session: SessionId,
+        queue: u64,
+        opened: bool,
+        /// Seq and whether it repeats one.
+        results: Vec<(u64, bool)>,
+    },
+    Claimed {
+        session: SessionId,
+        lease: Option<u64>,
+        deliveries: Vec<Handed>,
+    },
+    Settled(Vec<SettleCode>),
+    Held(Vec<u64>),
+    /// Who is here and what they hold, or when leases lapse.
+    Listing(Vec<(String, Vec<u64>)>),
+}
+
+impl Answer {
+    pub(crate) fn of(reply: &Reply) -> Self {
+        match reply {
+            Reply::Done => Self::Done,
+            Reply::Opened {
+                session,
+                created,
+                duplicate,
+            } => Self::Opened {
+                session: session.session.no.0,
+                created: *created,
+                duplicate: *duplicate,
+            },
+            Reply::Session {
+                session,
+                already_ended,
+                duplicate,
+            } => Self::Session {
+                session: session.session.no.0,
+                already_ended: *already_ended,
+                duplicate: *duplicate,
+            },
+            Reply::Enqueued {
+                session,
+                queue,
+                opened,
+                results,
+            } => Self::Enqueued {
+                session: session.clone(),
+                queue: queue.0,
+                opened: *opened,
+                results: results.iter().map(|r| (r.seq.0, r.duplicate)).collect(),
+            },
+            Reply::Claimed {
+                session,
+                lease,
+                deliveries,
+            } => Self::Claimed {
+                session: session.clone(),
+                lease: lease.as_ref().map(|lease| lease.epoch.0),
+                deliveries: deliveries.iter().map(Handed::of).collect(),
+            },
+            Reply::Settled(results) => Self::Settled(results.iter().map(|r| r.code).collect()),
+            Reply::LeaseTimes(times) => {
+                let entry = |(epoch, at): &(Epoch, WallTime)| (epoch.to_string(), vec![at.0]);
+                Self::Listing(times.iter().map(entry).collect())
+            }
+            Reply::Held(sessions) => Self::Held(sessions.iter().map(|no| no.0).collect()),
+            Reply::Workers(workers) => Self::Listing(
+                workers
+                    .iter()
+                    .map(|worker| {
+                        let epochs = worker.leases.iter().map(|(_, epoch)| epoch.0);
+                        (worker.key.1.to_string(), epochs.collect())
+                    })
+                    .collect(),
+            ),
+        }
+    }
+}
+
+/// What the model expects of one decision.
+#[derive(Debug, Default)]
+pub(crate) struct Expected {
+    pub(crate) facts: Vec<Fact>,
+    pub(crate) frames: BTreeMap<StreamId, Vec<Told>>,
+}
+
+impl Expected {
+    pub(crate) fn tell(&mut self, stream: Option<StreamId>, told: Told) {
+        if let Some(stream) = stream {
+            self.frames.entry(stream).or_default().push(told);
+        }
+    }
+}
+
+/// The events a decision writes, in order.
+pub(crate) fn events(decision: &Decision) -> Vec<&EventRow> {
+    let written = decision.changes.iter().filter_map(|change| match change {
+        Change::Row(_, Some(Row::Event(event))) => Some(&**event),
+        Change::Row(..) | Change::Index(..) => None,
+    });
+    written.collect()
+}
+
+/// An event in the model's words.
+pub(crate) fn fact(event: &EventRow) -> Fact {
+    let no = event.session.session.no.0;
+    let attribute = |name: &str| event.attributes.get(name).cloned().unwrap_or_default();
+    match event.kind {
+        EventKind::SessionOpened => Fact::Opened(no),
+        EventKind::SessionUpdated => Fact::Updated(no),
+        EventKind::SessionDraining => match &event.session.session.lifecycle {
+            Lifecycle::Draining(intent) => Fact::Draining(no, intent.reason),
+            other @ (Lifecycle::Active | Lifecycle::Ended(_)) => {
+                panic!("SESSION_DRAINING shows {other:?}")
+            }
+        },
+        EventKind::SessionEnd => match &event.session.session.lifecycle {
+            Lifecycle::Ended(end) => Fact::Ended(Box::new(EndFact {
+                session: no,
+                reason: end.reason,
+                actor: event.actor.clone(),
+                kept: end.pending_kept,
+                discarded: end.pending_discarded,
+                successor: end.successor.clone(),
+                totals: end.counts.totals,
+            })),
+            other @ (Lifecycle::Active | Lifecycle::Draining(_)) => {
+                panic!("SESSION_END shows {other:?}")
+            }
+        },
+        EventKind::WorkerAttached => Fact::Attached(no, attribute("instance_id")),
+        EventKind::WorkerDetached => Fact::Detached(no, attribute("instance_id")),
+        EventKind::WorkerLost => Fact::Lost(no, attribute("instance_id")),
+        EventKind::MessageDeadLettered => {
+            let message = event.message.as_ref().expect("it names its message");
+            Fact::DeadLettered {
+                session: no,
+                queue: message.queue.0,
+                seq: message.seq.0,
+                reason: match attribute("reason").as_str() {
+                    "max_attempts" => "max_attempts",
+                    "permanent" => "permanent",
+                    other => panic!("a message is given up for {other:?}"),
+                },
+            }
+        }
+    }
+}
+
+pub(crate) fn text(instance: &InstanceId) -> String {
+    instance.as_str().to_owned()
+}

@@ -1,0 +1,210 @@
+//! What can happen in a script, how often, and time going by.
+//!
+//! Everything an act needs it draws from its own salt; what it names, it picks from what the clients know.
+
+use fastrand::Rng;
+use sessiond_core::command::Command;
+use sessiond_core::ids::{Epoch, IdempotencyKey, QueueId, Seq, SessionKey, SessionNo};
+use sessiond_core::index::Due;
+use sessiond_core::limits::REQUEST_RETENTION;
+
+use super::script::{Act, WORKERS};
+use super::state::Fate;
+use super::world::World;
+
+/// Kinds of acts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verb {
+    Open,
+    Update,
+    Touch,
+    End,
+    Enqueue,
+    Claim,
+    Settle,
+    Hello,
+    Attach,
+    Detach,
+    Window,
+    StreamSettle,
+    Progress,
+    Heartbeat,
+    Goodbye,
+    Close,
+    Receive,
+    Stray,
+    Ask,
+    Advance,
+    Forget,
+    Restart,
+}
+
+/// How often each happens, relative to the others.
+pub(crate) const VERBS: &[(Verb, u32)] = &[
+    (Verb::Open, 12),
+    (Verb::Update, 4),
+    (Verb::Touch, 3),
+    (Verb::End, 8),
+    (Verb::Enqueue, 32),
+    (Verb::Claim, 12),
+    (Verb::Settle, 10),
+    (Verb::Hello, 9),
+    (Verb::Attach, 12),
+    (Verb::Detach, 4),
+    (Verb::Window, 4),
+    (Verb::StreamSettle, 22),
+    (Verb::Progress, 4),
+    (Verb::Heartbeat, 5),
+    (Verb::Goodbye, 2),
+    (Verb::Close, 3),
+    (Verb::Receive, 22),
+    (Verb::Stray, 3),
+    (Verb::Ask, 1),
+    (Verb::Advance, 18),
+    (Verb::Forget, 1),
+    (Verb::Restart, 2),
+];
+
+/// Instants at which due work is run on a longer way; then the clock jumps, as after a suspend.
+const STOPS_MAX: usize = 40;
+
+impl World {
+    /// Does one act of a script.
+    pub(crate) fn act(&mut self, act: Act) {
+        self.rng = Rng::with_seed(act.salt);
+        if self.trace.lines.is_some() {
+            self.note_line(&format!("{:?}", act.verb));
+        }
+        match act.verb {
+            Verb::Open => self.open(),
+            Verb::Update => self.update(),
+            Verb::Touch => self.touch(),
+            Verb::End => self.end(),
+            Verb::Enqueue => self.enqueue(),
+            Verb::Claim => self.claim(),
+            Verb::Settle => self.settle(),
+            Verb::Hello => self.hello(),
+            Verb::Attach => self.attach(),
+            Verb::Detach => self.detach(),
+            Verb::Window => self.window(),
+            Verb::StreamSettle => self.stream_settle(),
+            Verb::Progress => self.progress(),
+            Verb::Heartbeat => self.heartbeat(),
+            Verb::Goodbye => self.goodbye(),
+            Verb::Close => self.close(),
+            Verb::Receive => self.receive(),
+            Verb::Stray => self.stray(),
+            Verb::Ask => self.ask(),
+            Verb::Advance => self.advance(),
+            Verb::Forget => self.forget(),
+            Verb::Restart => self.crash(),
+        }
+    }
+
+    /// Lets time pass, punctually or in one jump.
+    fn advance(&mut self) {
+        if self.rng.u32(..10) == 0 {
+            self.skew = self.rng.i64(-3_600_000..3_600_000);
+        }
+        let now = self.engine_ms;
+        let next = self.next_event().unwrap_or(now);
+        let target = match self.rng.u32(..100) {
+            0..30 => now + self.rng.u64(..2_000),
+            30..45 => next,
+            45..50 => next.saturating_sub(1).max(now),
+            50..70 => now + self.rng.u64(1_000..20_000),
+            70..82 => now + self.rng.u64(10_000..90_000),
+            82..92 => now + self.rng.u64(60_000..4_000_000),
+            92..98 => now + self.rng.u64(3_600_000..90_000_000),
+            _ => now + self.rng.u64(86_400_000..700_000_000),
+        };
+        let target = target.max(now);
+        let stops = if self.rng.bool() { STOPS_MAX } else { 0 };
+        for _ in 0..stops {
+            match self.next_event() {
+                Some(at) if at <= target => {
+                    self.engine_ms = self.engine_ms.max(at);
+                    self.run_due();
+                }
+                _ => break,
+            }
+        }
+        self.engine_ms = target;
+        self.run_due();
+    }
+
+    /// The clock stands where a name or a request id is about to be forgotten, and somebody uses it again.
+    fn forget(&mut self) {
+        if self.rng.bool() {
+            let names: Vec<(u64, IdempotencyKey, SessionKey)> = self.remembered_names();
+            if let Some((at, name, key)) = self.pick(&names) {
+                let early = self.rng.u64(..2);
+                self.jump(at + REQUEST_RETENTION.0 - early);
+                self.enqueue_again(key, name);
+            }
+        } else {
+            let asked = self.model.requests.iter();
+            let asked: Vec<_> = asked
+                .map(|(id, request)| (request.at, id.clone()))
+                .collect();
+            if let Some((at, id)) = self.pick(&asked) {
+                let early = self.rng.u64(..2);
+                self.jump(at + REQUEST_RETENTION.0 - early);
+                self.open_again(id);
+            }
+        }
+    }
+
+    /// Names of messages with their time and a key that leads to their queue.
+    fn remembered_names(&self) -> Vec<(u64, IdempotencyKey, SessionKey)> {
+        let queues = self.model.queues.iter();
+        let reachable = queues.filter(|q| matches!(q.fate, Fate::Serving | Fate::Held { .. }));
+        reachable
+            .filter_map(|queue| Some((queue, self.model.session(queue.owner).key.clone()?)))
+            .flat_map(|(queue, key)| {
+                let names = queue.names.iter();
+                names.map(move |(name, (_, at))| (*at, name.clone(), key.clone()))
+            })
+            .collect()
+    }
+
+    fn jump(&mut self, to: u64) {
+        self.engine_ms = self.engine_ms.max(to);
+        self.run_due();
+    }
+
+    /// The server dies and comes back.
+    fn crash(&mut self) {
+        for worker in &mut self.clients.workers {
+            worker.old_streams.extend(worker.stream.take());
+        }
+        self.restart();
+        self.run_due();
+    }
+
+    /// A timer that fires when it should not.
+    fn stray(&mut self) {
+        let queue = QueueId(self.rng.u64(1..6));
+        let command = match self.rng.u32(..5) {
+            0 => Command::Due(Due::Session(SessionNo(self.rng.u64(1..12)))),
+            1 => Command::Due(Due::Message(queue, Seq(self.rng.u64(1..9)))),
+            2 => Command::Due(Due::Lease(Epoch(self.rng.u64(1..20)))),
+            3 => Command::Due(Due::Queue(queue)),
+            _ => Command::Lapse(Epoch(self.rng.u64(1..20))),
+        };
+        self.submit(&command).unwrap();
+    }
+
+    /// Questions that change nothing.
+    fn ask(&mut self) {
+        let leases = self.store.leases();
+        self.submit(&Command::LeaseTimes(leases)).unwrap();
+        let instance = self.clients.workers[self.rng.usize(..WORKERS)]
+            .instance
+            .clone();
+        let key = self.worker_key(&instance);
+        self.submit(&Command::HeldBy(key)).unwrap();
+        let namespace = self.namespace.clone();
+        self.submit(&Command::ListWorkers { namespace }).unwrap();
+    }
+}
