@@ -11,6 +11,7 @@ use sessiond_proto::v1::message_service_server::MessageServiceServer;
 use sessiond_proto::v1::session_service_server::SessionServiceServer;
 use sessiond_proto::v1::worker_service_server::WorkerServiceServer;
 use tonic::service::Routes;
+use tonic_web::GrpcWebLayer;
 
 use crate::env::Env;
 use crate::health::Health;
@@ -55,8 +56,7 @@ pub fn routes(
             .register_encoded_file_descriptor_set(sessiond_proto::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
-    let routes = Routes::from(http::probes(health))
-        .add_service(health_service)
+    let services = Routes::new(health_service)
         .add_service(descriptors().build_v1()?)
         .add_service(descriptors().build_v1alpha()?)
         .add_service(
@@ -74,5 +74,7 @@ pub fn routes(
                 .max_encoding_message_size(REQUEST_BYTES_MAX),
         )
         .add_service(AdminServiceServer::new(handlers));
-    Ok(routes)
+    // gRPC-Web answers every other HTTP/1 request with 400, so the probes lie beside it.
+    let services = services.into_axum_router().layer(GrpcWebLayer::new());
+    Ok(Routes::from(http::probes(health).merge(services)))
 }

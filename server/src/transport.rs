@@ -15,7 +15,6 @@ use tokio_stream::wrappers::UnixListenerStream;
 use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::{Connected, TcpIncoming};
-use tonic_web::GrpcWebLayer;
 
 use crate::config::Listen;
 use crate::env::Network;
@@ -115,7 +114,6 @@ where
         .http2_keepalive_interval(Some(KEEPALIVE_EVERY))
         .http2_keepalive_timeout(Some(KEEPALIVE_WITHIN))
         .layer(LocalPagesOnly)
-        .layer(GrpcWebLayer::new())
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, async move { stopping.begun().await })
         .await

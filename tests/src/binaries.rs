@@ -43,11 +43,17 @@ fn built() -> &'static Path {
             .args(["build", "--locked", "--quiet", "--bins"])
             .args(["--package", "sessiond", "--package", "sessionctl"])
             .arg("--target-dir")
-            .arg(directory.parent().expect("a profile lies in a target directory"));
+            .arg(
+                directory
+                    .parent()
+                    .expect("a profile lies in a target directory"),
+            );
         if !cfg!(debug_assertions) {
             cargo.arg("--release");
         }
-        let status = cargo.status().expect("cargo built this test, so it can be run");
+        let status = cargo
+            .status()
+            .expect("cargo built this test, so it can be run");
         assert!(status.success(), "the binaries under test do not build");
         directory
     })

@@ -14,35 +14,49 @@ pub struct Progress {
 
 #[derive(Debug, Default)]
 struct Shared {
-    count: Mutex<u64>,
-    grown: Condvar,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct State {
+    count: u64,
+    is_over: bool,
 }
 
 impl Progress {
     /// Adds one.
     pub fn step(&self) {
-        let count = self.shared.count.lock();
-        *count.unwrap_or_else(PoisonError::into_inner) += 1;
-        self.shared.grown.notify_all();
+        self.change(|state| state.count += 1);
+    }
+
+    /// Says that there will be no more: nobody waits any longer.
+    pub fn give_up(&self) {
+        self.change(|state| state.is_over = true);
     }
 
     /// How far it is.
     #[must_use]
     pub fn count(&self) -> u64 {
-        let count = self.shared.count.lock();
-        *count.unwrap_or_else(PoisonError::into_inner)
+        let state = self.shared.state.lock();
+        state.unwrap_or_else(PoisonError::into_inner).count
     }
 
-    /// Waits until the count is at least `goal`; answers the count, which is less when `within` is over.
+    /// Waits until the count is at least `goal`; answers the count, which is less when `within` is over
+    /// or somebody gave up.
     #[must_use]
     pub fn reach(&self, goal: u64, within: Duration) -> u64 {
-        let count = self.shared.count.lock();
-        let count = count.unwrap_or_else(PoisonError::into_inner);
-        let waited = self
-            .shared
-            .grown
-            .wait_timeout_while(count, within, |count| *count < goal);
-        let (count, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        *count
+        let state = self.shared.state.lock();
+        let state = state.unwrap_or_else(PoisonError::into_inner);
+        let waits = |state: &mut State| state.count < goal && !state.is_over;
+        let waited = self.shared.changed.wait_timeout_while(state, within, waits);
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.count
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let state = self.shared.state.lock();
+        change(&mut state.unwrap_or_else(PoisonError::into_inner));
+        self.shared.changed.notify_all();
     }
 }

@@ -76,7 +76,9 @@ impl Refusal {
     /// Checks that a repeat may succeed after a wait, and not a long one.
     #[track_caller]
     pub fn retries_within(self, most: Duration) -> Self {
-        let told = self.retry_after.expect("a refusal that passes names a wait");
+        let told = self
+            .retry_after
+            .expect("a refusal that passes names a wait");
         assert!(told <= most, "{told:?} is longer than {most:?}");
         self
     }

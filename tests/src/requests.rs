@@ -34,6 +34,18 @@ pub fn millis(millis: u64) -> Option<prost_types::Duration> {
     span(Duration::from_millis(millis))
 }
 
+/// A span of an answer in whole milliseconds.
+///
+/// # Panics
+/// If it is unset or negative.
+#[must_use]
+pub fn in_millis(span: Option<prost_types::Duration>) -> u128 {
+    let span = span.expect("a span that is set");
+    Duration::try_from(span)
+        .expect("no span is negative")
+        .as_millis()
+}
+
 /// A limit of whole milliseconds.
 #[must_use]
 pub fn after(limit: u64) -> Option<pb::Limit> {
@@ -127,7 +139,10 @@ pub fn claim_any(filter: pb::SessionFilter, worker: &str) -> pb::ClaimMessagesRe
 /// If the delivery has no message.
 #[must_use]
 pub fn settlement(delivery: &pb::Delivery, outcome: Outcome) -> pb::Settlement {
-    let message = delivery.message.as_ref().expect("a delivery has its message");
+    let message = delivery
+        .message
+        .as_ref()
+        .expect("a delivery has its message");
     pb::Settlement {
         queue_id: message.queue_id,
         seq: message.seq,
@@ -168,7 +183,10 @@ pub fn extend(delivery: &pb::Delivery, by_ms: u64) -> pb::Settlement {
 #[must_use]
 pub fn payloads(deliveries: &[pb::Delivery]) -> Vec<String> {
     let texts = deliveries.iter().map(|delivery| {
-        let message = delivery.message.as_ref().expect("a delivery has its message");
+        let message = delivery
+            .message
+            .as_ref()
+            .expect("a delivery has its message");
         String::from_utf8(message.payload.to_vec()).expect("tests send text")
     });
     texts.collect()
@@ -196,4 +214,18 @@ pub fn attempts(deliveries: &[pb::Delivery]) -> Vec<u32> {
         .iter()
         .map(|delivery| delivery.message.as_ref().expect("a message").attempt);
     attempts.collect()
+}
+
+/// A session without the times that are foreseen, which are counted on one clock and shown on another
+/// and so may differ by a millisecond from one answer to the next.
+#[must_use]
+pub fn unforeseen(session: pb::Session) -> pb::Session {
+    pb::Session {
+        lease: session.lease.map(|lease| pb::Lease {
+            expire_time: None,
+            ..lease
+        }),
+        expire_time: None,
+        ..session
+    }
 }

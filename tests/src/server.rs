@@ -81,7 +81,7 @@ impl Server {
                 if let Some(address) = line.strip_prefix("listening on ") {
                     drop(sender.send(address.to_owned()));
                 } else {
-                    println!("server: {line}");
+                    eprintln!("server: {line}");
                 }
             }
         });

@@ -145,7 +145,11 @@ impl Sessionctl {
         let status = status.recv_timeout(END_WITHIN).unwrap_or_else(|_| {
             let killed = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
             killed.expect("a child can be signalled");
-            panic!("{} does not end; it said:\n{}", self.name, self.said().join("\n"))
+            panic!(
+                "{} does not end; it said:\n{}",
+                self.name,
+                self.said().join("\n")
+            )
         });
         drop(waiter.join());
         for reader in self.readers.drain(..) {

@@ -218,6 +218,8 @@ async fn read(
     frames: &mut Streaming<pb::WatchSessionEventsResponse>,
 ) -> Result<Option<Frame>, Refusal> {
     let read = tokio::time::timeout(FRAME_WITHIN, frames.message()).await;
-    let read = read.expect("a frame comes in time").map_err(Refusal::from)?;
+    let read = read
+        .expect("a frame comes in time")
+        .map_err(Refusal::from)?;
     Ok(read.map(|response| response.frame.expect("a frame that this client knows")))
 }

@@ -18,7 +18,10 @@ fn recording() -> PathBuf {
 
 fn demo(file: Option<&Path>) -> Output {
     let mut command = Command::new(binaries::sessiond());
-    command.arg("demo").args(file).env_remove("SESSIOND_RECORDING");
+    command
+        .arg("demo")
+        .args(file)
+        .env_remove("SESSIOND_RECORDING");
     command.output().expect("the demo can be run")
 }
 
@@ -30,7 +33,10 @@ fn text(bytes: &[u8]) -> String {
 fn count(recording: &str, events: &[&str]) -> usize {
     let of = |line: &str| -> String {
         let event: serde_json::Value = serde_json::from_str(line).expect("a line is JSON");
-        event["hook_event_name"].as_str().unwrap_or_default().to_owned()
+        event["hook_event_name"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
     };
     let wanted = |line: &&str| events.contains(&of(line).as_str());
     recording.lines().filter(wanted).count()
@@ -54,21 +60,23 @@ fn the_demo_comes_to_what_was_recorded() {
     let recording = std::fs::read_to_string(&file).expect("the recording can be read");
     let output = demo(Some(&file));
     let shown = text(&output.stdout);
-    assert!(
-        output.status.success(),
-        "{shown}\n{}",
-        text(&output.stderr)
-    );
+    assert!(output.status.success(), "{shown}\n{}", text(&output.stderr));
     let ends = count(&recording, &["SessionEnd"]);
     let prompts = count(&recording, &["UserPromptSubmit"]);
     let events = ["PostToolUse", "PostToolUseFailure", "Stop", "SubagentStop"];
     let messages = count(&recording, &events);
     assert_eq!(figures(&shown, "session_end events"), (ends, ends));
     assert_eq!(figures(&shown, "prompts counted"), (prompts, prompts));
-    assert_eq!(figures(&shown, "messages settled once"), (messages, messages));
+    assert_eq!(
+        figures(&shown, "messages settled once"),
+        (messages, messages)
+    );
     assert!(shown.contains("killed (SIGKILL)"), "{shown}");
     assert_eq!(
-        shown.lines().filter(|line| line.contains("session_end ")).count(),
+        shown
+            .lines()
+            .filter(|line| line.contains("session_end "))
+            .count(),
         ends + 1,
         "one line an end, and the summary's"
     );

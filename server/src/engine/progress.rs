@@ -19,8 +19,12 @@ impl Progress {
             .store(monotonic_ms + 1, Ordering::Relaxed);
     }
 
-    pub(super) fn committed(&self, commands: u64, events: u64) {
+    /// Counts what a batch decided, whether or not it changed anything that is committed.
+    pub(super) fn decided(&self, commands: u64) {
         self.commands.fetch_add(commands, Ordering::Relaxed);
+    }
+
+    pub(super) fn committed(&self, events: u64) {
         self.commits.fetch_add(1, Ordering::Relaxed);
         self.events.fetch_add(events, Ordering::Relaxed);
         self.committing_since.store(0, Ordering::Relaxed);
@@ -35,7 +39,7 @@ impl Progress {
         }
     }
 
-    /// Commands committed since start.
+    /// Commands decided since start, refused ones included.
     #[must_use]
     pub fn commands(&self) -> u64 {
         self.commands.load(Ordering::Relaxed)

@@ -6,8 +6,8 @@
 use bytes::Bytes;
 use sessiond_core::ids::{Namespace, QueueId, Seq, SessionId, SessionNo};
 use sessiond_core::lease::LeaseView;
-use sessiond_core::message::MessageRow;
-use sessiond_core::queue::Disposition;
+use sessiond_core::message::{MessageRow, Standing};
+use sessiond_core::queue::{Disposition, QueueRow};
 use sessiond_core::rejection::Rejection;
 use sessiond_core::rows::{Row, RowKey};
 use sessiond_proto::v1 as pb;
@@ -26,6 +26,8 @@ use crate::wire::{parse, show};
 
 /// Rows read at once while a page is filled.
 const CHUNK: usize = 256;
+/// Bytes of messages on a page that shows payloads; below the 17 MiB a client must accept.
+const PAGE_BYTES_MAX: u64 = 16 * 1_024 * 1_024;
 
 /// Answers ListSessions, newest first.
 pub(super) async fn sessions(
@@ -170,7 +172,7 @@ fn message_page(
     if queue.owner != session.no {
         return Ok(page);
     }
-    let mut after = match &call.page.after {
+    let after = match &call.page.after {
         // The key may mean another incarnation by now: its messages are another list.
         Some(PagePosition::Messages { queue, .. }) if *queue != session.queue => {
             return Ok(page);
@@ -178,30 +180,55 @@ fn message_page(
         Some(PagePosition::Messages { after, .. }) => *after,
         _ => Seq(0),
     };
-    let mut scanned = 0;
-    let more = 'filling: loop {
-        let chunk = by_seq(rows, queue.id, after)?;
-        let last = chunk.len() < CHUNK;
-        for message in chunk {
-            if page.messages.len() == call.page.size || scanned == LIST_SCAN_MAX {
-                break 'filling true;
-            }
-            scanned += 1;
-            after = message.seq;
-            if call.query.matches(&message, queue.disposition) {
-                page.messages.push(message);
-            }
-        }
-        if last {
-            break false;
-        }
-    };
-    if more {
+    if let Some(after) = fill(rows, call, &queue, after, &mut page.messages)? {
         let queue = queue.id;
         let position = PagePosition::Messages { queue, after };
         page.next = call.page.binding.token(&position);
     }
     Ok(page)
+}
+
+/// Fills a page with the messages behind a seq; answers with where to go on if there may be more.
+fn fill(
+    rows: &Rows,
+    call: &ListMessagesCall,
+    queue: &QueueRow,
+    mut after: Seq,
+    page: &mut Vec<MessageRow>,
+) -> Result<Option<Seq>, Status> {
+    let mut scanned = 0;
+    let mut bytes = 0;
+    loop {
+        let chunk = by_seq(rows, queue.id, after)?;
+        let last = chunk.len() < CHUNK;
+        for message in chunk {
+            let shown = is_kept(&message, queue.disposition)
+                && call.query.matches(&message, queue.disposition);
+            if shown && call.payloads == Payloads::Shown {
+                bytes += message.bytes;
+            }
+            // One message is shown whatever its size, or the list would not go on.
+            let heavy = bytes > PAGE_BYTES_MAX && !page.is_empty();
+            if heavy || page.len() == call.page.size || scanned == LIST_SCAN_MAX {
+                return Ok(Some(after));
+            }
+            scanned += 1;
+            after = message.seq;
+            if shown {
+                page.push(message);
+            }
+        }
+        if last {
+            return Ok(None);
+        }
+    }
+}
+
+/// Whether a message is there for whoever lists: of a discarded queue only what was given up before
+/// is, although the rows of the rest are deleted a few at a time.
+fn is_kept(message: &MessageRow, disposition: Disposition) -> bool {
+    let discarded = matches!(disposition, Disposition::Discarded { .. });
+    !discarded || matches!(message.standing, Standing::Dead { .. })
 }
 
 /// The next messages of a queue, unsettled and given-up ones together, by seq.

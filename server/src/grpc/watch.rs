@@ -216,8 +216,28 @@ impl Watch {
             }
         }
         let scanned_to = newest_committed(&self.context).map_err(Ended::Failed)?;
-        while self.cursor < scanned_to && self.send_events().await? {}
+        self.send_events_up_to(scanned_to).await?;
         self.bookmark(pb::BookmarkCause::InitialStateEnd).await
+    }
+
+    /// Sends every event up to one that is committed. A snapshot shows it a moment before the feed
+    /// does, and that moment is waited for.
+    async fn send_events_up_to(&mut self, revision: Revision) -> Result<(), Ended> {
+        let mut news = self.context.feed.follow();
+        while self.cursor < revision {
+            news.mark_unchanged();
+            if self.send_events().await? {
+                continue;
+            }
+            // Either one: a client that is gone waits for nothing.
+            tokio::select! {
+                () = self.out.closed() => return Err(Ended::Gone),
+                changed = news.changed() => {
+                    changed.map_err(|_| Ended::Failed(Refusal::store_unavailable().into()))?;
+                }
+            }
+        }
+        Ok(())
     }
 
     async fn bookmark(&mut self, cause: pb::BookmarkCause) -> Result<(), Ended> {

@@ -23,7 +23,8 @@ pub(super) fn end(draft: &mut Draft<'_>, end: &End) -> Result<Reply, Stop> {
     }
     let session = find::any(draft, &end.namespace, &end.session)?;
     let no = session.no;
-    let already_ended = session.is_ended();
+    // Decided before this call: the first reason holds from the commit that leaves ACTIVE.
+    let already_ended = !session.is_active();
     match session.lifecycle.clone() {
         Lifecycle::Active => begin(draft, session, end)?,
         Lifecycle::Draining(intent) => shorten(draft, session, intent, end)?,

@@ -109,6 +109,8 @@ pub(super) fn create(
     draft.put_session(session.clone());
     let mut activity = ActivityRow::new(no, draft.now);
     activity.prompt_number = first_prompt_number(open);
+    // What it adopts counts as enqueued here.
+    activity.totals.enqueued = draft.queue(queue)?.depth.unsettled();
     draft.put_activity(&session, activity)?;
     draft.event(
         EventKind::SessionOpened,

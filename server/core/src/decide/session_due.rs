@@ -64,10 +64,11 @@ fn active_due(draft: &mut Draft<'_>, session: &SessionRow) -> Result<(), Stop> {
         };
         return finish::finish(draft, session.no, &intent);
     }
-    // A limit that is passed but excused is looked at again at a steady pace.
+    // A limit that is passed but excused is looked at again at a steady pace, and in time for the age
+    // that nothing excuses.
     let at = session.next_check(&activity).map(|at| {
         if at <= now {
-            now + PROTECTED_RECHECK
+            (now + PROTECTED_RECHECK).min(hard_age(session))
         } else {
             at
         }
@@ -76,6 +77,17 @@ fn active_due(draft: &mut Draft<'_>, session: &SessionRow) -> Result<(), Stop> {
         check_at: at,
         ..activity
     })
+}
+
+/// The first instant at which a session has reached the age that nothing excuses.
+fn hard_age(session: &SessionRow) -> EngineTime {
+    match session.timeouts.lifetime {
+        Limit::After(span) => {
+            let hard = Span(span.0.saturating_mul(LIFETIME_HARD_FACTOR));
+            session.created_at + hard + Span(1)
+        }
+        Limit::Never => EngineTime(u64::MAX),
+    }
 }
 
 /// The first limit that is passed and not excused.

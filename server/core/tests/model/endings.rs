@@ -51,7 +51,7 @@ impl Model {
                     self.marks.hit(Mark::EndShortened);
                     self.drain_or_finish(no, &ending, out);
                 }
-                false
+                true
             }
             State::Ended(_) => {
                 self.marks.hit(Mark::AlreadyEnded);

@@ -188,7 +188,10 @@ impl Model {
             touches: 0,
             prompt_number,
             usage: Usage::default(),
-            totals: Totals::default(),
+            totals: Totals {
+                enqueued: self.queue(queue).unsettled(),
+                ..Totals::default()
+            },
             volatile: (None, BTreeMap::new()),
             revision: 0,
             ends: 0,

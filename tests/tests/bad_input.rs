@@ -1,0 +1,29 @@
+//! Bad input, a table for each RPC: what is refused, why, with every faulty field named at once.
+//!
+//! Invariant: a refused request changes nothing, and the server goes on. What it deliberately does not
+//! do: refusals that depend on what is on record; those are rules and tested as such.
+
+#[path = "bad_input/end.rs"]
+mod end;
+#[path = "bad_input/enqueue.rs"]
+mod enqueue;
+#[path = "bad_input/lists.rs"]
+mod lists;
+#[path = "bad_input/namespace.rs"]
+mod namespace;
+#[path = "bad_input/open.rs"]
+mod open;
+#[path = "bad_input/references.rs"]
+mod references;
+#[path = "bad_input/settle.rs"]
+mod settle;
+#[path = "bad_input/sizes.rs"]
+mod sizes;
+#[path = "bad_input/table.rs"]
+mod table;
+#[path = "bad_input/update.rs"]
+mod update;
+#[path = "bad_input/watch.rs"]
+mod watch;
+#[path = "bad_input/work.rs"]
+mod work;

@@ -1,0 +1,376 @@
+//! Clients that do whatever they may, and a server that is killed in the midst of it, again and again.
+//!
+//! Invariant: a round is chaos, a kill, a restart (sometimes itself killed), and a look at everything while
+//! nobody calls. Each client lives through all rounds with what it knows. At the end everything is worked
+//! off and ended, and the sums must be right. What this deliberately does not do: check answers; the
+//! journal does, as they come.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use fastrand::Rng;
+use futures_util::future::join_all;
+use sessiond_client::{Client, RetryPolicy, pb};
+use sessiond_tests::scale::Scale;
+use sessiond_tests::seed;
+use sessiond_tests::server::Server;
+
+use super::draw;
+use super::eventlog::Fold;
+use super::journal::{Call, Journal};
+use super::played::tarry;
+use super::producer::Producer;
+use super::worker::{Mood, Worker};
+use super::{look, order};
+
+/// Clients of each sort.
+const CLIENTS: usize = 4;
+
+/// Answers between two kills, at most.
+const ANSWERS_MAX: u64 = 250;
+
+/// One start in so many is killed before it is done.
+const STILLBORN: u32 = 4;
+
+/// How long a start is given before it is killed.
+const STILLBORN_AFTER: Duration = Duration::from_millis(60);
+
+/// With so many kills, calls of every sort are cut off and every way out of a queue is taken; a run in
+/// which they are not proves less than it says.
+const KILLS_TO_MEET_ALL: u32 = 20;
+
+/// How long nothing may happen, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How many claims may find nothing in a row before the rest is called lost. They wait, and a lease of
+/// somebody who is gone lapses within a second or two.
+const EMPTY_CLAIMS_MAX: u32 = 60;
+
+/// Wakes who waits for answers when a client finds fault: it will give none.
+struct Alarm(Arc<Journal>);
+
+struct Storm {
+    runtime: tokio::runtime::Runtime,
+    server: Server,
+    rng: Rng,
+    journal: Arc<Journal>,
+    fold: Fold,
+    producers: Vec<Producer>,
+    workers: Vec<Worker>,
+}
+
+#[test]
+fn nothing_that_was_told_is_ever_taken_back() {
+    let kills = Scale::from_env().pick(3, KILLS_TO_MEET_ALL, 300);
+    let mut storm = Storm::new(seed::rng("storm"));
+    for _ in 0..kills {
+        storm.round();
+    }
+    storm.settle_down();
+    storm.end_everything();
+    storm.sums();
+    if kills >= KILLS_TO_MEET_ALL {
+        storm.rarities();
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.answered.give_up();
+        }
+    }
+}
+
+// === impl Storm ===
+
+impl Storm {
+    fn new(mut rng: Rng) -> Self {
+        let journal = Arc::new(Journal::default());
+        let clients = 0..CLIENTS;
+        let producers = clients.clone().map(|at| {
+            let journal = Arc::clone(&journal);
+            Producer::new(format!("p{at}"), rng.fork(), journal)
+        });
+        let producers = producers.collect();
+        let workers = clients.map(|at| {
+            let journal = Arc::clone(&journal);
+            Worker::new(format!("w{at}"), rng.fork(), journal)
+        });
+        let workers = workers.collect();
+        Self {
+            runtime: tokio::runtime::Runtime::new().expect("a runtime can be made"),
+            server: Server::start(),
+            rng,
+            journal,
+            fold: Fold::default(),
+            producers,
+            workers,
+        }
+    }
+
+    /// A client that makes every call once, on connections of its own.
+    fn client(&self) -> Client {
+        let _inside = self.runtime.enter();
+        let builder = Client::builder().addr(self.server.url());
+        let client = builder.retry(RetryPolicy::none()).build();
+        client.expect("the address is a URL")
+    }
+
+    fn round(&mut self) {
+        let dying = Arc::new(AtomicBool::new(false));
+        let answers = self.journal.answered.count() + self.rng.u64(1..=ANSWERS_MAX);
+        let producers = std::mem::take(&mut self.producers)
+            .into_iter()
+            .map(|mut producer| {
+                let (client, dying) = (self.client(), Arc::clone(&dying));
+                let alarm = Alarm(Arc::clone(&self.journal));
+                self.runtime.spawn(async move {
+                    let _alarm = alarm;
+                    while !dying.load(Ordering::SeqCst) && producer.step(&client).await {}
+                    assert!(dying.load(Ordering::SeqCst), "the server went by itself");
+                    producer
+                })
+            });
+        let producers: Vec<_> = producers.collect();
+        let workers = std::mem::take(&mut self.workers)
+            .into_iter()
+            .map(|mut worker| {
+                let (client, dying) = (self.client(), Arc::clone(&dying));
+                let alarm = Alarm(Arc::clone(&self.journal));
+                self.runtime.spawn(async move {
+                    let _alarm = alarm;
+                    while !dying.load(Ordering::SeqCst) && worker.step(&client, Mood::Wild).await {}
+                    assert!(dying.load(Ordering::SeqCst), "the server went by itself");
+                    worker
+                })
+            });
+        let workers: Vec<_> = workers.collect();
+        let reached = self.journal.answered.reach(answers, PATIENCE);
+        tarry(&mut self.rng);
+        dying.store(true, Ordering::SeqCst);
+        self.server.kill();
+        // First of all whether a client found fault: the rest is a consequence.
+        for producer in self.runtime.block_on(join_all(producers)) {
+            self.producers
+                .push(producer.expect("a producer found no fault"));
+        }
+        for worker in self.runtime.block_on(join_all(workers)) {
+            self.workers.push(worker.expect("a worker found no fault"));
+        }
+        assert!(reached >= answers, "nothing is answered any more");
+        while self.rng.u32(..STILLBORN) == 0 {
+            let life = STILLBORN_AFTER.mul_f64(self.rng.f64());
+            self.server.start_and_kill(life);
+        }
+        self.server.restart();
+        self.look();
+    }
+
+    /// Holds what the server shows against what was told.
+    fn look(&mut self) {
+        let client = self.client();
+        let queues = {
+            let mut book = self.journal.book();
+            self.runtime
+                .block_on(look::read_log(&client, &mut self.fold));
+            look::signs(&mut book, &self.fold);
+            look::open_queues(&book, &self.fold)
+        };
+        let listed = self
+            .runtime
+            .block_on(look::list(&client, &self.fold, &queues));
+        let mut book = self.journal.book();
+        look::promises(&mut book, &self.fold, &listed);
+        look::batches(&book, &self.fold);
+        order::check(&book, &self.fold.dead);
+    }
+
+    /// Everybody learns what they do not know, and all there is to do is done.
+    fn settle_down(&mut self) {
+        let client = self.client();
+        let (mut producers, mut workers) = (
+            std::mem::take(&mut self.producers),
+            std::mem::take(&mut self.workers),
+        );
+        self.runtime.block_on(async {
+            join_all(producers.iter_mut().map(|one| one.resolve(&client))).await;
+            // What waits for the next session of its key is handed out once there is one.
+            let lasting = (0..draw::LASTING_KEYS).map(draw::lasting_name);
+            let keys = self.fold.sessions.values().map(|life| life.key.clone());
+            let keys: BTreeSet<String> =
+                keys.filter(|key| !key.is_empty()).chain(lasting).collect();
+            for key in keys {
+                open_once_more(&client, &self.journal, key).await;
+            }
+            let mut idle = 0;
+            while open_messages(&client).await > 0 {
+                let before = self.settled();
+                join_all(
+                    workers
+                        .iter_mut()
+                        .map(|one| one.step(&client, Mood::Steady)),
+                )
+                .await;
+                idle = if self.settled() > before { 0 } else { idle + 1 };
+                assert!(
+                    idle < EMPTY_CLAIMS_MAX,
+                    "what is left is handed out to nobody: {:?}",
+                    client.stats().await
+                );
+            }
+        });
+        self.producers = producers;
+        self.workers = workers;
+        self.look();
+    }
+
+    fn settled(&self) -> usize {
+        let book = self.journal.book();
+        book.settling.values().filter(|one| one.acked > 0).count()
+    }
+
+    /// Ends what still lives, so that every session has its end.
+    fn end_everything(&mut self) {
+        let client = self.client();
+        let alive = self
+            .fold
+            .sessions
+            .iter()
+            .filter(|(_, life)| life.ended.is_none());
+        let alive: Vec<String> = alive.map(|(id, _)| id.clone()).collect();
+        self.runtime.block_on(async {
+            for id in alive {
+                let end = pb::EndSessionRequest {
+                    r#ref: Some(sessiond_client::session_id(id)),
+                    mode: pb::EndMode::Immediate.into(),
+                    ..Default::default()
+                };
+                let ended = client.end(end).await.expect("it ends");
+                let state = ended.session.expect("an end answers a session").state();
+                assert_eq!(state, pb::SessionState::Ended);
+            }
+        });
+        self.look();
+        self.runtime
+            .block_on(look::read_log_again(&client, &self.fold));
+    }
+
+    /// What can only be said when all is over.
+    fn sums(&self) {
+        let client = self.client();
+        for (id, life) in &self.fold.sessions {
+            assert!(life.ended.is_some(), "{id} has no end");
+        }
+        let book = self.journal.book();
+        for (key, queue) in &book.lasting {
+            let seqs: BTreeSet<u64> = book
+                .names
+                .keys()
+                .filter(|at| at.0 == *queue)
+                .map(|at| at.1)
+                .collect();
+            let whole: BTreeSet<u64> = (1..).take(seqs.len()).collect();
+            assert_eq!(seqs, whole, "a number of {key} was given to nothing");
+            let opened = self
+                .fold
+                .sessions
+                .values()
+                .filter(|life| life.key == *key)
+                .count();
+            let told = book.opened[key] as usize;
+            let perhaps = book.perhaps_opened.get(key).copied().unwrap_or_default() as usize;
+            assert!(
+                (told..=told + perhaps).contains(&opened),
+                "{key} was opened {opened} times"
+            );
+        }
+        let acked = book.settling.values().filter(|one| one.acked > 0).count() as u64;
+        let unsure = book
+            .settling
+            .values()
+            .filter(|one| one.acked == 0 && one.ack_unknown);
+        let unsure = unsure.count() as u64;
+        let counted = self.runtime.block_on(processed(&client));
+        assert!(
+            (acked..=acked + unsure).contains(&counted),
+            "{acked} acks, {counted} counted"
+        );
+        assert!(acked > 0, "the storm was none");
+    }
+
+    /// The storm met what it is for.
+    fn rarities(&self) {
+        let book = self.journal.book();
+        let met = format!(
+            "{} answers, {} messages, {} given up, {} sessions to be discarded, {:?} unanswered",
+            self.journal.answered.count(),
+            book.names.len(),
+            self.fold.dead.len(),
+            book.discarding.len(),
+            book.unknown,
+        );
+        eprintln!("storm: {met}");
+        for call in [Call::Open, Call::Enqueue, Call::Claim, Call::Settle] {
+            assert!(
+                book.unknown.contains_key(&call),
+                "no {call:?} was cut off: {met}"
+            );
+        }
+        assert!(
+            !self.fold.dead.is_empty() && !book.discarding.is_empty(),
+            "{met}"
+        );
+        let drained = self
+            .fold
+            .sessions
+            .values()
+            .filter(|life| life.draining.is_some());
+        assert!(drained.count() > 0, "no session was drained: {met}");
+    }
+}
+
+async fn open_once_more(client: &Client, journal: &Journal, key: String) {
+    let open = pb::OpenSessionRequest {
+        key,
+        ..Default::default()
+    };
+    let known = journal.known();
+    let opened = client.open(open).await.expect("it opens");
+    let session = opened.session.expect("an open answers a session");
+    {
+        let mut book = journal.book();
+        book.lasts(&session.key, session.queue_id);
+        *book.opened.entry(session.key).or_default() += u32::from(opened.created);
+    }
+    journal.told(known, opened.revision);
+}
+
+async fn open_messages(client: &Client) -> u64 {
+    let stats = client.stats().await.expect("the server counts");
+    let messages = stats.messages.expect("stats count messages");
+    messages.pending + messages.in_flight
+}
+
+/// What all sessions together processed.
+async fn processed(client: &Client) -> u64 {
+    let mut request = pb::ListSessionsRequest {
+        page_size: 1_000,
+        ..Default::default()
+    };
+    let mut processed = 0;
+    loop {
+        let page = client
+            .list(request.clone())
+            .await
+            .expect("sessions are listed");
+        let counts = page.sessions.iter().filter_map(|session| session.counts);
+        processed += counts.map(|counts| counts.processed).sum::<u64>();
+        if page.next_page_token.is_empty() {
+            return processed;
+        }
+        request.page_token = page.next_page_token;
+    }
+}

@@ -1,0 +1,101 @@
+//! A server process as a test of the process wants it: any arguments, and every line it says.
+//!
+//! It is killed when dropped. Waiting is bounded: a server that does not say or do what is awaited
+//! fails the test.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use sessiond_tests::binaries;
+
+/// How long a line or an exit may take that must come: the bound of a stop, and 5 s to spare.
+const WITHIN: Duration = Duration::from_secs(14);
+
+/// A server process.
+pub(crate) struct Run {
+    child: Child,
+    lines: Receiver<String>,
+    said: Vec<String>,
+}
+
+/// The command of a server with some arguments and none of the caller's environment.
+pub(crate) fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(binaries::sessiond());
+    command.args(arguments);
+    for variable in ["DATA_DIR", "LISTEN", "NAMESPACES", "LOG", "LOG_FORMAT"] {
+        command.env_remove(format!("SESSIOND_{variable}"));
+    }
+    command
+}
+
+impl Run {
+    /// Starts a command and reads what it says.
+    pub(crate) fn start(mut command: Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the command can be started");
+        let stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Self {
+            child,
+            lines,
+            said: Vec::new(),
+        }
+    }
+
+    /// Waits until it serves; answers with the address it tells.
+    pub(crate) fn listening(&mut self) -> String {
+        let deadline = Instant::now() + WITHIN;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let line = self.lines.recv_timeout(left);
+            let line = line.unwrap_or_else(|_| panic!("it does not serve: {:?}", self.said));
+            self.said.push(line.clone());
+            if let Some(address) = line.strip_prefix("listening on ") {
+                return address.to_owned();
+            }
+        }
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, signal).expect("a child can be signalled");
+    }
+
+    /// Waits until it has ended; answers with how, and with every line it said.
+    pub(crate) fn ended(mut self) -> (ExitStatus, Vec<String>) {
+        let deadline = Instant::now() + WITHIN;
+        // Standard error is closed by its end, and nothing else.
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left) {
+                Ok(line) => self.said.push(line),
+                Err(_) if Instant::now() < deadline => break,
+                Err(_) => panic!("it does not end: {:?}", self.said),
+            }
+        }
+        let status = self.child.wait().expect("a child can be waited for");
+        (status, std::mem::take(&mut self.said))
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}

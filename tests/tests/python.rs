@@ -1,0 +1,145 @@
+//! A client that is not ours: Python's own gRPC, with stubs which its own generator makes of `proto/`.
+//!
+//! What the contract means must not depend on our SDK. The script in `tests/python` does the talking and
+//! the checking; this starts the server, kills it when the script asks for it, and holds its summary
+//! against what it must be. What this deliberately does not do: install Python's packages.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sessiond_tests::binaries;
+use sessiond_tests::server::Server;
+
+/// Names a Python that can import grpc and `grpc_tools`.
+const VARIABLE: &str = "SESSIOND_PYTHON";
+
+/// How long the script may be silent: longer than its own patience, which says more.
+const SILENCE_MAX: Duration = Duration::from_secs(120);
+
+#[test]
+fn a_stock_client_gets_what_the_contract_says() {
+    let python = python();
+    let stubs = tempfile::tempdir().expect("a temporary directory can be made");
+    generate(&python, stubs.path());
+    let mut server = Server::start();
+    let mut script = Command::new(&python)
+        .arg(binaries::root().join("tests/python/stock_client.py"))
+        .arg(server.address())
+        .env("PYTHONPATH", stubs.path())
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("Python can be started");
+    let mut answers = script.stdin.take().expect("stdin is piped");
+    let lines = lines(script.stdout.take().expect("stdout is piped"));
+    let complaint = all(script.stderr.take().expect("stderr is piped"));
+    let mut kills = 0;
+    let mut summary = None;
+    loop {
+        match lines.recv_timeout(SILENCE_MAX) {
+            Ok(line) if line == "KILL" => {
+                server.kill();
+                server.restart();
+                kills += 1;
+                writeln!(answers, "RESTARTED").expect("the script listens");
+            }
+            Ok(line) => summary = line.strip_prefix("SUMMARY ").map(str::to_owned),
+            Err(mpsc::RecvTimeoutError::Disconnected) => break,
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                script.kill().expect("a child can be killed");
+                break;
+            }
+        }
+    }
+    let status = script.wait().expect("a child can be waited for");
+    let complaint = complaint.join().expect("what it said can be read");
+    assert!(status.success(), "{status}:\n{complaint}");
+    assert_eq!(kills, 1);
+    let summary = summary.expect("the script sums up");
+    let summary: Value = serde_json::from_str(&summary).expect("the summary is JSON");
+    assert_eq!(summary["domain"], "sessiond");
+    assert_eq!(summary["processed"], json!(9));
+    assert_eq!(summary["ended"], json!(2));
+    assert_eq!(summary["events"], summary["revision"]);
+    assert_eq!(
+        summary["watch_connections"],
+        json!(2),
+        "one before the kill and one after"
+    );
+}
+
+fn python() -> PathBuf {
+    std::env::var_os(VARIABLE).map_or_else(
+        || {
+            panic!(
+                "{VARIABLE} names no Python: run this by `cargo xtask test`, or set it to a Python that \
+                 has the packages grpcio and grpcio-tools"
+            )
+        },
+        PathBuf::from,
+    )
+}
+
+/// Has Python's own generator make the stubs.
+fn generate(python: &Path, into: &Path) {
+    let root = binaries::root();
+    let contract = root.join("proto");
+    let protos = std::fs::read_dir(contract.join("sessiond/v1")).expect("the contract is there");
+    let protos = protos.map(|entry| entry.expect("a folder can be read").path());
+    let protos: Vec<PathBuf> = protos
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "proto")
+        })
+        .collect();
+    assert!(!protos.is_empty(), "the contract is empty");
+    let details = root.join("tests/python");
+    let made = Command::new(python)
+        .args(["-m", "grpc_tools.protoc"])
+        .arg("-I")
+        .arg(&contract)
+        .arg("-I")
+        .arg(&details)
+        .arg("--python_out")
+        .arg(into)
+        .arg("--grpc_python_out")
+        .arg(into)
+        .args(protos)
+        .arg(details.join("rpc_status.proto"))
+        .output()
+        .expect("Python can be started");
+    assert!(made.status.success(), "no stubs:\n{}", said(&made));
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Lines as they come.
+fn lines(pipe: impl Read + Send + 'static) -> mpsc::Receiver<String> {
+    let (sender, lines) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    lines
+}
+
+/// All of it, once it ends.
+fn all(mut pipe: impl Read + Send + 'static) -> std::thread::JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut text = String::new();
+        pipe.read_to_string(&mut text)
+            .expect("what Python says is text");
+        text
+    })
+}

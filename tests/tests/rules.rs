@@ -1,0 +1,72 @@
+//! The rules of the design, each shown through gRPC against a server in a process of its own.
+//!
+//! Invariant: a test is named after the rule it shows and needs nothing but the wire. Every test has
+//! its own server, so revisions and counts are exact. What it deliberately does not do: look at rows,
+//! or at what the SDK makes of an answer.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test that finds something else than it awaits fails right there"
+)]
+
+#[path = "rules/claim.rs"]
+mod claim;
+#[path = "rules/claim_any.rs"]
+mod claim_any;
+#[path = "rules/end_modes.rs"]
+mod end_modes;
+#[path = "rules/ends.rs"]
+mod ends;
+#[path = "rules/enqueue.rs"]
+mod enqueue;
+#[path = "rules/enqueue_stream.rs"]
+mod enqueue_stream;
+#[path = "rules/held.rs"]
+mod held;
+#[path = "rules/keys.rs"]
+mod keys;
+#[path = "rules/leases.rs"]
+mod leases;
+#[path = "rules/limits.rs"]
+mod limits;
+#[path = "rules/list_messages.rs"]
+mod list_messages;
+#[path = "rules/list_tokens.rs"]
+mod list_tokens;
+#[path = "rules/lists.rs"]
+mod lists;
+#[path = "rules/namespaces.rs"]
+mod namespaces;
+#[path = "rules/open.rs"]
+mod open;
+#[path = "rules/order.rs"]
+mod order;
+#[path = "rules/replace.rs"]
+mod replace;
+#[path = "rules/request_ids.rs"]
+mod request_ids;
+#[path = "rules/restart.rs"]
+mod restart;
+#[path = "rules/restart_leases.rs"]
+mod restart_leases;
+#[path = "rules/settle.rs"]
+mod settle;
+#[path = "rules/settle_late.rs"]
+mod settle_late;
+#[path = "rules/stats.rs"]
+mod stats;
+#[path = "rules/update.rs"]
+mod update;
+#[path = "rules/watch.rs"]
+mod watch;
+#[path = "rules/watch_start.rs"]
+mod watch_start;
+#[path = "rules/work_presence.rs"]
+mod work_presence;
+#[path = "rules/work_resume.rs"]
+mod work_resume;
+#[path = "rules/work_stream.rs"]
+mod work_stream;
+#[path = "rules/work_window.rs"]
+mod work_window;
