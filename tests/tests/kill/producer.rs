@@ -134,7 +134,7 @@ impl Producer {
         }
     }
 
-    async fn ask(&self, client: &Client, request: &Request, time: Time) -> Told<()> {
+    async fn ask(&mut self, client: &Client, request: &Request, time: Time) -> Told<()> {
         let known = self.journal.known();
         let told = match request.clone() {
             Request::Open(open) => {
@@ -163,7 +163,7 @@ impl Producer {
     }
 
     fn opened(
-        &self,
+        &mut self,
         open: &pb::OpenSessionRequest,
         answer: &pb::OpenSessionResponse,
         known: u64,
@@ -184,7 +184,12 @@ impl Producer {
             Time::Again => {}
             Time::AfterAnswer => assert!(answer.duplicate, "{answer:?}"),
         }
-        if answer.created && time != Time::AfterAnswer {
+        let is_new = answer.created && time != Time::AfterAnswer;
+        if is_new && self.is_own(&session.key) && !self.own.contains(&session.session_id) {
+            // Opened again under an id that the server made; one day it is ended too.
+            self.own.push(session.session_id.clone());
+        }
+        if is_new {
             *book.opened.entry(session.key.clone()).or_default() += 1;
             book.signs.push(Sign {
                 session: session.session_id.clone(),
@@ -230,6 +235,11 @@ impl Producer {
             });
         }
         answer.revision
+    }
+
+    /// Whether a session of this key is for nobody else to end.
+    fn is_own(&self, key: &str) -> bool {
+        key.starts_with(&draw::own_key(&self.name))
     }
 
     /// An enqueue whose answer nobody saw may have opened its key.

@@ -31,18 +31,21 @@ fn status(server: &Server, head: &[&str]) -> String {
     text.lines().next().unwrap_or_default().to_owned()
 }
 
+/// What a page of `origin`, if there is one, is told when it names the server `host`.
+fn asked(server: &Server, host: &str, origin: Option<&str>) -> String {
+    let host = format!("Host: {host}");
+    let origin = origin.map(|origin| format!("Origin: {origin}"));
+    let mut head = vec!["GET /healthz HTTP/1.1", &host, "Connection: close"];
+    head.extend(origin.as_deref());
+    status(server, &head)
+}
+
 #[test]
 fn hosts_and_origins_that_only_look_local_are_refused() {
     let server = Server::start();
     let address = server.address().to_owned();
     let port = address.rsplit(':').next().expect("a port");
-    let asked = |host: &str, origin: Option<&str>| {
-        let host = format!("Host: {host}");
-        let origin = origin.map(|origin| format!("Origin: {origin}"));
-        let mut head = vec!["GET /healthz HTTP/1.1", &host, "Connection: close"];
-        head.extend(origin.as_deref());
-        status(&server, &head)
-    };
+    let asked = |host: &str, origin: Option<&str>| asked(&server, host, origin);
     for host in [
         address.as_str(),
         "localhost",
