@@ -39,7 +39,9 @@ impl Health {
             .engine
             .progress()
             .commit_age(self.engine.clock().monotonic_ms());
-        self.engine.is_running() && age < COMMIT_STUCK_AFTER
+        // An engine that has finished because the server stops is no reason to kill it in the middle.
+        let runs = self.engine.is_running() || self.stopping.has_begun();
+        runs && age < COMMIT_STUCK_AFTER
     }
 
     /// Whether new work is welcome.
