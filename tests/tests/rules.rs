@@ -10,6 +10,8 @@
     reason = "a test that finds something else than it awaits fails right there"
 )]
 
+#[path = "rules/absence.rs"]
+mod absence;
 #[path = "rules/claim.rs"]
 mod claim;
 #[path = "rules/claim_any.rs"]

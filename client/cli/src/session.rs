@@ -28,7 +28,7 @@ pub(crate) enum SessionCommand {
     Open(Box<OpenArgs>),
     /// Shows one session; a key falls back to the newest one that has ended.
     Get(SessionArg),
-    /// Lists sessions, oldest first.
+    /// Lists sessions, newest first.
     Ls(ListArgs),
     /// Ends a session. The first reason given holds.
     End(EndArgs),

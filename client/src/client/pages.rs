@@ -29,7 +29,7 @@ enum Next {
 type Page<T> = (Vec<T>, String);
 
 impl Client {
-    /// Lists sessions, oldest first: the page of the request and all that
+    /// Lists sessions, newest first: the page of the request and all that
     /// follow.
     pub fn list_all(
         &self,

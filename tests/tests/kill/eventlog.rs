@@ -15,6 +15,8 @@ pub(crate) struct Life {
     pub(crate) opened: u64,
     pub(crate) draining: Option<u64>,
     pub(crate) ended: Option<u64>,
+    /// It left messages that may wait for the next session of its key.
+    pub(crate) leaves: bool,
     /// The lease that holds it.
     lease: Option<u64>,
 }
@@ -75,6 +77,7 @@ impl Fold {
             opened: event.revision,
             draining: None,
             ended: None,
+            leaves: false,
             lease: None,
         };
         let id = &session.session_id;
@@ -158,7 +161,9 @@ impl Life {
             Type::SessionEnd => {
                 self.ended = Some(event.revision);
                 self.lease = None;
-                assert!(event.end.is_some(), "{event:?}");
+                let end = event.end.as_ref().expect("an end says how");
+                let is_over = end.reason_class() == pb::EndReasonClass::Over;
+                self.leaves = !is_over && end.pending_kept > 0;
                 assert_eq!(session.state(), pb::SessionState::Ended, "{event:?}");
             }
             Type::WorkerAttached => {

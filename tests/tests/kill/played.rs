@@ -80,7 +80,7 @@ fn a_recording_comes_to_what_was_recorded() {
 fn a_recording_comes_to_the_same_when_the_server_is_killed() {
     let recording = Arc::new(Recording::load());
     let mut rng = seed::rng("recording under kills");
-    let kills = Scale::from_env().pick(4, 20, 60);
+    let kills = Scale::from_env().pick(10, 20, 60);
     let mut server = Server::start();
     let progress = Progress::default();
     let audience = Audience::gather(&server, &progress);

@@ -111,7 +111,9 @@ impl Producer {
             (50..60, Some(at)) => {
                 let session = self.own.swap_remove(at);
                 let end = draw::end_own(&session, request, rng);
-                self.past.push(draw::own_key(&session));
+                if session.starts_with(&self.name) {
+                    self.past.push(draw::own_key(&session));
+                }
                 if end.pending_policy() == pb::PendingPolicy::Discard {
                     self.journal.book().discarding.insert(session);
                 }

@@ -191,6 +191,8 @@ impl Storm {
     /// Everybody learns what they do not know, and all there is to do is done.
     fn settle_down(&mut self) {
         let client = self.client();
+        self.runtime
+            .block_on(look::read_log(&client, &mut self.fold));
         let (mut producers, mut workers) = (
             std::mem::take(&mut self.producers),
             std::mem::take(&mut self.workers),
@@ -199,9 +201,11 @@ impl Storm {
             join_all(producers.iter_mut().map(|one| one.resolve(&client))).await;
             // What waits for the next session of its key is handed out once there is one.
             let lasting = (0..draw::LASTING_KEYS).map(draw::lasting_name);
-            let keys = self.fold.sessions.values().map(|life| life.key.clone());
-            let keys: BTreeSet<String> =
-                keys.filter(|key| !key.is_empty()).chain(lasting).collect();
+            let left = self.fold.sessions.values().filter(|life| life.leaves);
+            let left = left
+                .map(|life| life.key.clone())
+                .filter(|key| !key.is_empty());
+            let keys: BTreeSet<String> = lasting.chain(left).collect();
             for key in keys {
                 open_once_more(&client, &self.journal, key).await;
             }
