@@ -191,49 +191,22 @@ impl Storm {
     /// Everybody learns what they do not know, and all there is to do is done.
     fn settle_down(&mut self) {
         let client = self.client();
-        self.runtime
-            .block_on(look::read_log(&client, &mut self.fold));
-        let (mut producers, mut workers) = (
-            std::mem::take(&mut self.producers),
-            std::mem::take(&mut self.workers),
-        );
-        self.runtime.block_on(async {
+        let Self {
+            runtime,
+            journal,
+            fold,
+            producers,
+            workers,
+            ..
+        } = self;
+        runtime.block_on(async {
             join_all(producers.iter_mut().map(|one| one.resolve(&client))).await;
-            // What waits for the next session of its key is handed out once there is one.
-            let lasting = (0..draw::LASTING_KEYS).map(draw::lasting_name);
-            let left = self.fold.sessions.values().filter(|life| life.leaves);
-            let left = left
-                .map(|life| life.key.clone())
-                .filter(|key| !key.is_empty());
-            let keys: BTreeSet<String> = lasting.chain(left).collect();
-            for key in keys {
-                open_once_more(&client, &self.journal, key).await;
+            for key in (0..draw::LASTING_KEYS).map(draw::lasting_name) {
+                open_once_more(&client, journal, key).await;
             }
-            let mut idle = 0;
-            while open_messages(&client).await > 0 {
-                let before = self.settled();
-                join_all(
-                    workers
-                        .iter_mut()
-                        .map(|one| one.step(&client, Mood::Steady)),
-                )
-                .await;
-                idle = if self.settled() > before { 0 } else { idle + 1 };
-                assert!(
-                    idle < EMPTY_CLAIMS_MAX,
-                    "what is left is handed out to nobody: {:?}",
-                    client.stats().await
-                );
-            }
+            work_off(&client, journal, fold, workers).await;
         });
-        self.producers = producers;
-        self.workers = workers;
         self.look();
-    }
-
-    fn settled(&self) -> usize {
-        let book = self.journal.book();
-        book.settling.values().filter(|one| one.acked > 0).count()
     }
 
     /// Ends what still lives, so that every session has its end.
@@ -334,6 +307,36 @@ impl Storm {
             .filter(|life| life.draining.is_some());
         assert!(drained.count() > 0, "no session was drained: {met}");
     }
+}
+
+/// Works until nothing waits. What waits for the next session of its key gets one.
+async fn work_off(client: &Client, journal: &Journal, fold: &mut Fold, workers: &mut [Worker]) {
+    let mut reopened = BTreeSet::new();
+    let mut idle = 0;
+    loop {
+        look::read_log(client, fold).await;
+        for life in fold.sessions.values().filter(|life| life.leaves) {
+            if !life.key.is_empty() && reopened.insert(life.key.clone()) {
+                open_once_more(client, journal, life.key.clone()).await;
+            }
+        }
+        if open_messages(client).await == 0 {
+            return;
+        }
+        let before = acked(journal);
+        join_all(workers.iter_mut().map(|one| one.step(client, Mood::Steady))).await;
+        idle = if acked(journal) > before { 0 } else { idle + 1 };
+        assert!(
+            idle < EMPTY_CLAIMS_MAX,
+            "what is left is handed out to nobody: {:?}",
+            client.stats().await
+        );
+    }
+}
+
+fn acked(journal: &Journal) -> usize {
+    let book = journal.book();
+    book.settling.values().filter(|one| one.acked > 0).count()
 }
 
 async fn open_once_more(client: &Client, journal: &Journal, key: String) {
