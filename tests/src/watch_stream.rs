@@ -1,9 +1,9 @@
 //! One watch over gRPC, read frame by frame.
 //!
-//! Waiting is bounded. It checks what holds for every watch, whatever its filter: `started` comes
+//! Waiting is bounded, and what came in one batch with the event that was awaited is read next. It checks what holds for every watch, whatever its filter: `started` comes
 //! first and once, revisions grow, and every batch and bookmark carries a token.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sessiond_proto::v1 as pb;
 use sessiond_proto::v1::watch_session_events_request::Start;
@@ -16,6 +16,9 @@ use crate::refusal::Refusal;
 /// How long a frame that must come may take.
 const FRAME_WITHIN: Duration = Duration::from_secs(25);
 
+/// How long events that must come may take, whatever else comes meanwhile.
+const EVENTS_WITHIN: Duration = Duration::from_secs(60);
+
 /// A watch that has started.
 #[derive(Debug)]
 pub struct WatchStream {
@@ -24,6 +27,8 @@ pub struct WatchStream {
     frames: Streaming<pb::WatchSessionEventsResponse>,
     /// The newest revision it has shown or passed.
     reached: u64,
+    /// What came with an event that was awaited, and behind it.
+    unread: Option<pb::EventBatch>,
 }
 
 /// A watch from somewhere, of everything in the namespace.
@@ -57,6 +62,7 @@ impl WatchStream {
             started,
             frames,
             reached: 0,
+            unread: None,
         })
     }
 
@@ -86,6 +92,9 @@ impl WatchStream {
     /// # Panics
     /// If none comes in time, or one breaks what holds for every watch.
     pub async fn frame(&mut self) -> Result<Option<Frame>, Refusal> {
+        if let Some(rest) = self.unread.take() {
+            return Ok(Some(Frame::Batch(rest)));
+        }
         let frame = read(&mut self.frames).await?;
         match &frame {
             Some(Frame::Started(_)) => panic!("`started` comes once"),
@@ -125,9 +134,10 @@ impl WatchStream {
     /// The next batch; bookmarks are passed over.
     ///
     /// # Panics
-    /// If the stream ends or another frame comes.
+    /// If the stream ends, another frame comes, or nothing but bookmarks.
     pub async fn batch(&mut self) -> pb::EventBatch {
-        loop {
+        let begun = Instant::now();
+        while begun.elapsed() < EVENTS_WITHIN {
             match self.next().await {
                 Frame::Batch(batch) => return batch,
                 Frame::Bookmark(_) => {}
@@ -136,6 +146,7 @@ impl WatchStream {
                 }
             }
         }
+        panic!("no event came, only bookmarks");
     }
 
     /// The next bookmark of a cause, with the events before it.
@@ -163,19 +174,27 @@ impl WatchStream {
     /// Every event up to the first that is meant, that one included.
     ///
     /// # Panics
-    /// If the stream ends before.
+    /// If the stream ends before, or the event does not come.
     pub async fn until(
         &mut self,
         meant: impl Fn(&pb::SessionEvent) -> bool,
     ) -> Vec<pb::SessionEvent> {
+        let begun = Instant::now();
         let mut events = Vec::new();
-        loop {
-            events.extend(self.batch().await.events);
-            if let Some(at) = events.iter().position(&meant) {
-                events.truncate(at + 1);
+        while begun.elapsed() < EVENTS_WITHIN {
+            let mut batch = self.batch().await;
+            if let Some(at) = batch.events.iter().position(&meant) {
+                let rest = batch.events.split_off(at + 1);
+                events.append(&mut batch.events);
+                self.unread = (!rest.is_empty()).then_some(pb::EventBatch {
+                    events: rest,
+                    ..batch
+                });
                 return events;
             }
+            events.append(&mut batch.events);
         }
+        panic!("the awaited event did not come, but these: {events:?}");
     }
 
     /// The first event of a type about a session.
@@ -194,7 +213,7 @@ impl WatchStream {
     /// If the stream ends before.
     pub async fn up_to(&mut self, revision: u64) -> Vec<pb::SessionEvent> {
         let mut events = Vec::new();
-        while self.reached < revision {
+        while self.reached < revision || self.unread.is_some() {
             events.extend(self.batch().await.events);
         }
         events
