@@ -212,15 +212,33 @@ impl<'v> Draft<'v> {
         self.rows.insert(key, None);
     }
 
+    /// Moves a row's entries from what they were to what they are. What is noted is the difference to the view, no
+    /// more: an entry that was taken out and put back has not changed, and one said to be put in was not there.
     pub(crate) fn reindex(&mut self, before: Vec<IndexEntry>, after: Vec<IndexEntry>) {
+        let kept: Vec<IndexEntry> = before
+            .iter()
+            .filter(|entry| after.contains(entry))
+            .cloned()
+            .collect();
         for entry in before {
             let stale = faulty!(IndexStale) && matches!(entry, IndexEntry::Returned(..));
-            if !after.contains(&entry) && !stale {
-                self.index.insert(entry, false);
+            if !kept.contains(&entry) && !stale {
+                self.note(entry, Membership::Out);
             }
         }
         for entry in after {
-            self.index.insert(entry, true);
+            if !kept.contains(&entry) {
+                self.note(entry, Membership::In);
+            }
+        }
+    }
+
+    fn note(&mut self, entry: IndexEntry, membership: Membership) {
+        let present = membership == Membership::In;
+        if self.index.get(&entry) == Some(&!present) {
+            self.index.remove(&entry);
+        } else {
+            self.index.insert(entry, present);
         }
     }
 
