@@ -193,7 +193,7 @@ impl<'v> Draft<'v> {
     pub(crate) fn scan(&self, scan: &Scan, want: usize) -> Result<Vec<IndexEntry>, Stop> {
         self.view
             .indexes
-            .scan(scan, want, [&self.view.index_delta, &self.index])
+            .scan(scan, want, &self.index)
             .map_err(|limit| {
                 Stop::Missing(vec![Read::Scan {
                     scan: scan.clone(),

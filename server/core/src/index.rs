@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ids::{Epoch, IdempotencyKey, Namespace, QueueId, RequestId, Seq, SessionNo};
 use crate::lease::{LeaseRow, LeaseStanding};
+use crate::limits::READ_AHEAD;
 use crate::message::{MessageRow, Rank, Standing, Turn};
 use crate::queue::{Disposition, QueueRow};
 use crate::session::ActivityRow;
@@ -45,6 +46,23 @@ impl IndexEntry {
             | Self::Pending(_, seq)
             | Self::IdempotencyAge(_, seq, _) => Some(*seq),
             Self::Unserved(..) | Self::RequestAge(..) | Self::Due(..) => None,
+        }
+    }
+
+    /// The groups it belongs to.
+    fn scans(&self) -> [Option<Scan>; 2] {
+        match self {
+            Self::Ready(queue, ..) => [Some(Scan::Ready(*queue)), None],
+            Self::InFlight(queue, epoch, _) => [
+                Some(Scan::InFlight(*queue, *epoch)),
+                Some(Scan::InFlightOfQueue(*queue)),
+            ],
+            Self::Returned(queue, _) => [Some(Scan::Returned(*queue)), None],
+            Self::Pending(queue, _) => [Some(Scan::Pending(*queue)), None],
+            Self::Unserved(namespace, ..) => [Some(Scan::Unserved(namespace.clone())), None],
+            Self::IdempotencyAge(queue, ..) => [Some(Scan::IdempotencyAges(*queue)), None],
+            Self::RequestAge(..) => [Some(Scan::RequestAges), None],
+            Self::Due(..) => [None, None],
         }
     }
 
@@ -156,65 +174,114 @@ pub enum Extent {
     All,
 }
 
-/// Changes on top of what is loaded: `true` adds an entry, `false` removes it.
-pub type IndexDelta = BTreeMap<IndexEntry, bool>;
-
-/// What is loaded of the indexes.
-#[derive(Clone, Debug, Default)]
-pub struct LoadedIndexes {
-    entries: BTreeSet<IndexEntry>,
-    extents: BTreeMap<Scan, Extent>,
+impl Extent {
+    fn reaches(&self, entry: &IndexEntry) -> bool {
+        match self {
+            Self::Through(last) => entry <= last,
+            Self::All => true,
+        }
+    }
 }
 
-impl LoadedIndexes {
+/// Changes on top of what is known: `true` adds an entry, `false` removes it.
+pub type IndexDelta = BTreeMap<IndexEntry, bool>;
+
+/// What is known of the indexes: of each group that was asked for, its beginning, as it is now.
+///
+/// Every entry in here is in its index, and none is missing of a group as far as its extent goes. What the open batch
+/// changed is in it already, and noted besides: what is loaded later is from before the batch.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct KnownIndexes {
+    entries: BTreeSet<IndexEntry>,
+    extents: BTreeMap<Scan, Extent>,
+    uncommitted: IndexDelta,
+}
+
+impl KnownIndexes {
     /// Takes the beginning of a group as the store has it.
-    pub fn load(&mut self, scan: Scan, entries: Vec<IndexEntry>, extent: Extent) {
-        self.entries.extend(entries);
+    pub(crate) fn load(&mut self, scan: Scan, entries: Vec<IndexEntry>, extent: Extent) {
+        let is_there = |entry: &IndexEntry| self.uncommitted.get(entry) != Some(&false);
+        self.entries.extend(entries.into_iter().filter(is_there));
+        let added = group(&self.uncommitted, &scan)
+            .filter(|(entry, present)| *present && extent.reaches(entry))
+            .map(|(entry, _)| entry.clone());
+        self.entries.extend(added);
         self.extents.insert(scan, extent);
     }
 
-    /// The first `want` entries of a group with `deltas` laid over it in order, or how many must be
-    /// loaded to know them.
-    pub fn scan(
+    /// Takes what a decision changed.
+    pub(crate) fn apply(&mut self, entry: &IndexEntry, present: bool) {
+        self.uncommitted.insert(entry.clone(), present);
+        if !present {
+            self.entries.remove(entry);
+        } else if self.is_within(entry) {
+            self.entries.insert(entry.clone());
+        }
+    }
+
+    /// The batch is in the store.
+    pub(crate) fn committed(&mut self) {
+        self.uncommitted.clear();
+    }
+
+    /// How many entries are known.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len() + self.extents.len()
+    }
+
+    fn is_within(&self, entry: &IndexEntry) -> bool {
+        let reaches = |scan: Scan| {
+            let extent = self.extents.get(&scan);
+            extent.is_some_and(|extent| extent.reaches(entry))
+        };
+        entry.scans().into_iter().flatten().any(reaches)
+    }
+
+    /// The first `want` entries of a group with a draft's changes laid over it, or how many must be loaded to know
+    /// them.
+    pub(crate) fn scan(
         &self,
         scan: &Scan,
         want: usize,
-        deltas: [&IndexDelta; 2],
+        draft: &IndexDelta,
     ) -> Result<Vec<IndexEntry>, usize> {
-        let mut changed: BTreeMap<&IndexEntry, bool> = BTreeMap::new();
-        for delta in deltas {
-            changed.extend(
-                delta
-                    .range(scan.first()..)
-                    .take_while(|(entry, _)| scan.contains(entry))
-                    .map(|(entry, present)| (entry, *present)),
-            );
-        }
+        let missing = || {
+            let gone = |delta| group(delta, scan).filter(|(_, present)| !present).count();
+            want.max(READ_AHEAD) + gone(&self.uncommitted) + gone(draft)
+        };
         let Some(extent) = self.extents.get(scan) else {
-            return Err(want + changed.len());
+            return Err(missing());
         };
-        let known = |entry: &IndexEntry| match extent {
-            Extent::Through(last) => entry <= last,
-            Extent::All => true,
-        };
-        let mut found: BTreeSet<&IndexEntry> = self
+        let mut found: Vec<&IndexEntry> = self
             .entries
             .range(scan.first()..)
-            .take_while(|entry| scan.contains(entry) && known(entry))
-            .filter(|entry| changed.get(entry) != Some(&false))
+            .take_while(|entry| scan.contains(entry) && extent.reaches(entry))
+            .filter(|entry| draft.get(entry) != Some(&false))
             .take(want)
             .collect();
-        found.extend(
-            changed
-                .iter()
-                .filter(|(entry, present)| **present && known(entry))
-                .map(|(entry, _)| *entry),
-        );
+        let known = found.len();
+        let added = group(draft, scan).filter(|(entry, present)| *present && extent.reaches(entry));
+        found.extend(added.map(|(entry, _)| entry));
+        if found.len() > known {
+            found.sort_unstable();
+            found.dedup();
+        }
         if found.len() < want && *extent != Extent::All {
-            return Err(want + changed.len());
+            return Err(missing());
         }
         Ok(found.into_iter().take(want).cloned().collect())
     }
+}
+
+/// What a delta says of a group.
+fn group<'a>(
+    delta: &'a IndexDelta,
+    scan: &'a Scan,
+) -> impl Iterator<Item = (&'a IndexEntry, bool)> {
+    delta
+        .range(scan.first()..)
+        .take_while(|(entry, _)| scan.contains(entry))
+        .map(|(entry, present)| (entry, *present))
 }
 
 /// The entries of a message row.

@@ -164,3 +164,10 @@ impl Default for Policy {
         }
     }
 }
+
+/// Entries of a group that are loaded at least, when one is missing: the next ones are asked for next.
+pub const READ_AHEAD: usize = 64;
+
+/// Rows and index entries the view keeps from one batch to the next; with more it forgets all of them. About 500 bytes
+/// each.
+pub const VIEW_ROWS_MAX: usize = 32_768;

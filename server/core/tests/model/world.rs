@@ -161,7 +161,12 @@ impl World {
         }
         self.uncommitted = 0;
         self.store.commit();
-        self.view.forget_rows();
+        // What is kept from batch to batch must be as the store has it; what is forgotten is loaded again.
+        if self.rng.usize(..4) == 0 {
+            self.view.forget_rows();
+        } else {
+            self.view.committed();
+        }
         self.batch_left = self.rng.usize(1..=BATCH_MAX);
         let written = std::mem::take(&mut self.outbox);
         for (stream, frame) in written {
