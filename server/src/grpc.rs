@@ -12,6 +12,7 @@ use sessiond_proto::v1::session_service_server::SessionServiceServer;
 use sessiond_proto::v1::worker_service_server::WorkerServiceServer;
 use tonic::service::Routes;
 use tonic_web::GrpcWebLayer;
+use tower::util::MapRequestLayer;
 
 use crate::env::Env;
 use crate::health::Health;
@@ -25,6 +26,7 @@ pub mod context;
 mod enqueue_stream;
 mod list;
 mod message;
+mod oversize;
 mod payloads;
 mod session;
 mod watch;
@@ -73,8 +75,14 @@ pub fn routes(
                 .max_decoding_message_size(REQUEST_BYTES_MAX)
                 .max_encoding_message_size(REQUEST_BYTES_MAX),
         )
-        .add_service(AdminServiceServer::new(handlers));
+        .add_service(
+            AdminServiceServer::new(handlers).max_decoding_message_size(REQUEST_BYTES_MAX),
+        );
     // gRPC-Web answers every other HTTP/1 request with 400, so the probes lie beside it.
-    let services = services.into_axum_router().layer(GrpcWebLayer::new());
+    let services = services
+        .into_axum_router()
+        // Inside of gRPC-Web, whose messages may be spelled otherwise.
+        .layer(MapRequestLayer::new(oversize::refused))
+        .layer(GrpcWebLayer::new());
     Ok(Routes::from(http::probes(health).merge(services)))
 }

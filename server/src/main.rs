@@ -5,7 +5,8 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::builder::Resettable;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use sessiond::app::{self, StartError, Stopped};
 use sessiond::config::ServeArgs;
 use sessiond::env::Machine;
@@ -52,7 +53,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = arguments();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -65,6 +66,21 @@ fn main() -> ExitCode {
     // Connections that would not close are not waited for again.
     runtime.shutdown_background();
     ExitCode::from(code)
+}
+
+/// The arguments, or the end of the process with what is wrong with them.
+///
+/// The flags of `serve` may stand without a command too. Beside one they are not meant, and neither are
+/// their variables: a bad one must not stop a command whose own flag wins over it.
+fn arguments() -> Cli {
+    let deaf = Cli::command().mut_args(|arg| arg.env(Resettable::Reset));
+    match deaf.try_get_matches() {
+        Ok(matches) if matches.subcommand().is_some() => {
+            Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+        }
+        // Told again with the variables, which the help names.
+        Ok(_) | Err(_) => Cli::parse(),
+    }
 }
 
 async fn serve(args: &ServeArgs) -> u8 {

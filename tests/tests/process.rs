@@ -3,6 +3,8 @@
 
 #[path = "process/disk.rs"]
 mod disk;
+#[path = "process/permission.rs"]
+mod permission;
 #[path = "process/reflection.rs"]
 mod reflection;
 #[path = "process/run.rs"]

@@ -1389,6 +1389,7 @@ pub struct Window {
     pub max_sessions: ::core::option::Option<u32>,
 }
 /// Takes the lease of a session. The answer is `attached` or `attach_failed`.
+/// Behind a `goodbye` it is never granted.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Attach {
     /// The session. Required.
@@ -1399,8 +1400,8 @@ pub struct Attach {
 /// attempt is not counted. The answer is `lease_lost` with reason DETACHED.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Detach {
-    /// The session. Required. One that this worker does not hold is answered the
-    /// same way: a repeat is harmless.
+    /// The session. Required. One that this worker does not hold, or that there is
+    /// not, is answered the same way: a repeat is harmless.
     #[prost(string, tag = "1")]
     pub session_id: ::prost::alloc::string::String,
 }
@@ -1451,7 +1452,10 @@ pub struct CancelResult {
     pub detail: ::prost::alloc::string::String,
 }
 /// The last frame of a worker that leaves on purpose: every lease is given back
-/// as by `detach`, then the server closes the stream.
+/// as by `detach`, then the server closes the stream. Nothing is granted on it
+/// any more: an `attach` behind this frame is answered `attach_failed` with
+/// FIELD_INVALID, or by the end of the stream if that comes first. A worker that
+/// changes its mind opens another stream.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Goodbye {
     /// Why it leaves, for operators. At most 4 KiB. Empty: not told.
@@ -1508,7 +1512,8 @@ pub struct AttachFailed {
     pub r#ref: ::core::option::Option<SessionRef>,
     /// Why not: SESSION_NOT_FOUND, SESSION_QUEUED, SESSION_DRAINING,
     /// SESSION_ENDED, LEASE_HELD, RESTART_LIMITED, QUOTA_EXCEEDED (the worker holds
-    /// 4,096 sessions) or FIELD_INVALID.
+    /// 4,096 sessions) or FIELD_INVALID (the reference is not as it must be, or the
+    /// worker said goodbye).
     #[prost(message, optional, tag = "2")]
     pub status: ::core::option::Option<RefusalStatus>,
 }

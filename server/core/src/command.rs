@@ -324,8 +324,8 @@ pub enum WorkerFrame {
     },
     /// It gives a session back.
     Detach {
-        /// Which.
-        session: SessionRef,
+        /// Which, by the worker's word.
+        session: SessionId,
     },
     /// It has room for this much.
     Window(Window),

@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 use crate::change::{Change, Membership};
 use crate::command::Command;
+use crate::deadlines;
 use crate::ids::{
     Epoch, IdempotencyKey, Namespace, PoolName, QueueId, RequestId, Revision, Seq, SessionId,
     SessionKey, SessionNo, StreamId,
@@ -253,12 +254,27 @@ impl<'v> Draft<'v> {
         mut row: ActivityRow,
     ) -> Result<(), Stop> {
         // A check that comes too early re-arms itself, so it is moved only when it would come too late.
-        row.check_at = match (row.check_at, session.next_check(&row)) {
+        row.check_at = match (row.check_at, self.next_look(session, &row)?) {
             (Some(armed), Some(next)) => Some(armed.min(next)),
             (None, next) => next,
             (Some(_), None) => None,
         };
         self.put_activity_checked_at(row)
+    }
+
+    fn next_look(
+        &self,
+        session: &SessionRow,
+        row: &ActivityRow,
+    ) -> Result<Option<EngineTime>, Stop> {
+        let first = session.next_check(row);
+        let now = self.now.engine;
+        // A queue need not be loaded for limits that are all ahead.
+        if !session.is_active() || first.is_none_or(|at| at > now) {
+            return Ok(first);
+        }
+        let depth = self.queue(session.queue)?.depth;
+        Ok(deadlines::next_look(session, row, depth, now))
     }
 
     /// Writes the warm row with the check it names.

@@ -21,6 +21,7 @@ macro_rules! faulty {
 
 pub mod change;
 pub mod command;
+mod deadlines;
 pub mod decide;
 pub mod draft;
 pub mod event;

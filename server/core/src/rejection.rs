@@ -99,4 +99,6 @@ pub enum Rejection {
     },
     /// The stream is not the instance's open one.
     StreamReplaced,
+    /// The worker said goodbye on this stream, and takes nothing more on it.
+    WorkerLeft,
 }

@@ -408,19 +408,24 @@ impl SessionRow {
     #[must_use]
     pub fn next_check(&self, activity: &ActivityRow) -> Option<EngineTime> {
         match &self.lifecycle {
-            Lifecycle::Active => [
-                self.timeouts.idle.from(activity.last_activity),
-                self.timeouts.lifetime.from(self.created_at),
-                self.timeouts.owner.from(activity.owner_seen),
-            ]
-            .into_iter()
-            .flatten()
-            .min()
-            // A limit is passed when strictly more time is gone.
-            .map(|at| at + Span(1)),
+            Lifecycle::Active => self.limits_passed_at(activity).min(),
             Lifecycle::Draining(intent) => Some(intent.deadline),
             Lifecycle::Ended(_) => None,
         }
+    }
+
+    /// The first instants at which its limits are passed, were nothing to happen.
+    pub(crate) fn limits_passed_at(
+        &self,
+        activity: &ActivityRow,
+    ) -> impl Iterator<Item = EngineTime> + use<> {
+        let limits = [
+            self.timeouts.idle.from(activity.last_activity),
+            self.timeouts.lifetime.from(self.created_at),
+            self.timeouts.owner.from(activity.owner_seen),
+        ];
+        // A limit is passed when strictly more time is gone.
+        limits.into_iter().flatten().map(|at| at + Span(1))
     }
 }
 

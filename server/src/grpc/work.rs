@@ -141,7 +141,6 @@ async fn read(
     mut incoming: Streaming<pb::WorkRequest>,
     out: &Out,
 ) -> Result<(), Status> {
-    // An error here is the client's hanging up; only what it said before counts.
     loop {
         // The end of the writer wins: it has told the client that the stream is over.
         let frame = tokio::select! {
@@ -149,8 +148,15 @@ async fn read(
             () = worker.over.cancelled() => break,
             frame = incoming.message() => frame,
         };
-        let Ok(Some(frame)) = frame else {
-            break;
+        let frame = match frame {
+            Ok(Some(frame)) => frame,
+            Ok(None) => break,
+            Err(status) if is_refusal(&status) => {
+                worker.context.dispatcher.close(worker.stream);
+                return Err(status);
+            }
+            // The client hung up; only what it said before counts.
+            Err(_) => break,
         };
         if let Err(status) = take(worker, frame, out).await {
             worker.context.dispatcher.close(worker.stream);
@@ -159,6 +165,11 @@ async fn read(
     }
     worker.context.dispatcher.close(worker.stream);
     Ok(())
+}
+
+/// Whether a frame could not be read by our own word: every refusal of ours has details.
+fn is_refusal(status: &Status) -> bool {
+    !status.details().is_empty()
 }
 
 /// Hands one frame to the engine, or answers it.
@@ -232,7 +243,11 @@ async fn forward(worker: &Worker, frames: &mut mpsc::Receiver<Frame>, out: &Out)
         let (shown, last) = match act(worker, frame) {
             Ok(Act::Send(shown)) => (Ok(shown), Last::No),
             Ok(Act::SendAndClose(shown)) => (Ok(shown), Last::Yes),
-            Ok(Act::Close) => return Vec::new(),
+            Ok(Act::Close) => {
+                // What was answered until here is still written; nothing is pushed any more.
+                worker.context.dispatcher.close(worker.stream);
+                continue;
+            }
             Err(status) => (Err(status), Last::Yes),
         };
         let failed = shown.is_err();

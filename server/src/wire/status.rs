@@ -157,6 +157,12 @@ impl Refusal {
             .about(namespace)
     }
 
+    /// A request is larger than the server reads: nothing of it was looked at, so no field is named.
+    pub(crate) fn request_too_large(size: u64, limit: u64) -> Self {
+        let message = format!("the request has {size} bytes, and at most {limit} are read");
+        Self::new(Reason::MessageTooLarge, message).with("limit", &limit)
+    }
+
     /// Something in the server has no room: `scope` says what, `limit` how much it takes.
     pub(crate) fn overloaded(scope: &'static str, limit: usize) -> Self {
         let message = format!("more to do than the server can: {scope}");

@@ -69,18 +69,66 @@ async fn a_flag_wins_over_its_variable_and_no_command_means_serve() {
     );
 }
 
+/// Variables that no server would take.
+const BAD: [(&str, &str); 2] = [
+    ("SESSIOND_LISTEN", "0.0.0.0:0"),
+    ("SESSIOND_LOG_FORMAT", "runes"),
+];
+
+#[tokio::test]
+async fn a_flag_wins_over_a_variable_that_is_not_what_it_should_be() {
+    let (_temporary, directory) = place();
+    let flags = ["--listen", "127.0.0.1:0", "--log-format", "json"];
+    for before in [&["serve"][..], &[]] {
+        let arguments = [before, &flags, &["--data-dir", text(&directory)]].concat();
+        let mut command = command(&arguments);
+        command.envs(BAD);
+        let mut run = Run::start(command);
+        assert!(run.listening().starts_with("127.0.0.1:"), "{arguments:?}");
+        run.signal(Signal::TERM);
+        let (status, said) = run.ended();
+        assert_eq!(status.code(), Some(0), "{arguments:?}: {said:?}");
+    }
+}
+
 #[test]
 fn a_variable_that_is_not_what_it_should_be_is_usage() {
     let (_temporary, directory) = place();
-    let mut command = command(&["--data-dir", text(&directory)]);
-    command.env("SESSIOND_LISTEN", "0.0.0.0:0");
-    let (status, said) = Run::start(command).ended();
-    assert_eq!(status.code(), Some(2), "{said:?}");
-    assert!(
-        said.iter().any(|line| line.contains("--listen")),
-        "{said:?}"
-    );
-    assert!(!directory.exists(), "nothing was made");
+    let data_dir = ["--data-dir", text(&directory)];
+    for before in [&["serve"][..], &[]] {
+        for (name, value) in BAD {
+            let mut command = command(&[before, &data_dir].concat());
+            command.env(name, value);
+            let (status, said) = Run::start(command).ended();
+            assert_eq!(status.code(), Some(2), "{name}: {said:?}");
+            let flag = name.replace("SESSIOND_", "--").replace('_', "-");
+            let flag = flag.to_lowercase();
+            assert!(said.iter().any(|line| line.contains(&flag)), "{said:?}");
+            assert!(!directory.exists(), "nothing was made");
+        }
+    }
+}
+
+#[test]
+fn a_variable_of_the_server_does_not_keep_help_or_another_command_from_being_read() {
+    for arguments in [&["serve", "--help"][..], &["--help"], &["demo", "--help"]] {
+        let mut command = command(arguments);
+        let output = command.envs(BAD).output().expect("it can be run");
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {output:?}");
+    }
+    let mut command = command(&["demo", "--no-such-flag"]);
+    let output = command.envs(BAD).output().expect("it can be run");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("--no-such-flag"), "{said}");
+}
+
+#[test]
+fn the_help_of_serving_names_the_variables() {
+    for arguments in [&["serve", "--help"][..], &["--help"]] {
+        let output = command(arguments).output().expect("it can be run");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.contains("SESSIOND_LISTEN"), "{arguments:?}: {said}");
+    }
 }
 
 #[test]

@@ -228,6 +228,59 @@ async fn a_goodbye_gives_every_lease_back_and_the_server_closes_the_stream() {
 }
 
 #[tokio::test]
+async fn an_attach_behind_a_goodbye_is_never_granted() {
+    let server = Server::start();
+    let caller = Caller::to(&server).await;
+    caller.opened("a").await;
+    caller.enqueued(key("a"), &["one"]).await;
+    let mut watch = WatchStream::from_now(&caller).await;
+    let mut worker = WorkStream::worker(&caller, "w", 8).await;
+    worker.say(Said::Goodbye(pb::Goodbye::default()));
+    worker.attach(key("a"));
+    // The end of the stream may be faster than the answer; nothing else may.
+    while let Some(frame) = worker.frame().await.expect("closed in order") {
+        match frame {
+            Frame::Heartbeat(_) => {}
+            Frame::AttachFailed(failed) => {
+                let status = failed.status.expect("why it failed");
+                assert_eq!(status.reason, Reason::FieldInvalid.as_str());
+                assert_eq!(status.violations[0].field, "attach");
+            }
+            other => panic!("a worker that left is told {other:?}"),
+        }
+    }
+    let mut other = WorkStream::worker(&caller, "other", 8).await;
+    other.attached_to(key("a")).await;
+    assert_eq!(payloads(&other.delivered(1).await), ["one"]);
+    assert_eq!(
+        types(&watch.batch().await.events),
+        [pb::EventType::WorkerAttached],
+        "nobody was attached before"
+    );
+}
+
+#[tokio::test]
+async fn a_detach_of_what_there_is_not_is_answered_like_any_other() {
+    let server = Server::start();
+    let caller = Caller::to(&server).await;
+    let mut worker = WorkStream::worker(&caller, "w", 8).await;
+    let elsewhere = caller.opened("a").await.session_id;
+    for session_id in ["nobody".to_owned(), elsewhere] {
+        worker.say(Said::Detach(pb::Detach {
+            session_id: session_id.clone(),
+        }));
+        let expected = pb::LeaseLost {
+            session_id,
+            reason: pb::LeaseLostReason::Detached.into(),
+            successor_id: String::new(),
+            epoch: 0,
+        };
+        assert_eq!(worker.lease_lost().await, expected);
+    }
+    worker.attached_to(key("a")).await;
+}
+
+#[tokio::test]
 async fn a_lease_of_a_claim_becomes_the_streams_under_a_new_epoch() {
     let server = Server::start();
     let caller = Caller::to(&server).await;

@@ -6,12 +6,13 @@ use crate::draft::{Draft, Stop};
 use crate::ids::SessionRef;
 use crate::lease::LeaseMode;
 use crate::limits::WINDOW_SESSIONS_MAX;
-use crate::presence::InstanceKey;
+use crate::presence::{InstanceKey, Intent};
 use crate::rejection::Rejection;
 use crate::reply::Frame;
 use crate::session::SessionRow;
 
-/// Answers an attach frame: ATTACHED and the first deliveries, or ATTACH_FAILED.
+/// Answers an attach frame: ATTACHED and the first deliveries, or ATTACH_FAILED. A worker that said
+/// goodbye is refused whatever it asks for: a lease would be served by nobody until it lapses.
 pub(super) fn attach(
     draft: &mut Draft<'_>,
     key: &InstanceKey,
@@ -33,6 +34,12 @@ pub(super) fn attach(
 }
 
 fn try_attach(draft: &mut Draft<'_>, key: &InstanceKey, asked: &SessionRef) -> Result<(), Stop> {
+    let leaves = draft
+        .instance_ref(key)
+        .is_some_and(|instance| instance.intent == Intent::Leaves);
+    if leaves {
+        return Err(Rejection::WorkerLeft.into());
+    }
     let session = find::workable(draft, &key.0, asked)?;
     let held = draft.instance(key).map_or(0, |i| i.in_flight.sessions);
     if let Some(lease) = acquire::own_lease(draft, &session, key)? {

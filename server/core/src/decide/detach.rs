@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use super::release;
 use super::returned::Return;
-use super::{find, finish, hand_out};
+use super::{finish, hand_out};
 use crate::command::{Command, WorkerCommand, WorkerFrame};
 use crate::draft::events::Particulars;
 use crate::draft::{Draft, Stop};
 use crate::event::{Actor, EventKind};
-use crate::ids::{Epoch, QueueId, SessionRef};
+use crate::ids::{Epoch, QueueId, SessionId};
 use crate::index::{IndexEntry, Scan};
 use crate::lease::LeaseRow;
 use crate::limits::{GOODBYE_LEASES_PER_DECISION, MAX_IN_FLIGHT_MAX};
@@ -17,25 +17,35 @@ use crate::presence::{InstanceKey, Intent};
 use crate::reply::{Frame, GoAwayReason, LeaseLostReason};
 use crate::session::SessionRow;
 
-/// Answers a detach frame. A session that the worker does not hold is told as lost all the same, so
-/// that a worker that repeats itself hears the same thing twice.
+/// Answers a detach frame. A session that the worker does not hold, or that there is not, is told as
+/// lost all the same, so that a worker that repeats itself hears the same thing twice.
 pub(super) fn detach(
     draft: &mut Draft<'_>,
     key: &InstanceKey,
-    asked: &SessionRef,
+    asked: &SessionId,
 ) -> Result<(), Stop> {
-    let session = match find::any(draft, &key.0, asked) {
-        Ok(session) => session,
-        Err(Stop::Rejected(rejection)) => {
-            let frame = Frame::AttachFailed {
-                asked: asked.clone(),
-                rejection: *rejection,
-            };
-            draft.push_to(key, frame);
-            return Ok(());
-        }
-        Err(missing) => return Err(missing),
+    let session = match draft.session_id(&key.0, asked)? {
+        Some(no) => Some(draft.session(no)?),
+        None => None,
     };
+    let epoch = match &session {
+        Some(session) => let_go(draft, key, session)?,
+        None => Epoch(0),
+    };
+    draft.push_to(
+        key,
+        Frame::LeaseLost {
+            session: asked.clone(),
+            epoch,
+            reason: LeaseLostReason::Detached,
+            successor: session.and_then(|session| session.successor),
+        },
+    );
+    hand_out::refill(draft, key)
+}
+
+/// Takes back all that a worker has of a session; answers with the lease that held it.
+fn let_go(draft: &mut Draft<'_>, key: &InstanceKey, session: &SessionRow) -> Result<Epoch, Stop> {
     let mut held = Epoch(0);
     if let Some(epoch) = session.lease {
         let lease = draft.lease(epoch)?;
@@ -44,17 +54,8 @@ pub(super) fn detach(
             detach_lease(draft, &lease)?;
         }
     }
-    return_superseded(draft, key, &session)?;
-    draft.push_to(
-        key,
-        Frame::LeaseLost {
-            session: session.id.clone(),
-            epoch: held,
-            reason: LeaseLostReason::Detached,
-            successor: session.successor.clone(),
-        },
-    );
-    hand_out::refill(draft, key)
+    return_superseded(draft, key, session)?;
+    Ok(held)
 }
 
 /// Gives one current lease back and says so in the log.

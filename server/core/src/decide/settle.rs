@@ -132,8 +132,9 @@ fn settle_one(
         Outcome::Nack { kind, delay, error } => {
             out_of_flight(draft, &message, touched);
             let how = nack(draft, &message, *kind, *delay, error)?;
-            nacked(draft, &message, *kind, &how)?;
+            // First, or a session that gives up its last message would look idle.
             touch(draft, &queue)?;
+            nacked(draft, &message, *kind, &how)?;
             touched.queues.insert(queue.id);
         }
     }

@@ -10,10 +10,14 @@ use crate::command::{WorkerCommand, WorkerFrame};
 use crate::draft::{Draft, Stop};
 use crate::event::Actor;
 use crate::ids::{DeliveryId, Epoch, QueueId, Seq, SessionId};
-use crate::message::Standing;
+use crate::lease::LeaseStanding;
+use crate::message::{MessageRow, Standing};
 use crate::presence::{InstanceKey, Window};
 use crate::reply::{Frame, GoAwayReason, LeaseLostReason, Reply};
 use crate::session::{Labels, Volatile};
+
+/// A hand-out, by where its message lies.
+type Place = (QueueId, Seq, DeliveryId);
 
 /// Takes one frame.
 pub(super) fn worker(draft: &mut Draft<'_>, command: &WorkerCommand) -> Result<Reply, Stop> {
@@ -70,15 +74,15 @@ pub(super) fn worker(draft: &mut Draft<'_>, command: &WorkerCommand) -> Result<R
 fn refuse(draft: &mut Draft<'_>, command: &WorkerCommand) -> Result<(), Stop> {
     match &command.frame {
         WorkerFrame::Closed => Ok(()),
-        // A newer stream was told of them again by its hello.
-        WorkerFrame::Unsent(_)
-            if draft
-                .instance(&command.instance)
-                .is_some_and(|i| i.stream.is_some()) =>
-        {
-            Ok(())
+        WorkerFrame::Unsent(unsent) => {
+            let newer = draft.instance_ref(&command.instance);
+            if newer.is_some_and(|instance| instance.stream.is_some()) {
+                // The newer stream's hello settled what becomes of the others.
+                let untold = superseded(draft, unsent)?;
+                return return_unsent(draft, &untold);
+            }
+            return_unsent(draft, unsent)
         }
-        WorkerFrame::Unsent(unsent) => return_unsent(draft, unsent),
         WorkerFrame::Hello(_)
         | WorkerFrame::Attach { .. }
         | WorkerFrame::Detach { .. }
@@ -159,19 +163,42 @@ fn closed(draft: &mut Draft<'_>, key: &InstanceKey) {
     release::forget_absent(draft, key);
 }
 
-/// Deliveries that were never written to a stream go back to their place, uncounted.
-fn return_unsent(draft: &mut Draft<'_>, unsent: &[(QueueId, Seq, DeliveryId)]) -> Result<(), Stop> {
-    let mut touched = BTreeSet::new();
-    for (queue, seq, delivery_id) in unsent {
-        let Some(message) = draft.message(*queue, *seq)? else {
+/// The message of a hand-out and its lease, while it is the latest and unsettled.
+fn still_out(
+    draft: &Draft<'_>,
+    (queue, seq, delivery_id): Place,
+) -> Result<Option<(MessageRow, Epoch)>, Stop> {
+    let message = draft.message(queue, seq)?;
+    let latest = message.filter(|message| message.latest == Some(delivery_id));
+    Ok(latest.and_then(|message| match message.standing {
+        Standing::InFlight(epoch) => Some((message, epoch)),
+        Standing::Ready(_) | Standing::Waiting { .. } | Standing::Dead { .. } => None,
+    }))
+}
+
+/// Those handed out under leases that no longer hold their session: a hello neither resumes nor gives
+/// back such a one, so what was never written of it would wait for its time to be over.
+fn superseded(draft: &Draft<'_>, unsent: &[Place]) -> Result<Vec<Place>, Stop> {
+    let mut untold = Vec::new();
+    for place in unsent {
+        let Some((_, epoch)) = still_out(draft, *place)? else {
             continue;
         };
-        let Standing::InFlight(epoch) = message.standing else {
-            continue;
-        };
-        if message.latest != Some(*delivery_id) {
-            continue;
+        match draft.lease(epoch)?.standing {
+            LeaseStanding::Superseded { .. } => untold.push(*place),
+            LeaseStanding::Current => {}
         }
+    }
+    Ok(untold)
+}
+
+/// Deliveries that were never written to a stream go back to their place, uncounted.
+fn return_unsent(draft: &mut Draft<'_>, unsent: &[Place]) -> Result<(), Stop> {
+    let mut touched = BTreeSet::new();
+    for place in unsent {
+        let Some((message, epoch)) = still_out(draft, *place)? else {
+            continue;
+        };
         let bytes = i64::try_from(message.bytes).expect("a message is smaller than an exabyte");
         release::charge(draft, epoch, -1, -bytes);
         let actor = Actor::worker("");
@@ -183,7 +210,7 @@ fn return_unsent(draft: &mut Draft<'_>, unsent: &[(QueueId, Seq, DeliveryId)]) -
         if let Some(clock) = draft.clock(epoch) {
             hand_out::mark_hungry(draft, &clock.holder, epoch);
         }
-        touched.insert((*queue, epoch));
+        touched.insert((message.queue, epoch));
     }
     for (queue, epoch) in touched {
         let row = draft.queue(queue)?;

@@ -1,11 +1,13 @@
 //! What must hold beside the rows: presence against the model, and nothing overdue once its time is worked off.
 
+use sessiond_core::change::Change;
 use sessiond_core::ids::{Epoch, Namespace, SessionNo};
 use sessiond_core::limits::PROTECTED_RECHECK;
 use sessiond_core::presence::Presence;
 use sessiond_core::rows::{Row, RowKey};
 use sessiond_core::time::{EngineTime, Limit};
 
+use super::marks::Mark;
 use super::state::{Fate, Model, Session, State, Status};
 use super::store::Store;
 
@@ -63,6 +65,35 @@ pub(crate) fn presence(model: &Model, presence: &Presence, namespace: &Namespace
     let clocks = presence.due(EngineTime(u64::MAX), usize::MAX);
     let current = model.leases.values().filter(|lease| lease.until.is_none());
     assert_eq!(clocks.len(), current.count(), "a clock without a lease");
+}
+
+/// Panics when a use has a session looked at although nothing would come of it: that would be one more decision for
+/// every use of a session that has passed a limit and is protected. `store` is as it was before the changes.
+pub(crate) fn nothing_pulled_back(model: &mut Model, store: &Store, changes: &[Change]) {
+    for change in changes {
+        let Change::Row(key @ RowKey::Activity(no), Some(Row::Activity(after))) = change else {
+            continue;
+        };
+        let Some(Row::Activity(before)) = store.rows.get(key) else {
+            continue;
+        };
+        let session = model.session(no.0);
+        let ahead = before.check_at.is_some_and(|at| at.0 > model.now);
+        if !session.is_active() || !ahead {
+            continue;
+        }
+        let limits = model.limits_of(no.0);
+        let due = after.check_at.is_some_and(|at| at.0 <= model.now);
+        assert!(
+            limits.ends.is_some() || !due,
+            "{} is looked at in vain",
+            session.id
+        );
+        let used = after.last_activity > before.last_activity;
+        model
+            .marks
+            .hit_if(limits.excused && used, Mark::ProtectedUse);
+    }
 }
 
 /// Panics when something whose time has come was not done.

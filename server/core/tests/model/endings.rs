@@ -16,6 +16,15 @@ use super::sessions::Verdict;
 use super::state::{Ending, Fate, Model, State};
 use super::told::{EndFact, Expected, Fact, Told};
 
+/// What the limits of an active session say.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// The one that ends it.
+    pub(crate) ends: Option<EndReason>,
+    /// One is passed, and its use protects it.
+    pub(crate) excused: bool,
+}
+
 impl Model {
     pub(crate) fn end(&mut self, end: &End, out: &mut Expected) -> Verdict {
         if let Some(request) = self.earlier(end.request.as_ref())? {
@@ -199,8 +208,15 @@ impl Model {
             .hit_if(reason == EndReason::OwnerLost, Mark::EndedOwnerLost);
     }
 
-    /// The limit that ends an active session now, if one does. Only strictly more than the limit is too much.
-    pub(crate) fn limit_passed(&mut self, no: u64) -> Option<EndReason> {
+    /// The limit that ends an active session now, if one does.
+    fn limit_passed(&mut self, no: u64) -> Option<EndReason> {
+        let limits = self.limits_of(no);
+        self.marks.hit_if(limits.excused, Mark::Protected);
+        limits.ends
+    }
+
+    /// What an active session's limits say now. Only strictly more than the limit is too much.
+    pub(crate) fn limits_of(&self, no: u64) -> Limits {
         let (session, now) = (self.session(no), self.now);
         let queue = self.queue(session.queue);
         let over = |limit: Limit, since: u64, times: u64| match limit {
@@ -211,15 +227,18 @@ impl Model {
         let in_use = queue.out() > 0 || (recent && queue.unsettled() > 0);
         let limits = session.timeouts;
         let times = if in_use { LIFETIME_HARD_FACTOR } else { 1 };
-        if over(limits.owner, session.owner_seen, 1) {
-            return Some(EndReason::OwnerLost);
-        }
-        if over(limits.lifetime, session.created_at, times) {
-            return Some(EndReason::Expired);
-        }
         let idle = over(limits.idle, session.last_activity, 1);
-        let protected = in_use && (idle || over(limits.lifetime, session.created_at, 1));
-        self.marks.hit_if(protected, Mark::Protected);
-        (idle && !in_use).then_some(EndReason::Idle)
+        let ends = if over(limits.owner, session.owner_seen, 1) {
+            Some(EndReason::OwnerLost)
+        } else if over(limits.lifetime, session.created_at, times) {
+            Some(EndReason::Expired)
+        } else {
+            (idle && !in_use).then_some(EndReason::Idle)
+        };
+        let passed = idle || over(limits.lifetime, session.created_at, 1);
+        Limits {
+            ends,
+            excused: ends.is_none() && in_use && passed,
+        }
     }
 }

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use sessiond_core::command::Claim;
-use sessiond_core::ids::{InstanceId, SessionRef};
+use sessiond_core::ids::{InstanceId, SessionId};
 use sessiond_core::lease::LeaseMode;
 use sessiond_core::reply::LeaseLostReason;
 
@@ -129,12 +129,26 @@ impl Model {
         self.marks.hit_if(ended, Mark::DrainedByReturn);
     }
 
-    pub(crate) fn detach(&mut self, instance: &InstanceId, asked: &SessionRef, out: &mut Expected) {
-        let stream = self.stream_of(instance);
-        let no = match self.find_any(asked) {
-            Ok(no) => no,
-            Err(refusal) => return out.tell(stream, Told::AttachFailed(refusal)),
+    /// A detach is answered the same way whatever the worker holds of the session, if there is one at all.
+    pub(crate) fn detach(&mut self, instance: &InstanceId, asked: &SessionId, out: &mut Expected) {
+        let mut told = (0, None);
+        if let Some(no) = self.sessions.iter().find(|s| s.id == *asked).map(|s| s.no) {
+            told.1 = self.session(no).successor.clone();
+            told.0 = self.let_go(instance, no, out);
+        } else {
+            self.marks.hit(Mark::DetachUnknown);
+        }
+        let lost = Told::Lost {
+            session: asked.clone(),
+            epoch: told.0,
+            reason: LeaseLostReason::Detached,
+            successor: told.1,
         };
+        out.tell(self.stream_of(instance), lost);
+    }
+
+    /// Takes back all that a worker has of a session; answers with the lease that held it.
+    fn let_go(&mut self, instance: &InstanceId, no: u64, out: &mut Expected) -> u64 {
         let mut held = 0;
         if let Some(epoch) = self.lease_of(no)
             && self.leases[&epoch].instance == *instance
@@ -154,14 +168,7 @@ impl Model {
                 self.return_superseded(epoch, out);
             }
         }
-        let session = self.session(no);
-        let told = Told::Lost {
-            session: session.id.clone(),
-            epoch: held,
-            reason: LeaseLostReason::Detached,
-            successor: session.successor.clone(),
-        };
-        out.tell(stream, told);
+        held
     }
 
     fn return_superseded(&mut self, epoch: u64, out: &mut Expected) {

@@ -72,6 +72,8 @@ marks! {
     UnsentReturned,
     /// The same was said too late.
     UnsentIgnored,
+    /// The same was said too late, of a lease of which the new stream was told nothing.
+    UnsentSuperseded,
     /// A message was sent twice under one name.
     DuplicateName,
     /// A name was used again after its time.
@@ -124,12 +126,18 @@ marks! {
     EndedOwnerLost,
     /// A session passed a limit and was in use.
     Protected,
+    /// A session that had passed a limit was used, and looked at no sooner for it.
+    ProtectedUse,
     /// The server found a worker for a session.
     Assigned,
     /// An instance opened a second stream.
     StreamReplaced,
     /// A worker left with leases.
     GoodbyeWithLeases,
+    /// A worker that had said goodbye asked for a session.
+    AttachAfterGoodbye,
+    /// A worker gave back a session that there never was.
+    DetachUnknown,
     /// A message waited for room in a window.
     WindowFull,
     /// A message waited for bytes in a window.

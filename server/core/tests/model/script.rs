@@ -131,7 +131,6 @@ pub(crate) struct Client {
     pub(crate) leases: Vec<(Epoch, SessionId)>,
     /// Deliveries it has and did not settle.
     pub(crate) in_hand: Vec<Held>,
-    pub(crate) left: bool,
 }
 
 /// The clients' side.
@@ -154,7 +153,6 @@ impl Default for Clients {
             old_streams: Vec::new(),
             leases: Vec::new(),
             in_hand: Vec::new(),
-            left: false,
         };
         Self {
             workers: (0..WORKERS).map(client).collect(),

@@ -159,6 +159,10 @@ impl Model {
         asked: &SessionRef,
         out: &mut Expected,
     ) -> Result<(), Refusal> {
+        if self.workers[instance].leaves {
+            self.marks.hit(Mark::AttachAfterGoodbye);
+            return Err(Refusal::WorkerLeft);
+        }
         let no = self.find_workable(asked)?;
         if let Some(epoch) = self.own_lease(no, instance)? {
             if self.leases[&epoch].mode == LeaseMode::Stream {
@@ -233,7 +237,8 @@ impl Model {
     }
 
     /// Deliveries that were never written to a stream keep their place and cost no attempt. Once the instance is back
-    /// on another stream, its hello has settled what becomes of them.
+    /// on another stream, its hello has settled what becomes of them, but for those under a lease that holds nothing
+    /// any more, of which a hello is told nothing.
     fn unsent(
         &mut self,
         instance: &InstanceId,
@@ -241,19 +246,20 @@ impl Model {
         unsent: &[(QueueId, Seq, DeliveryId)],
         out: &mut Expected,
     ) {
-        if !own && self.stream_of(instance).is_some() {
-            self.marks.hit(Mark::UnsentIgnored);
-            return;
-        }
+        let settled = !own && self.stream_of(instance).is_some();
+        self.marks.hit_if(settled, Mark::UnsentIgnored);
         if own && let Some(worker) = self.workers.get_mut(instance) {
             worker.broken = true;
         }
         let mut touched = BTreeSet::new();
         for (queue, seq, delivery) in unsent {
-            let message = self.queue(queue.0).messages.get(&seq.0);
-            let still_out = message.is_some_and(|m| m.is_out() && m.latest == Some(delivery.0));
-            if still_out {
+            let Some(epoch) = self.still_out(*queue, *seq, *delivery) else {
+                continue;
+            };
+            let superseded = self.leases[&epoch].until.is_some();
+            if !settled || superseded {
                 self.marks.hit(Mark::UnsentReturned);
+                self.marks.hit_if(settled, Mark::UnsentSuperseded);
                 self.give_back(queue.0, seq.0, Attempt::Refunded, Status::Returned, out);
                 let messages = &mut self.queue_mut(queue.0).messages;
                 messages.get_mut(&seq.0).expect("it was out").latest = None;
@@ -264,6 +270,20 @@ impl Model {
             let owner = self.queue(queue).owner;
             let ended = self.finish_if_drained(owner, out);
             self.marks.hit_if(ended, Mark::DrainedByReturn);
+        }
+    }
+
+    /// The lease under which a hand-out is still the message's latest and unsettled.
+    fn still_out(&self, queue: QueueId, seq: Seq, delivery: DeliveryId) -> Option<u64> {
+        let message = self.queue(queue.0).messages.get(&seq.0)?;
+        match message.status {
+            Status::Out { epoch } if message.latest == Some(delivery.0) => Some(epoch),
+            Status::Out { .. }
+            | Status::New
+            | Status::Deferred { .. }
+            | Status::Returned
+            | Status::Paused { .. }
+            | Status::Dead(_) => None,
         }
     }
 }

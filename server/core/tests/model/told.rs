@@ -157,6 +157,8 @@ pub(crate) enum Refusal {
     LeaseHeld(u64, u64),
     EtagMismatch,
     RequestIdReused,
+    /// The worker said goodbye on this stream.
+    WorkerLeft,
     /// None of those that the commands of this test can meet.
     Other(String),
 }
@@ -183,6 +185,7 @@ impl Refusal {
             } => Self::LeaseHeld(epoch.0, expires_in.0),
             Rejection::EtagMismatch { .. } => Self::EtagMismatch,
             Rejection::RequestIdReused { .. } => Self::RequestIdReused,
+            Rejection::WorkerLeft => Self::WorkerLeft,
             Rejection::LeaseFenced { .. }
             | Rejection::TooManyLeases { .. }
             | Rejection::StreamReplaced => Self::Other(format!("{rejection:?}")),

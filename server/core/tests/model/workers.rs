@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use sessiond_core::command::{Command, Hello, Resume, WorkerCommand, WorkerFrame};
-use sessiond_core::ids::{DeliveryId, Epoch, QueueId, Seq, SessionRef, StreamId, WorkerName};
+use sessiond_core::ids::{DeliveryId, Epoch, QueueId, Seq, StreamId, WorkerName};
 use sessiond_core::presence::{SessionFilter, Window};
 use sessiond_core::reply::Frame;
 use sessiond_core::session::Labels;
@@ -99,7 +99,6 @@ impl World {
         let client = &mut self.clients.workers[worker];
         let old = client.stream.replace(stream);
         client.old_streams.extend(old);
-        client.left = false;
         self.wire.insert(stream, VecDeque::new());
         self.say(worker, stream, WorkerFrame::Hello(Box::new(hello)));
         if let Some(old) = old {
@@ -179,7 +178,6 @@ impl World {
     pub(crate) fn goodbye(&mut self) {
         let worker = self.a_worker();
         if let Some(stream) = self.clients.workers[worker].stream {
-            self.clients.workers[worker].left = true;
             self.say(worker, stream, WorkerFrame::Goodbye);
         }
     }
@@ -220,11 +218,8 @@ impl World {
         let Some((worker, stream)) = self.a_connected() else {
             return;
         };
-        // Goodbye is a worker's last frame; the server ends the stream after it.
-        if !self.clients.workers[worker].left {
-            let session = self.some_session();
-            self.say(worker, stream, WorkerFrame::Attach { session });
-        }
+        let session = self.some_session();
+        self.say(worker, stream, WorkerFrame::Attach { session });
     }
 
     pub(crate) fn detach(&mut self) {
@@ -233,8 +228,8 @@ impl World {
         };
         let leases = self.clients.workers[worker].leases.clone();
         let session = match self.pick(&leases) {
-            Some((_, id)) if self.rng.u32(..4) > 0 => SessionRef::Id(id),
-            _ => self.some_session(),
+            Some((_, id)) if self.rng.u32(..4) > 0 => id,
+            _ => self.some_id(),
         };
         self.say(worker, stream, WorkerFrame::Detach { session });
     }

@@ -121,6 +121,7 @@ impl World {
         self.note(command, &said);
         self.model.step(command, self.now(), said.as_ref());
         let decision = said?;
+        check::nothing_pulled_back(&mut self.model, &self.store, &decision.changes);
         self.view.apply(&decision.changes, decision.presence);
         self.store.apply(decision.changes);
         self.outbox.extend(decision.pushes);

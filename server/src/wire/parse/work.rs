@@ -4,7 +4,7 @@
 //! stream. Which frame may come first is the stream's business.
 
 use sessiond_core::command::{Hello, WorkerFrame};
-use sessiond_core::ids::{Epoch, InstanceId, SessionId, SessionRef};
+use sessiond_core::ids::{Epoch, InstanceId, SessionId};
 use sessiond_core::limits::TEXT_BYTES_MAX;
 use sessiond_core::session::Labels;
 use sessiond_proto::v1 as pb;
@@ -98,9 +98,7 @@ fn attach_frame(attach: pb::Attach) -> WorkFrame {
 
 fn detach(faults: &mut Faults, given: pb::Detach) -> Option<WorkerFrame> {
     let id = text::required(faults, "session_id", given.session_id, SessionId::parse)?;
-    Some(WorkerFrame::Detach {
-        session: SessionRef::Id(id),
-    })
+    Some(WorkerFrame::Detach { session: id })
 }
 
 fn progress(faults: &mut Faults, given: pb::Progress) -> Option<WorkerFrame> {

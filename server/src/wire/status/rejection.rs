@@ -74,6 +74,7 @@ impl Refusal {
                 let message = "another stream of the same worker instance took over";
                 Self::new(Reason::LeaseFenced, message)
             }
+            Rejection::WorkerLeft => Self::field_invalid("attach", "must not follow a goodbye"),
         }
     }
 }

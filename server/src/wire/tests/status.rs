@@ -215,6 +215,20 @@ fn what_others_hold_or_changed_is_explained() {
         &Expected::of(Reason::LeaseFenced, Code::FailedPrecondition),
     );
     check(
+        Refusal::rejected(&Rejection::WorkerLeft),
+        &Expected {
+            violations: &["attach"],
+            ..Expected::of(Reason::FieldInvalid, Code::InvalidArgument)
+        },
+    );
+    check(
+        Refusal::request_too_large(20, 17),
+        &Expected {
+            metadata: &[("limit", "17")],
+            ..Expected::of(Reason::MessageTooLarge, Code::InvalidArgument)
+        },
+    );
+    check(
         Refusal::rejected(&Rejection::EtagMismatch {
             current: "1f".to_owned(),
         }),

@@ -159,18 +159,13 @@ fn every_bad_field_of_a_hello_is_told() {
 fn frames_become_commands() {
     let id = SessionRef::Id(session());
     let attach = command(Frame::Attach(pb::Attach { r#ref: by_id("s") }));
-    assert_eq!(
-        attach,
-        WorkerFrame::Attach {
-            session: id.clone()
-        }
-    );
+    assert_eq!(attach, WorkerFrame::Attach { session: id });
     let detach = pb::Detach {
         session_id: "s".to_owned(),
     };
     assert_eq!(
         command(Frame::Detach(detach)),
-        WorkerFrame::Detach { session: id }
+        WorkerFrame::Detach { session: session() }
     );
     let window = pb::Window {
         max_messages: Some(1),

@@ -1,0 +1,72 @@
+//! Deadlines: which limit of a session in use is passed, and when its limits are looked at next.
+//!
+//! Invariant: a look may come early, never late, and never again and again in vain: a limit that is
+//! passed but excused is looked at at a steady pace, however much the session is used. Nothing is idle
+//! while it is in use: open deliveries protect a session from its idle limit and, up to twice the
+//! limit, from its age limit; pending messages protect it for a day from its last activity. Each limit
+//! ends a session only when strictly more time has passed. What this deliberately does not do: end or
+//! write anything; a session that is ending has its deadline elsewhere.
+
+use crate::limits::{LIFETIME_HARD_FACTOR, PENDING_PROTECTS, PROTECTED_RECHECK};
+use crate::queue::Depth;
+use crate::session::{ActivityRow, EndReason, SessionRow};
+use crate::time::{EngineTime, Limit, Span};
+
+/// The first limit that is passed and not excused.
+pub(crate) fn passed(
+    session: &SessionRow,
+    activity: &ActivityRow,
+    depth: Depth,
+    now: EngineTime,
+) -> Option<EndReason> {
+    let over = |limit: Limit, start: EngineTime, factor: u64| match limit {
+        Limit::After(span) => now.since(start) > Span(span.0.saturating_mul(factor)),
+        Limit::Never => false,
+    };
+    let in_use = depth.in_flight > 0;
+    let pending =
+        depth.ready + depth.waiting > 0 && now.since(activity.last_activity) <= PENDING_PROTECTS;
+    let limits = &session.timeouts;
+    if over(limits.owner, activity.owner_seen, 1) {
+        return Some(EndReason::OwnerLost);
+    }
+    let age_factor = if in_use || pending {
+        LIFETIME_HARD_FACTOR
+    } else {
+        1
+    };
+    if over(limits.lifetime, session.created_at, age_factor) {
+        return Some(EndReason::Expired);
+    }
+    let idle = over(limits.idle, activity.last_activity, 1) && !in_use && !pending;
+    idle.then_some(EndReason::Idle)
+}
+
+/// When the limits of a session in use are looked at next: at once if one ends it, else when the
+/// first that is still ahead may be passed, and for one that is passed but excused after
+/// [`PROTECTED_RECHECK`] and in time for the age that nothing excuses.
+pub(crate) fn next_look(
+    session: &SessionRow,
+    activity: &ActivityRow,
+    depth: Depth,
+    now: EngineTime,
+) -> Option<EngineTime> {
+    let first = session.next_check(activity)?;
+    if first > now || passed(session, activity, depth, now).is_some() {
+        return Some(first);
+    }
+    let ahead = session.limits_passed_at(activity).filter(|at| *at > now);
+    let recheck = (now + PROTECTED_RECHECK).min(hard_age(session));
+    Some(ahead.fold(recheck, EngineTime::min))
+}
+
+/// The first instant at which a session has reached the age that nothing excuses.
+fn hard_age(session: &SessionRow) -> EngineTime {
+    match session.timeouts.lifetime {
+        Limit::After(span) => {
+            let hard = Span(span.0.saturating_mul(LIFETIME_HARD_FACTOR));
+            session.created_at + hard + Span(1)
+        }
+        Limit::Never => EngineTime(u64::MAX),
+    }
+}
