@@ -13,6 +13,7 @@ use sessiond_store::store::Store;
 use thiserror::Error;
 use tokio::sync::oneshot;
 
+use crate::checkpoint::{self, Pace};
 use crate::config::Settings;
 use crate::dispatch::Dispatcher;
 use crate::engine::{Engine, Handle, Parts};
@@ -86,6 +87,7 @@ pub async fn start(settings: &Settings, env: &Env) -> Result<Running, StartError
     let opened = env.disk.open(&settings.data_dir, &identity)?;
     let store = Store::new(opened.kv);
     let reader = store.reader();
+    let (pace, checkpointer) = (Pace::default(), store.checkpointer());
     let newest = reader.snapshot()?.counters()?.revision;
     let feed = Arc::new(Feed::new(reader.clone(), newest));
     let dispatcher = Arc::new(Dispatcher::default());
@@ -95,6 +97,7 @@ pub async fn start(settings: &Settings, env: &Env) -> Result<Running, StartError
         clock: Arc::clone(&env.clock),
         dispatcher: Arc::clone(&dispatcher),
         feed: Arc::clone(&feed),
+        pace: pace.clone(),
     };
     let (engine, handle) = Engine::new(store, parts)?;
     // Bound before anything runs, so that a taken address leaves nothing to stop.
@@ -119,6 +122,8 @@ pub async fn start(settings: &Settings, env: &Env) -> Result<Running, StartError
     });
     let routes = grpc::routes(&context, health, env)?;
     let engine_done = run_engine(engine, env);
+    let checkpoints = checkpoint::run(checkpointer, pace, handle.clone());
+    env.spawn.thread("checkpoint", Box::pin(checkpoints));
     let served = run_transport(bound, routes, &stopping, env);
     Ok(Running {
         address,
@@ -131,11 +136,12 @@ pub async fn start(settings: &Settings, env: &Env) -> Result<Running, StartError
 
 fn run_engine(engine: Engine, env: &Env) -> oneshot::Receiver<Result<(), Fault>> {
     let (done, receiver) = oneshot::channel();
-    env.spawn.engine(Box::pin(async move {
+    let run = async move {
         let outcome = engine.run().await;
         // Nobody waits for it only when the process is already going down.
         drop(done.send(outcome));
-    }));
+    };
+    env.spawn.thread("engine", Box::pin(run));
     receiver
 }
 

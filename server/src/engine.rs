@@ -17,6 +17,7 @@ use sessiond_core::view::View;
 use sessiond_store::fault::Fault;
 use sessiond_store::store::Store;
 
+use crate::checkpoint::Pace;
 use crate::dispatch::Dispatcher;
 use crate::env::Clock;
 use crate::feed::Feed;
@@ -47,6 +48,8 @@ pub struct Parts {
     pub dispatcher: Arc<Dispatcher>,
     /// Who gets events.
     pub feed: Arc<Feed>,
+    /// Who makes checkpoints.
+    pub pace: Pace,
 }
 
 /// The engine, ready to run.
@@ -160,11 +163,12 @@ impl Engine {
             let outcome = self.store.commit(batch.changes());
             self.progress.committed(batch.events());
             outcome?;
+            self.parts.pace.gathered(self.store.gathered_bytes());
             self.persisted = now.engine;
             self.unsettled = true;
             self.timers.note(&self.store, batch.changes())?;
         }
-        self.view.forget_rows();
+        self.view.committed();
         let unsent = batch.speak(&self.parts.feed, &self.parts.dispatcher);
         let returned: Vec<Command> = unsent
             .into_iter()

@@ -74,8 +74,8 @@ pub trait Network: Send + Sync + Debug {
 pub trait Spawn: Send + Sync + Debug {
     /// Runs a future beside the others.
     fn task(&self, name: &'static str, task: BoxFuture<'static, ()>);
-    /// Runs a future that commits to disk, where it blocks nobody.
-    fn engine(&self, task: BoxFuture<'static, ()>);
+    /// Runs a future that waits for the disk, on a thread of its own where it blocks nobody.
+    fn thread(&self, name: &'static str, task: BoxFuture<'static, ()>);
 }
 
 /// The real machine.
@@ -151,10 +151,10 @@ impl Spawn for Machine {
         tokio::spawn(task);
     }
 
-    fn engine(&self, task: BoxFuture<'static, ()>) {
+    fn thread(&self, name: &'static str, task: BoxFuture<'static, ()>) {
         let runtime = tokio::runtime::Handle::current();
         std::thread::Builder::new()
-            .name("engine".to_owned())
+            .name(name.to_owned())
             .spawn(move || runtime.block_on(task))
             .expect("a process that cannot start a thread cannot serve");
     }

@@ -35,9 +35,9 @@ impl Feed {
     }
 
     /// Adds events of a commit that is durable.
-    pub fn publish(&self, events: Vec<EventRow>) {
+    pub fn publish(&self, events: Vec<Arc<EventRow>>) {
         let mut ring = self.ring.write().unwrap_or_else(PoisonError::into_inner);
-        ring.extend(events.into_iter().map(Arc::new));
+        ring.extend(events);
         while ring.len() > FEED_RING_EVENTS {
             ring.pop_front();
         }

@@ -5,6 +5,7 @@
 //! are in `sessiond-core`.
 
 pub mod app;
+pub mod checkpoint;
 pub mod config;
 pub mod dispatch;
 pub mod engine;

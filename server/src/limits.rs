@@ -56,3 +56,8 @@ pub const STOP_STREAMS_WITHIN: Duration = Duration::from_secs(2);
 pub const STOP_CONNECTIONS_WITHIN: Duration = Duration::from_secs(2);
 /// How long the store may take to close.
 pub const STOP_STORE_WITHIN: Duration = Duration::from_secs(5);
+/// How often what was committed is carried from the journal into the tables: bounds what a restart replays.
+pub const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
+/// Committed bytes that make the next checkpoint due at once. Larger ones write fewer pages per message; smaller
+/// ones keep the journal in fewer pages, which is what its speed comes from.
+pub const CHECKPOINT_BYTES: u64 = 32 * 1_024 * 1_024;

@@ -1,18 +1,21 @@
-//! A disk for redb that can lose power at any call, fail any call, and lie about a flush.
+//! A disk with two files for redb that can lose power at any call, fail any call, and lie about a flush.
 //!
 //! ```text
-//!  live    = what reads show: the page cache over the disk
-//!  durable = what the disk holds for certain
-//!  pending = calls since the last good flush: in live, and nobody knows how much of them on the disk
+//!  live    = what reads show: the page cache over the disk             of each file
+//!  durable = what the disk holds for certain                           of each file
+//!  pending = calls since the last good flush of that very file: in live, and nobody knows how much on the disk
+//!  trace   = all calls of both files, in the order in which they were made
 //! ```
 //!
-//! A crash image is `durable` and some part of `pending`, chosen by a seed; two runs with one seed are the same to the
-//! byte. Every call that changes something is recorded, so one run yields the images of all its crash points without
-//! being run again. Time, latency and other files are not simulated.
+//! A crash image is `durable` and some part of `pending`, chosen by a seed, of both files at one moment: power fails
+//! for the whole disk, while a flush is of one file. Two runs with one seed are the same to the byte. Every call that
+//! changes something is recorded, so one run yields the images of all its crash points without being run again. Time,
+//! latency and directories are not simulated.
 
 mod file;
 mod image;
 mod locks;
+mod per_file;
 mod replay;
 mod tear;
 
@@ -23,10 +26,20 @@ use fastrand::Rng;
 
 pub use self::file::SimFile;
 pub use self::image::Image;
+pub use self::per_file::{FileId, PerFile};
 pub use self::replay::{Replay, Trace};
 pub use self::tear::Tear;
 
 use self::locks::Locks;
+
+/// One call on one of the files.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// The file it was made on.
+    pub file: FileId,
+    /// What it was.
+    pub event: Event,
+}
 
 /// One call that changed something or meant to.
 #[derive(Clone, Debug)]
@@ -42,7 +55,7 @@ pub enum Event {
     SetLen(u64),
     /// A flush that did what it says.
     Sync,
-    /// A flush that failed and lost what was pending: `live` shows it, no later flush writes it.
+    /// A flush that failed and lost what was pending of its file: `live` shows it, no later flush writes it.
     Lie {
         /// The part of it that reached the disk all the same.
         landed: Arc<[Event]>,
@@ -69,7 +82,7 @@ impl Event {
 }
 
 /// The calls that can be made to fail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Call {
     /// Asking for the length.
     Len,
@@ -88,16 +101,18 @@ pub enum Call {
 pub enum Failure {
     /// Once, with EIO. A write may have been done in part.
     Eio,
-    /// With ENOSPC, and so does every later write and growth: a full disk stays full.
+    /// With ENOSPC, and so does every later write and growth of either file: a full disk stays full.
     Enospc,
-    /// A flush fails once and what was pending is lost, all or in part, although reads go on showing it; later flushes
-    /// succeed.
+    /// A flush fails once and what was pending of its file is lost, all or in part, although reads go on showing it;
+    /// later flushes succeed.
     FsyncLie,
 }
 
 /// The n-th call of a kind fails.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
+    /// Calls of which file are counted; `None` is either.
+    pub file: Option<FileId>,
     /// Which calls are counted.
     pub call: Call,
     /// Which of them fails first, counted from zero.
@@ -106,7 +121,7 @@ pub struct Plan {
     pub failure: Failure,
 }
 
-/// A simulated disk with one file. Clones are the same disk.
+/// A simulated disk with its files. Clones are the same disk.
 #[derive(Clone, Debug)]
 pub struct SimDisk {
     shared: Arc<Shared>,
@@ -120,36 +135,40 @@ struct Shared {
 
 #[derive(Debug)]
 struct State {
-    base: Image,
-    live: Image,
-    durable: Image,
-    pending: Vec<Event>,
-    trace: Vec<Event>,
+    base: PerFile<Image>,
+    live: PerFile<Image>,
+    durable: PerFile<Image>,
+    pending: PerFile<Vec<Event>>,
+    trace: Vec<Recorded>,
     plan: Option<Plan>,
     counted: u64,
-    fired: bool,
+    /// The file on which the planned failure happened.
+    fired: Option<FileId>,
     rng: Rng,
-    locks: Locks,
+    locks: PerFile<Locks>,
     next_owner: u64,
+    /// Handles up to this one are those of processes that were killed.
+    killed_to: u64,
 }
 
 impl SimDisk {
-    /// A disk that holds `image`, all of it durable. `seed` decides what failing calls do in part.
-    pub fn new(image: Image, seed: u64) -> Self {
+    /// A disk that holds `images`, all of them durable. `seed` decides what failing calls do in part.
+    pub fn new(images: PerFile<Image>, seed: u64) -> Self {
         Self {
             shared: Arc::new(Shared {
                 state: Mutex::new(State {
-                    base: image.clone(),
-                    live: image.clone(),
-                    durable: image,
-                    pending: Vec::new(),
+                    base: images.clone(),
+                    live: images.clone(),
+                    durable: images,
+                    pending: PerFile::default(),
                     trace: Vec::new(),
                     plan: None,
                     counted: 0,
-                    fired: false,
+                    fired: None,
                     rng: Rng::with_seed(seed),
-                    locks: Locks::default(),
+                    locks: PerFile::default(),
                     next_owner: 0,
+                    killed_to: 0,
                 }),
                 unlocked: Condvar::new(),
             }),
@@ -172,11 +191,18 @@ impl SimDisk {
         fork
     }
 
-    /// Opens the file: a handle with locks of its own.
-    pub fn open(&self) -> SimFile {
+    /// Opens `file`: a handle with locks of its own.
+    pub fn open(&self, file: FileId) -> SimFile {
         let mut state = self.state();
         state.next_owner += 1;
-        SimFile::new(self.clone(), state.next_owner)
+        SimFile::new(self.clone(), file, state.next_owner)
+    }
+
+    /// Kills the process that has files open: whatever its handles are asked for from here on fails and changes
+    /// nothing, closing included. What is opened later is another process.
+    pub fn kill(&self) {
+        let mut state = self.state();
+        state.killed_to = state.next_owner;
     }
 
     /// Lets the calls fail as `plan` says, counted from now.
@@ -184,16 +210,16 @@ impl SimDisk {
         let mut state = self.state();
         state.plan = Some(plan);
         state.counted = 0;
-        state.fired = false;
+        state.fired = None;
     }
 
-    /// Whether the planned failure happened so far.
-    pub fn fired(&self) -> bool {
+    /// On which file the planned failure happened, if it did so far.
+    pub fn fired(&self) -> Option<FileId> {
         self.state().fired
     }
 
-    /// Whether the planned failure happened. From here on, without a plan.
-    pub fn heal(&self) -> bool {
+    /// On which file the planned failure happened, if it did. From here on, without a plan.
+    pub fn heal(&self) -> Option<FileId> {
         let mut state = self.state();
         state.plan = None;
         state.fired
@@ -213,25 +239,29 @@ impl SimDisk {
         }
     }
 
-    /// What reads show: the file as a process finds it that opens it again without a power cut.
-    pub fn live(&self) -> Image {
+    /// What reads show: the files as a process finds them that opens them again without a power cut.
+    pub fn live(&self) -> PerFile<Image> {
         self.state().live.clone()
     }
 
-    /// What is left after a power cut at this moment.
-    pub fn crash(&self, tear: Tear, rng: &mut Rng) -> Image {
+    /// What is left of the files after a power cut at this moment.
+    pub fn crash(&self, tear: Tear, rng: &mut Rng) -> PerFile<Image> {
         let state = self.state();
-        tear.cut(&state.durable, &state.pending, rng)
+        cut(tear, &state.durable, &state.pending, rng)
     }
 
-    /// Drops the page cache: what was lost by a lying flush is no longer shown, what is pending is.
-    pub fn drop_cache(&self) {
+    /// Drops the page cache of `file`, or of all of them: what was lost by a lying flush is no longer shown, what is
+    /// pending is.
+    pub fn drop_cache(&self, file: Option<FileId>) {
         let mut state = self.state();
-        let mut live = state.durable.clone();
-        for event in &state.pending {
-            event.apply(&mut live);
+        let dropped = |id: &FileId| file.is_none_or(|file| file == *id);
+        for id in FileId::ALL.into_iter().filter(dropped) {
+            let mut live = state.durable.of(id).clone();
+            for event in state.pending.of(id) {
+                event.apply(&mut live);
+            }
+            *state.live.of_mut(id) = live;
         }
-        state.live = live;
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -243,48 +273,71 @@ impl SimDisk {
 }
 
 impl State {
-    /// Whether this call fails, and how.
-    fn failure(&mut self, call: Call) -> Option<Failure> {
+    fn is_killed(&self, owner: u64) -> bool {
+        owner <= self.killed_to
+    }
+
+    /// Whether this call of `owner` on `file` fails, and how.
+    fn failure(&mut self, owner: u64, file: FileId, call: Call) -> Option<Failure> {
+        if self.is_killed(owner) {
+            return Some(Failure::Eio);
+        }
         let plan = self.plan?;
-        let full = self.fired && plan.failure == Failure::Enospc;
+        let full = self.fired.is_some() && plan.failure == Failure::Enospc;
         if full && matches!(call, Call::Write | Call::SetLen) {
             return Some(plan.failure);
         }
-        if plan.call != call || self.fired {
+        let is_counted = plan.call == call && plan.file.is_none_or(|planned| planned == file);
+        if !is_counted || self.fired.is_some() {
             return None;
         }
         self.counted += 1;
         if self.counted <= plan.nth {
             return None;
         }
-        self.fired = true;
+        self.fired = Some(file);
         Some(plan.failure)
     }
 
-    /// Does `event`, on the cache and in the record.
-    fn change(&mut self, event: Event) {
-        event.apply(&mut self.live);
-        self.trace.push(event.clone());
-        self.pending.push(event);
+    /// Does `event` on `file`, in the cache and in the record.
+    fn change(&mut self, file: FileId, event: Event) {
+        event.apply(self.live.of_mut(file));
+        self.pending.of_mut(file).push(event.clone());
+        self.record(file, event);
     }
 
-    fn sync(&mut self) {
-        for event in std::mem::take(&mut self.pending) {
-            event.apply(&mut self.durable);
+    fn sync(&mut self, file: FileId) {
+        let durable = self.durable.of_mut(file);
+        for event in self.pending.of_mut(file).drain(..) {
+            event.apply(durable);
         }
-        self.trace.push(Event::Sync);
+        self.record(file, Event::Sync);
     }
 
-    fn lie(&mut self) {
+    fn lie(&mut self, file: FileId) {
         let chance = *self.rng.choice(&[0.0, 0.5]).expect("not empty");
-        let mut landed = std::mem::take(&mut self.pending);
+        let mut landed = std::mem::take(self.pending.of_mut(file));
         landed.retain(|_| self.rng.f64() < chance);
         for event in &landed {
-            event.apply(&mut self.durable);
+            event.apply(self.durable.of_mut(file));
         }
         let landed = landed.into();
-        self.trace.push(Event::Lie { landed });
+        self.record(file, Event::Lie { landed });
     }
+
+    fn record(&mut self, file: FileId, event: Event) {
+        self.trace.push(Recorded { file, event });
+    }
+}
+
+/// Both files after one power cut; what was pending of each is cut by lots of its own.
+fn cut(
+    tear: Tear,
+    durable: &PerFile<Image>,
+    pending: &PerFile<Vec<Event>>,
+    rng: &mut Rng,
+) -> PerFile<Image> {
+    PerFile::each(|file| tear.cut(durable.of(file), pending.of(file), rng))
 }
 
 fn error(failure: Failure) -> io::Error {

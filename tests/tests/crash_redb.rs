@@ -1,11 +1,13 @@
-//! What a store in a redb file keeps when power fails, calls fail, flushes lie and bits rot.
+//! What a store in two redb files, journal and state, keeps when power fails, calls fail, flushes lie and bits rot.
 //!
 //! Every run is on a simulated disk and follows from its seed; a failure names it. `SESSIOND_SCALE` says how many are
-//! run, and each test asserts that it ran as many as it was asked for. The first test is the reason for two-phase
-//! commits; the others hold the store to its promise: whole commits, and all that were acknowledged.
+//! run, and each test asserts that it ran as many as it was asked for. `story` is the reason for two-phase commits; the
+//! others hold the store to its promise: whole commits, and all that were acknowledged.
 
 #[path = "crash_redb/faults.rs"]
 mod faults;
+#[path = "crash_redb/met.rs"]
+mod met;
 #[path = "crash_redb/points.rs"]
 mod points;
 #[path = "crash_redb/rot.rs"]

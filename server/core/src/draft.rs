@@ -70,25 +70,11 @@ macro_rules! reader {
         pub(crate) fn $name(&self, $($arg: $ty),*) -> Result<Option<$row>, Stop> {
             match self.row($key)? {
                 None => Ok(None),
-                Some(Row::$variant(row)) => Ok(Some(row.clone().into())),
+                Some(Row::$variant(row)) => Ok(Some(row.clone())),
                 Some(other) => panic!("a key of one kind holds a row of another: {other:?}"),
             }
         }
     };
-}
-
-/// Takes a session row out of its box.
-impl From<Box<SessionRow>> for SessionRow {
-    fn from(row: Box<SessionRow>) -> Self {
-        *row
-    }
-}
-
-/// Takes a message row out of its box.
-impl From<Box<MessageRow>> for MessageRow {
-    fn from(row: Box<MessageRow>) -> Self {
-        *row
-    }
 }
 
 impl<'v> Draft<'v> {
@@ -128,11 +114,11 @@ impl<'v> Draft<'v> {
         }
     }
 
-    reader!(session_if, Session, SessionRow, (no: SessionNo), RowKey::Session(no));
+    reader!(shared_session, Session, Arc<SessionRow>, (no: SessionNo), RowKey::Session(no));
     reader!(activity_if, Activity, ActivityRow, (no: SessionNo), RowKey::Activity(no));
     reader!(queue_if, Queue, QueueRow, (id: QueueId), RowKey::Queue(id));
-    reader!(message, Message, MessageRow, (queue: QueueId, seq: Seq), RowKey::Message(queue, seq));
-    reader!(dead_letter, Message, MessageRow, (queue: QueueId, seq: Seq), RowKey::DeadLetter(queue, seq));
+    reader!(message, Message, Arc<MessageRow>, (queue: QueueId, seq: Seq), RowKey::Message(queue, seq));
+    reader!(dead_letter, Message, Arc<MessageRow>, (queue: QueueId, seq: Seq), RowKey::DeadLetter(queue, seq));
     reader!(lease_if, Lease, LeaseRow, (epoch: Epoch), RowKey::Lease(epoch));
     reader!(key_if, Key, KeyRow, (ns: &Namespace, key: &SessionKey), RowKey::Key(ns.clone(), key.clone()));
     reader!(session_id, SessionId, SessionNo, (ns: &Namespace, id: &SessionId), RowKey::SessionId(ns.clone(), id.clone()));
@@ -140,6 +126,11 @@ impl<'v> Draft<'v> {
     reader!(request, Request, RequestRow, (ns: &Namespace, id: &RequestId), RowKey::Request(ns.clone(), id.clone()));
     reader!(pool_if, Pool, PoolRow, (ns: &Namespace, pool: &PoolName), RowKey::Pool(ns.clone(), pool.clone()));
     reader!(counters_if, Counters, Counters, (), RowKey::Counters);
+
+    /// A session, to be looked at or changed.
+    pub(crate) fn session_if(&self, no: SessionNo) -> Result<Option<SessionRow>, Stop> {
+        Ok(self.shared_session(no)?.map(Arc::unwrap_or_clone))
+    }
 
     /// A session that something on record points at.
     pub(crate) fn session(&self, no: SessionNo) -> Result<SessionRow, Stop> {
@@ -244,7 +235,7 @@ impl<'v> Draft<'v> {
     }
 
     pub(crate) fn put_session(&mut self, row: SessionRow) {
-        self.put(RowKey::Session(row.no), Row::Session(Box::new(row)));
+        self.put(RowKey::Session(row.no), Row::Session(row.into()));
     }
 
     /// Writes the warm row and sees to it that the session's limits are looked at in time.
@@ -327,10 +318,10 @@ impl<'v> Draft<'v> {
     pub(crate) fn move_message(
         &mut self,
         before: Option<&MessageRow>,
-        after: Option<MessageRow>,
+        after: Option<Arc<MessageRow>>,
     ) -> Result<(), Stop> {
         let any = before
-            .or(after.as_ref())
+            .or(after.as_deref())
             .expect("a message is moved from or to somewhere");
         let (id, seq) = (any.queue, any.seq);
         let mut queue = self.queue(id)?;
@@ -356,7 +347,7 @@ impl<'v> Draft<'v> {
         self.put_counters(counters);
         self.reindex(
             before.map(entries_of_message).unwrap_or_default(),
-            after.as_ref().map(entries_of_message).unwrap_or_default(),
+            after.as_deref().map(entries_of_message).unwrap_or_default(),
         );
         self.place(was.map(|(s, _)| s), id, seq, after);
         self.refresh_oldest(&mut queue, seq)?;
@@ -393,7 +384,13 @@ impl<'v> Draft<'v> {
         self.put_queue(queue)
     }
 
-    fn place(&mut self, was: Option<Standing>, id: QueueId, seq: Seq, after: Option<MessageRow>) {
+    fn place(
+        &mut self,
+        was: Option<Standing>,
+        id: QueueId,
+        seq: Seq,
+        after: Option<Arc<MessageRow>>,
+    ) {
         if let Some(standing) = was {
             let key = if is_dead(standing) {
                 RowKey::DeadLetter(id, seq)
@@ -404,9 +401,9 @@ impl<'v> Draft<'v> {
         }
         match after {
             Some(row) if is_dead(row.standing) => {
-                self.put(RowKey::DeadLetter(id, seq), Row::Message(Box::new(row)));
+                self.put(RowKey::DeadLetter(id, seq), Row::Message(row));
             }
-            Some(row) => self.put(RowKey::Message(id, seq), Row::Message(Box::new(row))),
+            Some(row) => self.put(RowKey::Message(id, seq), Row::Message(row)),
             None => self.remove(RowKey::Payload(id, seq)),
         }
     }

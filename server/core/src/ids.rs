@@ -5,6 +5,7 @@
 //! not check again. Nothing here says which ids exist.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::limits::ID_BYTES_MAX;
 
@@ -105,14 +106,14 @@ macro_rules! text {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(String);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// Takes a text that obeys [`check_text`].
             pub fn parse(text: impl Into<String>) -> Result<Self, TextError> {
                 let text = text.into();
                 check_text(&text)?;
-                Ok(Self(text))
+                Ok(Self(text.into()))
             }
 
             /// The text itself.
@@ -123,8 +124,8 @@ macro_rules! text {
 
             /// Sorts before every text; the start of a scan, never a caller's.
             #[must_use]
-            pub const fn lowest() -> Self {
-                Self(String::new())
+            pub fn lowest() -> Self {
+                Self(Arc::default())
             }
         }
 
@@ -171,7 +172,7 @@ text!(
 
 /// What kind of work a message is: `observation`, `summarize`, any name of at most 64 bytes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct MessageKind(String);
+pub struct MessageKind(Arc<str>);
 
 impl MessageKind {
     /// Takes a text that obeys [`check_text`] and [`crate::limits::KIND_BYTES_MAX`].
@@ -181,7 +182,7 @@ impl MessageKind {
         if text.len() > crate::limits::KIND_BYTES_MAX {
             return Err(TextError::TooLong { bytes: text.len() });
         }
-        Ok(Self(text))
+        Ok(Self(text.into()))
     }
 
     /// The text itself.

@@ -3,6 +3,8 @@
 //! A reply goes to the caller that waits for the command; a frame goes to a worker's stream. Both are
 //! sent only after the commit, in the order of the decisions.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::ids::{
@@ -125,7 +127,7 @@ pub struct Delivery {
     /// Whose message.
     pub session: SessionId,
     /// The message.
-    pub message: MessageRow,
+    pub message: Arc<MessageRow>,
     /// The payload, if it is at hand; otherwise it is read from the store before sending.
     pub payload: Option<Bytes>,
     /// The hand-out.

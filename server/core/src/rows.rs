@@ -3,6 +3,8 @@
 //! A row is found by exactly one key and each kind of key has one kind of row; `draft` is the only
 //! reader that takes them apart. How rows are encoded and where they lie is the store's business.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::event::EventRow;
@@ -50,19 +52,19 @@ pub enum RowKey {
     Event(Revision),
 }
 
-/// A row.
+/// A row. A clone shares what is large.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Row {
     /// Under [`RowKey::Counters`].
     Counters(Counters),
     /// Under [`RowKey::Session`].
-    Session(Box<SessionRow>),
+    Session(Arc<SessionRow>),
     /// Under [`RowKey::Activity`].
     Activity(ActivityRow),
     /// Under [`RowKey::Queue`].
     Queue(QueueRow),
     /// Under [`RowKey::Message`] and [`RowKey::DeadLetter`].
-    Message(Box<MessageRow>),
+    Message(Arc<MessageRow>),
     /// Under [`RowKey::Payload`].
     Payload(Bytes),
     /// Under [`RowKey::Lease`].
@@ -78,7 +80,7 @@ pub enum Row {
     /// Under [`RowKey::Pool`].
     Pool(PoolRow),
     /// Under [`RowKey::Event`].
-    Event(Box<EventRow>),
+    Event(Arc<EventRow>),
 }
 
 /// Store-wide counters; written with every commit that has anything to write.

@@ -3,6 +3,8 @@
 //! Each decision is laid over the view before the next is taken, so that they see one another; a
 //! rejected one leaves no trace. Answers, pushes and wake-ups are kept until the commit is done.
 
+use std::sync::Arc;
+
 use sessiond_core::change::Change;
 use sessiond_core::command::Command;
 use sessiond_core::decide::{Decision, Stop, decide};
@@ -30,7 +32,7 @@ pub(super) struct Batch {
     wakes: Vec<Wake>,
     follow_ups: Vec<Command>,
     commands: u64,
-    events: Vec<EventRow>,
+    events: Vec<Arc<EventRow>>,
 }
 
 impl Batch {
@@ -60,7 +62,7 @@ impl Batch {
         view.apply(&decision.changes, decision.presence);
         for change in &decision.changes {
             if let Change::Row(RowKey::Event(_), Some(Row::Event(event))) = change {
-                self.events.push(EventRow::clone(event));
+                self.events.push(Arc::clone(event));
             }
         }
         self.changes.extend(decision.changes);

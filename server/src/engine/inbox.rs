@@ -150,6 +150,11 @@ impl Handle {
         self.stop.cancel();
     }
 
+    /// Completes when the engine has ended, or died.
+    pub async fn ended(&self) {
+        self.sender.closed().await;
+    }
+
     /// Whether the engine takes commands.
     #[must_use]
     pub fn is_running(&self) -> bool {

@@ -113,7 +113,7 @@ impl AdminService for Handlers {
         for (no, _) in workers.iter().flat_map(|worker| &worker.leases) {
             let row = rows.row(&RowKey::Session(*no));
             if let Some(Row::Session(session)) = row.map_err(|fault| faulted(&fault))? {
-                ids.insert(*no, session.id);
+                ids.insert(*no, session.id.clone());
             }
         }
         let workers = workers

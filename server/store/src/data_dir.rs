@@ -1,30 +1,36 @@
 //! The directory a server owns: made, locked, checked, and the store in it opened.
 //!
 //! One process at a time, its own user only. A refusal is one sentence that says what to do, and leaves the store's
-//! file as it was. A file under its final name always holds a whole store: a new one is made under another name, and
-//! renamed once its first commit is durable, so what a crash leaves of a creation is recognised and made again.
-//! Therefore an empty or cut file under the final name is damage and not a beginning, and is refused.
+//! files as they were. A file under its final name is always whole: a new one is made under another name, and renamed
+//! once its first commit is durable, the journal first. So what a crash leaves of a creation is a journal in which
+//! nothing was ever written, or less; it is recognised and made again. Therefore an empty or cut file under the final
+//! name is damage and not a beginning, and so is one file without the other.
 //! Migrations, backups and the choice of the directory are not here.
 
 mod lock;
 mod open_error;
 
-use std::fs::{self, DirBuilder, Metadata};
+use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 pub use self::open_error::OpenError;
 
+use redb::backends::FileBackend;
+
 use crate::disk;
-use crate::kv::redb::{Identity, RedbKv, Tuning};
+use crate::kv::journaled::{Disks, JournaledKv, Refused};
+use crate::kv::redb::{Identity, Tuning};
 
-/// The file of the store.
+/// The file of the tables.
 pub const STORE_FILE: &str = "state.redb";
-
-/// The file of a store that is being made. What is left of one is nobody's data.
+/// The file of the journal.
+pub const JOURNAL_FILE: &str = "journal.redb";
+/// The tables of a store that is being made. What is left of one is nobody's data.
 pub const NEW_STORE_FILE: &str = "state.redb.new";
-
+/// The journal of a store that is being made.
+pub const NEW_JOURNAL_FILE: &str = "journal.redb.new";
 /// The file whose lock makes a process the owner. It is never removed, for another process might just have opened it.
 pub const LOCK_FILE: &str = "LOCK";
 
@@ -37,49 +43,108 @@ const FOREIGN_MODE: u32 = 0o077;
 ///
 /// # Errors
 ///
-/// The refusal that applies. The store's file is then as it was, except after `OpenError::Io`, which may leave part of
+/// The refusal that applies. The store's files are then as they were, except after `OpenError::Io`, which may leave part of
 /// a repair behind that the next open completes.
-pub fn open(directory: &Path, identity: &Identity) -> Result<RedbKv, OpenError> {
+pub fn open(directory: &Path, identity: &Identity) -> Result<JournaledKv, OpenError> {
     make_directory(directory).map_err(|error| OpenError::io(directory, error))?;
     check_directory(directory)?;
     let lock = lock::take(directory)?;
-    let kv = match fs::symlink_metadata(directory.join(STORE_FILE)) {
-        Ok(file) => open_existing(directory, &file, identity)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => create(directory, identity)?,
-        Err(error) => return Err(OpenError::io(&directory.join(STORE_FILE), error)),
+    let state = find(directory.join(STORE_FILE))?;
+    let journal = find(directory.join(JOURNAL_FILE))?;
+    let kv = match (state, journal) {
+        (Found::File(state), Found::File(journal)) => open_existing(&state, &journal, identity)?,
+        (Found::Nothing(_), Found::Nothing(_)) => create(directory, identity)?,
+        (Found::Nothing(state), Found::File(journal)) => {
+            refuse_used(&state, &journal)?;
+            create(directory, identity)?
+        }
+        (Found::File(_), Found::Nothing(path)) => {
+            return Err(OpenError::Corrupted {
+                path,
+                reason: "it is missing beside the state, and may have held commits".to_owned(),
+            });
+        }
     };
     Ok(kv.with_lock(lock))
 }
 
-fn open_existing(
-    directory: &Path,
-    file: &Metadata,
-    identity: &Identity,
-) -> Result<RedbKv, OpenError> {
-    let path = directory.join(STORE_FILE);
-    if !file.is_file() {
-        return Err(OpenError::NotAStore {
-            path,
-            reason: "it is not a regular file".to_owned(),
-        });
-    }
-    let disk = disk::open(&path).map_err(|error| OpenError::io(&path, error))?;
-    RedbKv::open_on(disk, identity, Tuning::default())
-        .map_err(|refusal| OpenError::refused(&path, refusal))
+/// What has the name of a file of ours.
+enum Found {
+    File(PathBuf),
+    Nothing(PathBuf),
 }
 
-fn create(directory: &Path, identity: &Identity) -> Result<RedbKv, OpenError> {
-    let unfinished = directory.join(NEW_STORE_FILE);
-    let path = directory.join(STORE_FILE);
-    let failed = |error| OpenError::io(&unfinished, error);
-    remove_if_there(&unfinished).map_err(failed)?;
-    let disk = disk::create(&unfinished).map_err(failed)?;
-    let kv = RedbKv::create_on(disk, identity, Tuning::default())
-        .map_err(|refusal| OpenError::refused(&unfinished, refusal))?;
-    fs::rename(&unfinished, &path)
-        .and_then(|()| disk::sync_directory(directory))
-        .map_err(|error| OpenError::io(&path, error))?;
+fn find(path: PathBuf) -> Result<Found, OpenError> {
+    match fs::symlink_metadata(&path) {
+        Ok(file) if file.is_file() => Ok(Found::File(path)),
+        Ok(_) => Err(OpenError::NotAStore {
+            path,
+            reason: "it is not a regular file".to_owned(),
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Found::Nothing(path)),
+        Err(error) => Err(OpenError::io(&path, error)),
+    }
+}
+
+fn open_existing(
+    state: &Path,
+    journal: &Path,
+    identity: &Identity,
+) -> Result<JournaledKv, OpenError> {
+    let disks = Disks {
+        state: disk::open(state).map_err(|error| OpenError::io(state, error))?,
+        journal: disk::open(journal).map_err(|error| OpenError::io(journal, error))?,
+    };
+    JournaledKv::open_on(disks, identity, Tuning::default())
+        .map_err(|refused| refused.at(state, journal))
+}
+
+/// A journal alone is what a crash leaves of a creation, unless something was committed to it.
+fn refuse_used(state: &Path, journal: &Path) -> Result<(), OpenError> {
+    let disk = disk::open(journal).map_err(|error| OpenError::io(journal, error))?;
+    match JournaledKv::is_unused_journal(disk, Tuning::default()) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(OpenError::Corrupted {
+            path: state.to_path_buf(),
+            reason: "it is missing beside a journal that holds commits".to_owned(),
+        }),
+        Err(refusal) => Err(OpenError::refused(journal, refusal)),
+    }
+}
+
+fn create(directory: &Path, identity: &Identity) -> Result<JournaledKv, OpenError> {
+    let state = directory.join(NEW_STORE_FILE);
+    let journal = directory.join(NEW_JOURNAL_FILE);
+    let disks = Disks {
+        state: create_disk(&state)?,
+        journal: create_disk(&journal)?,
+    };
+    let kv = JournaledKv::create_on(disks, identity, Tuning::default())
+        .map_err(|refused| refused.at(&state, &journal))?;
+    // One after the other: tables without a journal would be damage.
+    for (unfinished, name) in [(journal, JOURNAL_FILE), (state, STORE_FILE)] {
+        let path = directory.join(name);
+        fs::rename(&unfinished, &path)
+            .and_then(|()| disk::sync_directory(directory))
+            .map_err(|error| OpenError::io(&path, error))?;
+    }
     Ok(kv)
+}
+
+fn create_disk(path: &Path) -> Result<FileBackend, OpenError> {
+    remove_if_there(path)
+        .and_then(|()| disk::create(path))
+        .map_err(|error| OpenError::io(path, error))
+}
+
+impl Refused {
+    /// The refusal with the name of the file it is about.
+    fn at(self, state: &Path, journal: &Path) -> OpenError {
+        match self {
+            Self::State(refusal) => OpenError::refused(state, refusal),
+            Self::Journal(refusal) => OpenError::refused(journal, refusal),
+        }
+    }
 }
 
 fn remove_if_there(path: &Path) -> io::Result<()> {

@@ -125,7 +125,7 @@ mod tests {
         };
         assert_eq!(
             fault.to_string(),
-            "row 0x001bff of table sessions.v0 is corrupt: its checksum does not match"
+            "row 0x001bff of table sessions.v1 is corrupt: its checksum does not match"
         );
     }
 

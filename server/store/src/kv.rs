@@ -6,11 +6,14 @@
 //! commit (fail-stop): what a failed flush left behind is not knowable from inside the process.
 //! Backends know nothing of what the bytes mean; schema and encodings live in `row`.
 
+pub mod journaled;
 pub mod memory;
 pub mod redb;
 mod table;
 
 use std::fmt;
+
+use bytes::Bytes;
 
 use crate::fault::Fault;
 
@@ -69,7 +72,52 @@ pub struct Op {
     /// Ordered by plain byte comparison.
     pub key: Vec<u8>,
     /// `None` removes the row; removing an absent row is not an error.
-    pub value: Option<Vec<u8>>,
+    pub value: Option<Bytes>,
+    /// What is known of the row before this.
+    pub prior: Prior,
+}
+
+/// What the writer of a row knows of the row before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prior {
+    /// There is none. Saying so where there is one is an error of the writer: when the row is removed later, the old
+    /// one may come back.
+    Absent,
+    /// There may be one.
+    Unknown,
+}
+
+impl Op {
+    /// Writes a row that is not there.
+    #[must_use]
+    pub fn insert(table: Table, key: Vec<u8>, value: impl Into<Bytes>) -> Self {
+        Self {
+            prior: Prior::Absent,
+            ..Self::put(table, key, value)
+        }
+    }
+
+    /// Writes a row, whether or not it is there.
+    #[must_use]
+    pub fn put(table: Table, key: Vec<u8>, value: impl Into<Bytes>) -> Self {
+        Self {
+            table,
+            key,
+            value: Some(value.into()),
+            prior: Prior::Unknown,
+        }
+    }
+
+    /// Removes a row, whether or not it is there.
+    #[must_use]
+    pub fn remove(table: Table, key: Vec<u8>) -> Self {
+        Self {
+            table,
+            key,
+            value: None,
+            prior: Prior::Unknown,
+        }
+    }
 }
 
 impl fmt::Debug for Op {
@@ -77,7 +125,8 @@ impl fmt::Debug for Op {
         f.debug_struct("Op")
             .field("table", &self.table)
             .field("key", &self.key)
-            .field("value_len", &self.value.as_ref().map(Vec::len))
+            .field("value_len", &self.value.as_ref().map(Bytes::len))
+            .field("prior", &self.prior)
             .finish()
     }
 }
@@ -107,12 +156,12 @@ pub struct Range {
 }
 
 /// A key with its value.
-pub type Entry = (Vec<u8>, Vec<u8>);
+pub type Entry = (Vec<u8>, Bytes);
 
 /// A consistent view of committed rows. Hold it briefly: an open snapshot keeps pages from being reused.
 pub trait Snapshot: Send {
     /// The row under `key`, its checksum verified.
-    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Fault>;
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, Fault>;
 
     /// The rows of `range` in its order, checksums verified.
     fn range(&self, range: &Range) -> Result<Vec<Entry>, Fault>;
@@ -126,7 +175,14 @@ pub trait Kv: Send + Sync + fmt::Debug {
     /// Applies `ops` in order, all or none, durable when this returns `Ok`.
     fn commit(&self, ops: &[Op]) -> Result<(), Fault>;
 
-    /// Leaves the store so that its next opening is quick, whatever ends the process. Costs about a
+    /// Moves what commits have gathered to where it is kept for good. Anybody may call it, beside commits and
+    /// snapshots; no promise depends on it, only memory and the time that the next opening takes.
+    fn checkpoint(&self) -> Result<(), Fault>;
+
+    /// How much commits have gathered since the last checkpoint began, in bytes.
+    fn gathered_bytes(&self) -> u64;
+
+    /// Leaves the store so that its next opening is quick, whatever ends the process. Costs a checkpoint and about a
     /// commit; worth it when the writer has nothing else to do.
     fn settle(&self) -> Result<(), Fault>;
 }

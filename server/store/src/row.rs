@@ -21,6 +21,8 @@ mod session;
 mod tally;
 mod text;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use prost::Message;
 use sessiond_core::change::{Change, Membership};
@@ -96,20 +98,18 @@ pub fn encode(change: &Change) -> Option<Op> {
     match change {
         Change::Row(key, row) => {
             let (table, bytes) = key_of_row(key);
-            Some(Op {
-                table,
-                key: bytes,
-                value: row.as_ref().map(|row| encode_row(key, row)),
+            Some(match row {
+                Some(row) => Op::put(table, bytes, encode_row(key, row)),
+                None => Op::remove(table, bytes),
             })
         }
         Change::Index(IndexEntry::Pending(..), _) => None,
         Change::Index(entry, membership) => {
             let (table, key) = key_of_entry(entry);
-            let value = match membership {
-                Membership::In => Some(Vec::new()),
-                Membership::Out => None,
-            };
-            Some(Op { table, key, value })
+            Some(match membership {
+                Membership::In => Op::put(table, key, Bytes::new()),
+                Membership::Out => Op::remove(table, key),
+            })
         }
     }
 }
@@ -119,7 +119,7 @@ pub fn encode(change: &Change) -> Option<Op> {
 /// # Errors
 ///
 /// `Fault::Malformed` when no change does.
-pub fn decode(table: Table, key: &[u8], value: Vec<u8>) -> Result<Change, Fault> {
+pub fn decode(table: Table, key: &[u8], value: Bytes) -> Result<Change, Fault> {
     let decoded = match key::row_key(table, key) {
         Some(row_key) => row_key.and_then(|row_key| {
             let row = decode_row(&row_key, value)?;
@@ -179,16 +179,14 @@ fn encode_row(key: &RowKey, row: &Row) -> Vec<u8> {
 }
 
 /// The row that lies under `key`.
-pub(crate) fn decode_row(key: &RowKey, value: Vec<u8>) -> Result<Row, DecodeError> {
-    // Of `Bytes` a payload is a part and not a copy.
-    let value = Bytes::from(value);
+pub(crate) fn decode_row(key: &RowKey, value: Bytes) -> Result<Row, DecodeError> {
     let row = match key {
         RowKey::Counters => Row::Counters(counters::Counters::decode(value)?.into()),
-        RowKey::Session(_) => Row::Session(Box::new(session::Session::decode(value)?.try_into()?)),
+        RowKey::Session(_) => Row::Session(Arc::new(session::Session::decode(value)?.try_into()?)),
         RowKey::Activity(_) => Row::Activity(activity::Activity::decode(value)?.try_into()?),
         RowKey::Queue(_) => Row::Queue(queue::Queue::decode(value)?.try_into()?),
         RowKey::Message(..) | RowKey::DeadLetter(..) => {
-            Row::Message(Box::new(message::Header::decode(value)?.try_into()?))
+            Row::Message(Arc::new(message::Header::decode(value)?.try_into()?))
         }
         RowKey::Payload(..) => Row::Payload(payload::Payload::decode(value)?.into()),
         RowKey::Lease(_) => Row::Lease(lease::Lease::decode(value)?.try_into()?),
@@ -199,7 +197,7 @@ pub(crate) fn decode_row(key: &RowKey, value: Vec<u8>) -> Result<Row, DecodeErro
         }
         RowKey::Request(..) => Row::Request(lookup::Request::decode(value)?.try_into()?),
         RowKey::Pool(..) => Row::Pool(lookup::Pool::decode(value)?.into()),
-        RowKey::Event(_) => Row::Event(Box::new(event::Event::decode(value)?.try_into()?)),
+        RowKey::Event(_) => Row::Event(Arc::new(event::Event::decode(value)?.try_into()?)),
     };
     if key::agree(key, &row) {
         Ok(row)

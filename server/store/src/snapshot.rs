@@ -81,7 +81,7 @@ pub(crate) use of_kind;
 macro_rules! getter {
     ($name:ident, $variant:ident, $row:ty, ($($arg:ident: $ty:ty),*), $key:expr) => {
         fn $name(&self, $($arg: $ty),*) -> Result<Option<$row>, Fault> {
-            Ok(self.row(&$key)?.map(|row| of_kind!(row, $variant).into()))
+            Ok(self.row(&$key)?.map(|row| of_kind!(row, $variant)))
         }
     };
 }
@@ -175,13 +175,17 @@ impl Rows {
     }
 
     getter!(counters_if, Counters, Counters, (), RowKey::Counters);
-    getter!(session, Session, SessionRow, (no: SessionNo), RowKey::Session(no));
+    getter!(shared_session, Session, Arc<SessionRow>, (no: SessionNo), RowKey::Session(no));
     getter!(activity, Activity, ActivityRow, (no: SessionNo), RowKey::Activity(no));
     getter!(queue, Queue, QueueRow, (id: QueueId), RowKey::Queue(id));
     getter!(lease, Lease, LeaseRow, (epoch: Epoch), RowKey::Lease(epoch));
     getter!(key, Key, KeyRow, (ns: &Namespace, key: &SessionKey), RowKey::Key(ns.clone(), key.clone()));
     getter!(session_id, SessionId, SessionNo, (ns: &Namespace, id: &SessionId), RowKey::SessionId(ns.clone(), id.clone()));
     getter!(payload_if, Payload, Bytes, (queue: QueueId, seq: Seq), RowKey::Payload(queue, seq));
+
+    fn session(&self, no: SessionNo) -> Result<Option<SessionRow>, Fault> {
+        Ok(self.shared_session(no)?.map(Arc::unwrap_or_clone))
+    }
 
     /// What a row on record points at.
     fn on_record<T>(&self, row: Option<T>, key: &RowKey) -> Result<T, Fault> {
@@ -205,7 +209,7 @@ impl Rows {
     fn decoded<T>(
         &self,
         range: &Range,
-        decode: impl Fn(&[u8], Vec<u8>) -> Result<T, DecodeError>,
+        decode: impl Fn(&[u8], Bytes) -> Result<T, DecodeError>,
     ) -> Result<Vec<T>, Fault> {
         let entries = self.range(range)?.into_iter();
         let decoded = entries.map(|(key, value)| {

@@ -7,13 +7,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sessiond_core::change::Change;
+use sessiond_core::change::{Change, Membership};
 use sessiond_core::index::IndexEntry;
 use sessiond_core::rows::{Read, RowKey};
 use sessiond_core::view::View;
 
 use crate::fault::Fault;
-use crate::kv::{Kv, Op};
+use crate::kv::{Kv, Op, Prior};
 use crate::row;
 use crate::snapshot::Reader;
 use crate::stop::Stop;
@@ -71,6 +71,21 @@ impl Store {
         self.stop.note(self.kv.commit(&ops))
     }
 
+    /// How much commits have gathered that no checkpoint has carried on yet, in bytes.
+    #[must_use]
+    pub fn gathered_bytes(&self) -> u64 {
+        self.kv.gathered_bytes()
+    }
+
+    /// Makes checkpoints; for a thread of its own.
+    #[must_use]
+    pub fn checkpointer(&self) -> Checkpointer {
+        Checkpointer {
+            kv: Arc::clone(&self.kv),
+            stop: self.stop.clone(),
+        }
+    }
+
     /// Leaves the store so that its next opening is quick. For moments when there is nothing else to do.
     ///
     /// # Errors
@@ -88,6 +103,25 @@ impl Store {
     }
 }
 
+/// Carries what commits have gathered to where it is kept for good, beside the one writer.
+#[derive(Debug)]
+pub struct Checkpointer {
+    kv: Arc<dyn Kv>,
+    stop: Stop,
+}
+
+impl Checkpointer {
+    /// Makes one checkpoint of what has been committed by now. Blocks for as long as that takes.
+    ///
+    /// # Errors
+    ///
+    /// What the tables report; the store has then stopped, and its next commit says so.
+    pub fn checkpoint(&self) -> Result<(), Fault> {
+        self.stop.check()?;
+        self.stop.note(self.kv.checkpoint())
+    }
+}
+
 /// What a change is about. The order is, within each table of numbered rows, that of the keys.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Subject<'a> {
@@ -95,16 +129,73 @@ enum Subject<'a> {
     Entry(&'a IndexEntry),
 }
 
+/// What a batch makes of one row or entry: where it begins and where it ends.
+struct Fate<'a> {
+    first: &'a Change,
+    last: &'a Change,
+}
+
 /// One write per row and entry. A batch changes some rows once per command (the counters, a busy queue); writing only
 /// what they become saves both encoding and pages.
 fn ops(changes: &[Change]) -> Vec<Op> {
-    let mut last = BTreeMap::new();
+    let mut fates: BTreeMap<Subject<'_>, Fate<'_>> = BTreeMap::new();
     for change in changes {
         let subject = match change {
             Change::Row(key, _) => Subject::Row(key),
             Change::Index(entry, _) => Subject::Entry(entry),
         };
-        last.insert(subject, change);
+        fates
+            .entry(subject)
+            .and_modify(|fate| fate.last = change)
+            .or_insert(Fate {
+                first: change,
+                last: change,
+            });
     }
-    last.into_values().filter_map(row::encode).collect()
+    let op = |fate: &Fate<'_>| {
+        let is_new = is_new(fate.first, &fates);
+        let op = row::encode(fate.last)?;
+        match (is_new, &op.value) {
+            // Made and gone within the batch.
+            (true, None) => None,
+            (true, Some(_)) => Some(Op {
+                prior: Prior::Absent,
+                ..op
+            }),
+            (false, _) => Some(op),
+        }
+    };
+    fates.values().filter_map(op).collect()
+}
+
+/// Whether the first change of a batch about a row or entry is what made it. Of some rows that cannot be told, and then
+/// they are taken for old ones.
+fn is_new(first: &Change, fates: &BTreeMap<Subject<'_>, Fate<'_>>) -> bool {
+    match first {
+        // A decision notes what it changes of an index and nothing else.
+        Change::Index(_, membership) => *membership == Membership::In,
+        // Written once, when they are made.
+        Change::Row(RowKey::Event(_) | RowKey::Payload(..), row) => row.is_some(),
+        // Made together with its payload.
+        Change::Row(RowKey::Message(queue, seq), _) => {
+            let payload = RowKey::Payload(*queue, *seq);
+            fates
+                .get(&Subject::Row(&payload))
+                .is_some_and(|fate| matches!(fate.first, Change::Row(_, Some(_))))
+        }
+        Change::Row(
+            RowKey::Counters
+            | RowKey::Session(_)
+            | RowKey::Activity(_)
+            | RowKey::Queue(_)
+            | RowKey::DeadLetter(..)
+            | RowKey::Lease(_)
+            | RowKey::Key(..)
+            | RowKey::SessionId(..)
+            | RowKey::Idempotency(..)
+            | RowKey::Request(..)
+            | RowKey::Pool(..),
+            _,
+        ) => false,
+    }
 }

@@ -12,8 +12,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use sessiond_store::data_dir::{self, LOCK_FILE, NEW_STORE_FILE, OpenError, STORE_FILE};
-use sessiond_store::kv::redb::{Identity, RedbKv};
+use sessiond_store::data_dir::{
+    self, JOURNAL_FILE, LOCK_FILE, NEW_JOURNAL_FILE, NEW_STORE_FILE, OpenError, STORE_FILE,
+};
+use sessiond_store::kv::journaled::JournaledKv;
+use sessiond_store::kv::redb::Identity;
 use sessiond_store::kv::{Kv, Op, Table};
 
 const LOG_ID: [u8; 16] = *b"the first log id";
@@ -25,22 +28,19 @@ fn identity() -> Identity {
     }
 }
 
-fn open(directory: &Path) -> Result<RedbKv, OpenError> {
+fn open(directory: &Path) -> Result<JournaledKv, OpenError> {
     data_dir::open(directory, &identity())
 }
 
-fn put(kv: &RedbKv, value: &[u8]) {
-    let op = Op {
-        table: Table::Counters,
-        key: b"k".to_vec(),
-        value: Some(value.to_vec()),
-    };
+fn put(kv: &JournaledKv, value: &[u8]) {
+    let op = Op::put(Table::Counters, b"k".to_vec(), value.to_vec());
     kv.commit(&[op]).expect("commit");
 }
 
-fn read(kv: &RedbKv) -> Option<Vec<u8>> {
+fn read(kv: &JournaledKv) -> Option<Vec<u8>> {
     let snapshot = kv.snapshot().expect("snapshot");
-    snapshot.get(Table::Counters, b"k").expect("get")
+    let value = snapshot.get(Table::Counters, b"k").expect("get");
+    value.map(|value| value.to_vec())
 }
 
 /// An empty place for a data directory, private as `tempfile` makes it.
@@ -62,10 +62,12 @@ fn a_new_directory_is_private_and_whole() {
     for made in [directory.clone(), root.path().join("a")] {
         assert_eq!(mode(&made), 0o700, "{made:?}");
     }
-    for file in [STORE_FILE, LOCK_FILE] {
+    for file in [STORE_FILE, JOURNAL_FILE, LOCK_FILE] {
         assert_eq!(mode(&directory.join(file)), 0o600, "{file}");
     }
-    assert!(!directory.join(NEW_STORE_FILE).exists());
+    for file in [NEW_STORE_FILE, NEW_JOURNAL_FILE] {
+        assert!(!directory.join(file).exists());
+    }
     assert_eq!(kv.log_id(), LOG_ID);
 }
 
@@ -87,17 +89,26 @@ fn an_existing_store_keeps_its_rows_and_its_log_id() {
     }
 }
 
+/// A creation makes both files under other names, and then renames the journal first.
 #[test]
 fn what_a_crash_left_of_a_creation_is_made_again() {
     for leftover in [&b""[..], b"half a store", &[0; 1 << 20]] {
-        let (_root, directory) = place();
-        drop(open(&directory).expect("new"));
-        fs::remove_file(directory.join(STORE_FILE)).expect("remove");
-        fs::write(directory.join(NEW_STORE_FILE), leftover).expect("write");
-        let kv = open(&directory).expect("open");
-        assert_eq!(read(&kv), None);
-        put(&kv, b"1");
-        assert!(!directory.join(NEW_STORE_FILE).exists());
+        for renamed in [0, 1] {
+            let (_root, directory) = place();
+            drop(open(&directory).expect("new"));
+            fs::remove_file(directory.join(STORE_FILE)).expect("remove");
+            fs::write(directory.join(NEW_STORE_FILE), leftover).expect("write");
+            if renamed == 0 {
+                fs::remove_file(directory.join(JOURNAL_FILE)).expect("remove");
+                fs::write(directory.join(NEW_JOURNAL_FILE), leftover).expect("write");
+            }
+            let kv = open(&directory).expect("open");
+            assert_eq!(read(&kv), None);
+            put(&kv, b"1");
+            for file in [NEW_STORE_FILE, NEW_JOURNAL_FILE] {
+                assert!(!directory.join(file).exists());
+            }
+        }
     }
 }
 

@@ -10,7 +10,9 @@ use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bytes::Bytes;
 use sessiond_store::data_dir;
+use sessiond_store::kv::journaled::JournaledKv;
 use sessiond_store::kv::memory::MemoryKv;
 use sessiond_store::kv::redb::Identity;
 use sessiond_store::kv::{Entry, Kv, Op, Order, Range, Snapshot, Table};
@@ -37,7 +39,7 @@ impl Backend for Memory {
 
 #[derive(Debug)]
 struct Redb {
-    kv: Option<sessiond_store::kv::redb::RedbKv>,
+    kv: Option<JournaledKv>,
     directory: tempfile::TempDir,
 }
 
@@ -51,7 +53,7 @@ impl Backend for Redb {
     }
 }
 
-fn open(path: &Path) -> sessiond_store::kv::redb::RedbKv {
+fn open(path: &Path) -> JournaledKv {
     let identity = Identity {
         version: "1.0.0".to_owned(),
         log_id: [1; 16],
@@ -77,19 +79,11 @@ fn check(case: impl Fn(&dyn Kv)) {
 // === Words ===
 
 fn put(table: Table, key: &[u8], value: &[u8]) -> Op {
-    Op {
-        table,
-        key: key.to_vec(),
-        value: Some(value.to_vec()),
-    }
+    Op::put(table, key.to_vec(), value.to_vec())
 }
 
 fn delete(table: Table, key: &[u8]) -> Op {
-    Op {
-        table,
-        key: key.to_vec(),
-        value: None,
-    }
+    Op::remove(table, key.to_vec())
 }
 
 fn commit(kv: &dyn Kv, ops: &[Op]) {
@@ -98,7 +92,8 @@ fn commit(kv: &dyn Kv, ops: &[Op]) {
 
 fn get(kv: &dyn Kv, table: Table, key: &[u8]) -> Option<Vec<u8>> {
     let snapshot = kv.snapshot().expect("snapshot");
-    snapshot.get(table, key).expect("get")
+    let value = snapshot.get(table, key).expect("get");
+    value.map(|value| value.to_vec())
 }
 
 fn all(table: Table) -> Range {
@@ -351,12 +346,12 @@ fn a_snapshot_never_changes() {
             ],
         );
         let after = kv.snapshot().expect("snapshot");
-        let one = |key: &[u8], value: &[u8]| (key.to_vec(), value.to_vec());
+        let one = |key: &[u8], value: &[u8]| (key.to_vec(), Bytes::copy_from_slice(value));
         // One that was read before the commit, and one that was not, in whatever order tables are first touched.
         for old in [before.as_ref(), untouched.as_ref()] {
             assert_eq!(
                 old.get(Table::Queues, b"a").expect("get"),
-                Some(b"1".to_vec())
+                Some(Bytes::from_static(b"1"))
             );
             assert_eq!(
                 rows(old, &all(Table::Queues)),
@@ -372,7 +367,7 @@ fn a_snapshot_never_changes() {
 }
 
 /// Two tables are always written together; a reader on another thread never sees one without the other, and never
-/// goes back.
+/// goes back, while a third thread makes checkpoints.
 #[test]
 fn readers_see_whole_commits_while_they_proceed() {
     const COMMITS: u64 = 150;
@@ -387,7 +382,7 @@ fn readers_see_whole_commits_while_they_proceed() {
                     let read = |table| {
                         let value = snapshot.get(table, b"n").expect("get");
                         value.map_or(0, |value| {
-                            u64::from_be_bytes(value.try_into().expect("8 bytes"))
+                            u64::from_be_bytes(value[..].try_into().expect("8 bytes"))
                         })
                     };
                     let (first, second) = (read(Table::Counters), read(Table::RequestAges));
@@ -397,6 +392,11 @@ fn readers_see_whole_commits_while_they_proceed() {
                     reads += 1;
                 }
                 seen
+            });
+            let checkpoints = scope.spawn(|| {
+                while !done.load(Ordering::Acquire) {
+                    kv.checkpoint().expect("checkpoint");
+                }
             });
             for n in 1..=COMMITS {
                 let value = n.to_be_bytes();
@@ -410,6 +410,7 @@ fn readers_see_whole_commits_while_they_proceed() {
             }
             done.store(true, Ordering::Release);
             assert!(reader.join().expect("reader") <= COMMITS);
+            checkpoints.join().expect("checkpoints");
         });
     });
 }

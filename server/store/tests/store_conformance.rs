@@ -1,6 +1,7 @@
 //! What the store owes the core and the readers above it, on every backend.
 //!
-//! Rows and index entries survive their encoding and their bytes sort as the core sorts (`codec`); damage is a fault and
+//! Rows and index entries survive their encoding and their bytes sort as the core sorts (`codec`) and stay
+//! what they were (`golden`); damage is a fault and
 //! never a panic (`damage`, `faults`); real commands decided over the store leave the same rows whatever the backend and
 //! however often the view forgets (`commands`); what is loaded, found and listed is what the rows say (`loads`, `find`,
 //! `check`). A failing case prints its seed. What a backend owes as such is in `kv_conformance`.
@@ -23,6 +24,8 @@ mod draw_session;
 mod faults;
 #[path = "store_conformance/find.rs"]
 mod find;
+#[path = "store_conformance/golden.rs"]
+mod golden;
 #[path = "store_conformance/loads.rs"]
 mod loads;
 #[path = "store_conformance/script.rs"]

@@ -8,28 +8,37 @@ use std::ops::Bound;
 
 use redb::{BackendError, StorageBackend};
 
-use super::{Call, Event, Failure, SimDisk, error};
+use super::{Call, Event, Failure, FileId, SimDisk, error};
 
 /// An open handle; dropping it releases its locks, and nothing else.
 #[derive(Debug)]
 pub struct SimFile {
     disk: SimDisk,
+    file: FileId,
     owner: u64,
 }
 
 impl SimFile {
-    pub(super) fn new(disk: SimDisk, owner: u64) -> Self {
-        Self { disk, owner }
+    pub(super) fn new(disk: SimDisk, file: FileId, owner: u64) -> Self {
+        Self { disk, file, owner }
     }
 
     fn release(&self) {
-        self.disk.state().locks.release_all(self.owner);
+        self.disk
+            .state()
+            .locks
+            .of_mut(self.file)
+            .release_all(self.owner);
         self.disk.shared.unlocked.notify_all();
     }
 
     fn lock(&self, range: Range, shared: bool) {
         let mut state = self.disk.state();
-        while !state.locks.take(self.owner, range, shared) {
+        while !state
+            .locks
+            .of_mut(self.file)
+            .take(self.owner, range, shared)
+        {
             state = self
                 .disk
                 .shared
@@ -51,38 +60,38 @@ impl Drop for SimFile {
 impl StorageBackend for SimFile {
     fn len(&self) -> io::Result<u64> {
         let mut state = self.disk.state();
-        match state.failure(Call::Len) {
+        match state.failure(self.owner, self.file, Call::Len) {
             Some(failure) => Err(error(failure)),
-            None => Ok(state.live.len()),
+            None => Ok(state.live.of(self.file).len()),
         }
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let mut state = self.disk.state();
-        match state.failure(Call::Read) {
+        match state.failure(self.owner, self.file, Call::Read) {
             Some(failure) => Err(error(failure)),
-            None => state.live.read(offset, out),
+            None => state.live.of(self.file).read(offset, out),
         }
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         let mut state = self.disk.state();
-        if let Some(failure) = state.failure(Call::SetLen) {
+        if let Some(failure) = state.failure(self.owner, self.file, Call::SetLen) {
             return Err(error(failure));
         }
-        state.change(Event::SetLen(len));
+        state.change(self.file, Event::SetLen(len));
         Ok(())
     }
 
     fn sync_data(&self) -> io::Result<()> {
         let mut state = self.disk.state();
-        match state.failure(Call::Sync) {
+        match state.failure(self.owner, self.file, Call::Sync) {
             None => {
-                state.sync();
+                state.sync(self.file);
                 Ok(())
             }
             Some(Failure::FsyncLie) => {
-                state.lie();
+                state.lie(self.file);
                 Err(error(Failure::FsyncLie))
             }
             Some(failure @ (Failure::Eio | Failure::Enospc)) => Err(error(failure)),
@@ -91,13 +100,19 @@ impl StorageBackend for SimFile {
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         let mut state = self.disk.state();
-        let Some(failure) = state.failure(Call::Write) else {
-            state.change(Event::write(offset, data));
+        let Some(failure) = state.failure(self.owner, self.file, Call::Write) else {
+            state.change(self.file, Event::write(offset, data));
             return Ok(());
         };
-        let done = state.rng.usize(..=data.len());
+        // What was killed writes no part of it either.
+        let part_max = if state.is_killed(self.owner) {
+            0
+        } else {
+            data.len()
+        };
+        let done = state.rng.usize(..=part_max);
         if done > 0 {
-            state.change(Event::write(offset, &data[..done]));
+            state.change(self.file, Event::write(offset, &data[..done]));
         }
         Err(error(failure))
     }
@@ -112,6 +127,7 @@ impl StorageBackend for SimFile {
             .disk
             .state()
             .locks
+            .of_mut(self.file)
             .take(self.owner, (start, end), false))
     }
 
@@ -120,7 +136,12 @@ impl StorageBackend for SimFile {
         start: Bound<u64>,
         end: Bound<u64>,
     ) -> Result<bool, BackendError> {
-        Ok(self.disk.state().locks.take(self.owner, (start, end), true))
+        Ok(self
+            .disk
+            .state()
+            .locks
+            .of_mut(self.file)
+            .take(self.owner, (start, end), true))
     }
 
     fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
@@ -134,7 +155,11 @@ impl StorageBackend for SimFile {
     }
 
     fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.disk.state().locks.release(self.owner, (start, end));
+        self.disk
+            .state()
+            .locks
+            .of_mut(self.file)
+            .release(self.owner, (start, end));
         self.disk.shared.unlocked.notify_all();
         Ok(())
     }
@@ -144,6 +169,7 @@ impl StorageBackend for SimFile {
             .disk
             .state()
             .locks
+            .of(self.file)
             .conflicts(self.owner, (start, end), false))
     }
 }
@@ -151,31 +177,45 @@ impl StorageBackend for SimFile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sim_disk::{Image, Plan, Tear};
+    use crate::sim_disk::{Image, PerFile, Plan, Tear};
 
     const ALL: Range = (Bound::Unbounded, Bound::Unbounded);
 
+    /// The file of tests that need only one.
+    const FILE: FileId = FileId::Journal;
+
     fn disk() -> SimDisk {
-        let mut image = Image::new();
-        image.set_len(1024);
-        SimDisk::new(image, 1)
+        let mut images: PerFile<Image> = PerFile::default();
+        for file in FileId::ALL {
+            images.of_mut(file).set_len(1024);
+        }
+        SimDisk::new(images, 1)
+    }
+
+    fn first(images: &PerFile<Image>, file: FileId) -> u8 {
+        images.of(file).to_vec()[0]
     }
 
     fn crashed(disk: &SimDisk, tear: Tear) -> u8 {
-        let image = disk.crash(tear, &mut fastrand::Rng::with_seed(1));
-        image.to_vec()[0]
+        let images = disk.crash(tear, &mut fastrand::Rng::with_seed(1));
+        first(&images, FILE)
     }
 
     fn plan(call: Call, nth: u64, failure: Failure) -> Plan {
-        Plan { call, nth, failure }
+        Plan {
+            file: None,
+            call,
+            nth,
+            failure,
+        }
     }
 
     #[test]
     fn only_what_was_flushed_is_certain() {
         let disk = disk();
-        let file = disk.open();
+        let file = disk.open(FILE);
         file.write(0, &[1]).expect("write");
-        assert_eq!(disk.live().to_vec()[0], 1);
+        assert_eq!(first(&disk.live(), FILE), 1);
         assert_eq!(crashed(&disk, Tear::Nothing), 0);
         assert_eq!(crashed(&disk, Tear::Everything), 1);
         file.sync_data().expect("sync");
@@ -187,13 +227,13 @@ mod tests {
         let mut lost = 0;
         for seed in 0..100 {
             let disk = SimDisk::new(disk().live(), seed);
-            let file = disk.open();
+            let file = disk.open(FILE);
             file.write(0, &[1]).expect("write");
             disk.fail(plan(Call::Sync, 0, Failure::FsyncLie));
             assert!(file.sync_data().is_err());
             file.sync_data().expect("the next one");
-            assert!(disk.heal());
-            assert_eq!(disk.live().to_vec()[0], 1);
+            assert_eq!(disk.heal(), Some(FILE));
+            assert_eq!(first(&disk.live(), FILE), 1);
             let left = crashed(&disk, Tear::Everything);
             assert_eq!(
                 left,
@@ -204,9 +244,9 @@ mod tests {
             let mut walked = trace.replay();
             walked.advance(trace.len());
             let again = walked.crash(Tear::Everything, &mut fastrand::Rng::with_seed(1));
-            assert_eq!(again.to_vec()[0], left);
-            disk.drop_cache();
-            assert_eq!(disk.live().to_vec()[0], left);
+            assert_eq!(first(&again, FILE), left);
+            disk.drop_cache(None);
+            assert_eq!(first(&disk.live(), FILE), left);
             lost += u32::from(left == 0);
         }
         assert!((1..100).contains(&lost), "{lost}");
@@ -215,7 +255,7 @@ mod tests {
     #[test]
     fn the_planned_call_fails_and_only_that_one() {
         let disk = disk();
-        let file = disk.open();
+        let file = disk.open(FILE);
         disk.fail(plan(Call::Write, 1, Failure::Eio));
         let done: Vec<bool> = (0..4).map(|_| file.write(0, &[1]).is_ok()).collect();
         assert_eq!(done, [true, false, true, true]);
@@ -227,21 +267,21 @@ mod tests {
     #[test]
     fn a_full_disk_stays_full_and_can_be_read() {
         let disk = disk();
-        let file = disk.open();
+        let file = disk.open(FILE);
         disk.fail(plan(Call::SetLen, 0, Failure::Enospc));
         let full = file.set_len(4096).expect_err("full");
         assert_eq!(full.kind(), io::ErrorKind::StorageFull);
         assert!(file.write(0, &[1]).is_err());
         assert!(file.sync_data().is_ok());
         assert!(file.read(0, &mut [0]).is_ok());
-        assert!(disk.heal());
+        assert_eq!(disk.heal(), Some(FILE));
         assert!(file.set_len(4096).is_ok());
     }
 
     #[test]
     fn locks_exclude_other_handles_until_they_are_closed() {
         let disk = disk();
-        let (first, second) = (disk.open(), disk.open());
+        let (first, second) = (disk.open(FILE), disk.open(FILE));
         let take = |file: &SimFile| file.try_lock_range(ALL.0, ALL.1).expect("lock");
         assert!(take(&first));
         assert!(!take(&second));
@@ -249,11 +289,32 @@ mod tests {
         first.close().expect("close");
         assert!(take(&second));
         second.unlock_range(ALL.0, ALL.1).expect("unlock");
-        let third = disk.open();
+        let third = disk.open(FILE);
         assert!(third.try_lock_shared_range(ALL.0, ALL.1).expect("lock"));
         assert!(second.try_lock_shared_range(ALL.0, ALL.1).expect("lock"));
         assert!(!take(&first));
         drop((second, third));
         assert!(take(&first));
+    }
+
+    #[test]
+    fn a_killed_process_changes_nothing_and_the_next_one_finds_its_files() {
+        let disk = disk();
+        let file = disk.open(FILE);
+        assert!(file.try_lock_range(ALL.0, ALL.1).expect("lock"));
+        file.write(0, &[1]).expect("write");
+        disk.kill();
+        let calls = disk.calls();
+        assert!(file.write(0, &[2]).is_err());
+        assert!(file.set_len(4096).is_err());
+        assert!(file.sync_data().is_err());
+        assert!(file.read(0, &mut [0]).is_err());
+        drop(file);
+        assert_eq!(disk.calls(), calls);
+        assert_eq!(crashed(&disk, Tear::Everything), 1);
+        let next = disk.open(FILE);
+        assert!(next.try_lock_range(ALL.0, ALL.1).expect("lock"));
+        next.write(0, &[3]).expect("write");
+        assert_eq!(first(&disk.live(), FILE), 3);
     }
 }

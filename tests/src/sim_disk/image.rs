@@ -1,4 +1,4 @@
-//! The bytes of a simulated disk, cheap to copy: an image shares its chunks until one is written.
+//! The bytes of a file on a simulated disk, cheap to copy: an image shares its chunks until one is written.
 //!
 //! A crash test builds thousands of images that differ in a few sectors; copying megabytes for each would be most of
 //! its time. A chunk that was never written is zero and takes no memory.
@@ -11,7 +11,7 @@ const CHUNK_BYTES: usize = 4096;
 
 type Chunk = Arc<[u8; CHUNK_BYTES]>;
 
-/// The bytes of a disk at one moment.
+/// The bytes of a file at one moment.
 #[derive(Clone, Default)]
 pub struct Image {
     len: u64,

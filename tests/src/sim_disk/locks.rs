@@ -1,4 +1,4 @@
-//! The byte-range locks of a simulated disk: held by handles, conflicting between them.
+//! The byte-range locks of a file on a simulated disk: held by handles, conflicting between them.
 //!
 //! As the kernel has them: shared ones overlap, exclusive ones do not, and those of one handle never conflict.
 

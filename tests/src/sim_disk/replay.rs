@@ -2,13 +2,13 @@
 
 use fastrand::Rng;
 
-use super::{Event, Image, Tear};
+use super::{Event, FileId, Image, PerFile, Recorded, Tear, cut};
 
-/// The calls of one run and the bytes it began with.
+/// The calls of one run, of both files in their order, and the bytes it began with.
 #[derive(Clone, Debug)]
 pub struct Trace {
-    pub(super) base: Image,
-    pub(super) events: Vec<Event>,
+    pub(super) base: PerFile<Image>,
+    pub(super) events: Vec<Recorded>,
 }
 
 impl Trace {
@@ -23,7 +23,7 @@ impl Trace {
     }
 
     /// The calls.
-    pub fn events(&self) -> &[Event] {
+    pub fn events(&self) -> &[Recorded] {
         &self.events
     }
 
@@ -33,7 +33,7 @@ impl Trace {
             events: &self.events,
             at: 0,
             durable: self.base.clone(),
-            pending: Vec::new(),
+            pending: PerFile::default(),
         }
     }
 }
@@ -41,10 +41,10 @@ impl Trace {
 /// A run stopped between two calls.
 #[derive(Clone, Debug)]
 pub struct Replay<'a> {
-    events: &'a [Event],
+    events: &'a [Recorded],
     at: usize,
-    durable: Image,
-    pending: Vec<Event>,
+    durable: PerFile<Image>,
+    pending: PerFile<Vec<Event>>,
 }
 
 impl Replay<'_> {
@@ -59,18 +59,19 @@ impl Replay<'_> {
     ///
     /// When there are fewer, or it is past that point.
     pub fn advance(&mut self, at: usize) {
-        for event in &self.events[self.at..at] {
+        for Recorded { file, event } in &self.events[self.at..at] {
+            let (durable, pending) = (self.durable.of_mut(*file), self.pending.of_mut(*file));
             match event {
-                Event::Write { .. } | Event::SetLen(_) => self.pending.push(event.clone()),
+                Event::Write { .. } | Event::SetLen(_) => pending.push(event.clone()),
                 Event::Sync => {
-                    for done in self.pending.drain(..) {
-                        done.apply(&mut self.durable);
+                    for done in pending.drain(..) {
+                        done.apply(durable);
                     }
                 }
                 Event::Lie { landed } => {
-                    self.pending.clear();
+                    pending.clear();
                     for done in landed.iter() {
-                        done.apply(&mut self.durable);
+                        done.apply(durable);
                     }
                 }
             }
@@ -78,13 +79,13 @@ impl Replay<'_> {
         self.at = at;
     }
 
-    /// What a power cut leaves here.
-    pub fn crash(&self, tear: Tear, rng: &mut Rng) -> Image {
-        tear.cut(&self.durable, &self.pending, rng)
+    /// What a power cut leaves of the files here.
+    pub fn crash(&self, tear: Tear, rng: &mut Rng) -> PerFile<Image> {
+        cut(tear, &self.durable, &self.pending, rng)
     }
 
-    /// How many calls are not flushed.
-    pub fn pending(&self) -> usize {
-        self.pending.len()
+    /// How many calls on `file` are not flushed.
+    pub fn pending(&self, file: FileId) -> usize {
+        self.pending.of(file).len()
     }
 }

@@ -9,7 +9,7 @@ use crate::ids::{Epoch, QueueId, Seq};
 use crate::index::{Due, IndexEntry, Scan};
 use crate::lease::LeaseStanding;
 use crate::limits::DISCARD_ROWS_PER_DECISION;
-use crate::message::{Rank, Standing, Turn};
+use crate::message::{MessageRow, Rank, Standing, Turn};
 use crate::queue::Disposition;
 use crate::reply::Reply;
 use crate::rows::{Row, RowKey};
@@ -41,9 +41,9 @@ fn message_due(draft: &mut Draft<'_>, queue: QueueId, seq: Seq) -> Result<(), St
         | Standing::InFlight(_)
         | Standing::Dead { .. } => return Ok(()),
     };
-    let mut message = before.clone();
+    let mut message = MessageRow::clone(&before);
     message.standing = Standing::Ready(rank);
-    draft.move_message(Some(&before), Some(message))?;
+    draft.move_message(Some(&before), Some(message.into()))?;
     hand_out::offer(draft, queue)
 }
 

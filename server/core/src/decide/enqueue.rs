@@ -81,7 +81,7 @@ fn accept(
     if let Some(key) = &message.idempotency_key {
         remember(draft, row.queue, key, seq)?;
     }
-    draft.move_message(None, Some(row))?;
+    draft.move_message(None, Some(row.into()))?;
     Ok(EnqueueResult {
         seq,
         duplicate: false,

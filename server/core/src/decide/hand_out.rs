@@ -5,6 +5,7 @@
 //! the same commit. A stream gets work whenever it has room; leases that wait for room take turns.
 
 use std::ops::Bound;
+use std::sync::Arc;
 
 use super::{assign, release};
 use crate::command::Command;
@@ -13,7 +14,7 @@ use crate::ids::{Epoch, QueueId, Seq};
 use crate::index::{IndexEntry, Scan};
 use crate::lease::LeaseMode;
 use crate::limits::{DELIVERY_BYTES_MAX, MAX_IN_FLIGHT_MAX};
-use crate::message::Standing;
+use crate::message::{MessageRow, Standing};
 use crate::presence::{Instance, InstanceKey};
 use crate::queue::{Disposition, QueueRow};
 use crate::reply::{Delivery, Frame, Wake};
@@ -79,11 +80,12 @@ pub(super) fn hand_out(
         let delivery_id = queue.next_delivery;
         queue.next_delivery = delivery_id.next();
         draft.put_queue(queue)?;
-        let mut message = before.clone();
+        let mut message = MessageRow::clone(&before);
         message.latest = Some(delivery_id);
         message.attempt += 1;
         message.standing = Standing::InFlight(epoch);
-        draft.move_message(Some(&before), Some(message.clone()))?;
+        let message = Arc::new(message);
+        draft.move_message(Some(&before), Some(Arc::clone(&message)))?;
         let charged = i64::try_from(message.bytes).expect("a message is smaller than an exabyte");
         release::charge(draft, epoch, 1, charged);
         deliveries.push(Delivery {

@@ -5,6 +5,7 @@
 //! lost. Leases it holds and does not list are given back.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::{detach, hand_out, release};
 use crate::command::{Hello, Resume, WorkerCommand};
@@ -143,7 +144,12 @@ fn resume_lease(draft: &mut Draft<'_>, key: &InstanceKey, resume: &Resume) -> Re
 }
 
 /// Starts the lease's term anew and counts what it has in flight for the new stream.
-fn restart_clock(draft: &mut Draft<'_>, key: &InstanceKey, lease: &LeaseRow, open: &[MessageRow]) {
+fn restart_clock(
+    draft: &mut Draft<'_>,
+    key: &InstanceKey,
+    lease: &LeaseRow,
+    open: &[Arc<MessageRow>],
+) {
     let load = Load {
         messages: u32::try_from(open.len()).expect("what is in flight fits a u32"),
         bytes: open.iter().map(|message| message.bytes).sum(),

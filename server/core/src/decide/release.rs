@@ -4,12 +4,15 @@
 //! handed out again only when the worker detaches or one lease duration is over. A returned lease
 //! gives everything back at once and leaves no row.
 
+use std::sync::Arc;
+
 use super::returned::{self, Return};
 use crate::draft::{Draft, Stop};
 use crate::ids::Epoch;
 use crate::index::{IndexEntry, Scan};
 use crate::lease::{LeaseMode, LeaseRow, LeaseStanding};
 use crate::limits::MAX_IN_FLIGHT_MAX;
+use crate::message::MessageRow;
 use crate::reply::{Frame, LeaseLostReason};
 use crate::session::SessionRow;
 
@@ -66,7 +69,7 @@ pub(super) fn in_flight(
     draft: &Draft<'_>,
     lease: &LeaseRow,
     want: usize,
-) -> Result<Vec<crate::message::MessageRow>, Stop> {
+) -> Result<Vec<Arc<MessageRow>>, Stop> {
     let entries = draft.scan(&Scan::InFlight(lease.queue, lease.epoch), want)?;
     entries
         .iter()

@@ -82,7 +82,7 @@ pub(super) fn give_back(
         },
         None => Standing::Ready(Rank::Returned),
     };
-    draft.move_message(Some(before), Some(message))
+    draft.move_message(Some(before), Some(message.into()))
 }
 
 /// Moves a message to the dead letters and says so.
@@ -103,7 +103,7 @@ pub(super) fn give_up(
         kind: message.kind.as_str().to_owned(),
     };
     let owner = draft.queue(message.queue)?.owner;
-    draft.move_message(Some(before), Some(message))?;
+    draft.move_message(Some(before), Some(message.into()))?;
     let session = draft.session(owner)?;
     let mut activity = draft.activity(owner)?;
     activity.totals.dead_lettered += 1;

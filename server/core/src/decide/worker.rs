@@ -4,6 +4,7 @@
 //! stream that was replaced does nothing but tell that stream to go away.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::{assign, attach, detach, finish, hand_out, hello, release, returned, settle};
 use crate::command::{WorkerCommand, WorkerFrame};
@@ -167,7 +168,7 @@ fn closed(draft: &mut Draft<'_>, key: &InstanceKey) {
 fn still_out(
     draft: &Draft<'_>,
     (queue, seq, delivery_id): Place,
-) -> Result<Option<(MessageRow, Epoch)>, Stop> {
+) -> Result<Option<(Arc<MessageRow>, Epoch)>, Stop> {
     let message = draft.message(queue, seq)?;
     let latest = message.filter(|message| message.latest == Some(delivery_id));
     Ok(latest.and_then(|message| match message.standing {

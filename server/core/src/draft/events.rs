@@ -4,6 +4,7 @@
 //! revision in the session's row. Events of one draft are neighbours in the log.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::{Draft, Stop};
 use crate::event::{Actor, EventKind, EventRow, MessageRef};
@@ -60,7 +61,7 @@ impl Draft<'_> {
         };
         self.events.push(counters.revision);
         self.put_counters(counters);
-        self.put(RowKey::Event(event.revision), Row::Event(Box::new(event)));
+        self.put(RowKey::Event(event.revision), Row::Event(event.into()));
         Ok(())
     }
 
@@ -69,7 +70,7 @@ impl Draft<'_> {
         let count = self.events.len();
         for (place, revision) in self.events.iter().enumerate() {
             if let Some(Some(Row::Event(event))) = self.rows.get_mut(&RowKey::Event(*revision)) {
-                event.siblings_after = u32::try_from(count - place - 1)
+                Arc::make_mut(event).siblings_after = u32::try_from(count - place - 1)
                     .expect("a decision has at most EVENTS_PER_DECISION_MAX events");
             }
         }

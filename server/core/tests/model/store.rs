@@ -115,7 +115,7 @@ impl Store {
                         panic!("event {revision} is not written as one");
                     };
                     assert_eq!(event.revision, revision, "the place of an event");
-                    self.events.push(*event);
+                    self.events.push(std::sync::Arc::unwrap_or_clone(event));
                 }
                 Change::Row(key, row) => {
                     if let RowKey::Session(no) = key {

@@ -104,7 +104,7 @@ fn an_attach_is_answered_with_the_session_or_why_not() {
 fn work_and_what_became_of_it_are_sent() {
     let delivery = Delivery {
         session: session(),
-        message: message_row(),
+        message: message_row().into(),
         payload: Some(Bytes::from_static(b"work")),
         delivery_id: DeliveryId(75),
         epoch: Epoch(21),

@@ -47,7 +47,7 @@ fn handed_out() -> pb::Message {
 fn delivery(payload: Option<Bytes>) -> Delivery {
     Delivery {
         session: session(),
-        message: message_row(),
+        message: message_row().into(),
         payload,
         delivery_id: DeliveryId(75),
         epoch: Epoch(21),

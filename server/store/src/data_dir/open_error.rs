@@ -62,6 +62,20 @@ pub enum OpenError {
         /// The newest format this version reads.
         supported: u32,
     },
+    /// An earlier version of sessiond wrote the store, in a format that is not read any more.
+    #[error(
+        "store {path:?} was written by sessiond {writer:?} in format {schema}, which this version, of format {supported}, does not read: run that version, or give this one a new data directory"
+    )]
+    TooOld {
+        /// The file of the store.
+        path: PathBuf,
+        /// The version that wrote it.
+        writer: String,
+        /// The format it is in.
+        schema: u32,
+        /// The format this version reads.
+        supported: u32,
+    },
     /// The file is something else than a store.
     #[error("{path:?} is not a sessiond store: {reason}")]
     NotAStore {
@@ -110,6 +124,16 @@ impl OpenError {
                 schema,
                 supported,
             } => Self::TooNew {
+                path,
+                writer,
+                schema,
+                supported,
+            },
+            Refusal::TooOld {
+                writer,
+                schema,
+                supported,
+            } => Self::TooOld {
                 path,
                 writer,
                 schema,

@@ -8,13 +8,15 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
+
 use crate::fault::Fault;
-use crate::kv::{Entry, Kv, Op, Order, Range, Snapshot, Table};
+use crate::kv::{Entry, Kv, Op, Order, Prior, Range, Snapshot, Table};
 
 /// Both ends of a range of keys.
 pub(crate) type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
 
-type Rows = BTreeMap<Arc<[u8]>, Arc<[u8]>>;
+type Rows = BTreeMap<Arc<[u8]>, Bytes>;
 type Tables = [Arc<Rows>; Table::ALL.len()];
 
 /// Ordered tables in memory.
@@ -47,9 +49,14 @@ impl Kv for MemoryKv {
         let mut tables = self.lock();
         for op in ops {
             let rows = Arc::make_mut(&mut tables[op.table.index()]);
+            // Where a store on disk would go wrong much later, this one says so at once.
+            assert!(
+                op.prior == Prior::Unknown || !rows.contains_key(op.key.as_slice()),
+                "said to be new, and is not: {op:?}"
+            );
             match &op.value {
                 Some(value) => {
-                    rows.insert(op.key.as_slice().into(), value.as_slice().into());
+                    rows.insert(op.key.as_slice().into(), value.clone());
                 }
                 None => {
                     rows.remove(op.key.as_slice());
@@ -57,6 +64,15 @@ impl Kv for MemoryKv {
             }
         }
         Ok(())
+    }
+
+    /// Rows are where they belong at once.
+    fn checkpoint(&self) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    fn gathered_bytes(&self) -> u64 {
+        0
     }
 
     /// There is nothing to open again.
@@ -70,9 +86,9 @@ struct MemorySnapshot {
 }
 
 impl Snapshot for MemorySnapshot {
-    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, Fault> {
         let rows = &self.tables[table.index()];
-        Ok(rows.get(key).map(|value| value.to_vec()))
+        Ok(rows.get(key).cloned())
     }
 
     fn range(&self, range: &Range) -> Result<Vec<Entry>, Fault> {
@@ -80,7 +96,7 @@ impl Snapshot for MemorySnapshot {
             return Ok(Vec::new());
         };
         let rows = self.tables[range.table.index()].range::<[u8], _>(bounds);
-        let owned = |(key, value): (&Arc<[u8]>, &Arc<[u8]>)| (key.to_vec(), value.to_vec());
+        let owned = |(key, value): (&Arc<[u8]>, &Bytes)| (key.to_vec(), value.clone());
         Ok(match range.order {
             Order::Ascending => rows.take(range.limit).map(owned).collect(),
             Order::Descending => rows.rev().take(range.limit).map(owned).collect(),

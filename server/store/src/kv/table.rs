@@ -41,6 +41,11 @@ impl Table {
         self.on_disk().0
     }
 
+    /// The table that a byte stands for.
+    pub(crate) fn of_tag(tag: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|table| table.tag() == tag)
+    }
+
     /// The place of the table in `ALL`.
     pub(crate) fn index(self) -> usize {
         self as usize
@@ -48,27 +53,27 @@ impl Table {
 
     fn on_disk(self) -> (u8, &'static str) {
         match self {
-            Self::Counters => (1, "counters.v0"),
-            Self::Sessions => (2, "sessions.v0"),
-            Self::Activities => (3, "activities.v0"),
-            Self::Queues => (4, "queues.v0"),
-            Self::Messages => (5, "messages.v0"),
-            Self::Payloads => (6, "payloads.v0"),
-            Self::Leases => (7, "leases.v0"),
-            Self::Keys => (8, "keys.v0"),
-            Self::SessionIds => (9, "session_ids.v0"),
-            Self::IdempotencyKeys => (10, "idempotency_keys.v0"),
-            Self::Requests => (11, "requests.v0"),
-            Self::Pools => (12, "pools.v0"),
-            Self::Events => (13, "events.v0"),
-            Self::Ready => (14, "ready.v0"),
-            Self::InFlight => (15, "in_flight.v0"),
-            Self::Returned => (16, "returned.v0"),
-            Self::Due => (17, "due.v0"),
-            Self::Unserved => (18, "unserved.v0"),
-            Self::IdempotencyAges => (19, "idempotency_ages.v0"),
-            Self::RequestAges => (20, "request_ages.v0"),
-            Self::DeadLetters => (21, "dead_letters.v0"),
+            Self::Counters => (1, "counters.v1"),
+            Self::Sessions => (2, "sessions.v1"),
+            Self::Activities => (3, "activities.v1"),
+            Self::Queues => (4, "queues.v1"),
+            Self::Messages => (5, "messages.v1"),
+            Self::Payloads => (6, "payloads.v1"),
+            Self::Leases => (7, "leases.v1"),
+            Self::Keys => (8, "keys.v1"),
+            Self::SessionIds => (9, "session_ids.v1"),
+            Self::IdempotencyKeys => (10, "idempotency_keys.v1"),
+            Self::Requests => (11, "requests.v1"),
+            Self::Pools => (12, "pools.v1"),
+            Self::Events => (13, "events.v1"),
+            Self::Ready => (14, "ready.v1"),
+            Self::InFlight => (15, "in_flight.v1"),
+            Self::Returned => (16, "returned.v1"),
+            Self::Due => (17, "due.v1"),
+            Self::Unserved => (18, "unserved.v1"),
+            Self::IdempotencyAges => (19, "idempotency_ages.v1"),
+            Self::RequestAges => (20, "request_ages.v1"),
+            Self::DeadLetters => (21, "dead_letters.v1"),
         }
     }
 }

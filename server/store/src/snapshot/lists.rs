@@ -3,6 +3,8 @@
 //! Every list starts behind the place its caller has got to, so a page never repeats what the one before it ended with.
 //! How large a page may be is the caller's business. Errors are those of every read of a snapshot.
 
+use std::sync::Arc;
+
 use sessiond_core::event::EventRow;
 use sessiond_core::ids::{Epoch, Namespace, QueueId, Revision, Seq, SessionNo};
 use sessiond_core::index::{Due, IndexEntry};
@@ -83,7 +85,10 @@ impl Rows {
     /// The log behind a revision, in order.
     pub fn events_after(&self, after: Revision, limit: usize) -> Result<Vec<EventRow>, Fault> {
         let rows = self.rows(&behind(&RowKey::Event(after), limit))?;
-        Ok(rows.into_iter().map(|row| *of_kind!(row, Event)).collect())
+        Ok(rows
+            .into_iter()
+            .map(|row| Arc::unwrap_or_clone(of_kind!(row, Event)))
+            .collect())
     }
 
     /// The oldest event on record; none in an empty log.
@@ -151,12 +156,16 @@ impl Rows {
 
     fn sessions(&self, range: &Range) -> Result<Vec<SessionRow>, Fault> {
         let rows = self.rows(range)?.into_iter();
-        Ok(rows.map(|row| *of_kind!(row, Session)).collect())
+        Ok(rows
+            .map(|row| Arc::unwrap_or_clone(of_kind!(row, Session)))
+            .collect())
     }
 
     fn messages(&self, range: &Range) -> Result<Vec<MessageRow>, Fault> {
         let rows = self.rows(range)?.into_iter();
-        Ok(rows.map(|row| *of_kind!(row, Message)).collect())
+        Ok(rows
+            .map(|row| Arc::unwrap_or_clone(of_kind!(row, Message)))
+            .collect())
     }
 
     fn leases(&self, range: &Range) -> Result<Vec<LeaseRow>, Fault> {

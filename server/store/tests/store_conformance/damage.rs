@@ -11,7 +11,7 @@ use crate::codec::{SEEDS, add, drawn_row, encode, put};
 use crate::draw::{self, ENTRY_KINDS, KEY_KINDS};
 
 fn decode_damaged(op: &Op, key: &[u8], value: Vec<u8>, seed: u64) {
-    match row::decode(op.table, key, value) {
+    match row::decode(op.table, key, value.into()) {
         Ok(_) | Err(Fault::Malformed { .. }) => {}
         Err(fault) => panic!("seed {seed}: damage is {fault}"),
     }
@@ -39,12 +39,12 @@ fn damaged_bytes_are_another_row_or_a_fault_and_never_a_panic() {
         let mut rng = Rng::with_seed(seed);
         for kind in 0..KEY_KINDS {
             let op = encode(&drawn_row(&mut rng, kind));
-            let mut value = op.value.clone().expect("a row has a value");
+            let mut value = op.value.clone().expect("a row has a value").to_vec();
             damage(&mut rng, &mut value);
             decode_damaged(&op, &op.key, value, seed);
             let mut key = op.key.clone();
             damage(&mut rng, &mut key);
-            let value = op.value.clone().expect("a row has a value");
+            let value = op.value.clone().expect("a row has a value").to_vec();
             decode_damaged(&op, &key, value, seed);
         }
         for kind in 0..ENTRY_KINDS {
@@ -68,13 +68,13 @@ fn any_bytes_in_any_table_are_a_row_or_a_fault_and_never_a_panic() {
                     .collect::<Vec<u8>>()
             };
             let (key, value) = (bytes(20), bytes(40));
-            drop(row::decode(table, &key, value));
+            drop(row::decode(table, &key, value.into()));
         }
     }
 }
 
 fn reason(table: Table, key: &[u8], value: &[u8]) -> String {
-    match row::decode(table, key, value.to_vec()) {
+    match row::decode(table, key, value.to_vec().into()) {
         Err(Fault::Malformed { reason, .. }) => reason,
         other => panic!("malformed, not {other:?}"),
     }
@@ -126,7 +126,7 @@ fn what_does_not_fit_is_told_in_words() {
     let op = encode(&put(lease.clone(), draw::row(&mut rng, &lease)));
     let value = op.value.expect("a row has a value");
     // Field 7, the mode, as a varint: the last one written wins.
-    let unknown = [value.as_slice(), &[7 << 3, 99]].concat();
+    let unknown = [&value[..], &[7 << 3, 99]].concat();
     assert_eq!(
         reason(Table::Leases, &op.key, &unknown),
         "the lease mode has the unknown number 99"

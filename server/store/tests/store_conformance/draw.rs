@@ -111,18 +111,18 @@ pub(crate) const KEY_KINDS: usize = 14;
 pub(crate) fn row(rng: &mut Rng, key: &RowKey) -> Row {
     match key {
         RowKey::Counters => Row::Counters(counters(rng)),
-        RowKey::Session(no) => Row::Session(Box::new(session(rng, *no))),
+        RowKey::Session(no) => Row::Session(std::sync::Arc::new(session(rng, *no))),
         RowKey::Activity(no) => Row::Activity(activity(rng, *no)),
         RowKey::Queue(id) => Row::Queue(queue(rng, *id)),
         RowKey::Message(queue, seq) => {
             let standing = alive(rng);
-            Row::Message(Box::new(message(rng, *queue, *seq, standing)))
+            Row::Message(std::sync::Arc::new(message(rng, *queue, *seq, standing)))
         }
         RowKey::DeadLetter(queue, seq) => {
             let reason = one_of(rng, &[DeadReason::MaxAttempts, DeadReason::Permanent]);
             let time = wall(rng);
             let standing = Standing::Dead { reason, time };
-            Row::Message(Box::new(message(rng, *queue, *seq, standing)))
+            Row::Message(std::sync::Arc::new(message(rng, *queue, *seq, standing)))
         }
         RowKey::Payload(..) => {
             let len = one_of(rng, &[0, 1, 5_000]);
@@ -148,7 +148,7 @@ pub(crate) fn row(rng: &mut Rng, key: &RowKey) -> Row {
             at: engine(rng),
         }),
         RowKey::Pool(..) => Row::Pool(PoolRow { live: number(rng) }),
-        RowKey::Event(revision) => Row::Event(Box::new(event(rng, *revision))),
+        RowKey::Event(revision) => Row::Event(std::sync::Arc::new(event(rng, *revision))),
     }
 }
 

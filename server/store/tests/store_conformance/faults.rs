@@ -22,11 +22,7 @@ fn a_row_that_cannot_be_decoded_is_a_fault_and_stops_commits() {
     on_every_store(|kv| {
         let store = Store::new(Arc::clone(&kv));
         let key = 1_u64.to_be_bytes().to_vec();
-        let garbage = Op {
-            table: Table::Sessions,
-            key: key.clone(),
-            value: Some(vec![0xff; 9]),
-        };
+        let garbage = Op::put(Table::Sessions, key.clone(), vec![0xff; 9]);
         kv.commit(&[garbage]).expect("commit");
         store.commit(&[counted(1)]).expect("nobody has looked yet");
         let read = rows(&store).row(&RowKey::Session(SessionNo(1)));
@@ -47,11 +43,7 @@ fn a_row_that_cannot_be_decoded_is_a_fault_and_stops_commits() {
 fn every_way_to_read_a_bad_row_tells() {
     on_every_store(|kv| {
         let store = Store::new(Arc::clone(&kv));
-        let bad = |table, key: &[u8]| Op {
-            table,
-            key: key.to_vec(),
-            value: Some(vec![7]),
-        };
+        let bad = |table, key: &[u8]| Op::put(table, key.to_vec(), vec![7]);
         let ops = [
             bad(Table::Events, &[0; 8]),
             bad(Table::Ready, &[0; 17]),
@@ -120,6 +112,14 @@ impl Kv for Broken {
         panic!("a store that has met a fault commits nothing");
     }
 
+    fn checkpoint(&self) -> Result<(), Fault> {
+        panic!("a store that has met a fault carries nothing on");
+    }
+
+    fn gathered_bytes(&self) -> u64 {
+        0
+    }
+
     fn settle(&self) -> Result<(), Fault> {
         Ok(())
     }
@@ -130,6 +130,8 @@ fn a_fault_below_stops_commits_above() {
     let store = Store::new(Arc::new(Broken));
     assert!(store.reader().snapshot().is_err());
     let refused = store.commit(&[counted(1)]);
+    assert!(matches!(refused, Err(Fault::Stopped { .. })), "{refused:?}");
+    let refused = store.checkpointer().checkpoint();
     assert!(matches!(refused, Err(Fault::Stopped { .. })), "{refused:?}");
 }
 

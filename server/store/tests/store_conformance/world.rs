@@ -91,11 +91,19 @@ impl World {
         panic!("a decision asks without end: {command:?}");
     }
 
-    /// Commits what is decided and forgets what was loaded for it.
+    /// Commits what is decided, and now and then forgets what was loaded for it.
     pub(crate) fn commit(&mut self) {
         self.store.commit(&self.uncommitted).expect("commit");
         self.uncommitted.clear();
-        self.view.forget_rows();
+        let forget = match &mut self.habit {
+            Habit::Steady => false,
+            Habit::Forgetful(rng) => rng.bool(),
+        };
+        if forget {
+            self.view.forget_rows();
+        } else {
+            self.view.committed();
+        }
     }
 
     /// Leases whose alarm has come.

@@ -26,6 +26,18 @@ pub enum Refusal {
         /// The newest format this version reads.
         supported: u32,
     },
+    /// An earlier version of sessiond wrote it, in a format that is not read any more.
+    #[error(
+        "it was written by sessiond {writer:?} in format {schema}, which this version, of format {supported}, does not read"
+    )]
+    TooOld {
+        /// The version that wrote it.
+        writer: String,
+        /// The format it is in.
+        schema: u32,
+        /// The format this version reads.
+        supported: u32,
+    },
     /// It is something else than a store of sessiond.
     #[error("it is not a sessiond store: {reason}")]
     Foreign {

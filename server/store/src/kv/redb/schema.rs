@@ -8,17 +8,21 @@
 //! in the commit that makes the store and its tables, and when another version opens it, never otherwise. It holds no
 //! data.
 
-use redb::{Database, ReadableDatabase, ReadableTable, TableError, WriteTransaction};
+use redb::{
+    Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, TableError,
+    WriteTransaction,
+};
 
+use super::file::Kind;
 use super::refusal::Refusal;
 use super::seal::{seal, unseal};
-use super::{Definition, TableDefinition};
+use super::{Definition, journal, state};
 use crate::kv::Table;
 
-/// The format this version writes, and the newest it reads. Zero makes no promise to later versions.
-pub const SCHEMA: u32 = 0;
+/// The format this version writes, and the only one it reads: format 0 made no promise.
+pub const SCHEMA: u32 = 1;
 
-const TABLE: Definition<'static> = TableDefinition::new("sessiond");
+pub(super) const TABLE: Definition<'static> = TableDefinition::new("sessiond");
 const KEY: &[u8] = b"store";
 /// In place of a table's tag: no table has it.
 const TAG: u8 = 0;
@@ -63,6 +67,13 @@ impl Record {
             .and_then(|stored| unseal(TAG, KEY, stored.value()))
             .and_then(Self::decode)
             .ok_or_else(|| Refusal::corrupt("its schema record does not verify"))?;
+        if record.schema < SCHEMA {
+            return Err(Refusal::TooOld {
+                writer: record.writer,
+                schema: record.schema,
+                supported: SCHEMA,
+            });
+        }
         if record.schema > SCHEMA {
             return Err(Refusal::TooNew {
                 writer: record.writer,
@@ -101,35 +112,58 @@ impl Record {
 }
 
 /// Writes the schema record and makes sure that every table is there: a reader never meets a missing one.
-pub(crate) fn commit_schema(database: &Database, record: &Record) -> Result<(), redb::Error> {
+pub(crate) fn commit_schema(
+    database: &Database,
+    kind: Kind,
+    record: &Record,
+) -> Result<(), redb::Error> {
     let mut transaction = database.begin_write()?;
     transaction.set_quick_repair(true);
     record.write(&transaction)?;
-    for table in Table::ALL {
-        transaction.open_table(super::definition(table))?;
+    match kind {
+        Kind::State => {
+            for table in Table::ALL {
+                transaction.open_table(state::definition(table))?;
+            }
+        }
+        Kind::Journal => {
+            transaction.open_table(journal::TABLE)?;
+        }
     }
     transaction.commit()?;
     Ok(())
 }
 
-/// Refuses a store in which a table is missing or not to be read.
-pub(crate) fn check_tables(database: &Database) -> Result<(), Refusal> {
+/// Refuses a file in which a table is missing or not to be read.
+pub(crate) fn check_tables(database: &Database, kind: Kind) -> Result<(), Refusal> {
     let transaction = database.begin_read().map_err(redb::Error::from)?;
-    for table in Table::ALL {
-        let Err(error) = transaction.open_table(super::definition(table)) else {
-            continue;
-        };
-        return Err(match Refusal::from(redb::Error::from(error)) {
-            Refusal::Corrupt { reason } => {
-                Refusal::corrupt(&format!("table {}: {reason}", table.name()))
-            }
-            other @ (Refusal::InUse
-            | Refusal::TooNew { .. }
-            | Refusal::Foreign { .. }
-            | Refusal::Io(_)) => other,
-        });
+    match kind {
+        Kind::State => Table::ALL
+            .into_iter()
+            .try_for_each(|table| check_table(&transaction, table)),
+        Kind::Journal => match transaction.open_table(journal::TABLE) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(named("the journal", error)),
+        },
     }
-    Ok(())
+}
+
+fn check_table(transaction: &ReadTransaction, table: Table) -> Result<(), Refusal> {
+    match transaction.open_table(state::definition(table)) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(named(&format!("table {}", table.name()), error)),
+    }
+}
+
+fn named(what: &str, error: TableError) -> Refusal {
+    match Refusal::from(redb::Error::from(error)) {
+        Refusal::Corrupt { reason } => Refusal::corrupt(&format!("{what}: {reason}")),
+        other @ (Refusal::InUse
+        | Refusal::TooNew { .. }
+        | Refusal::TooOld { .. }
+        | Refusal::Foreign { .. }
+        | Refusal::Io(_)) => other,
+    }
 }
 
 #[cfg(test)]
@@ -177,12 +211,17 @@ mod tests {
     }
 
     #[test]
-    fn only_formats_up_to_ours_are_read() {
+    fn only_our_format_is_read() {
         assert_eq!(stored(Some(&record(SCHEMA))).expect("ours"), record(SCHEMA));
         let newer = stored(Some(&record(SCHEMA + 1))).expect_err("newer");
         assert_eq!(
             newer.to_string(),
-            "it was written by sessiond \"1.2.3-rc.1\" in format 1, and this version reads no format above 0"
+            "it was written by sessiond \"1.2.3-rc.1\" in format 2, and this version reads no format above 1"
+        );
+        let older = stored(Some(&record(SCHEMA - 1))).expect_err("older");
+        assert_eq!(
+            older.to_string(),
+            "it was written by sessiond \"1.2.3-rc.1\" in format 0, which this version, of format 1, does not read"
         );
     }
 

@@ -3,12 +3,15 @@
 //! A table is opened the first time it is asked for and kept for the life of the snapshot. A row that does not verify
 //! is never returned in any form, and stops the store.
 
-use std::cell::OnceCell;
+use std::fmt;
+use std::sync::OnceLock;
 
+use bytes::Bytes;
 use redb::{Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable};
 
 use super::latch::Latch;
 use super::seal::unseal;
+use super::state::definition;
 use crate::fault::{Fault, Step};
 use crate::kv::memory::bounds;
 use crate::kv::{Entry, Order, Range, Snapshot, Table};
@@ -17,7 +20,7 @@ type Rows = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
 pub(crate) struct RedbSnapshot {
     transaction: ReadTransaction,
-    tables: [OnceCell<Rows>; Table::ALL.len()],
+    tables: [OnceLock<Rows>; Table::ALL.len()],
     latch: Latch,
 }
 
@@ -25,7 +28,7 @@ impl RedbSnapshot {
     pub(crate) fn begin(database: &Database, latch: Latch) -> Result<Self, Fault> {
         Ok(Self {
             transaction: database.begin_read().map_err(read_fault)?,
-            tables: std::array::from_fn(|_| OnceCell::new()),
+            tables: std::array::from_fn(|_| OnceLock::new()),
             latch,
         })
     }
@@ -46,47 +49,64 @@ impl RedbSnapshot {
         }
         let rows = self
             .transaction
-            .open_table(super::definition(table))
+            .open_table(definition(table))
             .map_err(read_fault)?;
         Ok(cell.get_or_init(|| rows))
     }
 
-    fn read_row(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
+    fn read_row(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, Fault> {
         let Some(stored) = ReadableTable::get(self.rows(table)?, key).map_err(read_fault)? else {
             return Ok(None);
         };
         let value = verified(table, key, stored.value())?;
-        Ok(Some(value.to_vec()))
+        Ok(Some(Bytes::copy_from_slice(value)))
     }
 
-    fn read_range(&self, range: &Range) -> Result<Vec<Entry>, Fault> {
-        let Some(bounds) = bounds(range) else {
-            return Ok(Vec::new());
-        };
-        let rows = self.rows(range.table)?;
-        let mut found = ReadableTable::range::<&[u8]>(rows, bounds).map_err(read_fault)?;
-        let mut entries = Vec::new();
-        while entries.len() < range.limit {
-            let next = match range.order {
-                Order::Ascending => found.next(),
-                Order::Descending => found.next_back(),
+    /// The rows of `range` one after the other, verified; its limit is the caller's business.
+    pub(crate) fn walk<'a>(
+        &'a self,
+        range: &Range,
+    ) -> Result<impl Iterator<Item = Result<Entry, Fault>> + use<'a>, Fault> {
+        let (table, order) = (range.table, range.order);
+        let mut found = self.latch.run(Step::Read, || {
+            let Some(bounds) = bounds(range) else {
+                return Ok(None);
             };
-            let Some(entry) = next else { break };
-            let (key, stored) = entry.map_err(read_fault)?;
-            let value = verified(range.table, key.value(), stored.value())?;
-            entries.push((key.value().to_vec(), value.to_vec()));
-        }
-        Ok(entries)
+            let found = ReadableTable::range::<&[u8]>(self.rows(table)?, bounds);
+            found.map(Some).map_err(read_fault)
+        })?;
+        Ok(std::iter::from_fn(move || {
+            let found = found.as_mut()?;
+            let mut next = || {
+                let entry = match order {
+                    Order::Ascending => found.next(),
+                    Order::Descending => found.next_back(),
+                };
+                let Some(entry) = entry else { return Ok(None) };
+                let (key, stored) = entry.map_err(read_fault)?;
+                let value = verified(table, key.value(), stored.value())?;
+                Ok(Some((key.value().to_vec(), Bytes::copy_from_slice(value))))
+            };
+            self.latch.run(Step::Read, &mut next).transpose()
+        }))
+    }
+}
+
+impl fmt::Debug for RedbSnapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedbSnapshot")
+            .field("latch", &self.latch)
+            .finish_non_exhaustive()
     }
 }
 
 impl Snapshot for RedbSnapshot {
-    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, Fault> {
         self.latch.run(Step::Read, || self.read_row(table, key))
     }
 
     fn range(&self, range: &Range) -> Result<Vec<Entry>, Fault> {
-        self.latch.run(Step::Read, || self.read_range(range))
+        self.walk(range)?.take(range.limit).collect()
     }
 }
 
