@@ -50,6 +50,9 @@ pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(5);
 pub const COMMIT_STUCK_AFTER: Duration = Duration::from_secs(10);
 /// How often health is looked at.
 pub const HEALTH_EVERY: Duration = Duration::from_millis(500);
+/// How long connections stay open for calls that were under way when the server began to stop: part of the time
+/// that streams have to end.
+pub const STOP_CLOSING_AFTER: Duration = Duration::from_millis(500);
 /// How long streams may take to end when the server stops.
 pub const STOP_STREAMS_WITHIN: Duration = Duration::from_secs(2);
 /// How long connections may take to close after that.

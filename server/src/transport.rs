@@ -19,6 +19,7 @@ use tonic::transport::server::{Connected, TcpIncoming};
 use crate::config::Listen;
 use crate::env::Network;
 use crate::http::LocalPagesOnly;
+use crate::limits::STOP_CLOSING_AFTER;
 use crate::stopping::Stopping;
 
 /// Streams one connection may have open.
@@ -115,6 +116,11 @@ where
         .http2_keepalive_timeout(Some(KEEPALIVE_WITHIN))
         .layer(LocalPagesOnly)
         .add_routes(routes)
-        .serve_with_incoming_shutdown(incoming, async move { stopping.begun().await })
+        .serve_with_incoming_shutdown(incoming, async move {
+            stopping.begun().await;
+            // A call that was under way when the switch was thrown is answered or refused with a reason; one that
+            // meets a closing connection is only cut.
+            tokio::time::sleep(STOP_CLOSING_AFTER).await;
+        })
         .await
 }

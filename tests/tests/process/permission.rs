@@ -110,17 +110,32 @@ fn a_directory_that_cannot_be_made_is_refused() {
 
 #[test]
 fn a_store_of_somebody_else_is_refused_untouched() {
-    let place = Place::new();
-    let directory = place.directory("data");
-    let store = directory.join("state.redb");
-    fs::write(&store, "not yours").expect("a file can be written");
-    set_mode(&store, 0o600);
-    if geteuid().is_root() {
-        std::os::unix::fs::chown(&directory, Some(NOBODY), Some(NOBODY))
-            .expect("root may give a directory away");
+    const FILES: [&str; 2] = ["state.redb", "journal.redb"];
+    for name in FILES {
+        let place = Place::new();
+        let directory = place.directory("data");
+        let denied = directory.join(name);
+        for file in FILES.map(|name| directory.join(name)) {
+            fs::write(&file, "not yours").expect("a file can be written");
+            set_mode(&file, 0o600);
+            if file != denied {
+                give_away(&file);
+            }
+        }
+        give_away(&directory);
+        let said = place.refused(&directory, &denied);
+        check(&said, &denied);
+        for file in FILES.map(|name| directory.join(name)) {
+            let after = fs::read(&file).expect("root, or its owner, can read it");
+            assert_eq!(after, b"not yours");
+        }
     }
-    let said = place.refused(&directory, &store);
-    check(&said, &store);
-    let after = fs::read(&store).expect("root, or its owner, can read it");
-    assert_eq!(after, b"not yours");
+}
+
+/// To the user that the server runs as, if that is another one.
+fn give_away(path: &Path) {
+    if geteuid().is_root() {
+        std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY))
+            .expect("root may give anything away");
+    }
 }
