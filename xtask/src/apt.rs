@@ -1,4 +1,4 @@
-//! The programs a test run takes from the system, and how to get them.
+//! The programs a test run or a benchmark takes from the system, and how to get them.
 //!
 //! Invariant: a missing program is installed or is an error that says what to type. What it
 //! deliberately does not do: replace a program that works, whatever its origin.
@@ -9,13 +9,23 @@ use anyhow::{Result, bail};
 
 use crate::process::{output, run, works};
 
-/// Something the tests need and the system provides.
+const POSTGRESQL_VERSIONS: &str = "/usr/lib/postgresql";
+
+/// Something that is needed and the system provides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Need {
     /// Python 3 that can make virtual environments.
     Python,
     /// The npm client, which fetches buf.
     Npm,
+    /// Redis, a peer in the benchmark.
+    Redis,
+    /// PostgreSQL, a peer in the benchmark.
+    PostgreSql,
+    /// etcd, a peer in the benchmark.
+    Etcd,
+    /// beanstalkd, a peer in the benchmark.
+    Beanstalkd,
 }
 
 impl Need {
@@ -23,6 +33,10 @@ impl Need {
         match self {
             Self::Python => works(Command::new("python3").args(["-c", "import venv, ensurepip"])),
             Self::Npm => works(Command::new("npm").arg("--version")),
+            Self::Redis => works(Command::new("redis-server").arg("--version")),
+            Self::PostgreSql => has_postgresql(),
+            Self::Etcd => works(Command::new("etcd").arg("--version")),
+            Self::Beanstalkd => works(Command::new("beanstalkd").arg("-v")),
         }
     }
 
@@ -30,8 +44,20 @@ impl Need {
         match self {
             Self::Python => &["python3", "python3-venv", "python3-pip"],
             Self::Npm => &["npm"],
+            Self::Redis => &["redis-server"],
+            Self::PostgreSql => &["postgresql"],
+            Self::Etcd => &["etcd-server"],
+            Self::Beanstalkd => &["beanstalkd"],
         }
     }
+}
+
+/// Debian keeps each version's programs in a directory of its own, outside the search path.
+fn has_postgresql() -> bool {
+    let versions = std::fs::read_dir(POSTGRESQL_VERSIONS).into_iter().flatten();
+    versions
+        .filter_map(Result::ok)
+        .any(|version| version.path().join("bin/postgres").is_file())
 }
 
 /// Who may install packages here.

@@ -5,6 +5,7 @@
 //! of anything outside this checkout.
 
 mod apt;
+mod bench;
 mod buf;
 mod check;
 mod codegen;
@@ -47,6 +48,8 @@ enum Task {
     Codegen,
     /// Lint the protobuf contract and compare it with the last release.
     Buf,
+    /// Measure sessiond beside its peers, and print the table.
+    Bench(bench::Arguments),
     /// Write the demo's recording from this repository's own history.
     Record,
 }
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Task::Nightly { part } => nightly::run(part),
         Task::Codegen => codegen::run(),
         Task::Buf => buf::run(),
+        Task::Bench(arguments) => bench::run(&arguments),
         Task::Record => record::run(),
     };
     match done {

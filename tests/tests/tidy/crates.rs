@@ -16,7 +16,7 @@ struct Edges {
     may_use: &'static [&'static str],
 }
 
-const EDGES: [Edges; 8] = [
+const EDGES: [Edges; 9] = [
     Edges {
         name: "sessiond-core",
         may_use: &[],
@@ -55,6 +55,16 @@ const EDGES: [Edges; 8] = [
             "sessiond",
             "sessiond-client",
             "sessionctl",
+        ],
+    },
+    Edges {
+        name: "sessiond-bench",
+        may_use: &[
+            "sessiond-core",
+            "sessiond-store",
+            "sessiond-proto",
+            "sessiond",
+            "sessiond-client",
         ],
     },
     Edges {
