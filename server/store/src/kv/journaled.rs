@@ -145,9 +145,12 @@ impl JournaledKv {
                 "it belongs to another store than the state beside it",
             )));
         }
-        // Rows are removed only once the tables have them, and never lost at the end.
-        let has_gap = |first| first > place || contents.end < place;
-        if contents.first.is_some_and(has_gap) {
+        // Rows are removed only once the tables have them, the last one never.
+        let reaches = match contents.first {
+            Some(first) => (first..=contents.end).contains(&place),
+            None => place == 0,
+        };
+        if !reaches {
             return Err(Refused::Journal(Refusal::corrupt(
                 "it does not reach to where the state beside it ends",
             )));

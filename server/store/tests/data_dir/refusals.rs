@@ -345,6 +345,21 @@ fn files_of_two_times_are_refused() {
     drop(open(&directory).expect("the files of one time"));
 }
 
+/// A journal that was never used, beside tables into which one was carried.
+#[test]
+fn an_unused_journal_beside_used_tables_is_refused() {
+    let (_root, directory) = place();
+    used_store(&directory, End::Closed);
+    let (_other_root, other) = place();
+    drop(open(&other).expect("new"));
+    let unused = fs::read(other.join(JOURNAL_FILE)).expect("read");
+    let error = refuse_in(&directory, JOURNAL_FILE, &unused);
+    assert!(
+        sentence(&error).contains("it does not reach to where the state beside it ends"),
+        "{error}"
+    );
+}
+
 #[test]
 fn one_file_without_the_other_is_refused_unless_nothing_was_ever_committed() {
     for end in [End::Closed, End::Crashed] {
