@@ -128,6 +128,7 @@ fn void_foreign(
     }
     let voided = activity.volatile.entries.keys().cloned().collect();
     activity.volatile = Volatile::default();
-    draft.put_activity(session, activity)?;
+    // No limit is moved by it, so none need be looked at sooner.
+    draft.put_activity_checked_at(activity)?;
     Ok(voided)
 }
