@@ -28,7 +28,10 @@ async fn the_session_with_the_oldest_pending_message_comes_first() {
     let caller = Caller::to(&server).await;
     caller.opened("late").await;
     with_work(&caller, open("first")).await;
+    // Age counts in milliseconds, and a commit may take less.
+    tokio::time::sleep(Duration::from_millis(2)).await;
     with_work(&caller, open("second")).await;
+    tokio::time::sleep(Duration::from_millis(2)).await;
     caller.enqueued(key("late"), &["late"]).await;
     let all = pb::SessionFilter::default;
     for (worker, expected) in [("w1", "first"), ("w2", "second"), ("w3", "late")] {
