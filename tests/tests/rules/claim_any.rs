@@ -22,16 +22,25 @@ async fn found(caller: &Caller, filter: pb::SessionFilter, worker: &str) -> Vec<
     payloads(&answer.deliveries)
 }
 
+/// Age counts in milliseconds, and a commit may take less: waits until the server's clock has moved.
+async fn a_millisecond_later(caller: &Caller) {
+    let uptime = async || {
+        let stats = caller.stats(pb::GetStatsRequest::default()).await;
+        stats.expect("the server counts").uptime
+    };
+    let before = uptime().await;
+    while uptime().await == before {}
+}
+
 #[tokio::test]
 async fn the_session_with_the_oldest_pending_message_comes_first() {
     let server = Server::start();
     let caller = Caller::to(&server).await;
     caller.opened("late").await;
     with_work(&caller, open("first")).await;
-    // Age counts in milliseconds, and a commit may take less.
-    tokio::time::sleep(Duration::from_millis(2)).await;
+    a_millisecond_later(&caller).await;
     with_work(&caller, open("second")).await;
-    tokio::time::sleep(Duration::from_millis(2)).await;
+    a_millisecond_later(&caller).await;
     caller.enqueued(key("late"), &["late"]).await;
     let all = pb::SessionFilter::default;
     for (worker, expected) in [("w1", "first"), ("w2", "second"), ("w3", "late")] {
