@@ -4,8 +4,8 @@
 //! So the lengths that a request body announces are looked at as the bytes pass by, and the first one
 //! above [`REQUEST_BYTES_MAX`] ends the body with the refusal; calls and streams alike see it as the
 //! error of the message they read. Invariant: bytes pass unchanged, all of those before that message
-//! do, and none is kept. What this
-//! deliberately does not do: count the messages of a stream together, or look into one.
+//! do, and none is kept. What this deliberately does not do: count the messages of a stream together,
+//! or look into one.
 
 use std::error::Error;
 use std::pin::Pin;
@@ -167,9 +167,8 @@ mod tests {
         message(u32::try_from(bytes).unwrap(), bytes)
     }
 
-    /// Passes the bytes on in pieces of one size. A message that is too large begins where
-    /// `too_large` says, which may
-    /// be in an earlier piece than the one with the end of its length.
+    /// Passes the bytes on in pieces of one size. A message that is too large begins where `too_large`
+    /// says, which may be in an earlier piece than the one with the end of its length.
     fn check(bytes: &[u8], piece: usize, too_large: Option<(usize, u32)>) {
         let mut place = Place::default();
         for (number, bytes) in bytes.chunks(piece).enumerate() {

@@ -365,7 +365,7 @@ impl Kv for JournaledKv {
         recent.newest.bytes.max(recent.newest.layer.bytes() as u64)
     }
 
-    /// Makes a checkpoint and empties the journal, so that even a crash is followed by a quick open.
+    /// Makes a checkpoint and trims the journal to its last row, so that even a crash is followed by a quick open.
     fn settle(&self) -> Result<(), Fault> {
         let _next = self.writer()?;
         self.checkpoint()?;

@@ -9,8 +9,8 @@
 //! A commit is one transaction with one row, or several when it is large: a value takes a power of two of pages. Rows
 //! that a checkpoint has made unnecessary are removed by a later commit, so that the same pages are written again and
 //! again and a flush changes nothing about the file but bytes; this is what makes it fast. The last row is never
-//! removed: a journal without rows is one that was never used. What a change means, and
-//! when a checkpoint is made, is not known here.
+//! removed: a journal without rows is one that was never used. What a change means, and when a checkpoint is made, is
+//! not known here.
 
 use bytes::{Buf, Bytes};
 use prost::Message;
@@ -21,7 +21,7 @@ use super::file::{Examined, FreePages, Kind, RedbFile};
 use super::latch::Latch;
 use super::refusal::Refusal;
 use super::schema::Identity;
-use crate::fault::Fault;
+use crate::fault::{Fault, Step};
 use crate::kv::{Op, Prior, Table};
 
 /// The number of a journal row. They are never used twice.
@@ -138,7 +138,7 @@ impl JournalFile {
     }
 
     /// Appends the rows of one commit at `next` and answers where the following one goes. Removes rows before
-    /// `needed`, as many as one commit may. Durable when this returns.
+    /// the last one that `needed` follows, as many as one commit may. Durable when this returns.
     ///
     /// # Errors
     ///
@@ -162,7 +162,7 @@ impl JournalFile {
         Ok(at)
     }
 
-    /// Removes all rows before `needed` and leaves a file that is quick to open.
+    /// Removes all rows that nobody needs but the last, and leaves a file that is quick to open.
     ///
     /// # Errors
     ///
@@ -185,8 +185,8 @@ impl JournalFile {
             let first = ReadableTable::first(&table)?;
             Ok(first.is_some_and(|(position, _)| is_removable(position.value(), needed)))
         };
-        self.file.latch().run(crate::fault::Step::Read, || {
-            first().map_err(|error: redb::Error| Fault::storage(crate::fault::Step::Read, error))
+        self.file.latch().run(Step::Read, || {
+            first().map_err(|error: redb::Error| Fault::storage(Step::Read, error))
         })
     }
 
@@ -194,7 +194,7 @@ impl JournalFile {
     pub(crate) fn check(&mut self) -> Result<(), Fault> {
         self.file.check_pages()?;
         replay(self.file.database(), None, |_, _| {})
-            .map_err(|refusal| Fault::storage(crate::fault::Step::Check, refusal))
+            .map_err(|refusal| Fault::storage(Step::Check, refusal))
     }
 }
 
