@@ -4,9 +4,11 @@
 //! so an index can be checked against, and rebuilt from, the rows. A scan always starts at the
 //! beginning of its group, so that what is known of it is described by how far it is known.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::ids::{Epoch, IdempotencyKey, Namespace, QueueId, RequestId, Seq, SessionNo};
+use foldhash::fast::RandomState;
+
+use crate::ids::{Epoch, Namespace, QueueId, RequestId, Seq, SessionNo};
 use crate::lease::{LeaseRow, LeaseStanding};
 use crate::limits::READ_AHEAD;
 use crate::message::{MessageRow, Rank, Standing, Turn};
@@ -15,7 +17,7 @@ use crate::session::ActivityRow;
 use crate::time::EngineTime;
 
 /// One member of an index; the order of variants and fields is the order of the scans.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum IndexEntry {
     /// A message that may be handed out, in hand-out order.
     Ready(QueueId, Rank, Seq),
@@ -27,8 +29,6 @@ pub enum IndexEntry {
     Pending(QueueId, Seq),
     /// A queue that wants a worker, by the age of its oldest message.
     Unserved(Namespace, EngineTime, QueueId),
-    /// A remembered message name, by age.
-    IdempotencyAge(QueueId, Seq, IdempotencyKey),
     /// A remembered control mutation, by age.
     RequestAge(EngineTime, Namespace, RequestId),
     /// Something that becomes due.
@@ -43,8 +43,7 @@ impl IndexEntry {
             Self::Ready(_, _, seq)
             | Self::InFlight(_, _, seq)
             | Self::Returned(_, seq)
-            | Self::Pending(_, seq)
-            | Self::IdempotencyAge(_, seq, _) => Some(*seq),
+            | Self::Pending(_, seq) => Some(*seq),
             Self::Unserved(..) | Self::RequestAge(..) | Self::Due(..) => None,
         }
     }
@@ -60,7 +59,6 @@ impl IndexEntry {
             Self::Returned(queue, _) => [Some(Scan::Returned(*queue)), None],
             Self::Pending(queue, _) => [Some(Scan::Pending(*queue)), None],
             Self::Unserved(namespace, ..) => [Some(Scan::Unserved(namespace.clone())), None],
-            Self::IdempotencyAge(queue, ..) => [Some(Scan::IdempotencyAges(*queue)), None],
             Self::RequestAge(..) => [Some(Scan::RequestAges), None],
             Self::Due(..) => [None, None],
         }
@@ -75,7 +73,6 @@ impl IndexEntry {
             | Self::Returned(..)
             | Self::Pending(..)
             | Self::Unserved(..)
-            | Self::IdempotencyAge(..)
             | Self::RequestAge(..)
             | Self::Due(..) => None,
         }
@@ -83,7 +80,7 @@ impl IndexEntry {
 }
 
 /// What becomes due.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Due {
     /// A session's limits or the deadline of its end.
     Session(SessionNo),
@@ -96,7 +93,7 @@ pub enum Due {
 }
 
 /// A group of entries, read from its beginning.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scan {
     /// What a queue can hand out.
     Ready(QueueId),
@@ -110,8 +107,6 @@ pub enum Scan {
     Pending(QueueId),
     /// Queues of a namespace that want a worker.
     Unserved(Namespace),
-    /// Remembered message names of a queue.
-    IdempotencyAges(QueueId),
     /// Remembered control mutations.
     RequestAges,
 }
@@ -123,8 +118,7 @@ impl Scan {
         match (self, entry) {
             (Self::Ready(q), IndexEntry::Ready(e, ..))
             | (Self::Returned(q), IndexEntry::Returned(e, _))
-            | (Self::Pending(q), IndexEntry::Pending(e, _))
-            | (Self::IdempotencyAges(q), IndexEntry::IdempotencyAge(e, ..)) => q == e,
+            | (Self::Pending(q), IndexEntry::Pending(e, _)) => q == e,
             (Self::InFlightOfQueue(q), IndexEntry::InFlight(e, ..)) => q == e,
             (Self::InFlight(q, lease), IndexEntry::InFlight(e, epoch, _)) => {
                 q == e && lease == epoch
@@ -138,7 +132,6 @@ impl Scan {
                 | Self::Returned(_)
                 | Self::Pending(_)
                 | Self::Unserved(_)
-                | Self::IdempotencyAges(_)
                 | Self::RequestAges,
                 _,
             ) => false,
@@ -155,9 +148,6 @@ impl Scan {
             Self::Returned(q) => IndexEntry::Returned(*q, Seq(0)),
             Self::Pending(q) => IndexEntry::Pending(*q, Seq(0)),
             Self::Unserved(ns) => IndexEntry::Unserved(ns.clone(), EngineTime(0), QueueId(0)),
-            Self::IdempotencyAges(q) => {
-                IndexEntry::IdempotencyAge(*q, Seq(0), IdempotencyKey::lowest())
-            }
             Self::RequestAges => {
                 IndexEntry::RequestAge(EngineTime(0), Namespace::lowest(), RequestId::lowest())
             }
@@ -192,31 +182,50 @@ pub type IndexDelta = BTreeMap<IndexEntry, bool>;
 /// changed is in it already, and noted besides: what is loaded later is from before the batch.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct KnownIndexes {
+    groups: HashMap<Scan, Group, RandomState>,
+    /// In the order of the changes: of several about one entry the last holds.
+    uncommitted: Vec<(IndexEntry, bool)>,
+    /// Entries of all groups.
+    entries: usize,
+}
+
+/// The beginning of a group.
+#[derive(Clone, Debug)]
+struct Group {
     entries: BTreeSet<IndexEntry>,
-    extents: BTreeMap<Scan, Extent>,
-    uncommitted: IndexDelta,
+    extent: Extent,
 }
 
 impl KnownIndexes {
     /// Takes the beginning of a group as the store has it.
     pub(crate) fn load(&mut self, scan: Scan, entries: Vec<IndexEntry>, extent: Extent) {
-        let is_there = |entry: &IndexEntry| self.uncommitted.get(entry) != Some(&false);
-        self.entries.extend(entries.into_iter().filter(is_there));
-        let added = group(&self.uncommitted, &scan)
-            .filter(|(entry, present)| *present && extent.reaches(entry))
-            .map(|(entry, _)| entry.clone());
-        self.entries.extend(added);
-        self.extents.insert(scan, extent);
+        let mut entries: BTreeSet<IndexEntry> = entries.into_iter().collect();
+        for (entry, present) in &self.uncommitted {
+            if !present {
+                entries.remove(entry);
+            } else if scan.contains(entry) && extent.reaches(entry) {
+                entries.insert(entry.clone());
+            }
+        }
+        self.entries += entries.len();
+        if let Some(old) = self.groups.insert(scan, Group { entries, extent }) {
+            self.entries -= old.entries.len();
+        }
     }
 
     /// Takes what a decision changed.
     pub(crate) fn apply(&mut self, entry: &IndexEntry, present: bool) {
-        self.uncommitted.insert(entry.clone(), present);
-        if !present {
-            self.entries.remove(entry);
-        } else if self.is_within(entry) {
-            self.entries.insert(entry.clone());
+        for scan in entry.scans().into_iter().flatten() {
+            let Some(group) = self.groups.get_mut(&scan) else {
+                continue;
+            };
+            if !present {
+                self.entries -= usize::from(group.entries.remove(entry));
+            } else if group.extent.reaches(entry) {
+                self.entries += usize::from(group.entries.insert(entry.clone()));
+            }
         }
+        self.uncommitted.push((entry.clone(), present));
     }
 
     /// The batch is in the store.
@@ -224,17 +233,9 @@ impl KnownIndexes {
         self.uncommitted.clear();
     }
 
-    /// How many entries are known.
+    /// How many entries are known, and of how many groups something is.
     pub(crate) fn len(&self) -> usize {
-        self.entries.len() + self.extents.len()
-    }
-
-    fn is_within(&self, entry: &IndexEntry) -> bool {
-        let reaches = |scan: Scan| {
-            let extent = self.extents.get(&scan);
-            extent.is_some_and(|extent| extent.reaches(entry))
-        };
-        entry.scans().into_iter().flatten().any(reaches)
+        self.entries + self.groups.len()
     }
 
     /// The first `want` entries of a group with a draft's changes laid over it, or how many must be loaded to know
@@ -246,16 +247,16 @@ impl KnownIndexes {
         draft: &IndexDelta,
     ) -> Result<Vec<IndexEntry>, usize> {
         let missing = || {
-            let gone = |delta| group(delta, scan).filter(|(_, present)| !present).count();
-            want.max(READ_AHEAD) + gone(&self.uncommitted) + gone(draft)
+            let of_batch = self.uncommitted.iter();
+            let gone = of_batch.filter(|(entry, present)| !present && scan.contains(entry));
+            let given_up = group(draft, scan).filter(|(_, present)| !present);
+            want.max(READ_AHEAD) + gone.count() + given_up.count()
         };
-        let Some(extent) = self.extents.get(scan) else {
+        let Some(Group { entries, extent }) = self.groups.get(scan) else {
             return Err(missing());
         };
-        let mut found: Vec<&IndexEntry> = self
-            .entries
-            .range(scan.first()..)
-            .take_while(|entry| scan.contains(entry) && extent.reaches(entry))
+        let mut found: Vec<&IndexEntry> = entries
+            .iter()
             .filter(|entry| draft.get(entry) != Some(&false))
             .take(want)
             .collect();
@@ -284,58 +285,61 @@ fn group<'a>(
         .map(|(entry, present)| (entry, *present))
 }
 
+/// The entries that follow from one row: at most three.
+pub type Entries = [Option<IndexEntry>; 3];
+
 /// The entries of a message row.
 #[must_use]
-pub fn entries_of_message(row: &MessageRow) -> Vec<IndexEntry> {
+pub fn entries_of_message(row: &MessageRow) -> Entries {
     let (queue, seq) = (row.queue, row.seq);
-    let mut entries = vec![IndexEntry::Pending(queue, seq)];
+    let pending = Some(IndexEntry::Pending(queue, seq));
     match row.standing {
-        Standing::Ready(rank) => entries.push(IndexEntry::Ready(queue, rank, seq)),
-        Standing::InFlight(epoch) => entries.push(IndexEntry::InFlight(queue, epoch, seq)),
-        Standing::Waiting { due, turn } => {
-            entries.push(IndexEntry::Due(due, Due::Message(queue, seq)));
-            if turn == Turn::Keeps {
-                entries.push(IndexEntry::Returned(queue, seq));
-            }
+        Standing::Ready(rank) => [pending, Some(IndexEntry::Ready(queue, rank, seq)), None],
+        Standing::InFlight(epoch) => {
+            let in_flight = IndexEntry::InFlight(queue, epoch, seq);
+            [pending, Some(in_flight), None]
         }
-        Standing::Dead { .. } => entries.clear(),
+        Standing::Waiting { due, turn } => {
+            let due = IndexEntry::Due(due, Due::Message(queue, seq));
+            let kept = turn == Turn::Keeps;
+            let returned = kept.then_some(IndexEntry::Returned(queue, seq));
+            [pending, Some(due), returned]
+        }
+        Standing::Dead { .. } => Entries::default(),
     }
-    entries
 }
 
 /// The entries of a queue row.
 #[must_use]
-pub fn entries_of_queue(row: &QueueRow) -> Vec<IndexEntry> {
-    let mut entries = Vec::new();
-    if row.wants_worker() {
+pub fn entries_of_queue(row: &QueueRow) -> Entries {
+    let unserved = row.wants_worker().then(|| {
         let since = row.oldest.map_or(EngineTime(0), |(_, at)| at);
-        entries.push(IndexEntry::Unserved(row.namespace.clone(), since, row.id));
-    }
-    match row.disposition {
+        IndexEntry::Unserved(row.namespace.clone(), since, row.id)
+    });
+    let due = match row.disposition {
         Disposition::Held { until: due } | Disposition::Discarded { next: due } => {
-            entries.push(IndexEntry::Due(due, Due::Queue(row.id)));
+            Some(IndexEntry::Due(due, Due::Queue(row.id)))
         }
-        Disposition::Serving | Disposition::Quiet | Disposition::Dead { .. } => {}
-    }
-    entries
+        Disposition::Serving | Disposition::Quiet | Disposition::Dead { .. } => None,
+    };
+    [unserved, due, None]
 }
 
 /// The entries of a session's warm row.
 #[must_use]
-pub fn entries_of_activity(row: &ActivityRow) -> Vec<IndexEntry> {
-    row.check_at
-        .map(|at| IndexEntry::Due(at, Due::Session(row.session)))
-        .into_iter()
-        .collect()
+pub fn entries_of_activity(row: &ActivityRow) -> Entries {
+    let due = row
+        .check_at
+        .map(|at| IndexEntry::Due(at, Due::Session(row.session)));
+    [due, None, None]
 }
 
 /// The entries of a lease row.
 #[must_use]
-pub fn entries_of_lease(row: &LeaseRow) -> Vec<IndexEntry> {
-    match row.standing {
-        LeaseStanding::Current => Vec::new(),
-        LeaseStanding::Superseded { until } => {
-            vec![IndexEntry::Due(until, Due::Lease(row.epoch))]
-        }
-    }
+pub fn entries_of_lease(row: &LeaseRow) -> Entries {
+    let due = match row.standing {
+        LeaseStanding::Current => None,
+        LeaseStanding::Superseded { until } => Some(IndexEntry::Due(until, Due::Lease(row.epoch))),
+    };
+    [due, None, None]
 }

@@ -29,6 +29,7 @@ pub mod event;
 pub mod fault;
 pub mod ids;
 pub mod index;
+pub mod key_window;
 pub mod lease;
 pub mod limits;
 pub mod message;

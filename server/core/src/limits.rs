@@ -50,7 +50,12 @@ pub const WINDOW_SESSIONS_MAX: u32 = 4_096;
 /// Deliveries of one session that a reconnecting worker may list.
 pub const RESUME_DELIVERIES_MAX: usize = 512;
 /// Idempotency keys remembered per queue; the oldest gives way.
-pub const IDEMPOTENCY_KEYS_MAX: u64 = 16_384;
+pub const IDEMPOTENCY_KEYS_MAX: usize = 16_384;
+/// Keys of one block. The open block is written whole with every commit that adds to it, about 20 bytes a key; small ones
+/// cost a single message less, large ones make fewer rows.
+pub const KEY_BLOCK_KEYS: usize = 64;
+/// Blocks of a queue: all that may be remembered, the open one, and one of which the last keys still count.
+pub const KEY_BLOCKS_MAX: u64 = (IDEMPOTENCY_KEYS_MAX / KEY_BLOCK_KEYS) as u64 + 2;
 /// How long an idempotency key or a request id answers for its first use.
 pub const REQUEST_RETENTION: Span = Span::seconds(24 * 3_600);
 /// Request ids remembered per store; the oldest gives way.
@@ -171,3 +176,7 @@ pub const READ_AHEAD: usize = 64;
 /// Rows and index entries the view keeps from one batch to the next; with more it forgets all of them. About 500 bytes
 /// each.
 pub const VIEW_ROWS_MAX: usize = 32_768;
+
+/// Idempotency keys the view keeps in memory, of all queues together; with more it forgets those of queues that were not
+/// used since it last did. About 80 bytes each; 64 queues in full use.
+pub const VIEW_KEYS_MAX: usize = 2 * 64 * IDEMPOTENCY_KEYS_MAX;

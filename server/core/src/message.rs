@@ -75,7 +75,7 @@ pub enum Standing {
 }
 
 /// Which ready messages go first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rank {
     /// Handed out before and returned.
     Returned,

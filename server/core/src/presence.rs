@@ -5,6 +5,7 @@
 //! Nothing durable depends on it: losing it costs a worker one reconnect.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::ids::{Epoch, InstanceId, Namespace, QueueId, SessionNo, StreamId, WorkerName};
 use crate::lease::LeaseMode;
@@ -23,7 +24,8 @@ pub struct Presence {
     alarms: BTreeSet<(EngineTime, Epoch)>,
 }
 
-/// One instance that has, or lately had, a `Work` stream.
+/// One instance that has, or lately had, a `Work` stream. Nearly every frame changes something of it, so a clone shares
+/// what does not move.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Instance {
     /// What it calls itself.
@@ -37,15 +39,15 @@ pub struct Instance {
     /// When its stream opened.
     pub connect_time: WallTime,
     /// Its build.
-    pub build_id: String,
+    pub build_id: Arc<str>,
     /// Its labels.
-    pub labels: Labels,
+    pub labels: Arc<Labels>,
     /// What it lets in flight.
     pub window: Window,
     /// What it has in flight.
     pub in_flight: Load,
     /// Which sessions it wants assigned; none: only those it attaches to.
-    pub serves: Option<SessionFilter>,
+    pub serves: Option<Arc<SessionFilter>>,
     /// Whether it takes new work.
     pub intent: Intent,
     /// Leases whose queue has messages that found no room.
@@ -265,14 +267,28 @@ impl Presence {
     }
 
     fn set_clock(&mut self, epoch: Epoch, clock: Option<LeaseClock>) {
-        if let Some(old) = self.clocks.remove(&epoch) {
-            self.alarms.remove(&(old.alarm, epoch));
-            self.held.remove(&(old.holder, epoch));
-        }
-        if let Some(clock) = clock {
-            self.alarms.insert((clock.alarm, epoch));
-            self.held.insert((clock.holder.clone(), epoch));
-            self.clocks.insert(epoch, clock);
+        let Some(clock) = clock else {
+            if let Some(old) = self.clocks.remove(&epoch) {
+                self.alarms.remove(&(old.alarm, epoch));
+                self.held.remove(&(old.holder, epoch));
+            }
+            return;
+        };
+        // Most changes are of what a lease has in flight, and move neither its alarm nor its holder.
+        match self.clocks.get_mut(&epoch) {
+            Some(old) if old.holder == clock.holder => {
+                if old.alarm != clock.alarm {
+                    self.alarms.remove(&(old.alarm, epoch));
+                    self.alarms.insert((clock.alarm, epoch));
+                }
+                *old = clock;
+            }
+            Some(_) | None => {
+                self.set_clock(epoch, None);
+                self.alarms.insert((clock.alarm, epoch));
+                self.held.insert((clock.holder.clone(), epoch));
+                self.clocks.insert(epoch, clock);
+            }
         }
     }
 }

@@ -28,8 +28,6 @@ pub struct QueueRow {
     pub depth: Depth,
     /// The oldest unsettled message and when it was accepted.
     pub oldest: Option<(Seq, EngineTime)>,
-    /// Idempotency keys remembered.
-    pub idempotency_keys: u64,
 }
 
 /// How many unsettled messages a queue has.
@@ -93,7 +91,6 @@ impl QueueRow {
             next_delivery: DeliveryId(1),
             depth: Depth::default(),
             oldest: None,
-            idempotency_keys: 0,
         }
     }
 

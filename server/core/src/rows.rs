@@ -9,10 +9,10 @@ use bytes::Bytes;
 
 use crate::event::EventRow;
 use crate::ids::{
-    Epoch, IdempotencyKey, Namespace, PoolName, QueueId, RequestId, Revision, Seq, SessionId,
-    SessionKey, SessionNo,
+    Epoch, Namespace, PoolName, QueueId, RequestId, Revision, Seq, SessionId, SessionKey, SessionNo,
 };
 use crate::index::Scan;
+use crate::key_window::{BlockNo, KeyBlock};
 use crate::lease::LeaseRow;
 use crate::message::MessageRow;
 use crate::queue::QueueRow;
@@ -20,7 +20,7 @@ use crate::session::{ActivityRow, SessionRow};
 use crate::time::EngineTime;
 
 /// Where a row is found.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RowKey {
     /// The store-wide counters.
     Counters,
@@ -42,8 +42,8 @@ pub enum RowKey {
     Key(Namespace, SessionKey),
     /// An external session id.
     SessionId(Namespace, SessionId),
-    /// A remembered message name.
-    Idempotency(QueueId, IdempotencyKey),
+    /// Idempotency keys that a queue remembers.
+    KeyBlock(QueueId, BlockNo),
     /// A remembered control mutation.
     Request(Namespace, RequestId),
     /// A pool's count.
@@ -52,31 +52,31 @@ pub enum RowKey {
     Event(Revision),
 }
 
-/// A row. A clone shares what is large.
+/// A row, small to move and cheap to clone: what is larger than a few words is shared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Row {
     /// Under [`RowKey::Counters`].
-    Counters(Counters),
+    Counters(Arc<Counters>),
     /// Under [`RowKey::Session`].
     Session(Arc<SessionRow>),
     /// Under [`RowKey::Activity`].
-    Activity(ActivityRow),
+    Activity(Arc<ActivityRow>),
     /// Under [`RowKey::Queue`].
-    Queue(QueueRow),
+    Queue(Arc<QueueRow>),
     /// Under [`RowKey::Message`] and [`RowKey::DeadLetter`].
     Message(Arc<MessageRow>),
     /// Under [`RowKey::Payload`].
     Payload(Bytes),
     /// Under [`RowKey::Lease`].
-    Lease(LeaseRow),
+    Lease(Arc<LeaseRow>),
     /// Under [`RowKey::Key`].
-    Key(KeyRow),
+    Key(Arc<KeyRow>),
     /// Under [`RowKey::SessionId`].
     SessionId(SessionNo),
-    /// Under [`RowKey::Idempotency`].
-    Idempotency(IdempotencyRow),
+    /// Under [`RowKey::KeyBlock`].
+    KeyBlock(Arc<KeyBlock>),
     /// Under [`RowKey::Request`].
-    Request(RequestRow),
+    Request(Arc<RequestRow>),
     /// Under [`RowKey::Pool`].
     Pool(PoolRow),
     /// Under [`RowKey::Event`].
@@ -123,15 +123,6 @@ pub struct KeyRow {
     pub held: Option<QueueId>,
 }
 
-/// The message that a name stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct IdempotencyRow {
-    /// Its seq.
-    pub seq: Seq,
-    /// When it was accepted.
-    pub at: EngineTime,
-}
-
 /// The control mutation that a request id stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestRow {
@@ -157,6 +148,8 @@ pub struct PoolRow {
 pub enum Read {
     /// One row, or that there is none.
     Row(RowKey),
+    /// All blocks of idempotency keys of a queue.
+    KeyBlocks(QueueId),
     /// The first `limit` entries of a scan.
     Scan {
         /// Which entries.

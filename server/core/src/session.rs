@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use crate::event::Actor;
 use crate::ids::{
@@ -433,7 +434,7 @@ impl SessionRow {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionView {
     /// The cold row.
-    pub session: SessionRow,
+    pub session: Arc<SessionRow>,
     /// The warm row.
     pub activity: ActivityRow,
     /// The queue's depth, if the session still owns its queue.

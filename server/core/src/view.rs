@@ -5,12 +5,16 @@
 //! decides is the only one that writes, so what is known stays known from batch to batch; what is not
 //! asked for twice, and everything when it is too much, is forgotten when a batch is committed.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+
 use crate::change::{Change, Membership};
+use crate::ids::QueueId;
 use crate::index::{Extent, IndexEntry, KnownIndexes, Scan};
-use crate::limits::{Policy, VIEW_ROWS_MAX};
+use crate::key_window::{BlockNo, KeyBlock, KeyWindow};
+use crate::limits::{Policy, VIEW_KEYS_MAX, VIEW_ROWS_MAX};
 use crate::presence::{Presence, PresenceChange};
 use crate::rows::{Row, RowKey};
 
@@ -21,8 +25,13 @@ pub struct View {
     pub policy: Arc<Policy>,
     /// Who is here.
     pub presence: Presence,
-    rows: BTreeMap<RowKey, Option<Row>>,
+    /// Callers choose some of the keys, so the hasher has a seed that they do not know.
+    rows: HashMap<RowKey, Option<Row>, RandomState>,
     pub(crate) indexes: KnownIndexes,
+    /// What queues remember of idempotency keys, of each all or nothing.
+    windows: HashMap<QueueId, KeyWindow, RandomState>,
+    /// What all windows weigh together, in keys.
+    keys: usize,
     /// Rows that are not kept when the batch is committed.
     passing: Vec<RowKey>,
 }
@@ -34,8 +43,10 @@ impl View {
         Self {
             policy,
             presence: Presence::default(),
-            rows: BTreeMap::new(),
+            rows: HashMap::default(),
             indexes: KnownIndexes::default(),
+            windows: HashMap::default(),
+            keys: 0,
             passing: Vec::new(),
         }
     }
@@ -59,10 +70,27 @@ impl View {
         self.indexes.load(scan, entries, extent);
     }
 
+    /// Takes all blocks of idempotency keys of a queue, oldest first, as the store has them.
+    pub fn load_key_blocks(&mut self, queue: QueueId, blocks: Vec<(BlockNo, Arc<KeyBlock>)>) {
+        self.windows.entry(queue).or_insert_with(|| {
+            let window = KeyWindow::of(blocks);
+            self.keys += window.weight();
+            window
+        });
+    }
+
+    /// What a queue remembers, if that is known.
+    pub(crate) fn window(&self, queue: QueueId) -> Option<&KeyWindow> {
+        self.windows.get(&queue)
+    }
+
     /// Lays a decision over what is known, so that the next one sees it.
     pub fn apply(&mut self, changes: &[Change], presence: Vec<PresenceChange>) {
         for change in changes {
             match change {
+                Change::Row(RowKey::KeyBlock(queue, number), row) => {
+                    self.change_window(*queue, *number, row.as_ref());
+                }
                 Change::Row(key, row) => {
                     if is_passing(key, row.as_ref()) {
                         self.passing.push(key.clone());
@@ -79,6 +107,22 @@ impl View {
         }
     }
 
+    /// A decision adds to a window that is known, or to that of a queue that had no message yet.
+    fn change_window(&mut self, queue: QueueId, number: BlockNo, row: Option<&Row>) {
+        let window = self.windows.entry(queue).or_insert_with(|| {
+            let window = KeyWindow::default();
+            self.keys += window.weight();
+            window
+        });
+        let before = window.weight();
+        match row {
+            Some(Row::KeyBlock(block)) => window.write(number, Arc::clone(block)),
+            Some(other) => panic!("a block of keys is written as {other:?}"),
+            None => window.drop_block(number),
+        }
+        self.keys += window.weight() - before;
+    }
+
     /// The batch is in the store: from here on what is loaded has it too. Forgets what is not asked for
     /// twice, and all that is known when it is more than [`VIEW_ROWS_MAX`].
     pub fn committed(&mut self) {
@@ -93,7 +137,21 @@ impl View {
             }
         }
         if self.rows.len() + self.indexes.len() > VIEW_ROWS_MAX {
-            self.forget_rows();
+            self.rows.clear();
+            self.indexes = KnownIndexes::default();
+        }
+        if self.keys > VIEW_KEYS_MAX {
+            self.forget_windows();
+        }
+    }
+
+    /// Forgets what queues remember that were not used since this was done last; all, if that is not enough.
+    fn forget_windows(&mut self) {
+        self.windows.retain(|_, window| window.was_used());
+        self.keys = self.windows.values().map(KeyWindow::weight).sum();
+        if self.keys > VIEW_KEYS_MAX / 2 {
+            self.windows.clear();
+            self.keys = 0;
         }
     }
 
@@ -102,6 +160,8 @@ impl View {
         self.rows.clear();
         self.passing.clear();
         self.indexes = KnownIndexes::default();
+        self.windows.clear();
+        self.keys = 0;
     }
 }
 
@@ -109,9 +169,7 @@ impl View {
 /// once.
 fn is_passing(key: &RowKey, row: Option<&Row>) -> bool {
     match key {
-        RowKey::Payload(..) | RowKey::Event(_) | RowKey::Idempotency(..) | RowKey::Request(..) => {
-            true
-        }
+        RowKey::Payload(..) | RowKey::Event(_) | RowKey::KeyBlock(..) | RowKey::Request(..) => true,
         RowKey::Counters
         | RowKey::Session(_)
         | RowKey::Activity(_)

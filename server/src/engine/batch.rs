@@ -104,8 +104,10 @@ impl Batch {
     ) -> Result<(), Fault> {
         let mut counters = counters(store, view)?;
         counters.engine_time = counters.engine_time.max(now);
-        self.changes
-            .push(Change::Row(RowKey::Counters, Some(Row::Counters(counters))));
+        self.changes.push(Change::Row(
+            RowKey::Counters,
+            Some(Row::Counters(Arc::new(counters))),
+        ));
         Ok(())
     }
 
@@ -172,7 +174,7 @@ fn counters(store: &Store, view: &mut View) -> Result<Counters, Fault> {
         store.load(view, &[Read::Row(RowKey::Counters)])?;
     }
     match view.row(&RowKey::Counters) {
-        Some(Some(Row::Counters(counters))) => Ok(*counters),
+        Some(Some(Row::Counters(counters))) => Ok(**counters),
         Some(None) => Ok(Counters {
             revision: Revision(0),
             ..Counters::default()

@@ -14,6 +14,7 @@ mod table;
 use std::fmt;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use crate::fault::Fault;
 
@@ -40,8 +41,8 @@ pub enum Table {
     Keys,
     /// External session ids.
     SessionIds,
-    /// Idempotency keys of messages by (queue, key).
-    IdempotencyKeys,
+    /// Idempotency keys that queues remember, by (queue, block).
+    KeyBlocks,
     /// Answered control mutations by (namespace, request id).
     Requests,
     /// Live counts by (namespace, pool).
@@ -58,11 +59,12 @@ pub enum Table {
     Due,
     /// Index: queues that have work and no lease, oldest first.
     Unserved,
-    /// Index: idempotency keys of a queue by age.
-    IdempotencyAges,
     /// Index: answered control mutations by age.
     RequestAges,
 }
+
+/// Where a row lies in its table. Most keys have 24 bytes or fewer, three numbers, and need no memory of their own.
+pub type Key = SmallVec<[u8; 24]>;
 
 /// One row written or removed.
 #[derive(Clone, PartialEq, Eq)]
@@ -70,7 +72,7 @@ pub struct Op {
     /// Which table.
     pub table: Table,
     /// Ordered by plain byte comparison.
-    pub key: Vec<u8>,
+    pub key: Key,
     /// `None` removes the row; removing an absent row is not an error.
     pub value: Option<Bytes>,
     /// What is known of the row before this.
@@ -90,7 +92,7 @@ pub enum Prior {
 impl Op {
     /// Writes a row that is not there.
     #[must_use]
-    pub fn insert(table: Table, key: Vec<u8>, value: impl Into<Bytes>) -> Self {
+    pub fn insert(table: Table, key: impl Into<Key>, value: impl Into<Bytes>) -> Self {
         Self {
             prior: Prior::Absent,
             ..Self::put(table, key, value)
@@ -99,10 +101,10 @@ impl Op {
 
     /// Writes a row, whether or not it is there.
     #[must_use]
-    pub fn put(table: Table, key: Vec<u8>, value: impl Into<Bytes>) -> Self {
+    pub fn put(table: Table, key: impl Into<Key>, value: impl Into<Bytes>) -> Self {
         Self {
             table,
-            key,
+            key: key.into(),
             value: Some(value.into()),
             prior: Prior::Unknown,
         }
@@ -110,10 +112,10 @@ impl Op {
 
     /// Removes a row, whether or not it is there.
     #[must_use]
-    pub fn remove(table: Table, key: Vec<u8>) -> Self {
+    pub fn remove(table: Table, key: impl Into<Key>) -> Self {
         Self {
             table,
-            key,
+            key: key.into(),
             value: None,
             prior: Prior::Unknown,
         }

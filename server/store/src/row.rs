@@ -10,12 +10,13 @@ mod counters;
 mod cursor;
 mod entry;
 mod event;
+pub(crate) mod field;
 mod key;
+mod key_block;
 mod lease;
 mod lookup;
 mod message;
 mod numbers;
-mod payload;
 mod queue;
 mod session;
 mod tally;
@@ -32,7 +33,7 @@ use sessiond_core::rows::{Row, RowKey};
 use thiserror::Error;
 
 pub use self::entry::key_of_entry;
-pub(crate) use self::entry::{after_prefix, due_until, range_of, unserved_after};
+pub(crate) use self::entry::{after_prefix, due_until, key_blocks_of, range_of, unserved_after};
 pub use self::key::key_of_row;
 
 use crate::fault::Fault;
@@ -156,46 +157,50 @@ pub(crate) fn decode_entry(
     entry::entry(table, key)
 }
 
-fn encode_row(key: &RowKey, row: &Row) -> Vec<u8> {
+fn encode_row(key: &RowKey, row: &Row) -> Bytes {
     assert!(
         key::agree(key, row),
         "a row is put under its own key: {key:?}"
     );
     match row {
-        Row::Counters(row) => counters::Counters::from(row).encode_to_vec(),
+        Row::Counters(row) => counters::Counters::from(&**row).encode_to_vec(),
         Row::Session(row) => session::Session::from(&**row).encode_to_vec(),
-        Row::Activity(row) => activity::Activity::from(row).encode_to_vec(),
-        Row::Queue(row) => queue::Queue::from(row).encode_to_vec(),
-        Row::Message(row) => message::Header::from(&**row).encode_to_vec(),
-        Row::Payload(bytes) => payload::Payload::from(bytes).encode_to_vec(),
-        Row::Lease(row) => lease::Lease::from(row).encode_to_vec(),
-        Row::Key(row) => lookup::Key::from(row).encode_to_vec(),
+        Row::Activity(row) => activity::Activity::from(&**row).encode_to_vec(),
+        Row::Queue(row) => queue::Queue::from(&**row).encode_to_vec(),
+        Row::Message(row) => message::encode(row),
+        // As it is: it may be large, and would have to be copied into anything around it.
+        Row::Payload(bytes) => return bytes.clone(),
+        Row::Lease(row) => lease::Lease::from(&**row).encode_to_vec(),
+        Row::Key(row) => lookup::Key::from(&**row).encode_to_vec(),
         Row::SessionId(no) => lookup::SessionId::from(no).encode_to_vec(),
-        Row::Idempotency(row) => lookup::Idempotency::from(row).encode_to_vec(),
-        Row::Request(row) => lookup::Request::from(row).encode_to_vec(),
+        Row::KeyBlock(block) => key_block::KeyBlock::from(&**block).encode_to_vec(),
+        Row::Request(row) => lookup::Request::from(&**row).encode_to_vec(),
         Row::Pool(row) => lookup::Pool::from(row).encode_to_vec(),
         Row::Event(row) => event::Event::from(&**row).encode_to_vec(),
     }
+    .into()
 }
 
 /// The row that lies under `key`.
 pub(crate) fn decode_row(key: &RowKey, value: Bytes) -> Result<Row, DecodeError> {
     let row = match key {
-        RowKey::Counters => Row::Counters(counters::Counters::decode(value)?.into()),
+        RowKey::Counters => Row::Counters(Arc::new(counters::Counters::decode(value)?.into())),
         RowKey::Session(_) => Row::Session(Arc::new(session::Session::decode(value)?.try_into()?)),
-        RowKey::Activity(_) => Row::Activity(activity::Activity::decode(value)?.try_into()?),
-        RowKey::Queue(_) => Row::Queue(queue::Queue::decode(value)?.try_into()?),
+        RowKey::Activity(_) => {
+            Row::Activity(Arc::new(activity::Activity::decode(value)?.try_into()?))
+        }
+        RowKey::Queue(_) => Row::Queue(Arc::new(queue::Queue::decode(value)?.try_into()?)),
         RowKey::Message(..) | RowKey::DeadLetter(..) => {
             Row::Message(Arc::new(message::Header::decode(value)?.try_into()?))
         }
-        RowKey::Payload(..) => Row::Payload(payload::Payload::decode(value)?.into()),
-        RowKey::Lease(_) => Row::Lease(lease::Lease::decode(value)?.try_into()?),
-        RowKey::Key(..) => Row::Key(lookup::Key::decode(value)?.into()),
+        RowKey::Payload(..) => Row::Payload(value),
+        RowKey::Lease(_) => Row::Lease(Arc::new(lease::Lease::decode(value)?.try_into()?)),
+        RowKey::Key(..) => Row::Key(Arc::new(lookup::Key::decode(value)?.into())),
         RowKey::SessionId(..) => Row::SessionId(lookup::SessionId::decode(value)?.try_into()?),
-        RowKey::Idempotency(..) => {
-            Row::Idempotency(lookup::Idempotency::decode(value)?.try_into()?)
+        RowKey::KeyBlock(..) => {
+            Row::KeyBlock(Arc::new(key_block::KeyBlock::decode(value)?.try_into()?))
         }
-        RowKey::Request(..) => Row::Request(lookup::Request::decode(value)?.try_into()?),
+        RowKey::Request(..) => Row::Request(Arc::new(lookup::Request::decode(value)?.try_into()?)),
         RowKey::Pool(..) => Row::Pool(lookup::Pool::decode(value)?.into()),
         RowKey::Event(_) => Row::Event(Arc::new(event::Event::decode(value)?.try_into()?)),
     };

@@ -86,6 +86,16 @@ macro_rules! getter {
     };
 }
 
+/// A getter of rows of one kind that nobody shares yet.
+macro_rules! owned_getter {
+    ($name:ident, $variant:ident, $row:ty, ($($arg:ident: $ty:ty),*), $key:expr) => {
+        fn $name(&self, $($arg: $ty),*) -> Result<Option<$row>, Fault> {
+            let row = self.row(&$key)?.map(|row| of_kind!(row, $variant));
+            Ok(row.map(Arc::unwrap_or_clone))
+        }
+    };
+}
+
 impl Rows {
     /// The row under a key, of any kind.
     pub fn row(&self, key: &RowKey) -> Result<Option<Row>, Fault> {
@@ -174,18 +184,14 @@ impl Rows {
         Ok((entries, extent))
     }
 
-    getter!(counters_if, Counters, Counters, (), RowKey::Counters);
-    getter!(shared_session, Session, Arc<SessionRow>, (no: SessionNo), RowKey::Session(no));
-    getter!(activity, Activity, ActivityRow, (no: SessionNo), RowKey::Activity(no));
-    getter!(queue, Queue, QueueRow, (id: QueueId), RowKey::Queue(id));
-    getter!(lease, Lease, LeaseRow, (epoch: Epoch), RowKey::Lease(epoch));
-    getter!(key, Key, KeyRow, (ns: &Namespace, key: &SessionKey), RowKey::Key(ns.clone(), key.clone()));
+    owned_getter!(counters_if, Counters, Counters, (), RowKey::Counters);
+    getter!(session, Session, Arc<SessionRow>, (no: SessionNo), RowKey::Session(no));
+    owned_getter!(activity, Activity, ActivityRow, (no: SessionNo), RowKey::Activity(no));
+    owned_getter!(queue, Queue, QueueRow, (id: QueueId), RowKey::Queue(id));
+    owned_getter!(lease, Lease, LeaseRow, (epoch: Epoch), RowKey::Lease(epoch));
+    owned_getter!(key, Key, KeyRow, (ns: &Namespace, key: &SessionKey), RowKey::Key(ns.clone(), key.clone()));
     getter!(session_id, SessionId, SessionNo, (ns: &Namespace, id: &SessionId), RowKey::SessionId(ns.clone(), id.clone()));
     getter!(payload_if, Payload, Bytes, (queue: QueueId, seq: Seq), RowKey::Payload(queue, seq));
-
-    fn session(&self, no: SessionNo) -> Result<Option<SessionRow>, Fault> {
-        Ok(self.shared_session(no)?.map(Arc::unwrap_or_clone))
-    }
 
     /// What a row on record points at.
     fn on_record<T>(&self, row: Option<T>, key: &RowKey) -> Result<T, Fault> {

@@ -4,9 +4,11 @@
 //! anybody else before it commits. A commit is applied whole and durable when it returns, or the store has stopped for
 //! good. Readers go round it. What the rows mean is the core's business; what they look like, `row`'s.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use sessiond_core::change::{Change, Membership};
 use sessiond_core::index::IndexEntry;
 use sessiond_core::rows::{Read, RowKey};
@@ -46,6 +48,9 @@ impl Store {
         for read in reads {
             match read {
                 Read::Row(key) => view.load_row(key.clone(), rows.row(key)?),
+                Read::KeyBlocks(queue) => {
+                    view.load_key_blocks(*queue, rows.key_blocks(*queue)?);
+                }
                 Read::Scan { scan, limit } => {
                     let (entries, extent) = rows.scan(scan, *limit)?;
                     view.load_scan(scan.clone(), entries, extent);
@@ -122,11 +127,20 @@ impl Checkpointer {
     }
 }
 
-/// What a change is about. The order is, within each table of numbered rows, that of the keys.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
+/// What a change is about.
+#[derive(PartialEq, Eq, Hash)]
 enum Subject<'a> {
     Row(&'a RowKey),
     Entry(&'a IndexEntry),
+}
+
+impl<'a> From<&'a Change> for Subject<'a> {
+    fn from(change: &'a Change) -> Self {
+        match change {
+            Change::Row(key, _) => Subject::Row(key),
+            Change::Index(entry, _) => Subject::Entry(entry),
+        }
+    }
 }
 
 /// What a batch makes of one row or entry: where it begins and where it ends.
@@ -135,42 +149,68 @@ struct Fate<'a> {
     last: &'a Change,
 }
 
+/// What a batch makes of each row and entry it changes, in the order of the first changes.
+struct Fates<'a> {
+    places: HashMap<Subject<'a>, usize, RandomState>,
+    fates: Vec<Fate<'a>>,
+}
+
+impl<'a> Fates<'a> {
+    fn of(changes: &'a [Change]) -> Self {
+        let mut all = Self {
+            places: HashMap::with_capacity_and_hasher(changes.len(), RandomState::default()),
+            fates: Vec::with_capacity(changes.len()),
+        };
+        for change in changes {
+            match all.places.entry(change.into()) {
+                Entry::Occupied(place) => all.fates[*place.get()].last = change,
+                Entry::Vacant(place) => {
+                    place.insert(all.fates.len());
+                    all.fates.push(Fate {
+                        first: change,
+                        last: change,
+                    });
+                }
+            }
+        }
+        all
+    }
+
+    fn get(&self, subject: &Subject<'_>) -> Option<&Fate<'a>> {
+        self.places.get(subject).map(|place| &self.fates[*place])
+    }
+}
+
 /// One write per row and entry. A batch changes some rows once per command (the counters, a busy queue); writing only
 /// what they become saves both encoding and pages.
 fn ops(changes: &[Change]) -> Vec<Op> {
-    let mut fates: BTreeMap<Subject<'_>, Fate<'_>> = BTreeMap::new();
-    for change in changes {
-        let subject = match change {
-            Change::Row(key, _) => Subject::Row(key),
-            Change::Index(entry, _) => Subject::Entry(entry),
-        };
-        fates
-            .entry(subject)
-            .and_modify(|fate| fate.last = change)
-            .or_insert(Fate {
-                first: change,
-                last: change,
-            });
-    }
+    let all = Fates::of(changes);
     let op = |fate: &Fate<'_>| {
-        let is_new = is_new(fate.first, &fates);
-        let op = row::encode(fate.last)?;
-        match (is_new, &op.value) {
+        let is_new = is_new(fate.first, &all);
+        let is_gone = matches!(
+            fate.last,
+            Change::Row(_, None) | Change::Index(_, Membership::Out)
+        );
+        if is_new && is_gone {
             // Made and gone within the batch.
-            (true, None) => None,
-            (true, Some(_)) => Some(Op {
+            return None;
+        }
+        let op = row::encode(fate.last)?;
+        Some(if is_new {
+            Op {
                 prior: Prior::Absent,
                 ..op
-            }),
-            (false, _) => Some(op),
-        }
+            }
+        } else {
+            op
+        })
     };
-    fates.values().filter_map(op).collect()
+    all.fates.iter().filter_map(op).collect()
 }
 
 /// Whether the first change of a batch about a row or entry is what made it. Of some rows that cannot be told, and then
 /// they are taken for old ones.
-fn is_new(first: &Change, fates: &BTreeMap<Subject<'_>, Fate<'_>>) -> bool {
+fn is_new(first: &Change, fates: &Fates<'_>) -> bool {
     match first {
         // A decision notes what it changes of an index and nothing else.
         Change::Index(_, membership) => *membership == Membership::In,
@@ -192,7 +232,7 @@ fn is_new(first: &Change, fates: &BTreeMap<Subject<'_>, Fate<'_>>) -> bool {
             | RowKey::Lease(_)
             | RowKey::Key(..)
             | RowKey::SessionId(..)
-            | RowKey::Idempotency(..)
+            | RowKey::KeyBlock(..)
             | RowKey::Request(..)
             | RowKey::Pool(..),
             _,

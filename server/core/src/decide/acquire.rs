@@ -3,6 +3,8 @@
 //! Every lease gets a new fencing token. Attributes that another instance kept with the session are
 //! void from here on.
 
+use std::sync::Arc;
+
 use crate::draft::events::Particulars;
 use crate::draft::{Draft, Stop};
 use crate::event::{Actor, EventKind};
@@ -49,9 +51,9 @@ pub(super) fn acquire(
     // A token never used before has no row, so none need be loaded.
     draft.put(
         crate::rows::RowKey::Lease(epoch),
-        crate::rows::Row::Lease(lease),
+        crate::rows::Row::Lease(lease.into()),
     );
-    let mut row = draft.session(session.no)?;
+    let mut row = Arc::unwrap_or_clone(draft.session(session.no)?);
     row.lease = Some(epoch);
     draft.put_session(row);
     let mut queue = draft.queue(session.queue)?;
@@ -109,10 +111,9 @@ fn start_clock(draft: &mut Draft<'_>, session: &SessionRow, epoch: Epoch, taker:
     };
     draft.set_clock(epoch, Some(clock));
     if taker.mode == LeaseMode::Stream
-        && let Some(mut instance) = draft.instance(&taker.key)
+        && let Some(instance) = draft.instance_mut(&taker.key)
     {
         instance.in_flight.sessions += 1;
-        draft.set_instance(taker.key.clone(), Some(instance));
     }
 }
 

@@ -14,7 +14,7 @@ use crate::reply::Reply;
 
 /// Gives the instance what it serves and has room for.
 pub(super) fn assign(draft: &mut Draft<'_>, key: &InstanceKey, skip: usize) -> Result<Reply, Stop> {
-    let serves = draft.instance(key).and_then(|instance| instance.serves);
+    let serves = draft.instance_ref(key).and_then(|i| i.serves.clone());
     let Some(filter) = serves else {
         return Ok(Reply::Done);
     };

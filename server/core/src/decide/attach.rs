@@ -41,7 +41,7 @@ fn try_attach(draft: &mut Draft<'_>, key: &InstanceKey, asked: &SessionRef) -> R
         return Err(Rejection::WorkerLeft.into());
     }
     let session = find::workable(draft, &key.0, asked)?;
-    let held = draft.instance(key).map_or(0, |i| i.in_flight.sessions);
+    let held = draft.instance_ref(key).map_or(0, |i| i.in_flight.sessions);
     if let Some(lease) = acquire::own_lease(draft, &session, key)? {
         if lease.mode == LeaseMode::Stream {
             return say_attached(draft, key, &session, Vec::new());

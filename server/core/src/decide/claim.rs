@@ -39,7 +39,7 @@ pub(super) fn claim(draft: &mut Draft<'_>, claim: &Claim) -> Result<Reply, Stop>
     if deliveries.is_empty() {
         draft.clear();
         return Ok(Reply::Claimed {
-            session: session.id,
+            session: session.id.clone(),
             lease: None,
             deliveries,
         });

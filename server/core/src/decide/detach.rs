@@ -38,7 +38,7 @@ pub(super) fn detach(
             session: asked.clone(),
             epoch,
             reason: LeaseLostReason::Detached,
-            successor: session.and_then(|session| session.successor),
+            successor: session.and_then(|session| session.successor.clone()),
         },
     );
     hand_out::refill(draft, key)

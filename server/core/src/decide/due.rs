@@ -75,7 +75,7 @@ fn queue_due(draft: &mut Draft<'_>, id: QueueId) -> Result<(), Stop> {
                 row.held = None;
                 draft.put(
                     RowKey::Key(session.namespace.clone(), key.clone()),
-                    Row::Key(row),
+                    Row::Key(row.into()),
                 );
             }
             let mut activity = draft.activity(queue.owner)?;

@@ -4,6 +4,8 @@
 //! AFTER_PENDING goes on handing out until the queue is empty. Both end at their deadline whatever is
 //! still open. Ending an ended session answers with its first reason.
 
+use std::sync::Arc;
+
 use super::{find, finish, request};
 use crate::command::End;
 use crate::draft::events::Particulars;
@@ -26,8 +28,10 @@ pub(super) fn end(draft: &mut Draft<'_>, end: &End) -> Result<Reply, Stop> {
     // Decided before this call: the first reason holds from the commit that leaves ACTIVE.
     let already_ended = !session.is_active();
     match session.lifecycle.clone() {
-        Lifecycle::Active => begin(draft, session, end)?,
-        Lifecycle::Draining(intent) => shorten(draft, session, intent, end)?,
+        Lifecycle::Active => begin(draft, Arc::unwrap_or_clone(session), end)?,
+        Lifecycle::Draining(intent) => {
+            shorten(draft, Arc::unwrap_or_clone(session), intent, end)?;
+        }
         Lifecycle::Ended(_) => {}
     }
     request::record(
@@ -117,7 +121,7 @@ pub(super) fn free_key(draft: &mut Draft<'_>, session: &SessionRow) -> Result<()
         row.live = None;
         draft.put(
             RowKey::Key(session.namespace.clone(), key.clone()),
-            Row::Key(row),
+            Row::Key(row.into()),
         );
     }
     Ok(())

@@ -4,17 +4,18 @@
 //! A message whose idempotency key the queue remembers is answered with the first one's seq and adds
 //! nothing; it consumes neither seq nor key. A refusal refuses the whole call.
 
+use std::sync::Arc;
+
 use super::{find, hand_out, open};
 use crate::command::Enqueue;
 use crate::draft::{Draft, Stop};
-use crate::ids::{IdempotencyKey, QueueId, Seq};
-use crate::index::{IndexEntry, Scan};
-use crate::limits::{IDEMPOTENCY_KEYS_MAX, MESSAGE_OVERHEAD_BYTES, REQUEST_RETENTION};
+use crate::ids::IdempotencyKey;
+use crate::limits::MESSAGE_OVERHEAD_BYTES;
 use crate::message::{MessageRow, NewMessage, Rank, Standing, Turn};
 use crate::queue::QueueRow;
 use crate::rejection::Rejection;
 use crate::reply::{EnqueueResult, Reply};
-use crate::rows::{IdempotencyRow, Row, RowKey};
+use crate::rows::{Row, RowKey};
 use crate::session::SessionRow;
 
 /// Accepts the messages of one call.
@@ -33,14 +34,14 @@ pub(super) fn enqueue(draft: &mut Draft<'_>, enqueue: &Enqueue) -> Result<Reply,
     draft.put_activity(&session, activity)?;
     hand_out::offer(draft, session.queue)?;
     Ok(Reply::Enqueued {
-        session: session.id,
+        session: session.id.clone(),
         queue: session.queue,
         opened,
         results,
     })
 }
 
-fn find_or_open(draft: &mut Draft<'_>, enqueue: &Enqueue) -> Result<(SessionRow, bool), Stop> {
+fn find_or_open(draft: &mut Draft<'_>, enqueue: &Enqueue) -> Result<(Arc<SessionRow>, bool), Stop> {
     match find::live(draft, &enqueue.namespace, &enqueue.session) {
         Err(Stop::Rejected(rejection)) => match (&*rejection, &enqueue.open_if_missing) {
             (Rejection::SessionNotFound { .. }, Some(open)) => {
@@ -60,8 +61,9 @@ fn accept(
     message: &NewMessage,
 ) -> Result<EnqueueResult, Stop> {
     let mut queue = draft.queue(session.queue)?;
-    if let Some(key) = &message.idempotency_key
-        && let Some(seq) = remembered(draft, queue.id, key)?
+    let digest = message.idempotency_key.as_ref().map(IdempotencyKey::digest);
+    if let Some(digest) = &digest
+        && let Some(seq) = draft.remembered(&queue, digest)?
         && !faulty!(NameUnchecked)
     {
         return Ok(EnqueueResult {
@@ -72,15 +74,15 @@ fn accept(
     let row = new_row(draft, session, &queue, message)?;
     refuse_full(draft, session, &queue, row.bytes)?;
     let seq = row.seq;
+    if let Some(digest) = digest {
+        draft.remember(&queue, digest, seq)?;
+    }
     queue.next_seq = seq.next();
     draft.put_queue(queue)?;
     draft.put(
         RowKey::Payload(row.queue, seq),
         Row::Payload(message.payload.clone()),
     );
-    if let Some(key) = &message.idempotency_key {
-        remember(draft, row.queue, key, seq)?;
-    }
     draft.move_message(None, Some(row.into()))?;
     Ok(EnqueueResult {
         seq,
@@ -161,53 +163,4 @@ fn refuse_full(
         limit,
     }
     .into())
-}
-
-fn remembered(
-    draft: &Draft<'_>,
-    queue: QueueId,
-    key: &IdempotencyKey,
-) -> Result<Option<Seq>, Stop> {
-    let row = draft.idempotency(queue, key)?;
-    Ok(row
-        .filter(|row| draft.now.engine < row.at + REQUEST_RETENTION)
-        .map(|row| row.seq))
-}
-
-/// Remembers a key; the oldest of the queue gives way when there are too many.
-fn remember(
-    draft: &mut Draft<'_>,
-    id: QueueId,
-    key: &IdempotencyKey,
-    seq: Seq,
-) -> Result<(), Stop> {
-    let mut queue = draft.queue(id)?;
-    if let Some(expired) = draft.idempotency(id, key)? {
-        draft.reindex(
-            vec![IndexEntry::IdempotencyAge(id, expired.seq, key.clone())],
-            Vec::new(),
-        );
-        queue.idempotency_keys -= 1;
-    }
-    if queue.idempotency_keys >= IDEMPOTENCY_KEYS_MAX {
-        for entry in draft.scan(&Scan::IdempotencyAges(id), 1)? {
-            if let IndexEntry::IdempotencyAge(_, _, oldest) = &entry {
-                draft.remove(RowKey::Idempotency(id, oldest.clone()));
-            }
-            draft.reindex(vec![entry], Vec::new());
-            queue.idempotency_keys -= 1;
-        }
-    }
-    queue.idempotency_keys += 1;
-    draft.put_queue(queue)?;
-    let row = IdempotencyRow {
-        seq,
-        at: draft.now.engine,
-    };
-    draft.put(RowKey::Idempotency(id, key.clone()), Row::Idempotency(row));
-    draft.reindex(
-        Vec::new(),
-        vec![IndexEntry::IdempotencyAge(id, seq, key.clone())],
-    );
-    Ok(())
 }

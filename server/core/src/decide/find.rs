@@ -3,6 +3,8 @@
 //! A key in a write means the live session only; get, end and explain fall back to a draining one,
 //! then to the newest ended one. DRAINING and ENDED refuse by id, never by key.
 
+use std::sync::Arc;
+
 use crate::draft::{Draft, Stop};
 use crate::ids::{Namespace, SessionKey, SessionRef};
 use crate::rejection::Rejection;
@@ -13,13 +15,13 @@ pub(super) fn live(
     draft: &Draft<'_>,
     namespace: &Namespace,
     asked: &SessionRef,
-) -> Result<SessionRow, Stop> {
+) -> Result<Arc<SessionRow>, Stop> {
     let session = writable(draft, namespace, asked)?;
     match &session.lifecycle {
         Lifecycle::Active => Ok(session),
         Lifecycle::Draining(intent) => Err(Rejection::SessionDraining {
             reason: intent.reason,
-            session: session.id,
+            session: session.id.clone(),
         }
         .into()),
         Lifecycle::Ended(_) => Err(ended(&session).into()),
@@ -31,14 +33,14 @@ pub(super) fn workable(
     draft: &Draft<'_>,
     namespace: &Namespace,
     asked: &SessionRef,
-) -> Result<SessionRow, Stop> {
+) -> Result<Arc<SessionRow>, Stop> {
     let session = writable(draft, namespace, asked)?;
     match &session.lifecycle {
         Lifecycle::Draining(intent) if intent.mode == EndMode::AfterPending => Ok(session),
         Lifecycle::Active => Ok(session),
         Lifecycle::Draining(intent) => Err(Rejection::SessionDraining {
             reason: intent.reason,
-            session: session.id,
+            session: session.id.clone(),
         }
         .into()),
         Lifecycle::Ended(_) => Err(ended(&session).into()),
@@ -50,7 +52,7 @@ pub(super) fn any(
     draft: &Draft<'_>,
     namespace: &Namespace,
     asked: &SessionRef,
-) -> Result<SessionRow, Stop> {
+) -> Result<Arc<SessionRow>, Stop> {
     match asked {
         SessionRef::Id(_) => writable(draft, namespace, asked),
         SessionRef::Key(key) => match of_key(draft, namespace, key)? {
@@ -64,7 +66,7 @@ fn of_key(
     draft: &Draft<'_>,
     namespace: &Namespace,
     key: &SessionKey,
-) -> Result<Option<SessionRow>, Stop> {
+) -> Result<Option<Arc<SessionRow>>, Stop> {
     let row = draft.key(namespace, key)?;
     if let Some(no) = row.live {
         return draft.session(no).map(Some);
@@ -84,7 +86,7 @@ fn writable(
     draft: &Draft<'_>,
     namespace: &Namespace,
     asked: &SessionRef,
-) -> Result<SessionRow, Stop> {
+) -> Result<Arc<SessionRow>, Stop> {
     let no = match asked {
         SessionRef::Id(id) => draft.session_id(namespace, id)?,
         SessionRef::Key(key) => draft.key(namespace, key)?.live,

@@ -5,6 +5,8 @@
 //! as dead letters, discarded, or moved to a successor. All of it in constant time: no message row is
 //! touched.
 
+use std::sync::Arc;
+
 use super::{end, release};
 use crate::draft::events::Particulars;
 use crate::draft::{Draft, Stop};
@@ -82,7 +84,7 @@ fn finish_with(
     lost: LeaseLostReason,
     successor: Option<&SessionId>,
 ) -> Result<(), Stop> {
-    let mut session = draft.session(no)?;
+    let mut session = Arc::unwrap_or_clone(draft.session(no)?);
     if let Some(successor) = successor {
         session.successor = Some(successor.clone());
         draft.put_session(session.clone());
@@ -91,7 +93,7 @@ fn finish_with(
     if session.lease.is_some() {
         release::supersede(draft, &session, lost)?;
     }
-    let mut session = draft.session(no)?;
+    let mut session = Arc::unwrap_or_clone(draft.session(no)?);
     count_out(draft, &session)?;
     let queue = draft.queue(session.queue)?;
     let fate = fate(draft, &session, &queue, intent)?;
@@ -172,7 +174,7 @@ fn settle_queue(
         row.held = Some(queue.id);
         draft.put(
             RowKey::Key(session.namespace.clone(), key.clone()),
-            Row::Key(row),
+            Row::Key(row.into()),
         );
     }
     let mut activity = draft.activity(session.no)?;

@@ -140,23 +140,26 @@ fn first_returned(draft: &Draft<'_>, queue: QueueId) -> Result<Option<Seq>, Stop
 /// Sees to it that new work of a queue finds its worker: its holder's stream, a waiting claim, or an
 /// instance that wants sessions assigned.
 pub(super) fn offer(draft: &mut Draft<'_>, id: QueueId) -> Result<(), Stop> {
-    let queue = draft.queue(id)?;
+    let queue = draft.queue_ref(id)?;
     if queue.disposition != Disposition::Serving || queue.depth.ready == 0 {
         return Ok(());
     }
-    if let Some(epoch) = queue.lease
-        && let Some(clock) = draft.clock(epoch)
+    let (lease, owner) = (queue.lease, queue.owner);
+    if let Some(epoch) = lease
+        && let Some(clock) = draft.clock_ref(epoch)
         && clock.mode == LeaseMode::Stream
     {
-        mark_hungry(draft, &clock.holder, epoch);
-        return refill(draft, &clock.holder);
+        let holder = clock.holder.clone();
+        mark_hungry(draft, &holder, epoch);
+        return refill(draft, &holder);
     }
-    draft.wakes.push(Wake {
+    let wake = Wake {
         namespace: queue.namespace.clone(),
-        session: queue.owner,
-    });
-    if queue.lease.is_none() {
-        let session = draft.session(queue.owner)?;
+        session: owner,
+    };
+    draft.wakes.push(wake);
+    if lease.is_none() {
+        let session = draft.session(owner)?;
         if let Some(instance) = taker(draft, &session) {
             draft.follow_ups.push(Command::Assign { instance, skip: 0 });
         }
@@ -188,18 +191,17 @@ pub(super) fn fill_freed(draft: &mut Draft<'_>) -> Result<(), Stop> {
 
 /// Notes that a lease's queue has messages for its holder.
 pub(super) fn mark_hungry(draft: &mut Draft<'_>, holder: &InstanceKey, epoch: Epoch) {
-    if let Some(mut instance) = draft.instance(holder) {
+    if let Some(instance) = draft.instance_mut(holder) {
         instance.hungry.insert(epoch);
-        draft.set_instance(holder.clone(), Some(instance));
     }
 }
 
 /// Fills a stream's window from the leases that wait for room, in turn.
 pub(super) fn refill(draft: &mut Draft<'_>, holder: &InstanceKey) -> Result<(), Stop> {
-    let Some(instance) = draft.instance(holder) else {
+    let Some(instance) = draft.instance_ref(holder) else {
         return Ok(());
     };
-    let Some(stream) = instance.stream.filter(|_| draft.is_heard(&instance)) else {
+    let Some(stream) = instance.stream.filter(|_| draft.is_heard(instance)) else {
         return Ok(());
     };
     let mut in_vain = 0;
@@ -210,7 +212,7 @@ pub(super) fn refill(draft: &mut Draft<'_>, holder: &InstanceKey) -> Result<(), 
         if deliveries.is_empty() {
             // Only one that still waits had its turn in vain: its next message is too large for now.
             let waits = draft
-                .instance(holder)
+                .instance_ref(holder)
                 .is_some_and(|i| i.hungry.contains(&epoch));
             in_vain += u32::from(waits);
         } else {
@@ -223,7 +225,7 @@ pub(super) fn refill(draft: &mut Draft<'_>, holder: &InstanceKey) -> Result<(), 
 
 /// The lease whose turn it is, with its share of the room there is, and how many wait.
 fn next_turn(draft: &Draft<'_>, holder: &InstanceKey) -> Option<(Epoch, Room, u32)> {
-    let instance: Instance = draft.instance(holder)?;
+    let instance: &Instance = draft.instance_ref(holder)?;
     let (messages, bytes) = instance.room()?;
     let after = (Bound::Excluded(instance.served), Bound::Unbounded);
     let epoch = instance
@@ -250,20 +252,22 @@ fn serve(
     epoch: Epoch,
     room: Room,
 ) -> Result<Vec<Delivery>, Stop> {
-    let lease = draft.lease(epoch)?;
-    let session = draft.session(lease.session)?;
+    let (no, id) = {
+        let lease = draft.lease_ref(epoch)?;
+        (lease.session, lease.queue)
+    };
+    let session = draft.session(no)?;
     let HandOut { deliveries, end } = hand_out(draft, &session, epoch, room)?;
     let given = u32::try_from(deliveries.len()).expect("a frame's deliveries fit a u32");
     // Fewer than its share means that the queue, not the window, has no more to give for now;
     // what changes that offers the queue again.
-    let starved = end == HandOutEnd::Bytes
-        || given == room.messages && draft.queue(lease.queue)?.depth.ready > 0;
-    if let Some(mut instance) = draft.instance(holder) {
+    let starved =
+        end == HandOutEnd::Bytes || given == room.messages && draft.queue_ref(id)?.depth.ready > 0;
+    if let Some(instance) = draft.instance_mut(holder) {
         instance.served = epoch;
         if !starved {
             instance.hungry.remove(&epoch);
         }
-        draft.set_instance(holder.clone(), Some(instance));
     }
     Ok(deliveries)
 }

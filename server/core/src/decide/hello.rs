@@ -24,7 +24,7 @@ pub(super) fn hello(
     hello: &Hello,
 ) -> Result<(), Stop> {
     let key = &command.instance;
-    if let Some(old) = draft.instance(key).and_then(|instance| instance.stream) {
+    if let Some(old) = draft.instance_ref(key).and_then(|instance| instance.stream) {
         draft.push(
             old,
             Frame::GoAway {
@@ -74,11 +74,11 @@ fn newcomer(draft: &Draft<'_>, command: &WorkerCommand, hello: &Hello) -> Instan
         last_seen: draft.now.engine,
         last_seen_time: draft.now.wall,
         connect_time: draft.now.wall,
-        build_id: hello.build_id.clone(),
-        labels: hello.labels.clone(),
+        build_id: hello.build_id.as_str().into(),
+        labels: Arc::new(hello.labels.clone()),
         window: hello.window,
         in_flight: Load::default(),
-        serves: hello.serves.clone(),
+        serves: hello.serves.clone().map(Arc::new),
         intent: Intent::Stays,
         hungry: BTreeSet::new(),
         served: Epoch(0),
@@ -167,10 +167,9 @@ fn restart_clock(
         alarm: draft.now.engine + lease.duration,
     };
     draft.set_clock(lease.epoch, Some(clock));
-    if let Some(mut instance) = draft.instance(key) {
+    if let Some(instance) = draft.instance_mut(key) {
         instance.in_flight.messages += load.messages;
         instance.in_flight.bytes += load.bytes;
         instance.in_flight.sessions += 1;
-        draft.set_instance(key.clone(), Some(instance));
     }
 }

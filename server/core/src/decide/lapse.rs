@@ -51,7 +51,7 @@ fn tell(draft: &mut Draft<'_>, lease: &LeaseRow, clock: &LeaseClock) -> Result<(
     draft.push_to(
         &clock.holder,
         Frame::LeaseLost {
-            session: session.id,
+            session: session.id.clone(),
             epoch: lease.epoch,
             reason: LeaseLostReason::Lapsed,
             successor: None,

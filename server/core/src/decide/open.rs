@@ -47,7 +47,7 @@ fn find_or_create(draft: &mut Draft<'_>, open: &Open) -> Result<(SessionNo, bool
     match open.conflict {
         ConflictPolicy::UseExisting => {
             refuse_another(&existing, open)?;
-            refresh(draft, existing, open)?;
+            refresh(draft, &existing, open)?;
             Ok((live, false))
         }
         ConflictPolicy::Fail => Err(key_in_use(&existing)),
@@ -190,7 +190,7 @@ fn take_queue(draft: &mut Draft<'_>, open: &Open, owner: SessionNo) -> Result<Qu
     draft.put_counters(counters);
     let queue = QueueRow::new(counters.queue, open.namespace.clone(), owner);
     // A number never used before has no row, so none need be loaded.
-    draft.put(RowKey::Queue(queue.id), Row::Queue(queue));
+    draft.put(RowKey::Queue(queue.id), Row::Queue(queue.into()));
     Ok(counters.queue)
 }
 
@@ -201,7 +201,7 @@ fn join_key(draft: &mut Draft<'_>, open: &Open, no: SessionNo) -> Result<Option<
     };
     let mut row = draft.key(&open.namespace, key)?;
     let predecessor = match row.sessions.first() {
-        Some(before) => Some(draft.session(*before)?.id),
+        Some(before) => Some(draft.session(*before)?.id.clone()),
         None => None,
     };
     row.live = Some(no);
@@ -210,7 +210,7 @@ fn join_key(draft: &mut Draft<'_>, open: &Open, no: SessionNo) -> Result<Option<
     row.sessions.truncate(KEY_SESSIONS_MAX);
     draft.put(
         RowKey::Key(open.namespace.clone(), key.clone()),
-        Row::Key(row),
+        Row::Key(row.into()),
     );
     Ok(predecessor)
 }
@@ -253,8 +253,8 @@ fn new_row(
 }
 
 /// Notes the use of an existing session and takes over what the caller says anew.
-fn refresh(draft: &mut Draft<'_>, mut session: SessionRow, open: &Open) -> Result<(), Stop> {
-    let before = session.clone();
+fn refresh(draft: &mut Draft<'_>, before: &SessionRow, open: &Open) -> Result<(), Stop> {
+    let mut session = before.clone();
     let new = &open.profile;
     let profile = &mut session.profile;
     let texts = [
@@ -287,13 +287,13 @@ fn refresh(draft: &mut Draft<'_>, mut session: SessionRow, open: &Open) -> Resul
         None => activity.prompt_number = activity.prompt_number.saturating_add(1),
     }
     draft.put_activity(&session, activity)?;
-    if session != before {
+    if session != *before {
         draft.put_session(session.clone());
     }
     // A new prompt alone is no event: events do not carry prompts.
     let mut shown = session.clone();
     shown.profile.prompt.clone_from(&before.profile.prompt);
-    if shown != before {
+    if shown != *before {
         draft.event(
             EventKind::SessionUpdated,
             open.actor.clone(),

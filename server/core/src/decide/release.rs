@@ -92,17 +92,16 @@ pub(super) fn charge(draft: &mut Draft<'_>, epoch: Epoch, messages: i32, bytes: 
     };
     shift(&mut clock.load);
     if clock.mode == LeaseMode::Stream
-        && let Some(mut instance) = draft.instance(&clock.holder)
+        && let Some(instance) = draft.instance_mut(&clock.holder)
     {
         shift(&mut instance.in_flight);
-        draft.set_instance(clock.holder.clone(), Some(instance));
     }
     draft.set_clock(epoch, Some(clock));
 }
 
 /// Takes the lease off its session, its queue and its holder.
 fn unhold(draft: &mut Draft<'_>, lease: &LeaseRow) -> Result<(), Stop> {
-    let mut session = draft.session(lease.session)?;
+    let mut session = Arc::unwrap_or_clone(draft.session(lease.session)?);
     session.lease = None;
     draft.put_session(session);
     let mut queue = draft.queue(lease.queue)?;
@@ -110,14 +109,13 @@ fn unhold(draft: &mut Draft<'_>, lease: &LeaseRow) -> Result<(), Stop> {
     draft.put_queue(queue)?;
     if let Some(clock) = draft.clock(lease.epoch) {
         if clock.mode == LeaseMode::Stream
-            && let Some(mut instance) = draft.instance(&clock.holder)
+            && let Some(instance) = draft.instance_mut(&clock.holder)
         {
             let load = &mut instance.in_flight;
             load.messages = load.messages.saturating_sub(clock.load.messages);
             load.bytes = load.bytes.saturating_sub(clock.load.bytes);
             load.sessions = load.sessions.saturating_sub(1);
             instance.hungry.remove(&lease.epoch);
-            draft.set_instance(clock.holder.clone(), Some(instance));
         }
         draft.set_clock(lease.epoch, None);
         forget_absent(draft, &clock.holder);
@@ -127,7 +125,9 @@ fn unhold(draft: &mut Draft<'_>, lease: &LeaseRow) -> Result<(), Stop> {
 
 /// Forgets an instance that has neither a stream nor a lease.
 pub(super) fn forget_absent(draft: &mut Draft<'_>, holder: &crate::presence::InstanceKey) {
-    let gone = draft.instance(holder).is_some_and(|i| i.stream.is_none());
+    let gone = draft
+        .instance_ref(holder)
+        .is_some_and(|i| i.stream.is_none());
     if gone && draft.leases_of(holder).is_empty() {
         draft.set_instance(holder.clone(), None);
     }

@@ -7,7 +7,7 @@
 use crate::command::RequestTag;
 use crate::draft::{Draft, Stop};
 use crate::ids::{Namespace, SessionNo};
-use crate::index::{IndexEntry, Scan};
+use crate::index::{Entries, IndexEntry, Scan};
 use crate::limits::{REQUEST_RETENTION, REQUESTS_MAX};
 use crate::rejection::Rejection;
 use crate::rows::{RequestRow, Row, RowKey};
@@ -70,16 +70,10 @@ pub(super) fn record(
     };
     draft.put(
         RowKey::Request(namespace.clone(), tag.id.clone()),
-        Row::Request(row),
+        Row::Request(row.into()),
     );
-    draft.reindex(
-        Vec::new(),
-        vec![IndexEntry::RequestAge(
-            at,
-            namespace.clone(),
-            tag.id.clone(),
-        )],
-    );
+    let age = IndexEntry::RequestAge(at, namespace.clone(), tag.id.clone());
+    draft.reindex(Entries::default(), [Some(age), None, None]);
     Ok(())
 }
 
@@ -103,5 +97,5 @@ fn forget(draft: &mut Draft<'_>, entry: IndexEntry) {
     if let IndexEntry::RequestAge(_, namespace, id) = &entry {
         draft.remove(RowKey::Request(namespace.clone(), id.clone()));
     }
-    draft.reindex(vec![entry], Vec::new());
+    draft.reindex([Some(entry), None, None], Entries::default());
 }

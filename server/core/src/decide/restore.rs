@@ -45,8 +45,8 @@ fn restore_lease(draft: &mut Draft<'_>, lease: &LeaseRow) {
         last_seen: now.engine,
         last_seen_time: now.wall,
         connect_time: now.wall,
-        build_id: String::new(),
-        labels: crate::session::Labels::new(),
+        build_id: "".into(),
+        labels: std::sync::Arc::default(),
         window: Window {
             messages: 0,
             bytes: 0,

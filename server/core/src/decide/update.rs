@@ -2,11 +2,14 @@
 //!
 //! A new prompt is activity, metadata is not. An ended or draining session is refused.
 
+use std::sync::Arc;
+
 use super::{find, hand_out, request};
 use crate::command::Update;
 use crate::draft::events::Particulars;
 use crate::draft::{Draft, Stop};
 use crate::event::EventKind;
+use crate::ids::SessionNo;
 use crate::rejection::Rejection;
 use crate::reply::Reply;
 use crate::session::SessionRow;
@@ -14,9 +17,10 @@ use crate::session::SessionRow;
 /// Changes what the update names; the rest stays.
 pub(super) fn update(draft: &mut Draft<'_>, update: &Update) -> Result<Reply, Stop> {
     if let Some(row) = request::earlier(draft, &update.namespace, update.request.as_ref())? {
-        return answer(draft, &draft.session(row.subject)?, true);
+        return answer(draft, row.subject, true);
     }
-    let mut session = find::live(draft, &update.namespace, &update.session)?;
+    let session = find::live(draft, &update.namespace, &update.session)?;
+    let mut session = Arc::unwrap_or_clone(session);
     let current = session.etag();
     if update.etag.as_ref().is_some_and(|asked| *asked != current) {
         return Err(Rejection::EtagMismatch { current }.into());
@@ -49,7 +53,7 @@ pub(super) fn update(draft: &mut Draft<'_>, update: &Update) -> Result<Reply, St
     )?;
     // Another order or a higher bound may let messages go, another profile may suit a worker.
     hand_out::offer(draft, session.queue)?;
-    answer(draft, &session, false)
+    answer(draft, session.no, false)
 }
 
 fn apply(session: &mut SessionRow, update: &Update) {
@@ -81,9 +85,9 @@ fn apply(session: &mut SessionRow, update: &Update) {
     session.max_in_flight = update.max_in_flight.unwrap_or(session.max_in_flight);
 }
 
-fn answer(draft: &Draft<'_>, session: &SessionRow, duplicate: bool) -> Result<Reply, Stop> {
+fn answer(draft: &Draft<'_>, no: SessionNo, duplicate: bool) -> Result<Reply, Stop> {
     Ok(Reply::Session {
-        session: Box::new(draft.session_view(session.no)?),
+        session: Box::new(draft.session_view(no)?),
         already_ended: false,
         duplicate,
     })

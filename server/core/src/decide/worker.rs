@@ -28,17 +28,17 @@ pub(super) fn worker(draft: &mut Draft<'_>, command: &WorkerCommand) -> Result<R
         assign::ask(draft, key);
         return Ok(Reply::Done);
     }
-    let own = draft
-        .instance(key)
-        .filter(|i| i.stream == Some(command.stream));
-    let Some(mut instance) = own else {
+    let own = draft.instance_ref(key);
+    if own.is_none_or(|i| i.stream != Some(command.stream)) {
         refuse(draft, command)?;
         return Ok(Reply::Done);
-    };
-    if !matches!(command.frame, WorkerFrame::Closed | WorkerFrame::Unsent(_)) {
-        instance.last_seen = draft.now.engine;
-        instance.last_seen_time = draft.now.wall;
-        draft.set_instance(key.clone(), Some(instance));
+    }
+    let now = draft.now;
+    if !matches!(command.frame, WorkerFrame::Closed | WorkerFrame::Unsent(_))
+        && let Some(instance) = draft.instance_mut(key)
+    {
+        instance.last_seen = now.engine;
+        instance.last_seen_time = now.wall;
     }
     match &command.frame {
         WorkerFrame::Hello(_) | WorkerFrame::Heartbeat => {}
@@ -104,9 +104,8 @@ fn refuse(draft: &mut Draft<'_>, command: &WorkerCommand) -> Result<(), Stop> {
 }
 
 fn set_window(draft: &mut Draft<'_>, key: &InstanceKey, window: Window) -> Result<(), Stop> {
-    if let Some(mut instance) = draft.instance(key) {
+    if let Some(instance) = draft.instance_mut(key) {
         instance.window = window;
-        draft.set_instance(key.clone(), Some(instance));
     }
     hand_out::refill(draft, key)
 }
@@ -126,7 +125,7 @@ fn progress(
     let held = match &found {
         Some(session) => match session.lease {
             Some(epoch) if named.is_none_or(|named| named == epoch) => {
-                draft.lease(epoch)?.instance == key.1
+                draft.lease_ref(epoch)?.instance == key.1
             }
             Some(_) | None => false,
         },
@@ -157,9 +156,8 @@ fn progress(
 
 /// The stream is gone; its leases go on until they lapse or the instance is back.
 fn closed(draft: &mut Draft<'_>, key: &InstanceKey) {
-    if let Some(mut instance) = draft.instance(key) {
+    if let Some(instance) = draft.instance_mut(key) {
         instance.stream = None;
-        draft.set_instance(key.clone(), Some(instance));
     }
     release::forget_absent(draft, key);
 }
@@ -185,7 +183,7 @@ fn superseded(draft: &Draft<'_>, unsent: &[Place]) -> Result<Vec<Place>, Stop> {
         let Some((_, epoch)) = still_out(draft, *place)? else {
             continue;
         };
-        match draft.lease(epoch)?.standing {
+        match draft.lease_ref(epoch)?.standing {
             LeaseStanding::Superseded { .. } => untold.push(*place),
             LeaseStanding::Current => {}
         }
@@ -214,10 +212,11 @@ fn return_unsent(draft: &mut Draft<'_>, unsent: &[Place]) -> Result<(), Stop> {
         touched.insert((message.queue, epoch));
     }
     for (queue, epoch) in touched {
-        let row = draft.queue(queue)?;
-        finish::if_drained(draft, row.owner)?;
+        let row = draft.queue_ref(queue)?;
+        let (owner, lease) = (row.owner, row.lease);
+        finish::if_drained(draft, owner)?;
         // The stream that could not be written to gets nothing now; whoever works on the queue since does.
-        if row.lease != Some(epoch) {
+        if lease != Some(epoch) {
             hand_out::offer(draft, queue)?;
         }
     }

@@ -11,7 +11,6 @@ use crate::event::{Actor, EventKind, EventRow, MessageRef};
 use crate::ids::{Epoch, SessionNo};
 use crate::lease::LeaseView;
 use crate::queue::{Depth, Disposition};
-use crate::rows::{Row, RowKey};
 use crate::session::SessionView;
 
 /// What an event says beside its kind.
@@ -41,13 +40,15 @@ impl Draft<'_> {
         particulars: Particulars,
     ) -> Result<(), Stop> {
         let mut counters = self.counters()?;
-        let mut row = self.session(session)?;
+        let mut row = Arc::unwrap_or_clone(self.session(session)?);
         counters.revision = counters.revision.next();
         row.revision = counters.revision;
         self.put_session(row);
         let mut session = self.session_view(session)?;
         // The snapshot in an event has no prompt and nothing volatile: both may be large or private.
-        session.session.profile.prompt.clear();
+        if !session.session.profile.prompt.is_empty() {
+            Arc::make_mut(&mut session.session).profile.prompt.clear();
+        }
         session.activity.volatile = crate::session::Volatile::default();
         let event = EventRow {
             revision: counters.revision,
@@ -59,27 +60,23 @@ impl Draft<'_> {
             attributes: particulars.attributes,
             siblings_after: 0,
         };
-        self.events.push(counters.revision);
         self.put_counters(counters);
-        self.put(RowKey::Event(event.revision), Row::Event(event.into()));
+        self.events.push(event);
         Ok(())
     }
 
     /// Tells each event how many of its decision follow, so that a reader keeps them together.
     pub(crate) fn number_siblings(&mut self) {
-        let count = self.events.len();
-        for (place, revision) in self.events.iter().enumerate() {
-            if let Some(Some(Row::Event(event))) = self.rows.get_mut(&RowKey::Event(*revision)) {
-                Arc::make_mut(event).siblings_after = u32::try_from(count - place - 1)
-                    .expect("a decision has at most EVENTS_PER_DECISION_MAX events");
-            }
+        for (after, event) in self.events.iter_mut().rev().enumerate() {
+            event.siblings_after = u32::try_from(after)
+                .expect("a decision has at most EVENTS_PER_DECISION_MAX events");
         }
     }
 
     /// The session as readers see it.
     pub(crate) fn session_view(&self, no: SessionNo) -> Result<SessionView, Stop> {
         let session = self.session(no)?;
-        let queue = self.queue(session.queue)?;
+        let queue = self.queue_ref(session.queue)?;
         let depth = match queue.disposition {
             Disposition::Serving | Disposition::Quiet | Disposition::Held { .. }
                 if queue.owner == no =>
@@ -108,14 +105,14 @@ impl Draft<'_> {
 
     /// The lease as readers see it.
     pub(crate) fn lease_view(&self, epoch: Epoch) -> Result<LeaseView, Stop> {
-        let row = self.lease(epoch)?;
-        let expire = match self.clock(epoch) {
-            Some(clock) => self.lapse_at(&clock),
+        let row = self.lease_ref(epoch)?;
+        let expire = match self.clock_ref(epoch) {
+            Some(clock) => self.lapse_at(clock),
             None => self.now.engine + row.duration,
         };
         Ok(LeaseView {
-            worker: row.worker,
-            instance: row.instance,
+            worker: row.worker.clone(),
+            instance: row.instance.clone(),
             epoch,
             acquire_time: row.acquire_time,
             expire_time: self.now.wall_of(expire),

@@ -4,7 +4,8 @@
 //! Counters and depths are recounted from the model's full state, so a gauge that drifts is found at the decision that
 //! moved it.
 
-use sessiond_core::ids::{SessionKey, SessionNo};
+use sessiond_core::ids::{QueueId, SessionKey, SessionNo};
+use sessiond_core::key_window::RememberedKey;
 use sessiond_core::limits::REQUEST_RETENTION;
 use sessiond_core::message::Standing;
 use sessiond_core::rows::{Counters, KeyRow, Row, RowKey};
@@ -136,14 +137,10 @@ fn check_name(model: &Model, key: &RowKey, row: &Row, seen: &mut Seen) {
             seen.ids += 1;
             assert_eq!(model.session(no.0).id, *id, "who {id} is");
         }
-        (RowKey::Idempotency(queue, name), Row::Idempotency(row)) => {
-            seen.names += 1;
-            let wanted = model.queue(queue.0).names.get(name).copied();
-            assert_eq!(
-                Some((row.seq.0, row.at.0)),
-                wanted,
-                "what {name} stands for"
-            );
+        (RowKey::KeyBlock(queue, _), Row::KeyBlock(block)) => {
+            for key in &block.keys {
+                seen.names += usize::from(is_newest(model, *queue, key));
+            }
         }
         (RowKey::Request(_, id), Row::Request(row)) => {
             seen.requests += 1;
@@ -162,6 +159,22 @@ fn check_name(model: &Model, key: &RowKey, row: &Row, seen: &mut Seen) {
         }
         (key, row) => panic!("under {key:?} lies {row:?}"),
     }
+}
+
+/// Whether a remembered key is what its name stands for; if not, its time was over before the name was given again.
+fn is_newest(model: &Model, queue: QueueId, key: &RememberedKey) -> bool {
+    let mut names = model.queue(queue.0).names.iter();
+    let named = names.find(|(name, _)| name.digest() == key.digest);
+    let (name, (seq, at)) = named.unwrap_or_else(|| panic!("{key:?} came from nowhere"));
+    if key.seq.0 == *seq {
+        assert_eq!(key.at.0, *at, "when {name} was given");
+        return true;
+    }
+    assert!(
+        key.at.0 + REQUEST_RETENTION.0 <= *at,
+        "{name} stands for two"
+    );
+    false
 }
 
 /// Expired request ids may be gone; the others are there, and their number is known.

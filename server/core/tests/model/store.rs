@@ -9,7 +9,7 @@ use sessiond_core::change::{Change, Membership};
 use sessiond_core::event::EventRow;
 use sessiond_core::ids::{Epoch, SessionNo};
 use sessiond_core::index::{
-    Due, Extent, IndexEntry, entries_of_activity, entries_of_lease, entries_of_message,
+    Due, Entries, Extent, IndexEntry, entries_of_activity, entries_of_lease, entries_of_message,
     entries_of_queue,
 };
 use sessiond_core::rows::{Read, Row, RowKey};
@@ -41,6 +41,19 @@ impl Store {
                     self.load_neighbours(view, &key);
                 }
                 self.load_row(view, key);
+            }
+            Read::KeyBlocks(queue) => {
+                let first = RowKey::KeyBlock(queue, 0);
+                let blocks = self
+                    .rows
+                    .range(first..)
+                    .map_while(|(key, row)| match (key, row) {
+                        (RowKey::KeyBlock(of, number), Row::KeyBlock(block)) if *of == queue => {
+                            Some((*number, block.clone()))
+                        }
+                        _ => None,
+                    });
+                view.load_key_blocks(queue, blocks.collect());
             }
             Read::Scan { scan, limit } => {
                 let limit = limit + more;
@@ -228,7 +241,6 @@ impl Store {
                 | IndexEntry::Returned(..)
                 | IndexEntry::Pending(..)
                 | IndexEntry::Unserved(..)
-                | IndexEntry::IdempotencyAge(..)
                 | IndexEntry::RequestAge(..) => None,
             })
     }
@@ -256,7 +268,7 @@ impl Store {
             | Row::Payload(_)
             | Row::Key(_)
             | Row::SessionId(_)
-            | Row::Idempotency(_)
+            | Row::KeyBlock(_)
             | Row::Request(_)
             | Row::Pool(_)
             | Row::Event(_) => None,
@@ -267,21 +279,16 @@ impl Store {
 
 /// The entries that follow from a row.
 fn entries(key: &RowKey, row: &Row) -> Vec<IndexEntry> {
-    match (key, row) {
+    let entries = match (key, row) {
         (_, Row::Message(row)) => entries_of_message(row),
         (_, Row::Queue(row)) => entries_of_queue(row),
         (_, Row::Activity(row)) => entries_of_activity(row),
         (_, Row::Lease(row)) => entries_of_lease(row),
-        (RowKey::Idempotency(queue, name), Row::Idempotency(row)) => {
-            vec![IndexEntry::IdempotencyAge(*queue, row.seq, name.clone())]
-        }
         (RowKey::Request(namespace, id), Row::Request(row)) => {
-            vec![IndexEntry::RequestAge(
-                row.at,
-                namespace.clone(),
-                id.clone(),
-            )]
+            let age = IndexEntry::RequestAge(row.at, namespace.clone(), id.clone());
+            [Some(age), None, None]
         }
-        _ => Vec::new(),
-    }
+        _ => Entries::default(),
+    };
+    entries.into_iter().flatten().collect()
 }

@@ -1,5 +1,6 @@
 //! One message of an enqueue.
 
+use bytes::Bytes;
 use sessiond_core::ids::{IdempotencyKey, MessageKind};
 use sessiond_core::limits::{ID_BYTES_MAX, KIND_BYTES_MAX, Policy};
 use sessiond_core::message::NewMessage;
@@ -7,6 +8,10 @@ use sessiond_proto::v1 as pb;
 
 use super::{enumeration, text, time};
 use crate::wire::faults::Faults;
+
+/// Payloads from this size on stay in the buffer they came in, which then holds little else: a stream's buffer grows by
+/// 8 KiB.
+const SHARED_MIN_BYTES: usize = 8 * 1_024;
 
 /// A message as a caller hands it in.
 pub(crate) fn message(
@@ -38,7 +43,7 @@ pub(crate) fn message(
     let not_before_time = time::not_before(faults, "not_before_time", message.not_before_time);
     Some(NewMessage {
         kind: kind?,
-        payload: message.payload,
+        payload: of_its_own(message.payload),
         content_type,
         attributes,
         agent_id,
@@ -49,6 +54,16 @@ pub(crate) fn message(
         idempotency_key,
         trace_parent,
     })
+}
+
+/// A payload in memory of its own. What the transport hands over shares a buffer with what arrived beside it, and a
+/// small payload that is kept until the next checkpoint would keep all of it.
+fn of_its_own(payload: Bytes) -> Bytes {
+    if payload.len() < SHARED_MIN_BYTES {
+        Bytes::copy_from_slice(&payload)
+    } else {
+        payload
+    }
 }
 
 /// Fields that only the server sets.

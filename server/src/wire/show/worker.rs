@@ -23,8 +23,8 @@ pub(crate) fn worker_info(
     pb::WorkerInfo {
         worker: instance.worker.to_string(),
         instance_id: view.key.1.to_string(),
-        build_id: instance.build_id.clone(),
-        labels: instance.labels.clone(),
+        build_id: instance.build_id.to_string(),
+        labels: (*instance.labels).clone(),
         window: Some(window(instance.window)),
         attached_sessions: held.collect(),
         in_flight: instance.in_flight.messages,

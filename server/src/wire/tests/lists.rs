@@ -1,5 +1,7 @@
 //! ListSessions, ListMessages and ListWorkers: filters, what they match, pages.
 
+use std::sync::Arc;
+
 use sessiond_core::ids::{MessageKind, Namespace, QueueId, Revision, Seq, SessionNo};
 use sessiond_core::message::{DeadReason, Standing};
 use sessiond_core::queue::Disposition;
@@ -189,7 +191,7 @@ fn a_session_filter_chooses_by_what_a_session_says() {
     assert_eq!(shown(|f| f.pool = "default".to_owned()), [false; 3]);
     assert_eq!(shown(|f| f.labels = labels([("team", "blue")])), [true; 3]);
     assert_eq!(shown(|f| f.labels = labels([("team", "red")])), [false; 3]);
-    let mut elsewhere = active().session;
+    let mut elsewhere = Arc::unwrap_or_clone(active().session);
     elsewhere.namespace = Namespace::parse("other").unwrap();
     let all = pb::SessionFilter::default();
     assert!(!sessions(filtered(all)).unwrap().query.matches(&elsewhere));

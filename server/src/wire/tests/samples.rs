@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use sessiond_core::event::{Actor, ActorKind, EventKind, EventRow, MessageRef};
 use sessiond_core::ids::{
@@ -29,7 +30,7 @@ pub(super) const NOW: Now = Now {
 
 pub(super) fn active() -> SessionView {
     SessionView {
-        session: session_row(),
+        session: session_row().into(),
         activity: activity_row(),
         depth: Depth {
             ready: 11,
@@ -44,7 +45,7 @@ pub(super) fn active() -> SessionView {
 
 pub(super) fn draining() -> SessionView {
     let mut view = active();
-    view.session.lifecycle = Lifecycle::Draining(EndIntent {
+    Arc::make_mut(&mut view.session).lifecycle = Lifecycle::Draining(EndIntent {
         reason: EndReason::Shutdown,
         detail: "deploy".to_owned(),
         actor: Actor {
@@ -62,7 +63,7 @@ pub(super) fn draining() -> SessionView {
 pub(super) fn ended() -> SessionView {
     let mut view = active();
     view.lease = None;
-    view.session.lifecycle = Lifecycle::Ended(Box::new(end()));
+    Arc::make_mut(&mut view.session).lifecycle = Lifecycle::Ended(Box::new(end()));
     view
 }
 
@@ -224,8 +225,8 @@ pub(super) fn worker_view() -> WorkerView {
             last_seen: EngineTime(99_000),
             last_seen_time: WallTime(1_099_000),
             connect_time: WallTime(1_097_000),
-            build_id: "b".to_owned(),
-            labels: labels([("zone", "a")]),
+            build_id: "b".into(),
+            labels: labels([("zone", "a")]).into(),
             window: window(),
             in_flight: Load {
                 messages: 84,

@@ -1,5 +1,7 @@
 //! Sessions as they are shown, field by field, in every state.
 
+use std::sync::Arc;
+
 use sessiond_core::ids::SessionNo;
 use sessiond_core::session::{EndReason, Lifecycle, Ordering, SessionView};
 use sessiond_core::time::{Limit, Span, WallTime};
@@ -95,7 +97,7 @@ fn every_field_of_an_active_session_is_shown() {
 fn a_session_expires_at_the_first_of_its_limits() {
     let expire = |idle, lifetime, owner| {
         let mut view = active();
-        let timeouts = &mut view.session.timeouts;
+        let timeouts = &mut Arc::make_mut(&mut view.session).timeouts;
         (timeouts.idle, timeouts.lifetime, timeouts.owner) = (idle, lifetime, owner);
         show::session::session(&view, NOW, None).expire_time
     };
@@ -216,7 +218,7 @@ fn every_reason_has_its_name_and_class() {
     for reason in reasons {
         let name = show::end::reason_name(reason);
         let mut view = ended();
-        if let Lifecycle::Ended(end) = &mut view.session.lifecycle {
+        if let Lifecycle::Ended(end) = &mut Arc::make_mut(&mut view.session).lifecycle {
             end.reason = reason;
         }
         let end = shown(&view).end.unwrap();
@@ -231,11 +233,11 @@ fn every_reason_has_its_name_and_class() {
 #[test]
 fn serial_means_one_in_flight_and_what_is_unset_is_empty() {
     let mut view = active();
-    view.session.ordering = Ordering::Serial;
-    view.session.key = None;
-    view.session.parent = None;
-    view.session.predecessor = None;
-    view.session.successor = None;
+    Arc::make_mut(&mut view.session).ordering = Ordering::Serial;
+    Arc::make_mut(&mut view.session).key = None;
+    Arc::make_mut(&mut view.session).parent = None;
+    Arc::make_mut(&mut view.session).predecessor = None;
+    Arc::make_mut(&mut view.session).successor = None;
     let session = shown(&view);
     assert_eq!(session.ordering(), pb::Ordering::Serial);
     assert_eq!(session.max_in_flight, 1);
@@ -246,7 +248,7 @@ fn serial_means_one_in_flight_and_what_is_unset_is_empty() {
         session.successor_id,
     ];
     assert!(ids.iter().all(String::is_empty), "{ids:?}");
-    view.session.ordering = Ordering::Strict;
+    Arc::make_mut(&mut view.session).ordering = Ordering::Strict;
     assert_eq!(shown(&view).ordering(), pb::Ordering::Strict);
 }
 
@@ -254,7 +256,7 @@ fn serial_means_one_in_flight_and_what_is_unset_is_empty() {
 fn a_worker_shows_what_it_holds() {
     let view = worker_view();
     let info = show::worker::worker_info(&view, |no| {
-        (no == SessionNo(1)).then(|| active().session.id)
+        (no == SessionNo(1)).then(|| active().session.id.clone())
     });
     let expected = pb::WorkerInfo {
         worker: "w".to_owned(),

@@ -1,5 +1,7 @@
 //! WatchSessionEvents: starts, filters, intervals.
 
+use std::sync::Arc;
+
 use sessiond_core::ids::{Namespace, Revision, SessionId};
 use sessiond_core::time::Span;
 use sessiond_proto::v1 as pb;
@@ -189,7 +191,7 @@ fn an_event_filter_matches_what_meets_every_condition() {
 
 #[test]
 fn a_filter_without_a_glob_takes_sessions_without_a_key() {
-    let mut keyless = active().session;
+    let mut keyless = Arc::unwrap_or_clone(active().session);
     keyless.key = None;
     keyless.id = SessionId::parse("s-9").unwrap();
     assert!(query(pb::EventFilter::default()).matches_session(&keyless));
@@ -203,7 +205,7 @@ fn a_filter_without_a_glob_takes_sessions_without_a_key() {
 #[test]
 fn only_a_watch_of_all_namespaces_sees_another() {
     let mut elsewhere = event_row();
-    elsewhere.session.session.namespace = Namespace::parse("other").unwrap();
+    Arc::make_mut(&mut elsewhere.session.session).namespace = Namespace::parse("other").unwrap();
     assert!(!query(pb::EventFilter::default()).matches(&elsewhere));
     let all = pb::WatchSessionEventsRequest {
         all_namespaces: true,

@@ -6,8 +6,8 @@
 use crate::kv::Table;
 
 impl Table {
-    /// Every table, in the order of declaration.
-    pub const ALL: [Self; 21] = [
+    /// Every table, in the order of declaration. The tags 10 and 19 were given out before the format was a promise.
+    pub const ALL: [Self; 20] = [
         Self::Counters,
         Self::Sessions,
         Self::Activities,
@@ -18,7 +18,7 @@ impl Table {
         Self::Leases,
         Self::Keys,
         Self::SessionIds,
-        Self::IdempotencyKeys,
+        Self::KeyBlocks,
         Self::Requests,
         Self::Pools,
         Self::Events,
@@ -27,7 +27,6 @@ impl Table {
         Self::Returned,
         Self::Due,
         Self::Unserved,
-        Self::IdempotencyAges,
         Self::RequestAges,
     ];
 
@@ -62,7 +61,6 @@ impl Table {
             Self::Leases => (7, "leases.v1"),
             Self::Keys => (8, "keys.v1"),
             Self::SessionIds => (9, "session_ids.v1"),
-            Self::IdempotencyKeys => (10, "idempotency_keys.v1"),
             Self::Requests => (11, "requests.v1"),
             Self::Pools => (12, "pools.v1"),
             Self::Events => (13, "events.v1"),
@@ -71,9 +69,9 @@ impl Table {
             Self::Returned => (16, "returned.v1"),
             Self::Due => (17, "due.v1"),
             Self::Unserved => (18, "unserved.v1"),
-            Self::IdempotencyAges => (19, "idempotency_ages.v1"),
             Self::RequestAges => (20, "request_ages.v1"),
             Self::DeadLetters => (21, "dead_letters.v1"),
+            Self::KeyBlocks => (22, "key_blocks.v1"),
         }
     }
 }

@@ -4,35 +4,35 @@
 //! its length, where only equality and grouping count, or ended by a zero byte, where order counts too: no id holds a
 //! control character, and zero sorts before whatever a longer id goes on with. A text that is last stands as it is.
 
+use crate::kv::Key;
 use crate::row::DecodeError;
 
 /// What ends a text whose order counts.
 const END_OF_TEXT: u8 = 0;
 
-pub(crate) fn put_u64(key: &mut Vec<u8>, number: u64) {
+pub(crate) fn put_u64(key: &mut Key, number: u64) {
     key.extend_from_slice(&number.to_be_bytes());
 }
 
-pub(crate) fn put_prefixed(key: &mut Vec<u8>, text: &str) {
+pub(crate) fn put_prefixed(key: &mut Key, text: &str) {
     let bytes = u16::try_from(text.len()).expect("an id is at most ID_BYTES_MAX bytes long");
     key.extend_from_slice(&bytes.to_be_bytes());
     key.extend_from_slice(text.as_bytes());
 }
 
-pub(crate) fn put_ended(key: &mut Vec<u8>, text: &str) {
+pub(crate) fn put_ended(key: &mut Key, text: &str) {
     key.extend_from_slice(text.as_bytes());
     key.push(END_OF_TEXT);
 }
 
 /// A key of one number.
-pub(crate) fn one(number: u64) -> Vec<u8> {
-    number.to_be_bytes().to_vec()
+pub(crate) fn one(number: u64) -> Key {
+    Key::from_slice(&number.to_be_bytes())
 }
 
 /// A key of two numbers.
-pub(crate) fn two(first: u64, second: u64) -> Vec<u8> {
-    let mut key = Vec::with_capacity(16);
-    put_u64(&mut key, first);
+pub(crate) fn two(first: u64, second: u64) -> Key {
+    let mut key = one(first);
     put_u64(&mut key, second);
     key
 }

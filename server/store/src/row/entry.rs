@@ -6,7 +6,6 @@
 //! returned          u64 queue | u64 seq
 //! due               u64 time | u8 kind | u64 | u64 if a message
 //! unserved          u16 length | namespace | u64 time | u64 queue
-//! idempotency_ages  u64 queue | u64 seq | text
 //! request_ages      u64 time | namespace 00 | text
 //! ```
 //!
@@ -18,7 +17,7 @@ use sessiond_core::ids::{Epoch, Namespace, QueueId, Seq, SessionNo};
 use sessiond_core::index::{Due, IndexEntry, Scan};
 use sessiond_core::time::EngineTime;
 
-use crate::kv::{Order, Range, Table};
+use crate::kv::{Key, Order, Range, Table};
 use crate::row::DecodeError;
 use crate::row::cursor::{Cursor, one, put_ended, put_prefixed, put_u64, two};
 use crate::row::numbers::Numbered;
@@ -32,7 +31,7 @@ const DUE_QUEUE: u8 = 4;
 
 /// Where an entry lies. For `Pending` that is the key of the message itself.
 #[must_use]
-pub fn key_of_entry(entry: &IndexEntry) -> (Table, Vec<u8>) {
+pub fn key_of_entry(entry: &IndexEntry) -> (Table, Key) {
     match entry {
         IndexEntry::Ready(queue, rank, seq) => {
             let mut key = one(queue.0);
@@ -53,11 +52,6 @@ pub fn key_of_entry(entry: &IndexEntry) -> (Table, Vec<u8>) {
             put_u64(&mut key, queue.0);
             (Table::Unserved, key)
         }
-        IndexEntry::IdempotencyAge(queue, seq, name) => {
-            let mut key = two(queue.0, seq.0);
-            key.extend_from_slice(name.as_str().as_bytes());
-            (Table::IdempotencyAges, key)
-        }
         IndexEntry::RequestAge(at, namespace, id) => {
             let mut key = one(at.0);
             put_ended(&mut key, namespace.as_str());
@@ -68,7 +62,7 @@ pub fn key_of_entry(entry: &IndexEntry) -> (Table, Vec<u8>) {
     }
 }
 
-fn due_key(at: EngineTime, due: Due) -> Vec<u8> {
+fn due_key(at: EngineTime, due: Due) -> Key {
     let mut key = one(at.0);
     match due {
         Due::Session(no) => {
@@ -92,8 +86,8 @@ fn due_key(at: EngineTime, due: Due) -> Vec<u8> {
     key
 }
 
-fn namespace_prefix(namespace: &Namespace) -> Vec<u8> {
-    let mut key = Vec::with_capacity(2 + namespace.as_str().len() + 16);
+fn namespace_prefix(namespace: &Namespace) -> Key {
+    let mut key = Key::with_capacity(2 + namespace.as_str().len() + 16);
     put_prefixed(&mut key, namespace.as_str());
     key
 }
@@ -119,14 +113,6 @@ pub(crate) fn entry(table: Table, key: &[u8]) -> Result<IndexEntry, DecodeError>
             EngineTime(cursor.u64()?),
             QueueId(cursor.u64()?),
         ),
-        Table::IdempotencyAges => {
-            let (queue, seq) = (QueueId(cursor.u64()?), Seq(cursor.u64()?));
-            return Ok(IndexEntry::IdempotencyAge(
-                queue,
-                seq,
-                text(cursor.text()?)?,
-            ));
-        }
         Table::RequestAges => {
             let (at, namespace) = (EngineTime(cursor.u64()?), text(cursor.ended()?)?);
             return Ok(IndexEntry::RequestAge(at, namespace, text(cursor.text()?)?));
@@ -140,7 +126,7 @@ pub(crate) fn entry(table: Table, key: &[u8]) -> Result<IndexEntry, DecodeError>
         | Table::Leases
         | Table::Keys
         | Table::SessionIds
-        | Table::IdempotencyKeys
+        | Table::KeyBlocks
         | Table::Requests
         | Table::Pools
         | Table::Events => return Err(DecodeError::Key("is that of a row")),
@@ -174,15 +160,26 @@ pub(crate) fn range_of(scan: &Scan, limit: usize) -> Range {
         Scan::Returned(queue) => (Table::Returned, one(queue.0)),
         Scan::Pending(queue) => (Table::Messages, one(queue.0)),
         Scan::Unserved(namespace) => (Table::Unserved, namespace_prefix(namespace)),
-        Scan::IdempotencyAges(queue) => (Table::IdempotencyAges, one(queue.0)),
-        Scan::RequestAges => (Table::RequestAges, Vec::new()),
+        Scan::RequestAges => (Table::RequestAges, Key::new()),
     };
     Range {
         table,
         to: after_prefix(&prefix),
-        from: prefix,
+        from: prefix.into_vec(),
         order: Order::Ascending,
         limit,
+    }
+}
+
+/// The blocks of idempotency keys of a queue, oldest first.
+pub(crate) fn key_blocks_of(queue: QueueId) -> Range {
+    let prefix = one(queue.0);
+    Range {
+        table: Table::KeyBlocks,
+        to: after_prefix(&prefix),
+        from: prefix.into_vec(),
+        order: Order::Ascending,
+        limit: usize::MAX,
     }
 }
 
@@ -205,8 +202,7 @@ pub(crate) fn unserved_after(
 ) -> Range {
     let mut range = range_of(&Scan::Unserved(namespace.clone()), limit);
     if let Some((since, queue)) = after {
-        put_u64(&mut range.from, since.0);
-        put_u64(&mut range.from, queue.0);
+        range.from.extend_from_slice(&two(since.0, queue.0));
         range.from.push(0);
     }
     range

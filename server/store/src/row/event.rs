@@ -1,6 +1,7 @@
 //! Events of the log, each with the session as it was right after, and who caused them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use sessiond_core::event as domain;
 use sessiond_core::ids::{QueueId, Revision, Seq};
@@ -119,7 +120,7 @@ impl TryFrom<Actor> for domain::Actor {
 impl From<&domain_session::SessionView> for SessionView {
     fn from(view: &domain_session::SessionView) -> Self {
         Self {
-            session: Some((&view.session).into()),
+            session: Some((&*view.session).into()),
             activity: Some((&view.activity).into()),
             depth: Some((&view.depth).into()),
             lease: view.lease.as_ref().map(Into::into),
@@ -132,7 +133,7 @@ impl TryFrom<SessionView> for domain_session::SessionView {
 
     fn try_from(view: SessionView) -> Result<Self, DecodeError> {
         Ok(Self {
-            session: need(view.session, "the cold part of a session")?.try_into()?,
+            session: Arc::new(need(view.session, "the cold part of a session")?.try_into()?),
             activity: need(view.activity, "the warm part of a session")?.try_into()?,
             depth: need(view.depth, "the depth")?.into(),
             lease: view.lease.map(TryInto::try_into).transpose()?,

@@ -7,7 +7,7 @@
 //! messages, dead_letters, payloads  u64 queue | u64 seq
 //! keys, session_ids, requests,      u16 length | namespace | text
 //!   pools
-//! idempotency_keys                  u64 queue | text
+//! key_blocks                        u64 queue | u64 block
 //! ```
 //!
 //! All numbers are big-endian: rows lie in the order of their numbers, those of a namespace or a queue together.
@@ -16,7 +16,7 @@ use sessiond_core::ids::{Epoch, Namespace, QueueId, Revision, Seq, SessionNo};
 use sessiond_core::message::{MessageRow, Standing};
 use sessiond_core::rows::{Row, RowKey};
 
-use crate::kv::Table;
+use crate::kv::{Key, Table};
 use crate::row::DecodeError;
 use crate::row::cursor::{Cursor, one, put_prefixed, two};
 use crate::row::text::{Text, text};
@@ -26,9 +26,9 @@ const COUNTERS: u8 = 0;
 
 /// Where the row of a key lies.
 #[must_use]
-pub fn key_of_row(key: &RowKey) -> (Table, Vec<u8>) {
+pub fn key_of_row(key: &RowKey) -> (Table, Key) {
     match key {
-        RowKey::Counters => (Table::Counters, vec![COUNTERS]),
+        RowKey::Counters => (Table::Counters, Key::from_slice(&[COUNTERS])),
         RowKey::Session(no) => (Table::Sessions, one(no.0)),
         RowKey::Activity(no) => (Table::Activities, one(no.0)),
         RowKey::Queue(id) => (Table::Queues, one(id.0)),
@@ -38,19 +38,15 @@ pub fn key_of_row(key: &RowKey) -> (Table, Vec<u8>) {
         RowKey::Lease(epoch) => (Table::Leases, one(epoch.0)),
         RowKey::Key(namespace, key) => (Table::Keys, scoped(namespace, key.as_str())),
         RowKey::SessionId(namespace, id) => (Table::SessionIds, scoped(namespace, id.as_str())),
-        RowKey::Idempotency(queue, key) => {
-            let mut bytes = one(queue.0);
-            bytes.extend_from_slice(key.as_str().as_bytes());
-            (Table::IdempotencyKeys, bytes)
-        }
+        RowKey::KeyBlock(queue, number) => (Table::KeyBlocks, two(queue.0, *number)),
         RowKey::Request(namespace, id) => (Table::Requests, scoped(namespace, id.as_str())),
         RowKey::Pool(namespace, pool) => (Table::Pools, scoped(namespace, pool.as_str())),
         RowKey::Event(revision) => (Table::Events, one(revision.0)),
     }
 }
 
-fn scoped(namespace: &Namespace, text: &str) -> Vec<u8> {
-    let mut key = Vec::with_capacity(2 + namespace.as_str().len() + text.len());
+fn scoped(namespace: &Namespace, text: &str) -> Key {
+    let mut key = Key::with_capacity(2 + namespace.as_str().len() + text.len());
     put_prefixed(&mut key, namespace.as_str());
     key.extend_from_slice(text.as_bytes());
     key
@@ -71,7 +67,7 @@ pub(crate) fn row_key(table: Table, bytes: &[u8]) -> Option<Result<RowKey, Decod
         Table::SessionIds => {
             unscoped(bytes).map(|(namespace, id)| RowKey::SessionId(namespace, id))
         }
-        Table::IdempotencyKeys => idempotency(bytes),
+        Table::KeyBlocks => key_block(bytes),
         Table::Requests => unscoped(bytes).map(|(namespace, id)| RowKey::Request(namespace, id)),
         Table::Pools => unscoped(bytes).map(|(namespace, pool)| RowKey::Pool(namespace, pool)),
         Table::Events => number(bytes).map(|revision| RowKey::Event(Revision(revision))),
@@ -80,7 +76,6 @@ pub(crate) fn row_key(table: Table, bytes: &[u8]) -> Option<Result<RowKey, Decod
         | Table::Returned
         | Table::Due
         | Table::Unserved
-        | Table::IdempotencyAges
         | Table::RequestAges => return None,
     })
 }
@@ -113,10 +108,11 @@ fn unscoped<T: Text>(bytes: &[u8]) -> Result<(Namespace, T), DecodeError> {
     Ok((namespace, text(cursor.text()?)?))
 }
 
-fn idempotency(bytes: &[u8]) -> Result<RowKey, DecodeError> {
+fn key_block(bytes: &[u8]) -> Result<RowKey, DecodeError> {
     let mut cursor = Cursor::new(bytes);
-    let queue = QueueId(cursor.u64()?);
-    Ok(RowKey::Idempotency(queue, text(cursor.text()?)?))
+    let (queue, number) = (QueueId(cursor.u64()?), cursor.u64()?);
+    cursor.end()?;
+    Ok(RowKey::KeyBlock(queue, number))
 }
 
 /// Whether `row` is of the kind that lies under `key`, and names that key where it names one. Given-up messages lie
@@ -127,7 +123,7 @@ pub(crate) fn agree(key: &RowKey, row: &Row) -> bool {
         | (RowKey::Payload(..), Row::Payload(_))
         | (RowKey::Key(..), Row::Key(_))
         | (RowKey::SessionId(..), Row::SessionId(_))
-        | (RowKey::Idempotency(..), Row::Idempotency(_))
+        | (RowKey::KeyBlock(..), Row::KeyBlock(_))
         | (RowKey::Request(..), Row::Request(_))
         | (RowKey::Pool(..), Row::Pool(_)) => true,
         (RowKey::Session(no), Row::Session(row)) => row.no == *no,
@@ -152,7 +148,7 @@ pub(crate) fn agree(key: &RowKey, row: &Row) -> bool {
             | RowKey::Lease(_)
             | RowKey::Key(..)
             | RowKey::SessionId(..)
-            | RowKey::Idempotency(..)
+            | RowKey::KeyBlock(..)
             | RowKey::Request(..)
             | RowKey::Pool(..)
             | RowKey::Event(_),

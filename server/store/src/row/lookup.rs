@@ -1,6 +1,6 @@
-//! Small rows that answer a name with a number: keys, ids, remembered names, pools.
+//! Small rows that answer a name with a number: keys, ids, control mutations, pools.
 
-use sessiond_core::ids::{QueueId, Seq, SessionNo};
+use sessiond_core::ids::{QueueId, SessionNo};
 use sessiond_core::rows as domain;
 use sessiond_core::time::EngineTime;
 
@@ -20,14 +20,6 @@ pub(crate) struct Key {
 pub(crate) struct SessionId {
     #[prost(uint64, tag = "1")]
     session: u64,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-pub(crate) struct Idempotency {
-    #[prost(uint64, tag = "1")]
-    seq: u64,
-    #[prost(uint64, tag = "2")]
-    at: u64,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -79,26 +71,6 @@ impl TryFrom<SessionId> for SessionNo {
 
     fn try_from(row: SessionId) -> Result<Self, DecodeError> {
         from_one(row.session, "the session of an id").map(Self)
-    }
-}
-
-impl From<&domain::IdempotencyRow> for Idempotency {
-    fn from(row: &domain::IdempotencyRow) -> Self {
-        Self {
-            seq: row.seq.0,
-            at: row.at.0,
-        }
-    }
-}
-
-impl TryFrom<Idempotency> for domain::IdempotencyRow {
-    type Error = DecodeError;
-
-    fn try_from(row: Idempotency) -> Result<Self, DecodeError> {
-        Ok(Self {
-            seq: Seq(from_one(row.seq, "the seq of a remembered name")?),
-            at: EngineTime(row.at),
-        })
     }
 }
 

@@ -28,8 +28,6 @@ pub(crate) struct Queue {
     depth: Option<Depth>,
     #[prost(message, optional, tag = "13")]
     oldest: Option<Oldest>,
-    #[prost(uint64, tag = "14")]
-    idempotency_keys: u64,
 }
 
 #[derive(Clone, PartialEq, prost::Oneof)]
@@ -69,7 +67,6 @@ impl From<&domain::QueueRow> for Queue {
                 seq: seq.0,
                 at: at.0,
             }),
-            idempotency_keys: row.idempotency_keys,
         }
     }
 }
@@ -90,7 +87,6 @@ impl TryFrom<Queue> for domain::QueueRow {
             oldest: row
                 .oldest
                 .map(|oldest| (Seq(oldest.seq), EngineTime(oldest.at))),
-            idempotency_keys: row.idempotency_keys,
         })
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use sessiond_core::event::EventRow;
 use sessiond_core::ids::{Epoch, Namespace, QueueId, Revision, Seq, SessionNo};
 use sessiond_core::index::{Due, IndexEntry};
+use sessiond_core::key_window::{BlockNo, KeyBlock};
 use sessiond_core::lease::{LeaseRow, LeaseStanding};
 use sessiond_core::message::MessageRow;
 use sessiond_core::rows::{Row, RowKey};
@@ -38,7 +39,7 @@ impl Rows {
         self.sessions(&Range {
             table,
             from: Vec::new(),
-            to: Some(to),
+            to: Some(to.into_vec()),
             order: Order::Descending,
             limit,
         })
@@ -147,7 +148,6 @@ impl Rows {
             | IndexEntry::InFlight(..)
             | IndexEntry::Returned(..)
             | IndexEntry::Pending(..)
-            | IndexEntry::IdempotencyAge(..)
             | IndexEntry::RequestAge(..)
             | IndexEntry::Due(..) => None,
         });
@@ -168,9 +168,24 @@ impl Rows {
             .collect())
     }
 
+    /// What a queue remembers of idempotency keys, oldest first.
+    pub fn key_blocks(&self, queue: QueueId) -> Result<Vec<(BlockNo, Arc<KeyBlock>)>, Fault> {
+        let range = row::key_blocks_of(queue);
+        self.decoded(&range, |key, value| {
+            let key = row::decode_key(range.table, key)?;
+            let row = row::decode_row(&key, value)?;
+            let RowKey::KeyBlock(_, number) = key else {
+                unreachable!("a key of this table is that of a block: {key:?}");
+            };
+            Ok((number, of_kind!(row, KeyBlock)))
+        })
+    }
+
     fn leases(&self, range: &Range) -> Result<Vec<LeaseRow>, Fault> {
         let rows = self.rows(range)?.into_iter();
-        Ok(rows.map(|row| of_kind!(row, Lease)).collect())
+        Ok(rows
+            .map(|row| Arc::unwrap_or_clone(of_kind!(row, Lease)))
+            .collect())
     }
 
     /// The rows of a range.
@@ -187,7 +202,7 @@ fn behind(key: &RowKey, limit: usize) -> Range {
     from.push(0);
     Range {
         table,
-        from,
+        from: from.into_vec(),
         to: None,
         order: Order::Ascending,
         limit,
@@ -221,7 +236,6 @@ fn due_of(entry: &IndexEntry) -> Option<(EngineTime, Due)> {
         | IndexEntry::Returned(..)
         | IndexEntry::Pending(..)
         | IndexEntry::Unserved(..)
-        | IndexEntry::IdempotencyAge(..)
         | IndexEntry::RequestAge(..) => None,
     }
 }

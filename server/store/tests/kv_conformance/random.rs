@@ -49,7 +49,7 @@ fn random_range(rng: &mut fastrand::Rng) -> Range {
 type Model = BTreeMap<(Table, Vec<u8>), Bytes>;
 
 fn apply(model: &mut Model, op: &Op) {
-    let place = (op.table, op.key.clone());
+    let place = (op.table, op.key.to_vec());
     match &op.value {
         Some(value) => drop(model.insert(place, value.clone())),
         None => drop(model.remove(&place)),

@@ -6,8 +6,8 @@ use sessiond_core::change::Change;
 use sessiond_core::event::EventRow;
 use sessiond_core::ids::{Epoch, Namespace, QueueId, Revision, Seq, SessionNo};
 use sessiond_core::index::{
-    Due, Extent, IndexEntry, Scan, entries_of_activity, entries_of_lease, entries_of_message,
-    entries_of_queue,
+    Due, Entries, Extent, IndexEntry, Scan, entries_of_activity, entries_of_lease,
+    entries_of_message, entries_of_queue,
 };
 use sessiond_core::lease::LeaseStanding;
 use sessiond_core::message::MessageRow;
@@ -113,23 +113,18 @@ impl Tables {
 
 /// What the core says a row's entries are.
 fn entries_of(key: &RowKey, row: &Row) -> Vec<IndexEntry> {
-    match (key, row) {
+    let entries = match (key, row) {
         (_, Row::Message(row)) => entries_of_message(row),
         (_, Row::Queue(row)) => entries_of_queue(row),
         (_, Row::Activity(row)) => entries_of_activity(row),
         (_, Row::Lease(row)) => entries_of_lease(row),
-        (RowKey::Idempotency(queue, name), Row::Idempotency(row)) => {
-            vec![IndexEntry::IdempotencyAge(*queue, row.seq, name.clone())]
-        }
         (RowKey::Request(namespace, id), Row::Request(row)) => {
-            vec![IndexEntry::RequestAge(
-                row.at,
-                namespace.clone(),
-                id.clone(),
-            )]
+            let age = IndexEntry::RequestAge(row.at, namespace.clone(), id.clone());
+            [Some(age), None, None]
         }
-        _ => Vec::new(),
-    }
+        _ => Entries::default(),
+    };
+    entries.into_iter().flatten().collect()
 }
 
 /// The indexes are what the rows make them; those that have no table of their own are asked for.

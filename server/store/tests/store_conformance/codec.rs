@@ -7,7 +7,7 @@ use bytes::Bytes;
 use fastrand::Rng;
 use sessiond_core::change::{Change, Membership};
 use sessiond_core::ids::{
-    DeliveryId, Epoch, IdempotencyKey, Namespace, QueueId, RequestId, Seq, SessionKey, SessionNo,
+    DeliveryId, Epoch, Namespace, QueueId, RequestId, Seq, SessionKey, SessionNo,
 };
 use sessiond_core::index::{Due, IndexEntry, Scan};
 use sessiond_core::message::Rank;
@@ -151,14 +151,13 @@ fn the_row_of_a_busy_queue_is_small() {
             bytes: 1 << 30,
         },
         oldest: Some((Seq(9_900_000), EngineTime(40_000_000_000))),
-        idempotency_keys: 16_384,
         ..QueueRow::new(
             QueueId(5_000_000),
             Namespace::parse("a-team-of-average-name").expect("an id"),
             SessionNo(5_000_000),
         )
     };
-    let value = encode(&put(RowKey::Queue(row.id), Row::Queue(row))).value;
+    let value = encode(&put(RowKey::Queue(row.id), Row::Queue(row.into()))).value;
     let bytes = value.expect("a row has a value").len();
     assert!(bytes <= QUEUE_ROW_BYTES_MAX, "{bytes} bytes");
 }
@@ -168,7 +167,10 @@ fn the_row_of_a_busy_queue_is_small() {
 #[test]
 fn keys_are_laid_out_as_promised() {
     let ns = |text: &str| Namespace::parse(text).expect("an id");
-    let row_key = |key: RowKey| row::key_of_row(&key);
+    let row_key = |key: RowKey| {
+        let (table, key) = row::key_of_row(&key);
+        (table, key.into_vec())
+    };
     assert_eq!(row_key(RowKey::Counters), (Table::Counters, vec![0]));
     assert_eq!(
         row_key(RowKey::Session(SessionNo(258))),
@@ -189,13 +191,16 @@ fn keys_are_laid_out_as_promised() {
         (Table::Keys, vec![0, 2, b'a', b'b', b'c'])
     );
     assert_eq!(
-        row_key(RowKey::Idempotency(
-            QueueId(1),
-            IdempotencyKey::parse("n").expect("an id")
-        )),
-        (Table::IdempotencyKeys, vec![0, 0, 0, 0, 0, 0, 0, 1, b'n'])
+        row_key(RowKey::KeyBlock(QueueId(1), 2)),
+        (
+            Table::KeyBlocks,
+            [[0, 0, 0, 0, 0, 0, 0, 1], [0, 0, 0, 0, 0, 0, 0, 2]].concat()
+        )
     );
-    let entry_key = |entry: IndexEntry| row::key_of_entry(&entry);
+    let entry_key = |entry: IndexEntry| {
+        let (table, key) = row::key_of_entry(&entry);
+        (table, key.into_vec())
+    };
     assert_eq!(
         entry_key(IndexEntry::Ready(QueueId(1), Rank::New, Seq(3))),
         (
@@ -238,7 +243,6 @@ fn scans_of(entry: &IndexEntry) -> Vec<Scan> {
         IndexEntry::Returned(queue, _) => vec![Scan::Returned(*queue)],
         IndexEntry::Pending(queue, _) => vec![Scan::Pending(*queue)],
         IndexEntry::Unserved(namespace, ..) => vec![Scan::Unserved(namespace.clone())],
-        IndexEntry::IdempotencyAge(queue, ..) => vec![Scan::IdempotencyAges(*queue)],
         IndexEntry::RequestAge(..) => vec![Scan::RequestAges],
         IndexEntry::Due(..) => vec![],
     }

@@ -42,14 +42,14 @@ fn damaged_bytes_are_another_row_or_a_fault_and_never_a_panic() {
             let mut value = op.value.clone().expect("a row has a value").to_vec();
             damage(&mut rng, &mut value);
             decode_damaged(&op, &op.key, value, seed);
-            let mut key = op.key.clone();
+            let mut key = op.key.to_vec();
             damage(&mut rng, &mut key);
             let value = op.value.clone().expect("a row has a value").to_vec();
             decode_damaged(&op, &key, value, seed);
         }
         for kind in 0..ENTRY_KINDS {
             if let Some(op) = row::encode(&add(draw::entry(&mut rng, kind))) {
-                let mut key = op.key.clone();
+                let mut key = op.key.to_vec();
                 damage(&mut rng, &mut key);
                 decode_damaged(&op, &key, Vec::new(), seed);
             }
@@ -106,8 +106,8 @@ fn an_empty_value_is_no_row_that_has_required_parts() {
         "the session of an id is zero"
     );
     assert_eq!(
-        reason(Table::IdempotencyKeys, b"01234567k", &[]),
-        "the seq of a remembered name is zero"
+        reason(Table::KeyBlocks, &place, &[10, 1, 0]),
+        "the digests of a block of keys has 1 bytes"
     );
     assert_eq!(
         reason(Table::Requests, &[0, 1, b'n', b'r'], &[]),

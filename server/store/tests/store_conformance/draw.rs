@@ -10,10 +10,12 @@ use sessiond_core::ids::{
     RequestId, Revision, Seq, SessionId, SessionKey, SessionNo, TextError, WorkerName,
 };
 use sessiond_core::index::{Due, IndexEntry};
+use sessiond_core::key_window::{KeyBlock, RememberedKey};
 use sessiond_core::lease::{LeaseMode, LeaseRow, LeaseStanding};
+use sessiond_core::limits::KEY_BLOCK_KEYS;
 use sessiond_core::message::{DeadReason, MessageRow, Rank, Standing, Turn};
 use sessiond_core::queue::{Depth, Disposition, QueueRow};
-use sessiond_core::rows::{Counters, IdempotencyRow, KeyRow, PoolRow, RequestRow, Row, RowKey};
+use sessiond_core::rows::{Counters, KeyRow, PoolRow, RequestRow, Row, RowKey};
 use sessiond_core::session::Labels;
 use sessiond_core::time::{EngineTime, Span, WallTime};
 
@@ -97,7 +99,7 @@ pub(crate) fn key(rng: &mut Rng, kind: usize) -> RowKey {
         7 => RowKey::Lease(Epoch(number(rng))),
         8 => RowKey::Key(namespace(rng), id(rng, SessionKey::parse)),
         9 => RowKey::SessionId(namespace(rng), id(rng, SessionId::parse)),
-        10 => RowKey::Idempotency(queue, id(rng, IdempotencyKey::parse)),
+        10 => RowKey::KeyBlock(queue, number(rng)),
         11 => RowKey::Request(namespace(rng), id(rng, RequestId::parse)),
         12 => RowKey::Pool(namespace(rng), id(rng, PoolName::parse)),
         _ => RowKey::Event(Revision(number(rng))),
@@ -110,10 +112,10 @@ pub(crate) const KEY_KINDS: usize = 14;
 /// A row that belongs under `key`.
 pub(crate) fn row(rng: &mut Rng, key: &RowKey) -> Row {
     match key {
-        RowKey::Counters => Row::Counters(counters(rng)),
+        RowKey::Counters => Row::Counters(counters(rng).into()),
         RowKey::Session(no) => Row::Session(std::sync::Arc::new(session(rng, *no))),
-        RowKey::Activity(no) => Row::Activity(activity(rng, *no)),
-        RowKey::Queue(id) => Row::Queue(queue(rng, *id)),
+        RowKey::Activity(no) => Row::Activity(activity(rng, *no).into()),
+        RowKey::Queue(id) => Row::Queue(queue(rng, *id).into()),
         RowKey::Message(queue, seq) => {
             let standing = alive(rng);
             Row::Message(std::sync::Arc::new(message(rng, *queue, *seq, standing)))
@@ -128,27 +130,37 @@ pub(crate) fn row(rng: &mut Rng, key: &RowKey) -> Row {
             let len = one_of(rng, &[0, 1, 5_000]);
             Row::Payload(Bytes::from(vec![rng.u8(..); len]))
         }
-        RowKey::Lease(epoch) => Row::Lease(lease(rng, *epoch)),
-        RowKey::Key(..) => Row::Key(KeyRow {
+        RowKey::Lease(epoch) => Row::Lease(lease(rng, *epoch).into()),
+        RowKey::Key(..) => Row::Key(std::sync::Arc::new(KeyRow {
             live: option(rng, |rng| SessionNo(number(rng))),
             sessions: (0..rng.usize(..17))
                 .map(|_| SessionNo(number(rng)))
                 .collect(),
             held: option(rng, |rng| QueueId(number(rng))),
-        }),
+        })),
         RowKey::SessionId(..) => Row::SessionId(SessionNo(number(rng).max(1))),
-        RowKey::Idempotency(..) => Row::Idempotency(IdempotencyRow {
-            seq: Seq(number(rng).max(1)),
-            at: engine(rng),
-        }),
-        RowKey::Request(..) => Row::Request(RequestRow {
+        RowKey::KeyBlock(..) => {
+            let keys = (0..rng.usize(..=KEY_BLOCK_KEYS)).map(|_| remembered(rng));
+            let keys = keys.collect();
+            Row::KeyBlock(std::sync::Arc::new(KeyBlock { keys }))
+        }
+        RowKey::Request(..) => Row::Request(std::sync::Arc::new(RequestRow {
             body: [rng.u8(..); 32],
             subject: SessionNo(number(rng)),
             flag: rng.bool(),
             at: engine(rng),
-        }),
+        })),
         RowKey::Pool(..) => Row::Pool(PoolRow { live: number(rng) }),
         RowKey::Event(revision) => Row::Event(std::sync::Arc::new(event(rng, *revision))),
+    }
+}
+
+/// In no order: what is written is read back, whatever it is.
+fn remembered(rng: &mut Rng) -> RememberedKey {
+    RememberedKey {
+        digest: id(rng, IdempotencyKey::parse).digest(),
+        seq: Seq(number(rng)),
+        at: engine(rng),
     }
 }
 
@@ -200,7 +212,6 @@ fn queue(rng: &mut Rng, id: QueueId) -> QueueRow {
         next_delivery: DeliveryId(number(rng)),
         depth: depth(rng),
         oldest: option(rng, |rng| (Seq(number(rng)), engine(rng))),
-        idempotency_keys: number(rng),
     }
 }
 
@@ -269,7 +280,7 @@ fn lease(rng: &mut Rng, epoch: Epoch) -> LeaseRow {
 }
 
 /// How many kinds of entries there are.
-pub(crate) const ENTRY_KINDS: usize = 8;
+pub(crate) const ENTRY_KINDS: usize = 7;
 
 /// An index entry, all kinds in turn by `kind`.
 pub(crate) fn entry(rng: &mut Rng, kind: usize) -> IndexEntry {
@@ -280,8 +291,7 @@ pub(crate) fn entry(rng: &mut Rng, kind: usize) -> IndexEntry {
         2 => IndexEntry::Returned(queue, seq),
         3 => IndexEntry::Pending(queue, seq),
         4 => IndexEntry::Unserved(namespace(rng), engine(rng), queue),
-        5 => IndexEntry::IdempotencyAge(queue, seq, id(rng, IdempotencyKey::parse)),
-        6 => IndexEntry::RequestAge(engine(rng), namespace(rng), id(rng, RequestId::parse)),
+        5 => IndexEntry::RequestAge(engine(rng), namespace(rng), id(rng, RequestId::parse)),
         _ => {
             let all = [
                 Due::Session(SessionNo(number(rng))),

@@ -190,7 +190,7 @@ pub(crate) fn event(rng: &mut Rng, revision: Revision) -> EventRow {
         time: wall(rng),
         actor: actor(rng),
         session: SessionView {
-            session: session(rng, no),
+            session: session(rng, no).into(),
             activity: activity(rng, no),
             depth: depth(rng),
             lease: option(rng, |rng| LeaseView {

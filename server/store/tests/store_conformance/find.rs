@@ -66,7 +66,7 @@ fn the_live_session_of_a_key_goes_before_newer_ones_that_are_ending() {
             held: None,
         };
         let key = RowKey::Key(namespace(), session_key());
-        let changes = [Change::Row(key, Some(Row::Key(row)))];
+        let changes = [Change::Row(key, Some(Row::Key(row.into())))];
         world.store.commit(&changes).expect("commit");
         assert_eq!(found_by_key(&world), Some(SessionNo(2)));
     });

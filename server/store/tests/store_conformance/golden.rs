@@ -80,7 +80,7 @@ fn what_format_1_wrote_is_read_and_written_the_same() {
         assert_eq!(format!("{change:?}"), meaning, "{}", table.name());
         let op = row::encode(&change).expect("a change of its own table");
         assert_eq!(
-            (op.table, op.key, op.value),
+            (op.table, op.key.into_vec(), op.value),
             (table, key, Some(value)),
             "{meaning}"
         );

@@ -28,7 +28,7 @@ pub(crate) fn counted(pending: u64) -> Change {
         pending,
         ..Counters::default()
     };
-    Change::Row(RowKey::Counters, Some(Row::Counters(counters)))
+    Change::Row(RowKey::Counters, Some(Row::Counters(counters.into())))
 }
 
 pub(crate) fn session_key() -> SessionKey {

@@ -155,6 +155,7 @@ fn distort(rng: &mut Rng, read: Read) -> Option<Read> {
     }
     Some(match read {
         Read::Row(key) => Read::Row(key),
+        Read::KeyBlocks(queue) => Read::KeyBlocks(queue),
         Read::Scan { scan, limit } => Read::Scan {
             scan,
             limit: rng.usize(..=limit * 2),

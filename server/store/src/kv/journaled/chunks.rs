@@ -12,10 +12,7 @@
 
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-
-/// A key. Most have 25 bytes or fewer: a table's tag, two numbers, a kind.
-pub(super) type Key = SmallVec<[u8; 24]>;
+use crate::kv::Key;
 
 /// Entries of one chunk. Of 32 to 256 none was measurably better; fewer are copied sooner, more take longer to copy.
 const CHUNK_MAX: usize = 128;

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::chunks::{Chunks, Key};
+use super::chunks::Chunks;
 use crate::kv::memory::bounds;
-use crate::kv::{Op, Prior, Range, Table};
+use crate::kv::{Key, Op, Prior, Range, Table};
 
 /// What an entry takes beside its key and value, in bytes: its place in a chunk and what the allocator adds.
 const ENTRY_OVERHEAD: usize = 96;
@@ -53,7 +53,7 @@ impl Layer {
                     value: op.value.clone(),
                     prior: op.prior,
                 };
-                rows.insert_at(place, Key::from_slice(&op.key), slot);
+                rows.insert_at(place, op.key.clone(), slot);
                 return;
             }
         };

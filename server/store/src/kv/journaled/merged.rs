@@ -9,11 +9,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::chunks::Key;
 use super::layer::{Layer, Slot};
 use crate::fault::Fault;
 use crate::kv::redb::RedbSnapshot;
-use crate::kv::{Entry, Order, Range, Snapshot, Table};
+use crate::kv::{Entry, Key, Order, Range, Snapshot, Table};
 
 /// Layers over tables.
 #[derive(Clone, Debug)]

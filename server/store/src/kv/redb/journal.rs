@@ -22,7 +22,8 @@ use super::latch::Latch;
 use super::refusal::Refusal;
 use super::schema::Identity;
 use crate::fault::{Fault, Step};
-use crate::kv::{Op, Prior, Table};
+use crate::kv::{Key, Op, Prior, Table};
+use crate::row::field::put_field;
 
 /// The number of a journal row. They are never used twice.
 pub(crate) type Position = u64;
@@ -284,7 +285,7 @@ fn put_record(op: &Op, out: &mut Vec<u8>) {
 fn put_change(op: &Op, out: &mut Vec<u8>) {
     use prost::encoding::{bool, bytes, uint32};
     uint32::encode(1, &u32::from(op.table.tag()), out);
-    bytes::encode(2, &op.key, out);
+    put_field(2, &op.key, out);
     if let Some(value) = &op.value {
         bytes::encode(3, value, out);
     }
@@ -311,7 +312,7 @@ fn take_record(bytes: &mut Bytes) -> Option<Op> {
     let table = u8::try_from(change.table).ok().and_then(Table::of_tag)?;
     Some(Op {
         table,
-        key: change.key.to_vec(),
+        key: Key::from_slice(&change.key),
         value: change.value,
         prior: if change.made {
             Prior::Absent
