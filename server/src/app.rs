@@ -89,7 +89,9 @@ pub async fn start(settings: &Settings, env: &Env) -> Result<Running, StartError
     let reader = store.reader();
     let (pace, checkpointer) = (Pace::default(), store.checkpointer());
     let newest = reader.snapshot()?.counters()?.revision;
-    let feed = Arc::new(Feed::new(reader.clone(), newest));
+    let identification = Identification::new(opened.log_id, env.clock.as_ref());
+    let log_id = identification.log_id.clone();
+    let feed = Arc::new(Feed::new(reader.clone(), log_id, newest));
     let dispatcher = Arc::new(Dispatcher::default());
     let policy = Arc::new(settings.policy.clone());
     let parts = Parts {
@@ -117,7 +119,7 @@ pub async fn start(settings: &Settings, env: &Env) -> Result<Running, StartError
         env: env.clone(),
         policy,
         namespaces: settings.namespaces.clone(),
-        identification: Identification::new(opened.log_id, env.clock.as_ref()),
+        identification,
         stopping: stopping.clone(),
     });
     let routes = grpc::routes(&context, health, env)?;

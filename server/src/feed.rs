@@ -3,44 +3,79 @@
 //! A ring of recent events is shared by all watchers; each keeps nothing but its cursor. One that
 //! falls behind the ring reads the log from the store. A wake-up is only a hint: a watcher that misses
 //! one finds the events at the next. So a stuck watcher costs no memory, and none can miss an event.
+//!
+//! What is sent is encoded as seldom as it can be: an event of the ring once, a frame once for all who
+//! want everything of one namespace and stand at one place. Both are encoded by the first watcher that
+//! needs them, never by whoever publishes. What this deliberately does not do: keep anything for one
+//! watcher, or share what was read from the log, where watchers seldom meet.
 
-use std::collections::VecDeque;
+mod page;
+mod shared;
+
 use std::sync::{Arc, PoisonError, RwLock};
 
+use bytes::Bytes;
 use sessiond_core::event::EventRow;
 use sessiond_core::ids::Revision;
 use sessiond_store::fault::Fault;
 use sessiond_store::snapshot::Reader;
 use tokio::sync::watch;
 
-use crate::limits::{FEED_PAGE_EVENTS, FEED_RING_EVENTS};
+use crate::wire::query::EventQuery;
+use crate::wire::show;
+use page::{Page, Ring, page_end};
+use shared::SharedFrames;
 
 /// Recent events and the newest revision.
 #[derive(Debug)]
 pub struct Feed {
-    ring: RwLock<VecDeque<Arc<EventRow>>>,
+    ring: RwLock<Ring>,
+    frames: SharedFrames,
     newest: watch::Sender<Revision>,
     reader: Reader,
+    log_id: String,
+}
+
+/// What a watcher does next: sends a frame, if anything of it passes its filter, and stands behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Step {
+    /// The message to send, as it is on the wire; none if no event matches.
+    pub(crate) frame: Option<Bytes>,
+    /// Everything up to here was looked at.
+    pub(crate) through: Revision,
+    /// Where the events were read.
+    pub(crate) source: Source,
+}
+
+/// Where events were read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// From memory.
+    Ring,
+    /// From the store, which takes its time.
+    Log,
 }
 
 impl Feed {
-    /// A feed over a store whose newest event is `newest`.
+    /// A feed over a store whose log is `log_id` and whose newest event is `newest`.
     #[must_use]
-    pub fn new(reader: Reader, newest: Revision) -> Self {
+    pub fn new(reader: Reader, log_id: String, newest: Revision) -> Self {
         Self {
             ring: RwLock::default(),
+            frames: SharedFrames::default(),
             newest: watch::Sender::new(newest),
             reader,
+            log_id,
         }
     }
 
-    /// Adds events of a commit that is durable.
+    /// Adds events of a commit that is durable: all of its decisions, whole.
     pub fn publish(&self, events: Vec<Arc<EventRow>>) {
         let mut ring = self.ring.write().unwrap_or_else(PoisonError::into_inner);
-        ring.extend(events);
-        while ring.len() > FEED_RING_EVENTS {
-            ring.pop_front();
-        }
+        let forgotten = ring.push(events);
+        drop(ring);
+        // Freed once nobody waits for the ring.
+        drop(forgotten);
     }
 
     /// Tells watchers that there is something new.
@@ -68,44 +103,59 @@ impl Feed {
         self.reader.snapshot()?.first_event()
     }
 
-    /// The next events after a revision, whole decisions only.
+    /// The next step of a watcher that has seen everything up to a revision: a page at most, whole
+    /// decisions only. None if there is nothing yet.
     ///
     /// # Errors
     /// The store's fault.
-    pub fn after(&self, revision: Revision) -> Result<Vec<Arc<EventRow>>, Fault> {
-        if let Some(events) = self.in_ring_after(revision) {
-            return Ok(events);
+    pub(crate) fn next(&self, query: &EventQuery, after: Revision) -> Result<Option<Step>, Fault> {
+        let ring = self.ring.read().unwrap_or_else(PoisonError::into_inner);
+        let in_ring = ring.page(after);
+        drop(ring);
+        let (page, source) = match in_ring {
+            Some(page) => (page, Source::Ring),
+            None => (self.in_log(after)?, Source::Log),
+        };
+        if page.is_empty() {
+            return Ok(None);
         }
-        let rows = self.reader.snapshot()?;
-        let mut events: Vec<Arc<EventRow>> = rows
-            .events_after(revision, FEED_PAGE_EVENTS)?
-            .into_iter()
-            .map(Arc::new)
-            .collect();
-        let missing = events.last().map_or(0, |last| last.siblings_after as usize);
-        if missing > 0 {
-            let last = events.last().map_or(revision, |last| last.revision);
-            let rest = rows.events_after(last, missing)?;
-            events.extend(rest.into_iter().map(Arc::new));
-        }
-        Ok(events)
+        let frame = match source {
+            Source::Ring if query.is_of_scope() => {
+                let scope = query.namespace.as_ref();
+                self.frames.of(scope, &page, || self.frame(query, &page))
+            }
+            Source::Ring | Source::Log => self.frame(query, &page),
+        };
+        Ok(Some(Step {
+            frame,
+            through: page.through(),
+            source,
+        }))
     }
 
-    fn in_ring_after(&self, revision: Revision) -> Option<Vec<Arc<EventRow>>> {
-        let ring = self.ring.read().unwrap_or_else(PoisonError::into_inner);
-        let first = ring.front()?.revision;
-        if revision.next() < first {
-            return None;
+    /// What a query lets pass of a page, as one frame.
+    fn frame(&self, query: &EventQuery, page: &Page) -> Option<Bytes> {
+        let wanted: Vec<&Bytes> = page
+            .events()
+            .filter(|event| query.matches(event.row()))
+            .map(|event| event.encoded(&self.log_id))
+            .collect();
+        let some = !wanted.is_empty();
+        some.then(|| show::encoded::batch(&wanted, &self.log_id, page.through()))
+    }
+
+    fn in_log(&self, after: Revision) -> Result<Page, Fault> {
+        let rows = self.reader.snapshot()?;
+        let limit = usize::try_from(page_end(after).0 - after.0).unwrap_or(usize::MAX);
+        let mut events = rows.events_after(after, limit)?;
+        if let Some(last) = events.last()
+            && last.siblings_after > 0
+        {
+            events.extend(rows.events_after(last.revision, last.siblings_after as usize)?);
         }
-        // The ring is gapless, so a revision is found by its distance from the first.
-        let skip = usize::try_from(revision.0 + 1 - first.0).ok()?;
-        let mut events: Vec<Arc<EventRow>> = Vec::new();
-        for event in ring.iter().skip(skip) {
-            events.push(Arc::clone(event));
-            if events.len() >= FEED_PAGE_EVENTS && event.siblings_after == 0 {
-                break;
-            }
-        }
-        Some(events)
+        Ok(Page::of_log(events, after))
     }
 }
+
+#[cfg(test)]
+mod tests;

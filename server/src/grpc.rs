@@ -12,7 +12,7 @@ use sessiond_proto::v1::session_service_server::SessionServiceServer;
 use sessiond_proto::v1::worker_service_server::WorkerServiceServer;
 use tonic::service::Routes;
 use tonic_web::GrpcWebLayer;
-use tower::util::MapRequestLayer;
+use tower::util::{MapRequestLayer, MapResponseLayer};
 
 use crate::env::Env;
 use crate::health::Health;
@@ -83,6 +83,7 @@ pub fn routes(
         .into_axum_router()
         // Inside of gRPC-Web, whose messages may be spelled otherwise.
         .layer(MapRequestLayer::new(oversize::refused))
+        .layer(MapResponseLayer::new(watch::streamed))
         .layer(GrpcWebLayer::new());
     Ok(Routes::from(http::probes(health).merge(services)))
 }

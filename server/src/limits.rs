@@ -28,8 +28,12 @@ pub const SETTLE_AFTER: Duration = Duration::from_secs(1);
 pub const CLOCK_PERSIST_EVERY_MS: u64 = 60_000;
 /// Events kept in memory for watchers; one that falls behind reads the log.
 pub const FEED_RING_EVENTS: usize = 2_048;
-/// Events read from the log at once for one watcher.
-pub const FEED_PAGE_EVENTS: usize = 256;
+/// Events of one frame, but for those of one decision: some 64 KiB, enough that what a frame costs by
+/// itself does not count.
+pub const FEED_PAGE_EVENTS: usize = 128;
+/// Frames kept for whoever sends the same: every page of the ring, and as many short ones at its end,
+/// for two namespaces. Beyond that they are put together again, which is a copy.
+pub const FEED_FRAMES_MAX: usize = 64;
 /// Frames waiting for one worker stream. Its window bounds deliveries to fewer.
 pub const STREAM_FRAMES_MAX: usize = 8_192;
 /// Frames handed to the transport ahead of what it has written.

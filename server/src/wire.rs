@@ -13,4 +13,4 @@ pub(crate) mod status;
 pub(crate) mod token;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -62,6 +62,8 @@ mod stats;
 mod update;
 #[path = "rules/watch.rs"]
 mod watch;
+#[path = "rules/watch_shared.rs"]
+mod watch_shared;
 #[path = "rules/watch_start.rs"]
 mod watch_start;
 #[path = "rules/work_presence.rs"]

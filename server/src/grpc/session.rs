@@ -1,9 +1,7 @@
 //! SessionService: open, get, list, update, touch, end, watch.
 
-use std::pin::Pin;
 use std::time::Duration;
 
-use futures_util::Stream;
 use sessiond_core::command::Command;
 use sessiond_core::ids::{Namespace, SessionNo, SessionRef};
 use sessiond_core::rejection::Rejection;
@@ -14,13 +12,11 @@ use sessiond_proto::v1::session_service_server::SessionService;
 use tonic::{Request, Response, Status};
 
 use super::context::{Context, Seen, faulted};
+use super::watch::WatchBody;
 use super::{Handlers, list, watch};
 use crate::wire::show::reply::Shown;
 use crate::wire::status::Refusal;
 use crate::wire::{parse, show};
-
-type WatchStream =
-    Pin<Box<dyn Stream<Item = Result<pb::WatchSessionEventsResponse, Status>> + Send>>;
 
 #[tonic::async_trait]
 impl SessionService for Handlers {
@@ -117,14 +113,14 @@ impl SessionService for Handlers {
         Ok(Response::new(answer))
     }
 
-    type WatchSessionEventsStream = WatchStream;
+    type WatchSessionEventsStream = watch::Nothing;
 
     async fn watch_session_events(
         &self,
         request: Request<pb::WatchSessionEventsRequest>,
-    ) -> Result<Response<WatchStream>, Status> {
+    ) -> Result<Response<watch::Nothing>, Status> {
         let namespace = self.context.namespace(request.metadata())?;
-        watch::watch(&self.context, &namespace, request.into_inner()).map(Response::new)
+        watch::watch(&self.context, &namespace, request.into_inner()).map(WatchBody::answer)
     }
 }
 

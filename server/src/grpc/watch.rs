@@ -1,30 +1,32 @@
 //! WatchSessionEvents: ordered, unique, reliable, atomic per commit, resumable, bookmarkable.
 //!
-//! A watch is a cursor and a filter. It reads the feed from the cursor on, whole decisions at a time,
+//! A watch is a cursor and a filter. It takes step after step from the feed, whole decisions at a time,
 //! and sleeps when it is caught up. Nothing is queued for it: a client that does not read stops its
-//! own watch and nobody else's.
+//! own watch and nobody else's. There is one per client, so it stays small: it has no task, and what is
+//! rarely done is kept out of its state until it is.
 
-use std::pin::Pin;
+mod body;
+
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::Stream;
+use bytes::Bytes;
 use sessiond_core::ids::{Namespace, Revision, SessionNo};
 use sessiond_proto::v1 as pb;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
+use tokio::time::Instant;
 use tonic::Status;
 
 use super::context::{Context, faulted};
-use crate::wire::parse::watch::{InitialState, WatchCall, WatchStart};
+use crate::feed::Source;
+use crate::wire::parse::watch::{InitialState, WatchStart};
+use crate::wire::query::EventQuery;
 use crate::wire::status::Refusal;
 use crate::wire::{parse, show};
+use body::Outlet;
 
-type Frames = Pin<Box<dyn Stream<Item = Result<pb::WatchSessionEventsResponse, Status>> + Send>>;
-type Out = mpsc::Sender<Result<pb::WatchSessionEventsResponse, Status>>;
+pub(super) use body::{Nothing, WatchBody, streamed};
 
-/// Frames handed to the transport ahead of what it has written.
-const FRAMES_AHEAD: usize = 1;
 /// Sessions of the initial state read at once.
 const INITIAL_PAGE: usize = 256;
 
@@ -33,40 +35,29 @@ pub(super) fn watch(
     context: &Arc<Context>,
     namespace: &Namespace,
     request: pb::WatchSessionEventsRequest,
-) -> Result<Frames, Status> {
+) -> Result<WatchBody, Status> {
     let asked =
         parse::watch::watch(namespace, request).map_err(|invalid| Refusal::invalid(&invalid))?;
     let oldest = context.feed.oldest().map_err(|fault| faulted(&fault))?;
     let newest = newest_committed(context)?;
     let cursor = cursor(context, asked.start, oldest, newest)?;
-    let (out, frames) = mpsc::channel(FRAMES_AHEAD);
-    let mut watch = Watch {
-        context: Arc::clone(context),
-        asked,
-        cursor,
-        caught_up_at: newest,
-        told_caught_up: false,
-        out,
-    };
-    let started = show::watch::started(
+    let started = show::encoded::frame(&show::watch::started(
         &context.identification.log_id,
         oldest.unwrap_or(Revision(1)),
         newest,
-    );
-    context.env.spawn.task(
-        "watch",
-        Box::pin(async move {
-            let outcome = match watch.send(started).await {
-                Ok(()) => watch.run().await,
-                Err(gone) => Err(gone),
-            };
-            // The client is told why, unless it is gone.
-            if let Err(Ended::Failed(status)) = outcome {
-                drop(watch.out.send(Err(status)).await);
-            }
-        }),
-    );
-    Ok(Box::pin(ReceiverStream::new(frames)))
+    ));
+    Ok(WatchBody::new(|outlet| {
+        let watch = Watch {
+            context: Arc::clone(context),
+            query: asked.query,
+            bookmark_every: Duration::from_millis(asked.bookmark_interval.0),
+            cursor,
+            caught_up_at: newest,
+            told_caught_up: false,
+            outlet,
+        };
+        watch.run(started, asked.initial_state)
+    }))
 }
 
 /// The newest revision that a snapshot shows.
@@ -106,56 +97,66 @@ fn cursor(
 /// One client's watch.
 struct Watch {
     context: Arc<Context>,
-    asked: WatchCall,
+    query: EventQuery,
+    bookmark_every: Duration,
     /// Everything up to here was sent or filtered out.
     cursor: Revision,
     /// What was committed when the watch began.
     caught_up_at: Revision,
     told_caught_up: bool,
-    out: Out,
+    outlet: Outlet,
 }
 
-/// Why a watch ended.
-enum Ended {
-    /// The client is gone.
-    Gone,
-    /// It cannot go on.
-    Failed(Status),
+/// What a step of a watch did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stepped {
+    /// There was nothing yet.
+    Nowhere,
+    /// Past events that the client does not want.
+    Silently,
+    /// Past events, some of which were sent.
+    Told,
 }
 
 impl Watch {
-    async fn run(&mut self) -> Result<(), Ended> {
-        if self.asked.initial_state == InitialState::Sent {
-            self.send_initial_state().await?;
+    async fn run(mut self, started: Bytes, initial_state: InitialState) -> Result<(), Status> {
+        self.outlet.send(started).await;
+        if initial_state == InitialState::Sent {
+            Box::pin(self.send_initial_state()).await?;
         }
+        let stopping = self.context.stopping.clone();
+        let mut stop = pin!(stopping.begun());
         let mut news = self.context.feed.follow();
-        let every = Duration::from_millis(self.asked.bookmark_interval.0);
-        let mut bookmark_at = tokio::time::Instant::now() + every;
+        let mut bookmark_at = Instant::now() + self.bookmark_every;
+        // It rings at some bookmark's time, which may have moved since: cheaper than to set it anew for
+        // every frame.
+        let mut alarm = pin!(tokio::time::sleep_until(bookmark_at));
         loop {
             news.mark_unchanged();
-            if self.send_events().await? {
-                bookmark_at = tokio::time::Instant::now() + every;
-                if !self.caught_up() {
-                    continue;
-                }
+            let stepped = self.step().await?;
+            if stepped == Stepped::Told {
+                bookmark_at = Instant::now() + self.bookmark_every;
+            }
+            let goes_on = stepped != Stepped::Nowhere && !self.caught_up();
+            if goes_on && !stopping.has_begun() {
+                continue;
             }
             if !self.told_caught_up && self.cursor >= self.caught_up_at {
                 self.told_caught_up = true;
-                self.bookmark(pb::BookmarkCause::CaughtUp).await?;
+                self.bookmark(pb::BookmarkCause::CaughtUp).await;
             }
-            let stopping = self.context.stopping.clone();
             // A stop wins: it is told even on a busy log.
             tokio::select! {
                 biased;
-                () = self.out.closed() => return Err(Ended::Gone),
-                () = stopping.begun() => return self.close().await,
-                () = tokio::time::sleep_until(bookmark_at) => {
-                    self.bookmark(pb::BookmarkCause::Periodic).await?;
-                    bookmark_at = tokio::time::Instant::now() + every;
+                () = &mut stop => return Box::pin(self.close()).await,
+                () = &mut alarm => {
+                    if Instant::now() >= bookmark_at {
+                        self.bookmark(pb::BookmarkCause::Periodic).await;
+                        bookmark_at = Instant::now() + self.bookmark_every;
+                    }
+                    alarm.as_mut().reset(bookmark_at);
                 }
-                changed = news.changed() => {
-                    changed.map_err(|_| Ended::Failed(Refusal::store_unavailable().into()))?;
-                }
+                changed = news.changed() => changed.map_err(|_| Refusal::store_unavailable())?,
             }
         }
     }
@@ -164,106 +165,90 @@ impl Watch {
         self.cursor >= self.context.feed.newest()
     }
 
-    /// Sends the next page of events, if there is one; says whether there was.
-    async fn send_events(&mut self) -> Result<bool, Ended> {
-        let events = self
-            .context
-            .feed
-            .after(self.cursor)
-            .map_err(|fault| failed(&fault))?;
-        let Some(last) = events.last() else {
-            return Ok(false);
+    /// Goes past the next page of events, if there is one.
+    async fn step(&mut self) -> Result<Stepped, Status> {
+        let next = self.context.feed.next(&self.query, self.cursor);
+        let Some(step) = next.map_err(|fault| faulted(&fault))? else {
+            return Ok(Stepped::Nowhere);
         };
-        let reached = last.revision;
-        let log_id = &self.context.identification.log_id;
-        let wanted: Vec<pb::SessionEvent> = events
-            .iter()
-            .filter(|event| self.asked.query.matches(event))
-            .map(|event| show::event::event(event, log_id))
-            .collect();
-        self.cursor = reached;
-        if !wanted.is_empty() {
-            let batch = show::watch::batch(wanted, log_id, reached);
-            self.send(batch).await?;
+        self.cursor = step.through;
+        // The connection runs this: whoever is far behind lets others have their turn.
+        match step.source {
+            Source::Ring => tokio::task::consume_budget().await,
+            Source::Log => tokio::task::yield_now().await,
         }
-        Ok(true)
+        match step.frame {
+            Some(frame) => {
+                self.outlet.send(frame).await;
+                Ok(Stepped::Told)
+            }
+            None => Ok(Stepped::Silently),
+        }
     }
 
     /// Sends every session that has not ended, as it was at some instant of the scan, then every event
     /// up to the end of the scan, then says so.
-    async fn send_initial_state(&mut self) -> Result<(), Ended> {
+    async fn send_initial_state(&mut self) -> Result<(), Status> {
         let mut after = SessionNo(0);
         loop {
-            let rows = self.context.rows().map_err(Ended::Failed)?;
+            let rows = self.context.rows()?;
             let page = rows
                 .sessions_after(after, INITIAL_PAGE)
-                .map_err(|fault| failed(&fault))?;
+                .map_err(|fault| faulted(&fault))?;
             let Some(last) = page.last() else {
                 break;
             };
             after = last.no;
             let mut seen = Vec::new();
             for session in page {
-                if !session.is_ended() && self.asked.query.matches_session(&session) {
-                    let one = self.context.see(&rows, session.no);
-                    seen.extend(one.map_err(Ended::Failed)?);
+                if !session.is_ended() && self.query.matches_session(&session) {
+                    seen.extend(self.context.see(&rows, session.no)?);
                 }
             }
             drop(rows);
-            let shown = self.context.show_all(seen).await;
-            for session in shown.map_err(Ended::Failed)? {
-                self.send(show::watch::initial(session)).await?;
+            for session in self.context.show_all(seen).await? {
+                let frame = show::encoded::frame(&show::watch::initial(session));
+                self.outlet.send(frame).await;
             }
         }
-        let scanned_to = newest_committed(&self.context).map_err(Ended::Failed)?;
+        let scanned_to = newest_committed(&self.context)?;
         self.send_events_up_to(scanned_to).await?;
-        self.bookmark(pb::BookmarkCause::InitialStateEnd).await
+        self.bookmark(pb::BookmarkCause::InitialStateEnd).await;
+        Ok(())
     }
 
     /// Sends every event up to one that is committed. A snapshot shows it a moment before the feed
     /// does, and that moment is waited for.
-    async fn send_events_up_to(&mut self, revision: Revision) -> Result<(), Ended> {
+    async fn send_events_up_to(&mut self, revision: Revision) -> Result<(), Status> {
         let mut news = self.context.feed.follow();
         while self.cursor < revision {
             news.mark_unchanged();
-            if self.send_events().await? {
-                continue;
-            }
-            // Either one: a client that is gone waits for nothing.
-            tokio::select! {
-                () = self.out.closed() => return Err(Ended::Gone),
-                changed = news.changed() => {
-                    changed.map_err(|_| Ended::Failed(Refusal::store_unavailable().into()))?;
-                }
+            if self.step().await? == Stepped::Nowhere {
+                let changed = news.changed().await;
+                changed.map_err(|_| Refusal::store_unavailable())?;
             }
         }
         Ok(())
     }
 
-    async fn bookmark(&mut self, cause: pb::BookmarkCause) -> Result<(), Ended> {
+    async fn bookmark(&mut self, cause: pb::BookmarkCause) {
         let log_id = &self.context.identification.log_id;
         let lag = self.context.feed.newest().0.saturating_sub(self.cursor.0);
-        let frame = show::watch::bookmark(cause, log_id, self.cursor, lag);
-        self.send(frame).await
+        // Encoded at once, so that the message itself is no part of the state.
+        let frame = show::encoded::frame(&show::watch::bookmark(cause, log_id, self.cursor, lag));
+        self.outlet.send(frame).await;
     }
 
     /// Tells where to resume and that the server goes away.
-    async fn close(&mut self) -> Result<(), Ended> {
+    async fn close(&mut self) -> Result<(), Status> {
         // What is committed by now is sent first, so that the plugin need not come back for it.
-        while self.send_events().await? {}
-        self.bookmark(pb::BookmarkCause::Closing).await?;
-        let frame = show::watch::closing(
+        while self.step().await? != Stepped::Nowhere {}
+        self.bookmark(pb::BookmarkCause::Closing).await;
+        let frame = show::encoded::frame(&show::watch::closing(
             pb::GoAwayReason::ServerDraining,
             self.context.closing_time(),
-        );
-        self.send(frame).await
+        ));
+        self.outlet.send(frame).await;
+        Ok(())
     }
-
-    async fn send(&mut self, frame: pb::WatchSessionEventsResponse) -> Result<(), Ended> {
-        self.out.send(Ok(frame)).await.map_err(|_| Ended::Gone)
-    }
-}
-
-fn failed(fault: &sessiond_store::fault::Fault) -> Ended {
-    Ended::Failed(faulted(fault))
 }

@@ -92,6 +92,23 @@ impl EventQuery {
             && self.matches_session(&event.session.session)
     }
 
+    /// Whether the namespace is the only condition.
+    pub(crate) fn is_of_scope(&self) -> bool {
+        let Self {
+            namespace: _,
+            types,
+            sessions,
+            key_glob,
+            labels,
+            project,
+        } = self;
+        types.is_empty()
+            && sessions.is_empty()
+            && key_glob.is_none()
+            && labels.is_empty()
+            && project.is_none()
+    }
+
     /// Whether the watch shows a session in its initial state, where there are no types.
     pub(crate) fn matches_session(&self, session: &SessionRow) -> bool {
         let key = session.key.as_ref();

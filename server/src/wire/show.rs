@@ -4,6 +4,7 @@
 //! the contract has and the core does not is left unset, and says so where it is left.
 
 pub(crate) mod delivery;
+pub(crate) mod encoded;
 pub(crate) mod end;
 pub(crate) mod event;
 pub(crate) mod frame;

@@ -8,7 +8,7 @@ mod lists;
 mod namespace;
 mod open;
 mod random;
-mod samples;
+pub(crate) mod samples;
 mod settle;
 mod show_events;
 mod show_frames;

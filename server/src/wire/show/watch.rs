@@ -1,4 +1,4 @@
-//! The frames of a watch.
+//! The frames of a watch, but for its batches, which are put together from encoded events.
 
 use sessiond_core::ids::Revision;
 use sessiond_core::time::WallTime;
@@ -26,18 +26,6 @@ pub(crate) fn started(
 /// One session of the initial state.
 pub(crate) fn initial(session: pb::Session) -> pb::WatchSessionEventsResponse {
     response(Frame::Initial(session))
-}
-
-/// Events, up to and including `through`.
-pub(crate) fn batch(
-    events: Vec<pb::SessionEvent>,
-    log_id: &str,
-    through: Revision,
-) -> pb::WatchSessionEventsResponse {
-    response(Frame::Batch(pb::EventBatch {
-        events,
-        resume_token: ResumeToken::new(log_id, through).encode(),
-    }))
 }
 
 /// Everything up to `through` was sent; `lag_events` committed ones were not looked at.

@@ -193,7 +193,7 @@ pub(super) fn message_row() -> MessageRow {
     }
 }
 
-pub(super) fn event_row() -> EventRow {
+pub(crate) fn event_row() -> EventRow {
     EventRow {
         revision: Revision(256),
         kind: EventKind::SessionEnd,

@@ -1,5 +1,6 @@
 //! Events, snapshots, the frames of a watch, and what the server says of itself.
 
+use bytes::Bytes;
 use prost::Message;
 use sessiond_core::event::{ActorKind, EventKind};
 use sessiond_core::ids::{Namespace, Revision};
@@ -103,17 +104,6 @@ fn frames_of_a_watch_say_where_to_resume() {
         let token = ResumeToken::decode(token).unwrap();
         token.revision_in("log")
     };
-    let event = show::event::event(&event_row(), "log");
-    let batch = frame(show::watch::batch(
-        vec![event.clone()],
-        "log",
-        Revision(256),
-    ));
-    let Frame::Batch(batch) = batch else {
-        panic!("a batch is a batch: {batch:?}");
-    };
-    assert_eq!(batch.events, [event]);
-    assert_eq!(resumes(&batch.resume_token), Some(Revision(256)));
     let cause = pb::BookmarkCause::CaughtUp;
     let bookmark = frame(show::watch::bookmark(cause, "log", Revision(7), 2));
     let Frame::Bookmark(bookmark) = bookmark else {
@@ -136,6 +126,41 @@ fn frames_of_a_watch_say_where_to_resume() {
         frame(show::watch::closing(reason, WallTime(1_500))),
         Frame::GoAway(expected)
     );
+}
+
+#[test]
+fn encoded_frames_are_the_messages_that_they_say_they_are() {
+    let one = event_row();
+    let mut other = event_row();
+    other.revision = Revision(257);
+    // Long enough that its length takes more than one byte in every place.
+    other.attributes.insert("long".to_owned(), "x".repeat(300));
+    for rows in [vec![one.clone()], vec![other.clone()], vec![one, other]] {
+        let encoded: Vec<Bytes> = rows
+            .iter()
+            .map(|row| show::encoded::event(row, "log"))
+            .collect();
+        let encoded: Vec<&Bytes> = encoded.iter().collect();
+        let through = Revision(300);
+        let message = pb::WatchSessionEventsResponse {
+            frame: Some(Frame::Batch(pb::EventBatch {
+                events: rows
+                    .iter()
+                    .map(|row| show::event::event(row, "log"))
+                    .collect(),
+                resume_token: ResumeToken::new("log", through).encode(),
+            })),
+        };
+        let frame = show::encoded::batch(&encoded, "log", through);
+        assert_eq!(frame, show::encoded::frame(&message));
+        let (prefix, rest) = frame.split_first_chunk::<5>().unwrap();
+        let [compressed, length @ ..] = *prefix;
+        assert_eq!(
+            (compressed, u32::from_be_bytes(length) as usize),
+            (0, rest.len())
+        );
+        assert_eq!(rest, message.encode_to_vec());
+    }
 }
 
 #[test]
