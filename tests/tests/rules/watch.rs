@@ -293,6 +293,38 @@ async fn bookmarks_come_at_the_interval_and_pass_what_is_filtered_out() {
 }
 
 #[tokio::test]
+async fn bookmarks_come_though_the_log_is_never_quiet() {
+    let server = Server::start();
+    let caller = Caller::to(&server).await;
+    caller.opened("a").await;
+    let request = pb::WatchSessionEventsRequest {
+        bookmark_interval: millis(500),
+        ..filtered(pb::EventFilter {
+            key_glob: "nobody".to_owned(),
+            ..pb::EventFilter::default()
+        })
+    };
+    let mut watch = WatchStream::open(&caller, request).await.expect("a watch");
+    let writer = tokio::spawn(async move {
+        for at in 0_u64.. {
+            let update = pb::UpdateSessionRequest {
+                r#ref: key("a"),
+                source: at.to_string(),
+                ..pb::UpdateSessionRequest::default()
+            };
+            caller.update(update).await.expect("updated");
+        }
+    });
+    for _ in 0..2 {
+        let (events, mark) = watch.bookmark(Cause::Periodic).await;
+        assert_eq!(events, []);
+        assert!(mark.revision > 0);
+    }
+    assert!(!writer.is_finished(), "events came all the while");
+    writer.abort();
+}
+
+#[tokio::test]
 async fn a_watcher_that_does_not_read_delays_nobody() {
     let server = Server::start();
     let caller = Caller::to(&server).await;
