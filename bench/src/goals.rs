@@ -33,7 +33,7 @@ pub(crate) struct Goal {
 
 /// What is taken from a record.
 #[derive(Debug, Clone, Copy)]
-enum Metric {
+pub(crate) enum Metric {
     Rate,
     P50,
     Fact(&'static str),
@@ -161,7 +161,8 @@ impl Goal {
 }
 
 impl Metric {
-    fn of(self, record: &Record) -> Option<f64> {
+    /// Its value in a record that has it.
+    pub(crate) fn of(self, record: &Record) -> Option<f64> {
         match self {
             Self::Rate => record.rate,
             Self::P50 => record.p50_us.map(|us| us as f64),
@@ -182,7 +183,7 @@ mod tests {
     fn record(path: &str, system: System, repetition: usize, rate: f64) -> Record {
         Record {
             path: path.to_owned(),
-            system: system.name(),
+            system: system.name().to_owned(),
             version: None,
             parameters: Parameters {
                 payload_bytes: 2_048,

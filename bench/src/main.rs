@@ -4,6 +4,7 @@
 //! deliberately does not do: build or install anything; `cargo xtask bench` does.
 
 mod caller;
+mod chart;
 mod disk;
 mod goals;
 mod noop;
@@ -50,6 +51,18 @@ struct Cli {
 enum Task {
     /// Measure, and print the table.
     Run(Box<RunArgs>),
+    /// Draw charts of a run's records: SVG files that need nothing beside them.
+    ///
+    /// What the records have no data for is left out and named. A file without anything to draw is an
+    /// error, and so is a line that is no record.
+    Chart {
+        /// The records, a line of JSON each, as `run --json` writes them.
+        #[arg(value_name = "FILE.jsonl")]
+        records: PathBuf,
+        /// Where the files go; the directory is made when it is missing.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
     /// Print the names of all paths and the systems each is measured on.
     List,
     /// Serve the no-op server: sessiond's stack without an engine.
@@ -86,6 +99,9 @@ struct RunArgs {
     /// Write each measurement as a line of JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Draw charts of what was measured into this directory, as `chart` does.
+    #[arg(long, value_name = "DIR")]
+    charts: Option<PathBuf>,
     /// Where each system gets a directory for its data. Default: the system's temporary one.
     #[arg(long, value_name = "DIR")]
     directory: Option<PathBuf>,
@@ -103,6 +119,7 @@ fn main() -> ExitCode {
     let done = runtime.block_on(async {
         match cli.task {
             Task::Run(args) => Box::pin(measure(&args)).await,
+            Task::Chart { records, out } => chart::of_file(&records, &out),
             Task::List => {
                 list();
                 Ok(())
@@ -129,6 +146,11 @@ async fn measure(args: &RunArgs) -> Result<()> {
     if disk::is_in_memory(&plan.places.data)? {
         say("NOTE: the data directory is in memory, so nothing is durable; see --directory");
     }
+    if let Some(directory) = &args.charts {
+        // A directory that cannot be had is told before half an hour of measuring.
+        std::fs::create_dir_all(directory)
+            .with_context(|| format!("failed to create {}", directory.display()))?;
+    }
     let mut records = Records::to(args.json.as_deref())?;
     let report = tokio::select! {
         report = run::run(&plan, &choice, &mut records) => report?,
@@ -136,6 +158,9 @@ async fn measure(args: &RunArgs) -> Result<()> {
         stopped = told_to_stop() => return stopped,
     };
     print(&summary::summary(records.all(), &report));
+    if let Some(directory) = &args.charts {
+        chart::write(records.all(), directory)?;
+    }
     ensure!(
         report.failures.is_empty(),
         "{} measurements or peers failed:\n{}",
@@ -275,7 +300,9 @@ mod tests {
         let cli = Cli::try_parse_from(all.chain(arguments.iter().copied())).unwrap();
         match cli.task {
             Task::Run(args) => *args,
-            Task::List | Task::Noop { .. } => panic!("`run` is parsed as another task"),
+            Task::Chart { .. } | Task::List | Task::Noop { .. } => {
+                panic!("`run` is parsed as another task")
+            }
         }
     }
 

@@ -10,19 +10,19 @@ use std::path::Path as FilePath;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::path::{Path, System};
 use crate::paths::{Outcome, Plan};
 use crate::peer::Peer;
 
 /// One measurement.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Record {
     /// What was measured, by the name `--only` takes.
     pub(crate) path: String,
     /// On which system.
-    pub(crate) system: &'static str,
+    pub(crate) system: String,
     /// Its version, when it is not built from this checkout.
     pub(crate) version: Option<String>,
     /// Under which settings.
@@ -38,7 +38,7 @@ pub(crate) struct Record {
     /// The latency that one operation in a hundred exceeds.
     pub(crate) p99_us: Option<u64>,
     /// What else was found; the last part of a name is its unit.
-    pub(crate) facts: BTreeMap<&'static str, f64>,
+    pub(crate) facts: BTreeMap<String, f64>,
     /// When it was over.
     pub(crate) unix_ms: u64,
     /// The median time of an append of 4 KiB with `fdatasync`, just before the repetition.
@@ -46,7 +46,7 @@ pub(crate) struct Record {
 }
 
 /// The settings of a measurement that its path's name does not say.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Parameters {
     pub(crate) payload_bytes: usize,
     pub(crate) warm_up_ms: u64,
@@ -57,7 +57,7 @@ impl Record {
     pub(crate) fn new(plan: &Plan, path: Path, at: &Moment, system: System) -> Self {
         Self {
             path: path.to_string(),
-            system: system.name(),
+            system: system.name().to_owned(),
             version: None,
             parameters: Parameters {
                 payload_bytes: path.payload(),
@@ -75,6 +75,19 @@ impl Record {
         }
     }
 
+    /// The records in a text that has one a line; lines that are empty are none.
+    ///
+    /// # Errors
+    /// The first line that is no record, by its number.
+    pub(crate) fn parse(text: &str) -> Result<Vec<Self>> {
+        let lines = text.lines().enumerate();
+        let lines = lines.filter(|(_, line)| !line.trim().is_empty());
+        let records = lines.map(|(index, line)| {
+            serde_json::from_str(line).with_context(|| format!("line {} is no record", index + 1))
+        });
+        records.collect()
+    }
+
     /// With the version the peer tells.
     pub(crate) fn of(mut self, peer: &dyn Peer) -> Self {
         self.version = Some(peer.version().to_owned());
@@ -89,7 +102,10 @@ impl Record {
             self.p50_us = Some(micros(samples.p50()));
             self.p99_us = Some(micros(samples.p99()));
         }
-        self.facts = outcome.facts.into_iter().collect();
+        let facts = outcome.facts.into_iter();
+        self.facts = facts
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         // A clock before 1970 shows as 1970.
         self.unix_ms = millis(since.unwrap_or_default());

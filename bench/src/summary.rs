@@ -82,7 +82,7 @@ fn facts(records: &[Record]) -> String {
         let some = of(records, path, system);
         let names: BTreeSet<&str> = some
             .iter()
-            .flat_map(|record| record.facts.keys().copied())
+            .flat_map(|record| record.facts.keys().map(String::as_str))
             .collect();
         for name in names {
             let values = some
@@ -145,7 +145,7 @@ fn pairs(records: &[Record]) -> Vec<(&str, &str)> {
         if !paths.contains(&record.path.as_str()) {
             paths.push(&record.path);
         }
-        let pair = (record.path.as_str(), record.system);
+        let pair = (record.path.as_str(), record.system.as_str());
         if !pairs.contains(&pair) {
             pairs.push(pair);
         }
@@ -199,9 +199,10 @@ fn micros(values: impl Iterator<Item = u64>) -> String {
 }
 
 /// A figure with three digits that matter.
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     match value.abs() {
         size if size >= 1e6 => format!("{:.2}M", value / 1e6),
+        size if size >= 1e5 => format!("{:.0}k", value / 1e3),
         size if size >= 1e4 => format!("{:.1}k", value / 1e3),
         size if size >= 100.0 => format!("{value:.0}"),
         size if size >= 10.0 => format!("{value:.1}"),
@@ -216,8 +217,11 @@ mod tests {
 
     #[test]
     fn figures_keep_three_digits() {
-        let all = [0.0, 0.456, 12.34, 123.4, 45_678.0, 2_345_678.0].map(number);
-        assert_eq!(all, ["0.00", "0.46", "12.3", "123", "45.7k", "2.35M"]);
+        let all = [0.0, 0.456, 12.34, 123.4, 45_678.0, 345_678.0, 2_345_678.0].map(number);
+        assert_eq!(
+            all,
+            ["0.00", "0.46", "12.3", "123", "45.7k", "346k", "2.35M"]
+        );
         assert_eq!(micros([999].into_iter()), "999 us");
         assert_eq!(micros([1_000, 3_000].into_iter()), "2.00 ms");
         assert_eq!(micros([].into_iter()), "-");

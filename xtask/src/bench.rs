@@ -44,6 +44,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 
+    /// Draw charts of what was measured into this directory, such as docs/performance.
+    #[arg(long, value_name = "DIR")]
+    charts: Option<PathBuf>,
+
     /// More options of `sessiond-bench run`.
     #[arg(last = true)]
     options: Vec<String>,
@@ -95,6 +99,8 @@ impl Arguments {
         }
         let json = self.json.iter();
         all.extend(json.map(|file| format!("--json={}", file.display())));
+        let charts = self.charts.iter();
+        all.extend(charts.map(|directory| format!("--charts={}", directory.display())));
         all.extend(self.options.iter().cloned());
         all
     }
@@ -127,6 +133,7 @@ mod tests {
             only: vec!["work".to_owned(), "wake".to_owned()],
             peers: vec!["redis".to_owned(), "etcd".to_owned()],
             json: Some("x.json".into()),
+            charts: Some("x/y".into()),
             options: vec!["--repetitions=7".to_owned()],
             ..Arguments::default()
         };
@@ -136,6 +143,7 @@ mod tests {
             "--only=wake",
             "--peers=redis,etcd",
             "--json=x.json",
+            "--charts=x/y",
             "--repetitions=7",
         ];
         assert_eq!(arguments.passed_on(), expected);
