@@ -1,7 +1,8 @@
 //! `bench`: the side-by-side benchmark, with everything it needs built and installed first.
 //!
 //! Invariant: what is measured is built from this checkout in the release profile, and a peer that
-//! cannot be had is named. What it deliberately does not do: judge figures, or run beside a build.
+//! cannot be had is named. Only a smoke run, which measures nothing, takes the programs that tests use.
+//! What it deliberately does not do: judge figures, or run beside a build.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -10,6 +11,7 @@ use anyhow::Result;
 
 use crate::apt::{self, Need};
 use crate::process::{Limit, say, stream};
+use crate::suites;
 use crate::workspace::{cargo, target};
 
 /// The peers by the names the benchmark has for them, and what each needs.
@@ -29,6 +31,9 @@ pub(crate) struct Arguments {
     quick: bool,
 
     /// Every path once with tiny numbers: at most 40 seconds. Fails when a path or a peer does.
+    ///
+    /// It shows that everything works and measures nothing, so it runs the dev profile's programs, which
+    /// `cargo xtask test` has built already, with their debug assertions.
     #[arg(long)]
     smoke: bool,
 
@@ -65,16 +70,27 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             say(&format!("{need:?} will be left out: {error:#}"));
         }
     }
-    let programs = ["-p", "sessiond", "-p", "sessiond-bench"];
-    let mut build = cargo(&["build", "--release", "--locked", "--bins"]);
-    crate::process::run(build.args(programs))?;
-    let mut bench = Command::new(target().join("release/sessiond-bench"));
+    let mut bench = Command::new(arguments.build()?);
     bench.arg("run").args(arguments.passed_on());
     // It stays in our process group, so that Ctrl-C reaches it; each of its waits has an end.
     stream(bench, Limit::None, |_| {})?.check()
 }
 
 impl Arguments {
+    /// Builds what is run, and returns where the benchmark is; it finds sessiond beside itself.
+    fn build(&self) -> Result<PathBuf> {
+        if self.smoke {
+            // The very command of the tests: another choice of crates would have other features, and
+            // build all dependencies again.
+            suites::build_programs()?;
+            return Ok(target().join("debug/sessiond-bench"));
+        }
+        let programs = ["-p", "sessiond", "-p", "sessiond-bench"];
+        let mut build = cargo(&["build", "--release", "--locked", "--bins"]);
+        crate::process::run(build.args(programs))?;
+        Ok(target().join("release/sessiond-bench"))
+    }
+
     /// What the chosen peers need, each once.
     fn needs(&self) -> Vec<Need> {
         let is_chosen =
