@@ -39,7 +39,10 @@ pub use self::client::{
 pub use self::error::{Error, Refusal, Violation};
 pub use self::link::{LinkObserver, LinkState};
 pub use self::retry::{BACKOFF_FIRST, BACKOFF_MAX, RETRY_TOTAL_DEFAULT, RetryPolicy};
-pub use self::session::{EndBuilder, KeepAlive, NewMessage, OpenBuilder, Opened, SessionHandle};
+pub use self::session::{
+    EndBuilder, EndSelection, EndSessionsBuilder, KeepAlive, NewMessage, OpenBuilder, Opened,
+    SessionHandle,
+};
 pub use self::watch::{EventStream, WatchBuilder, WatchItem};
 pub use self::worker::{
     Cancellation, Delivery, Handler, Outcome, STOP_GRACE_DEFAULT, WINDOW_MESSAGES_DEFAULT,

@@ -5,6 +5,7 @@
 //! restarted meanwhile. Dropping a handle ends nothing on the server.
 
 mod end;
+mod end_many;
 mod keep;
 mod message;
 mod open;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use sessiond_proto::v1 as pb;
 
 pub use self::end::EndBuilder;
+pub use self::end_many::{EndSelection, EndSessionsBuilder};
 pub use self::keep::KeepAlive;
 pub use self::message::NewMessage;
 pub use self::open::OpenBuilder;

@@ -27,6 +27,7 @@ const RPCS: &[&str] = &[
     "MessageService.ListMessages",
     "MessageService.SettleMessages",
     "SessionService.EndSession",
+    "SessionService.EndSessions",
     "SessionService.GetSession",
     "SessionService.ListSessions",
     "SessionService.OpenSession",

@@ -64,6 +64,12 @@ const FIELDS: &[(&str, &str)] = &[
     ),
     ("EndSessionResponse", "session already_ended duplicate"),
     (
+        "EndSessionsRequest",
+        "filter session_ids key_glob reason detail mode end_grace pending_policy validate_only",
+    ),
+    ("EndSessionsResponse", "results"),
+    ("EndResult", "session_id key outcome error"),
+    (
         "Message",
         "session_id queue_id seq kind payload content_type attributes agent_id agent_type \
          prompt_number occurred_time enqueue_time not_before_time idempotency_key attempt \
@@ -165,6 +171,10 @@ const VALUES: &[(&str, &str)] = &[
     ("CONFLICT_POLICY", "USE_EXISTING REPLACE FAIL"),
     ("END_MODE", "GRACEFUL AFTER_PENDING IMMEDIATE"),
     ("PENDING_POLICY", "KEEP DISCARD"),
+    (
+        "END_OUTCOME",
+        "ENDED DRAINING ALREADY_ENDED WOULD_END FAILED",
+    ),
     ("WAIT_FOR", "ENDED RELEASED"),
     ("ORDERING", "STRICT SERIAL RELAXED"),
     (

@@ -19,15 +19,18 @@ use crate::health::Health;
 use crate::http;
 use crate::limits::REQUEST_BYTES_MAX;
 use context::Context;
+use end_sessions::BulkEnds;
 
 mod admin;
 mod claim;
 pub mod context;
+mod end_sessions;
 mod enqueue_stream;
 mod list;
 mod message;
 mod oversize;
 mod payloads;
+mod roll;
 mod session;
 mod watch;
 mod work;
@@ -36,6 +39,7 @@ mod work;
 #[derive(Clone, Debug)]
 struct Handlers {
     context: Arc<Context>,
+    bulk_ends: Arc<BulkEnds>,
 }
 
 /// Everything served on the port.
@@ -49,6 +53,7 @@ pub fn routes(
 ) -> Result<Routes, tonic_reflection::server::Error> {
     let handlers = Handlers {
         context: Arc::clone(context),
+        bulk_ends: Arc::default(),
     };
     let (reporter, health_service) = tonic_health::server::health_reporter();
     env.spawn

@@ -40,6 +40,18 @@ pub const STREAM_FRAMES_MAX: usize = 8_192;
 pub const STREAM_AHEAD: usize = 8;
 /// Enqueue frames of one stream under way in the engine.
 pub const ENQUEUE_STREAM_AHEAD: usize = 256;
+/// Ends under way in the engine for all EndSessions calls together: a batch being committed and half of the next one.
+/// A quarter of the inbox stays for everybody else.
+pub const END_SESSIONS_AHEAD: usize = 768;
+/// EndSessions calls that run at once, the others wait their turn. More would end nothing sooner, since all share what is
+/// ahead, and each holds its results.
+pub const END_SESSIONS_AT_ONCE: usize = 8;
+/// Sessions looked at in one snapshot for EndSessions.
+pub const END_SESSIONS_CHUNK: usize = 256;
+/// Bytes of the results of one EndSessions; below the 17 MiB a client must accept.
+pub const END_SESSIONS_BYTES_MAX: usize = 16 * 1_024 * 1_024;
+/// Sessions on the roll before those that have ended are looked for: small enough to keep, and seldom reached.
+pub const ROLL_SESSIONS_MIN: usize = 65_536;
 /// Bytes of one request. A full enqueue is 16 MiB of payload and its headers.
 pub const REQUEST_BYTES_MAX: usize = 17 * 1_024 * 1_024;
 /// Rows looked at for one page of a filtered list.

@@ -159,6 +159,8 @@ unary! {
     touch = sessions.touch_session(pb::TouchSessionRequest) -> pb::TouchSessionResponse;
     /// EndSession.
     end = sessions.end_session(pb::EndSessionRequest) -> pb::EndSessionResponse;
+    /// EndSessions.
+    end_many = sessions.end_sessions(pb::EndSessionsRequest) -> pb::EndSessionsResponse;
     /// EnqueueMessages.
     enqueue = messages.enqueue_messages(pb::EnqueueMessagesRequest) -> pb::EnqueueMessagesResponse;
     /// ClaimMessages.

@@ -5,6 +5,8 @@
 
 #[path = "bad_input/end.rs"]
 mod end;
+#[path = "bad_input/end_sessions.rs"]
+mod end_sessions;
 #[path = "bad_input/enqueue.rs"]
 mod enqueue;
 #[path = "bad_input/lists.rs"]

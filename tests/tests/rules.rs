@@ -20,6 +20,8 @@ mod claim_any;
 mod end_modes;
 #[path = "rules/ends.rs"]
 mod ends;
+#[path = "rules/ends_many.rs"]
+mod ends_many;
 #[path = "rules/enqueue.rs"]
 mod enqueue;
 #[path = "rules/enqueue_stream.rs"]

@@ -14,6 +14,10 @@ use super::{Admin, Client, DECODE_BYTES_MAX, Messages, Sessions};
 use crate::error::Error;
 use crate::retry::Repeat;
 
+/// How long one call that ends many sessions may work and wait for its turn,
+/// beside the deadline of every call: a full page takes seconds.
+const END_SESSIONS_WAIT: Duration = Duration::from_secs(60);
+
 impl Client {
     /// Opens a session, or returns the live one of its key.
     ///
@@ -120,6 +124,23 @@ impl Client {
         self.call(Repeat::Harmless, wait, request, |request| {
             let mut sessions = self.sessions();
             async move { sessions.end_session(request).await }
+        })
+        .await
+    }
+
+    /// Ends one page of many sessions; each is answered by a result of its own.
+    /// [`Client::end_sessions`] is the comfortable way.
+    ///
+    /// # Errors
+    ///
+    /// What `EndSessions` refuses.
+    pub async fn end_sessions_page(
+        &self,
+        request: pb::EndSessionsRequest,
+    ) -> Result<pb::EndSessionsResponse, Error> {
+        self.call(Repeat::Harmless, END_SESSIONS_WAIT, request, |request| {
+            let mut sessions = self.sessions();
+            async move { sessions.end_sessions(request).await }
         })
         .await
     }

@@ -41,6 +41,7 @@ pub(crate) enum Call {
     Update(Unary<pb::UpdateSessionRequest, pb::UpdateSessionResponse>),
     Touch(Unary<pb::TouchSessionRequest, pb::TouchSessionResponse>),
     End(Unary<pb::EndSessionRequest, pb::EndSessionResponse>),
+    EndSessions(Unary<pb::EndSessionsRequest, pb::EndSessionsResponse>),
     Enqueue(Unary<pb::EnqueueMessagesRequest, pb::EnqueueMessagesResponse>),
     Claim(Unary<pb::ClaimMessagesRequest, pb::ClaimMessagesResponse>),
     Settle(Unary<pb::SettleMessagesRequest, pb::SettleMessagesResponse>),

@@ -13,6 +13,7 @@
 )]
 
 mod calls;
+mod end_many;
 mod fake_server;
 mod handles;
 mod watch;

@@ -2464,6 +2464,136 @@ pub mod admin_service_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+/// Which sessions to end, and how. Exactly one of `filter`, `session_ids` and
+/// `key_glob` chooses them; none or several are refused FIELD_INVALID. It has no
+/// `request_id` because a repeat is harmless by nature: a session whose end was
+/// decided keeps it, and is answered ALREADY_ENDED.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EndSessionsRequest {
+    /// The live sessions that match; one without a condition means all live
+    /// sessions of the namespace. The state ENDED and `ended_after_revision` are
+    /// refused FIELD_INVALID. Unset: chosen otherwise.
+    #[prost(message, optional, tag = "1")]
+    pub filter: ::core::option::Option<SessionFilter>,
+    /// The sessions with these ids, whatever their state, ended in this order. At
+    /// most 10,000, each at most 256 bytes; one that is named twice is answered
+    /// twice. Empty: chosen otherwise.
+    #[prost(string, repeated, tag = "2")]
+    pub session_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The live sessions with a key that matches: `*` stands for any run of
+    /// characters, `?` for one. At most 256 bytes. Empty: chosen otherwise.
+    #[prost(string, tag = "3")]
+    pub key_glob: ::prost::alloc::string::String,
+    /// Why they end. As in EndSessionRequest; unset: COMPLETED.
+    #[prost(enumeration = "EndReason", tag = "4")]
+    pub reason: i32,
+    /// More about it, for a person. At most 4 KiB. Empty: nothing to add.
+    #[prost(string, tag = "5")]
+    pub detail: ::prost::alloc::string::String,
+    /// How much each may still do. Of a session that drains already it may only
+    /// shorten the mode. Unset: GRACEFUL.
+    #[prost(enumeration = "EndMode", tag = "6")]
+    pub mode: i32,
+    /// How long each may do that. More than zero; at most 24 h; refused with
+    /// IMMEDIATE. Unset: 5 s, or 10 min with AFTER_PENDING.
+    #[prost(message, optional, tag = "7")]
+    pub end_grace: ::core::option::Option<::prost_types::Duration>,
+    /// What becomes of unprocessed messages. Unset: KEEP.
+    #[prost(enumeration = "PendingPolicy", tag = "8")]
+    pub pending_policy: i32,
+    /// Change nothing, and answer what a call without it would do at this moment.
+    /// Unset: end them.
+    #[prost(bool, tag = "9")]
+    pub validate_only: bool,
+    /// How many sessions to end at most. Up to 100,000, more is refused
+    /// FIELD_INVALID, as is any number with `session_ids`. A page ends early at 16
+    /// MiB of results. 0: 100,000.
+    #[prost(uint32, tag = "10")]
+    pub page_size: u32,
+    /// Where to go on: the `next_page_token` of an answer to the same `filter` or
+    /// `key_glob`. Refused with `session_ids`. Empty: from the oldest session.
+    #[prost(string, tag = "11")]
+    pub page_token: ::prost::alloc::string::String,
+}
+/// What became of the sessions.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EndSessionsResponse {
+    /// One result for each session that was chosen: in the order of `session_ids`,
+    /// else in the order in which the sessions were opened.
+    #[prost(message, repeated, tag = "1")]
+    pub results: ::prost::alloc::vec::Vec<EndResult>,
+    /// Gets the next page: more sessions are chosen than one call ends, and these
+    /// are untouched. Sessions that are opened after the first page began are on no
+    /// page. Empty: there is none. Opaque.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+    /// The newest revision of the store's log at the last commit of the call; at
+    /// the time of reading when it changed nothing.
+    #[prost(uint64, tag = "3")]
+    pub revision: u64,
+}
+/// What became of one session.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EndResult {
+    /// The session.
+    #[prost(string, tag = "1")]
+    pub session_id: ::prost::alloc::string::String,
+    /// Its key. Empty when it has none or was not found.
+    #[prost(string, tag = "2")]
+    pub key: ::prost::alloc::string::String,
+    /// What became of it.
+    #[prost(enumeration = "EndOutcome", tag = "3")]
+    pub outcome: i32,
+    /// Why it was refused, with FAILED. Else unset.
+    #[prost(message, optional, tag = "4")]
+    pub error: ::core::option::Option<RefusalStatus>,
+}
+/// What became of a session that was to be ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum EndOutcome {
+    /// Never sent by the server.
+    Unspecified = 0,
+    /// This call ended it, and that is durable.
+    Ended = 1,
+    /// This call decided its end, which is durable, and it drains.
+    Draining = 2,
+    /// Its end had been decided before this call, by which it may drain still; the
+    /// original reason holds.
+    AlreadyEnded = 3,
+    /// A call without `validate_only` would end it or let it drain.
+    WouldEnd = 4,
+    /// It was refused, for example SESSION_NOT_FOUND; the others are not affected.
+    Failed = 5,
+}
+impl EndOutcome {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "END_OUTCOME_UNSPECIFIED",
+            Self::Ended => "END_OUTCOME_ENDED",
+            Self::Draining => "END_OUTCOME_DRAINING",
+            Self::AlreadyEnded => "END_OUTCOME_ALREADY_ENDED",
+            Self::WouldEnd => "END_OUTCOME_WOULD_END",
+            Self::Failed => "END_OUTCOME_FAILED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "END_OUTCOME_UNSPECIFIED" => Some(Self::Unspecified),
+            "END_OUTCOME_ENDED" => Some(Self::Ended),
+            "END_OUTCOME_DRAINING" => Some(Self::Draining),
+            "END_OUTCOME_ALREADY_ENDED" => Some(Self::AlreadyEnded),
+            "END_OUTCOME_WOULD_END" => Some(Self::WouldEnd),
+            "END_OUTCOME_FAILED" => Some(Self::Failed),
+            _ => None,
+        }
+    }
+}
 /// A session as an event shows it: `Session` without `prompt` and `volatile`,
 /// which are nobody's business but the owner's and the worker's. Every field has
 /// the number it has in `Session`. A fold of the events equals the life cycle of
@@ -3598,6 +3728,34 @@ pub mod session_service_client {
                 .insert(GrpcMethod::new("sessiond.v1.SessionService", "EndSession"));
             self.inner.unary(req, path, codec).await
         }
+        /// Ends many sessions, each by a decision of its own as EndSession does, and
+        /// answers for each when its DRAINING or ENDED is durable. What it has begun it
+        /// finishes, even when its caller hangs up; a repeat goes on where it was
+        /// broken off and is harmless. Refuses SERVER_DRAINING.
+        pub async fn end_sessions(
+            &mut self,
+            request: impl tonic::IntoRequest<super::EndSessionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::EndSessionsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sessiond.v1.SessionService/EndSessions",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("sessiond.v1.SessionService", "EndSessions"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Streams the events of the namespace: ordered, unique, complete, whole per
         /// commit, resumable, with bookmarks. The namespace is fixed when the stream
         /// starts. Refuses REVISION_COMPACTED (the start is older than what is kept),
@@ -3705,6 +3863,17 @@ pub mod session_service_server {
             request: tonic::Request<super::EndSessionRequest>,
         ) -> std::result::Result<
             tonic::Response<super::EndSessionResponse>,
+            tonic::Status,
+        >;
+        /// Ends many sessions, each by a decision of its own as EndSession does, and
+        /// answers for each when its DRAINING or ENDED is durable. What it has begun it
+        /// finishes, even when its caller hangs up; a repeat goes on where it was
+        /// broken off and is harmless. Refuses SERVER_DRAINING.
+        async fn end_sessions(
+            &self,
+            request: tonic::Request<super::EndSessionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::EndSessionsResponse>,
             tonic::Status,
         >;
         /// Server streaming response type for the WatchSessionEvents method.
@@ -4068,6 +4237,51 @@ pub mod session_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = EndSessionSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/sessiond.v1.SessionService/EndSessions" => {
+                    #[allow(non_camel_case_types)]
+                    struct EndSessionsSvc<T: SessionService>(pub Arc<T>);
+                    impl<
+                        T: SessionService,
+                    > tonic::server::UnaryService<super::EndSessionsRequest>
+                    for EndSessionsSvc<T> {
+                        type Response = super::EndSessionsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::EndSessionsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SessionService>::end_sessions(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = EndSessionsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

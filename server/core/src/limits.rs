@@ -96,6 +96,12 @@ pub const END_GRACE_MAX: Span = Span::seconds(24 * 3_600);
 pub const TIMEOUT_MAX: Span = Span::seconds(10 * 365 * 24 * 3_600);
 /// Longest an end may make its caller wait for the session to be over.
 pub const END_WAIT_MAX: Span = Span::seconds(60);
+/// Sessions that one bulk end may name by id. With the longest ids, and each of them refused, the results stay below the
+/// 17 MiB a client must accept.
+pub const END_SESSIONS_IDS_MAX: usize = 10_000;
+/// Sessions that one bulk end may end, chosen by what they are: seconds of work, and results that fit one message unless
+/// ids and keys are long.
+pub const END_SESSIONS_MAX: u32 = 100_000;
 /// Longest a claim may wait for work; well below the idle timers of common proxies.
 pub const CLAIM_WAIT_MAX: Span = Span::seconds(60);
 /// Longest time between two bookmarks of a watch, and what an unset interval means.

@@ -1,4 +1,4 @@
-//! SessionService: open, get, list, update, touch, end, watch.
+//! SessionService: open, get, list, update, touch, end one or many, watch.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tonic::{Request, Response, Status};
 
 use super::context::{Context, Seen, faulted};
 use super::watch::WatchBody;
-use super::{Handlers, list, watch};
+use super::{Handlers, end_sessions, list, watch};
 use crate::wire::show::reply::Shown;
 use crate::wire::status::Refusal;
 use crate::wire::{parse, show};
@@ -111,6 +111,17 @@ impl SessionService for Handlers {
             answer.session = Some(session);
         }
         Ok(Response::new(answer))
+    }
+
+    async fn end_sessions(
+        &self,
+        request: Request<pb::EndSessionsRequest>,
+    ) -> Result<Response<pb::EndSessionsResponse>, Status> {
+        let namespace = self.context.namespace(request.metadata())?;
+        let request = request.into_inner();
+        end_sessions::serve(&self.context, &self.bulk_ends, &namespace, request)
+            .await
+            .map(Response::new)
     }
 
     type WatchSessionEventsStream = watch::Nothing;

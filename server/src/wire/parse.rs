@@ -5,6 +5,7 @@
 
 pub(crate) mod claim;
 pub(crate) mod end;
+pub(crate) mod end_sessions;
 pub(crate) mod end_terms;
 pub(crate) mod enqueue;
 pub(crate) mod enumeration;

@@ -33,6 +33,15 @@ pub(crate) struct SessionQuery {
     pub(crate) filter: SessionFilter,
 }
 
+/// Which sessions a bulk end means: live ones only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LiveQuery {
+    /// What they must be besides.
+    pub(crate) query: SessionQuery,
+    /// Whose key is such a one; none: with any key or without.
+    pub(crate) key_glob: Option<Glob>,
+}
+
 /// Which messages a list shows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct MessageQuery {
@@ -70,6 +79,17 @@ impl SessionQuery {
                 .ended_after
                 .is_none_or(|after| session.is_ended() && session.revision > after)
             && self.filter.matches(session)
+    }
+}
+
+// === impl LiveQuery ===
+
+impl LiveQuery {
+    /// Whether a session is meant.
+    pub(crate) fn matches(&self, session: &SessionRow) -> bool {
+        !session.is_ended()
+            && has_key(session, self.key_glob.as_ref())
+            && self.query.matches(session)
     }
 }
 
@@ -111,16 +131,12 @@ impl EventQuery {
 
     /// Whether the watch shows a session in its initial state, where there are no types.
     pub(crate) fn matches_session(&self, session: &SessionRow) -> bool {
-        let key = session.key.as_ref();
         let labels = &session.profile.labels;
         self.namespace
             .as_ref()
             .is_none_or(|namespace| *namespace == session.namespace)
             && (self.sessions.is_empty() || self.sessions.contains(&session.id))
-            && self
-                .key_glob
-                .as_ref()
-                .is_none_or(|glob| key.is_some_and(|key| glob.matches(key.as_str())))
+            && has_key(session, self.key_glob.as_ref())
             && self
                 .labels
                 .iter()
@@ -130,6 +146,12 @@ impl EventQuery {
                 .as_ref()
                 .is_none_or(|project| *project == session.profile.project)
     }
+}
+
+/// Whether a session has a key that matches; every session has, without a pattern.
+fn has_key(session: &SessionRow, glob: Option<&Glob>) -> bool {
+    let key = session.key.as_ref();
+    glob.is_none_or(|glob| key.is_some_and(|key| glob.matches(key.as_str())))
 }
 
 fn among<T: PartialEq>(list: &[T], one: &T) -> bool {

@@ -6,6 +6,7 @@
 pub(crate) mod delivery;
 pub(crate) mod encoded;
 pub(crate) mod end;
+pub(crate) mod end_result;
 pub(crate) mod event;
 pub(crate) mod frame;
 pub(crate) mod lease;

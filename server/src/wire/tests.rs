@@ -3,6 +3,7 @@
 mod calls;
 mod claim;
 mod end;
+mod end_sessions;
 mod enqueue;
 mod lists;
 mod namespace;

@@ -35,6 +35,8 @@ pub(crate) enum ListKind {
     Messages,
     /// ListWorkers.
     Workers,
+    /// EndSessions.
+    Ends,
 }
 
 /// The entry after which a page begins.
@@ -60,6 +62,13 @@ pub(crate) enum PagePosition {
         worker: WorkerName,
         /// Its instance.
         instance: InstanceId,
+    },
+    /// Of EndSessions.
+    Ends {
+        /// The last session that was ended.
+        after: SessionNo,
+        /// The newest session when the first page began: none behind it is meant.
+        until: SessionNo,
     },
 }
 
@@ -99,10 +108,11 @@ enum Kind {
 // === impl Kind ===
 
 impl Kind {
-    const ALL: [Self; 4] = [
+    const ALL: [Self; 5] = [
         Self::Page(ListKind::Sessions),
         Self::Page(ListKind::Messages),
         Self::Page(ListKind::Workers),
+        Self::Page(ListKind::Ends),
         Self::Resume,
     ];
 
@@ -111,6 +121,7 @@ impl Kind {
             Self::Page(ListKind::Sessions) => 1,
             Self::Page(ListKind::Messages) => 2,
             Self::Page(ListKind::Workers) => 3,
+            Self::Page(ListKind::Ends) => 4,
             Self::Resume => 16,
         }
     }
@@ -139,6 +150,10 @@ impl Binding {
             PagePosition::Messages { queue, after } => {
                 bytes.extend(queue.0.to_be_bytes());
                 bytes.extend(after.0.to_be_bytes());
+            }
+            PagePosition::Ends { after, until } => {
+                bytes.extend(after.0.to_be_bytes());
+                bytes.extend(until.0.to_be_bytes());
             }
             PagePosition::Workers { worker, instance } => {
                 let length = worker.as_str().len() as u64;
@@ -175,6 +190,10 @@ fn position_of(kind: ListKind, bytes: &[u8]) -> Option<PagePosition> {
         ListKind::Messages => two_numbers(bytes).map(|(queue, after)| PagePosition::Messages {
             queue: QueueId(queue),
             after: Seq(after),
+        }),
+        ListKind::Ends => two_numbers(bytes).map(|(after, until)| PagePosition::Ends {
+            after: SessionNo(after),
+            until: SessionNo(until),
         }),
         ListKind::Workers => {
             let (length, names) = bytes.split_first_chunk::<8>()?;

@@ -167,10 +167,15 @@ async fn nothing_new_begins_on_a_stop_and_what_is_settled_counts() {
     run.signal(Signal::TERM);
     let refused = Refusal::from(answers.message().await.expect_err("no more frames"));
     refused.is(Code::Unavailable, Reason::ServerDraining);
+    let ends = pb::EndSessionsRequest {
+        key_glob: "nobody".to_owned(),
+        ..pb::EndSessionsRequest::default()
+    };
     // What is said on a connection that is closing may be cut, but is never taken and refused at once.
     let told = [
         caller.open(open("b")).await.map(drop),
         WorkStream::open(&caller).await.map(drop),
+        caller.end_many(ends).await.map(drop),
     ];
     for refusal in told.into_iter().filter_map(Result::err) {
         // Cut by the connection, which has no reason to give, or refused with ours.

@@ -113,6 +113,7 @@ service! {
     update_session(UpdateSessionRequest) -> UpdateSessionResponse: Update;
     touch_session(TouchSessionRequest) -> TouchSessionResponse: Touch;
     end_session(EndSessionRequest) -> EndSessionResponse: End;
+    end_sessions(EndSessionsRequest) -> EndSessionsResponse: EndSessions;
 }
 
 service! {

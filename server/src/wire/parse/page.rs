@@ -16,6 +16,15 @@ pub(crate) struct Page {
     pub(crate) binding: Binding,
 }
 
+/// How many entries a page may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sizes {
+    /// At most.
+    pub(crate) max: u32,
+    /// When the caller does not say.
+    pub(crate) default: u32,
+}
+
 /// The page that a list asks for.
 pub(crate) fn page(
     faults: &mut Faults,
@@ -23,15 +32,27 @@ pub(crate) fn page(
     page_token: &str,
     binding: Binding,
 ) -> Page {
-    if page_size > PAGE_SIZE_MAX {
-        let description = format!("must be at most {PAGE_SIZE_MAX}, got {page_size}");
+    let sizes = Sizes {
+        max: PAGE_SIZE_MAX,
+        default: PAGE_SIZE_DEFAULT,
+    };
+    page_within(faults, sizes, page_size, page_token, binding)
+}
+
+/// The page that a call with sizes of its own asks for.
+pub(crate) fn page_within(
+    faults: &mut Faults,
+    sizes: Sizes,
+    page_size: u32,
+    page_token: &str,
+    binding: Binding,
+) -> Page {
+    let Sizes { max, default } = sizes;
+    if page_size > max {
+        let description = format!("must be at most {max}, got {page_size}");
         faults.invalid("page_size", description);
     }
-    let size = if page_size == 0 {
-        PAGE_SIZE_DEFAULT
-    } else {
-        page_size
-    };
+    let size = if page_size == 0 { default } else { page_size };
     let after = match page_token {
         "" => None,
         token => binding
