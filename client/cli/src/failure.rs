@@ -32,6 +32,14 @@ pub(crate) enum Failure {
     /// The SDK said so.
     #[error("{0}")]
     Sdk(Box<Error>),
+    /// Of the many things that were asked for, some were refused.
+    #[error("{failed} of {asked} were refused, the first one with: {first}")]
+    Some {
+        failed: usize,
+        asked: usize,
+        /// Stands for all of them.
+        first: Box<Error>,
+    },
     /// The arguments do not make sense.
     #[error("{0}")]
     Usage(String),
@@ -148,7 +156,7 @@ impl Failure {
 
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Sdk(error) => Exit::from(&**error),
+            Self::Sdk(error) | Self::Some { first: error, .. } => Exit::from(&**error),
             Self::Usage(_) => Exit::Usage,
             Self::Conflict(_) => Exit::Conflict,
             Self::Deadline(_) => Exit::Deadline,
@@ -163,7 +171,9 @@ impl Failure {
     /// there is nobody to tell, or nothing they do not know.
     pub(crate) fn report(&self, target: &Target) -> String {
         let (reason, hint) = match self {
-            Self::Sdk(error) => (sdk_reason(error), sdk_hint(error, target)),
+            Self::Sdk(error) | Self::Some { first: error, .. } => {
+                (sdk_reason(error), sdk_hint(error, target))
+            }
             Self::Usage(_) => ("USAGE".to_owned(), "see `sessionctl --help`".to_owned()),
             Self::Conflict(_) => (
                 "FAILED_PRECONDITION".to_owned(),

@@ -30,8 +30,8 @@ pub(crate) enum SessionCommand {
     Get(SessionArg),
     /// Lists sessions, newest first.
     Ls(ListArgs),
-    /// Ends a session. The first reason given holds.
-    End(EndArgs),
+    /// Ends a session, or many at once. The first reason given holds.
+    End(Box<EndArgs>),
     /// Waits until a session has reached a state.
     Wait(WaitArgs),
 }
@@ -63,10 +63,7 @@ impl SessionCommand {
                 show(&session, output)
             }
             Self::Ls(args) => args.run(client, output).await,
-            Self::End(args) => {
-                let answer = client.end(args.request()).await?;
-                output.answer(&answer, answer.session.as_slice())
-            }
+            Self::End(args) => args.run(client, output).await,
             Self::Wait(args) => show(&args.run(client).await?, output),
         }
     }

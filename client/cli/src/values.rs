@@ -145,6 +145,7 @@ wire_enums! {
     ConflictPolicy "CONFLICT_POLICY_"
     DeliveryMode "DELIVERY_MODE_"
     EndMode "END_MODE_"
+    EndOutcome "END_OUTCOME_"
     EndReason "END_REASON_"
     EnqueueStatus "ENQUEUE_STATUS_"
     EventType "EVENT_TYPE_"

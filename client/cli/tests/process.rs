@@ -154,6 +154,7 @@ fn mistakes_in_arguments_are_usage_and_help_is_none() {
         &[][..],
         &["nonsense"],
         &["session", "get"],
+        &["session", "end", "--reason", "failed"],
         &["session", "open", "--idle-timeout", "soon"],
         &["--addr", "ftp://x", "stats"],
         &["hook", "install", "another-agent"],

@@ -83,6 +83,20 @@ fn a_refusal_is_told_in_three_lines() {
 }
 
 #[test]
+fn the_first_refusal_stands_for_all_of_a_command() {
+    let failure = Failure::Some {
+        failed: 2,
+        asked: 5,
+        first: Box::new(refusal(NOT_FOUND, "SESSION_NOT_FOUND")),
+    };
+    assert_eq!(failure.exit(), Exit::NotFound);
+    let report = failure.report(&target());
+    let said = "error: 2 of 5 were refused, the first one with: not found: no such thing\n  \
+                reason: SESSION_NOT_FOUND\n";
+    assert!(report.starts_with(said), "{report}");
+}
+
+#[test]
 fn facts_stand_behind_the_reason() {
     let error = Error::from(&pb::RefusalStatus {
         code: FAILED_PRECONDITION,

@@ -32,7 +32,7 @@ described! {
     Session OpenSessionResponse GetSessionResponse ListSessionsResponse EndSessionResponse
     SessionEvent WatchSessionEventsResponse
     Message EnqueueMessagesResponse EnqueueResult ListMessagesResponse
-    GetStatsResponse
+    GetStatsResponse EndSessionsResponse EndResult
 }
 
 static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {

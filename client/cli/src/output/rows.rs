@@ -84,6 +84,31 @@ impl Row for pb::Session {
     }
 }
 
+impl Row for pb::EndResult {
+    type Document = Self;
+
+    const HEADERS: &'static [&'static str] = &["KEY", "SESSION", "OUTCOME", "ERROR"];
+    const WIDTHS: &'static [usize] = &[24, 36, 13, 20];
+
+    fn cells(&self, _now: Timestamp) -> Vec<String> {
+        let error = self.error.as_ref().map(|error| error.reason.clone());
+        vec![
+            self.key.clone(),
+            self.session_id.clone(),
+            values::enum_name::<pb::EndOutcome>(self.outcome),
+            error.unwrap_or_default(),
+        ]
+    }
+
+    fn id(&self) -> String {
+        self.session_id.clone()
+    }
+
+    fn document(&self) -> &Self::Document {
+        self
+    }
+}
+
 impl Row for pb::Message {
     type Document = Self;
 

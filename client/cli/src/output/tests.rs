@@ -110,6 +110,34 @@ fn an_answer_is_printed_in_every_format() {
 }
 
 #[test]
+fn many_ends_are_rows_with_what_became_of_each() {
+    let ended = pb::EndResult {
+        session_id: "s1".to_owned(),
+        key: "k".to_owned(),
+        outcome: pb::EndOutcome::Ended.into(),
+        error: None,
+    };
+    let failed = pb::EndResult {
+        session_id: "s2".to_owned(),
+        outcome: pb::EndOutcome::Failed.into(),
+        error: Some(pb::RefusalStatus {
+            reason: "SESSION_NOT_FOUND".to_owned(),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let answer = pb::EndSessionsResponse {
+        results: vec![ended, failed],
+        ..Default::default()
+    };
+    let print = |output: &mut Output| output.answer(&answer, &answer.results);
+    let table = "KEY  SESSION  OUTCOME  ERROR\nk    s1       ended    -\n\
+                 -    s2       failed   SESSION_NOT_FOUND\n";
+    check(Format::Table, Detail::RowsWithHeader, table, print);
+    check(Format::Table, Detail::Ids, "s1\ns2\n", print);
+}
+
+#[test]
 fn a_growing_table_has_one_header() {
     let event = |revision| pb::SessionEvent {
         revision,
