@@ -44,7 +44,7 @@ fn everything(of: Option<&str>) -> EventQuery {
 fn event(revision: u64, of: &str, siblings_after: u32) -> Arc<EventRow> {
     let mut row = event_row();
     row.revision = Revision(revision);
-    row.session.session.namespace = namespace(of);
+    Arc::make_mut(&mut row.session.session).namespace = namespace(of);
     row.siblings_after = siblings_after;
     Arc::new(row)
 }
@@ -166,7 +166,7 @@ fn whoever_filters_gets_its_own_and_moves_on_all_the_same() {
         project: Some(project.to_owned()),
         ..everything(Some("blue"))
     };
-    let project = event_row().session.session.profile.project;
+    let project = event_row().session.session.profile.project.clone();
     let some = step(&feed, &unlike(&project), 0);
     assert_eq!(revisions(some.frame.as_ref()), [1, 3]);
     assert!(!same(&some, &step(&feed, &everything(Some("blue")), 0)));

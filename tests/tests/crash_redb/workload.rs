@@ -144,7 +144,7 @@ impl Draft {
     }
 
     fn make(&mut self, op: Op) {
-        let place = (op.table, op.key.clone());
+        let place = (op.table, op.key.to_vec());
         match &op.value {
             Some(value) => drop(self.rows.insert(place, value.clone())),
             None => drop(self.rows.remove(&place)),

@@ -1,5 +1,7 @@
 //! EndSessions: whom it means, how they end, and what is told of each.
 
+use std::sync::Arc;
+
 use sessiond_core::ids::{Namespace, SessionId, SessionKey, SessionNo, SessionRef};
 use sessiond_core::rejection::Rejection;
 use sessiond_core::reply::Reply;
@@ -94,7 +96,7 @@ fn filters_and_globs_mean_live_sessions_of_the_namespace() {
     check(all(), &ended(), false);
     check(globbed("*"), &ended(), false);
     let mut elsewhere = active();
-    elsewhere.session.namespace = Namespace::parse("other").unwrap();
+    Arc::make_mut(&mut elsewhere.session).namespace = Namespace::parse("other").unwrap();
     check(all(), &elsewhere, false);
     let states = vec![pb::SessionState::Draining.into()];
     let drains = filtered(pb::SessionFilter {
@@ -109,10 +111,10 @@ fn filters_and_globs_mean_live_sessions_of_the_namespace() {
     });
     check(labelled, &active(), false);
     let mut keyed = active();
-    keyed.session.key = Some(SessionKey::parse("agent:main").unwrap());
+    Arc::make_mut(&mut keyed.session).key = Some(SessionKey::parse("agent:main").unwrap());
     check(globbed("agent:*"), &keyed, true);
     check(globbed("agent:?"), &keyed, false);
-    keyed.session.key = None;
+    Arc::make_mut(&mut keyed.session).key = None;
     check(globbed("*"), &keyed, false);
 }
 
