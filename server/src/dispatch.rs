@@ -12,12 +12,12 @@ use sessiond_core::ids::{Namespace, SessionNo, StreamId};
 use sessiond_core::reply::{Frame, Wake};
 use tokio::sync::{Notify, mpsc};
 
-use crate::limits::STREAM_FRAMES_MAX;
+use crate::limits::STREAM_COMMITS_MAX;
 
 /// Open streams and waiting claims.
 #[derive(Debug, Default)]
 pub struct Dispatcher {
-    streams: Mutex<BTreeMap<StreamId, mpsc::Sender<Frame>>>,
+    streams: Mutex<BTreeMap<StreamId, mpsc::Sender<Vec<Frame>>>>,
     waiting: Mutex<BTreeMap<Interest, Arc<Waiting>>>,
     next_stream: AtomicU64,
 }
@@ -48,9 +48,9 @@ pub struct Waiter<'d> {
 
 impl Dispatcher {
     /// Registers a worker's stream.
-    pub fn open(&self) -> (StreamId, mpsc::Receiver<Frame>) {
+    pub fn open(&self) -> (StreamId, mpsc::Receiver<Vec<Frame>>) {
         let id = StreamId(self.next_stream.fetch_add(1, Ordering::Relaxed) + 1);
-        let (sender, receiver) = mpsc::channel(STREAM_FRAMES_MAX);
+        let (sender, receiver) = mpsc::channel(STREAM_COMMITS_MAX);
         self.lock_streams().insert(id, sender);
         (id, receiver)
     }
@@ -66,23 +66,23 @@ impl Dispatcher {
         self.lock_streams().len()
     }
 
-    /// Sends a frame to a stream; gives it back if the stream is gone. A stream whose buffer is full is
-    /// cut: its task then returns what it never wrote.
-    pub fn push(&self, id: StreamId, frame: Frame) -> Result<(), Frame> {
+    /// Sends the frames of one commit to a stream; gives them back if the stream is gone. A stream whose buffer is full
+    /// is cut: its task then returns what it never wrote.
+    pub fn push(&self, id: StreamId, frames: Vec<Frame>) -> Result<(), Vec<Frame>> {
         let mut streams = self.lock_streams();
         let Some(sender) = streams.get(&id) else {
-            return Err(frame);
+            return Err(frames);
         };
-        match sender.try_send(frame) {
+        match sender.try_send(frames) {
             Ok(()) => Ok(()),
-            Err(mpsc::error::TrySendError::Closed(frame)) => Err(frame),
-            Err(mpsc::error::TrySendError::Full(frame)) => {
+            Err(mpsc::error::TrySendError::Closed(frames)) => Err(frames),
+            Err(mpsc::error::TrySendError::Full(frames)) => {
                 tracing::warn!(
                     stream = id.0,
                     "worker stream cut: it does not take its frames"
                 );
                 streams.remove(&id);
-                Err(frame)
+                Err(frames)
             }
         }
     }
@@ -113,7 +113,9 @@ impl Dispatcher {
         }
     }
 
-    fn lock_streams(&self) -> std::sync::MutexGuard<'_, BTreeMap<StreamId, mpsc::Sender<Frame>>> {
+    fn lock_streams(
+        &self,
+    ) -> std::sync::MutexGuard<'_, BTreeMap<StreamId, mpsc::Sender<Vec<Frame>>>> {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -34,12 +34,18 @@ pub const FEED_PAGE_EVENTS: usize = 128;
 /// Frames kept for whoever sends the same: every page of the ring, and as many short ones at its end,
 /// for two namespaces. Beyond that they are put together again, which is a copy.
 pub const FEED_FRAMES_MAX: usize = 64;
-/// Frames waiting for one worker stream. Its window bounds deliveries to fewer.
-pub const STREAM_FRAMES_MAX: usize = 8_192;
+/// Commits whose frames wait for one worker stream. Each has at most the frames of a batch, and the window bounds the
+/// deliveries in all of them; a second's worth on a fast disk.
+pub const STREAM_COMMITS_MAX: usize = 4_096;
 /// Frames handed to the transport ahead of what it has written.
 pub const STREAM_AHEAD: usize = 8;
-/// Enqueue frames of one stream under way in the engine.
-pub const ENQUEUE_STREAM_AHEAD: usize = 256;
+/// Frames of one stream that are handed to the engine together, of those that have arrived. What is gained by more is
+/// little, and a batch should have room for other callers.
+pub const STREAM_GROUP_FRAMES: usize = 128;
+/// Payload bytes that close such a group.
+pub const STREAM_GROUP_BYTES: usize = 1_024 * 1_024;
+/// Groups of enqueue frames of one stream under way in the engine: two full batches and what waits behind them.
+pub const ENQUEUE_STREAM_AHEAD: usize = 16;
 /// Ends under way in the engine for all EndSessions calls together: a batch being committed and half of the next one.
 /// A quarter of the inbox stays for everybody else.
 pub const END_SESSIONS_AHEAD: usize = 768;

@@ -4,10 +4,11 @@
 //! the decision is tried again with more loaded. Putting a row puts its index entries and, for a
 //! message, its queue's counters too, so no decision can forget them. Dropping a draft undoes it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
+use indexmap::IndexMap;
 
 use crate::change::{Change, Membership};
 use crate::command::Command;
@@ -45,9 +46,9 @@ impl From<Rejection> for Stop {
     }
 }
 
-/// Rows that a draft has written. The hasher has no seed, so that the same command over the same view gives the same
-/// changes in the same order; what a caller could make collide is bounded by one request.
-type Written = HashMap<RowKey, Option<Row>, FixedState>;
+/// Rows that a draft has written, in the order in which it first wrote them. What a caller could make collide is bounded
+/// by one request, so the hasher needs no seed.
+type Written = IndexMap<RowKey, Option<Row>, FixedState>;
 
 /// Rows that most decisions write at most; with more the map grows.
 const ROWS_USUAL: usize = 12;

@@ -4,9 +4,10 @@
 //! so an index can be checked against, and rebuilt from, the rows. A scan always starts at the
 //! beginning of its group, so that what is known of it is described by how far it is known.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use foldhash::fast::RandomState;
+use indexmap::IndexMap;
 
 use crate::ids::{Epoch, Namespace, QueueId, RequestId, Seq, SessionNo};
 use crate::lease::{LeaseRow, LeaseStanding};
@@ -182,7 +183,7 @@ pub type IndexDelta = BTreeMap<IndexEntry, bool>;
 /// changed is in it already, and noted besides: what is loaded later is from before the batch.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct KnownIndexes {
-    groups: HashMap<Scan, Group, RandomState>,
+    groups: IndexMap<Scan, Group, RandomState>,
     /// In the order of the changes: of several about one entry the last holds.
     uncommitted: Vec<(IndexEntry, bool)>,
     /// Entries of all groups.

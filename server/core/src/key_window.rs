@@ -11,9 +11,11 @@
 //! younger than [`REQUEST_RETENTION`]; older blocks are dropped when a new one is begun. A window is what the view
 //! knows of one queue: all of it, or nothing.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
+
+use indexmap::IndexMap;
 
 use crate::ids::{KeyDigest, Seq};
 use crate::limits::{IDEMPOTENCY_KEYS_MAX, KEY_BLOCK_KEYS, KEY_BLOCKS_MAX, REQUEST_RETENTION};
@@ -55,7 +57,7 @@ impl KeyBlock {
 /// All that one queue remembers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct KeyWindow {
-    seqs: HashMap<KeyDigest, RememberedKey, Digested>,
+    seqs: IndexMap<KeyDigest, RememberedKey, Digested>,
     /// What was remembered, oldest first.
     order: VecDeque<(KeyDigest, Seq)>,
     /// The blocks on record, oldest first, with the time of the newest key in each.
@@ -162,7 +164,7 @@ impl KeyWindow {
             && let Some((digest, seq)) = self.order.pop_front()
             && self.seqs.get(&digest).is_some_and(|known| known.seq == seq)
         {
-            self.seqs.remove(&digest);
+            self.seqs.swap_remove(&digest);
         }
     }
 

@@ -177,12 +177,12 @@ impl Default for Policy {
 }
 
 /// Entries of a group that are loaded at least, when one is missing: the next ones are asked for next.
-pub const READ_AHEAD: usize = 64;
+pub const READ_AHEAD: usize = 128;
 
 /// Rows and index entries the view keeps from one batch to the next; with more it forgets all of them. About 500 bytes
 /// each.
-pub const VIEW_ROWS_MAX: usize = 32_768;
+pub const VIEW_ROWS_MAX: usize = 65_536;
 
 /// Idempotency keys the view keeps in memory, of all queues together; with more it forgets those of queues that were not
-/// used since it last did. About 80 bytes each; 64 queues in full use.
+/// used since it last did. About 120 bytes each; 64 queues in full use, and as much again.
 pub const VIEW_KEYS_MAX: usize = 2 * 64 * IDEMPOTENCY_KEYS_MAX;

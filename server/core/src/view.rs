@@ -5,10 +5,10 @@
 //! decides is the only one that writes, so what is known stays known from batch to batch; what is not
 //! asked for twice, and everything when it is too much, is forgotten when a batch is committed.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
+use indexmap::IndexMap;
 
 use crate::change::{Change, Membership};
 use crate::ids::QueueId;
@@ -26,10 +26,10 @@ pub struct View {
     /// Who is here.
     pub presence: Presence,
     /// Callers choose some of the keys, so the hasher has a seed that they do not know.
-    rows: HashMap<RowKey, Option<Row>, RandomState>,
+    rows: IndexMap<RowKey, Option<Row>, RandomState>,
     pub(crate) indexes: KnownIndexes,
     /// What queues remember of idempotency keys, of each all or nothing.
-    windows: HashMap<QueueId, KeyWindow, RandomState>,
+    windows: IndexMap<QueueId, KeyWindow, RandomState>,
     /// What all windows weigh together, in keys.
     keys: usize,
     /// Rows that are not kept when the batch is committed.
@@ -43,9 +43,9 @@ impl View {
         Self {
             policy,
             presence: Presence::default(),
-            rows: HashMap::default(),
+            rows: IndexMap::default(),
             indexes: KnownIndexes::default(),
-            windows: HashMap::default(),
+            windows: IndexMap::default(),
             keys: 0,
             passing: Vec::new(),
         }
@@ -133,7 +133,7 @@ impl View {
                 .get(&key)
                 .is_some_and(|row| is_passing(&key, row.as_ref()))
             {
-                self.rows.remove(&key);
+                self.rows.swap_remove(&key);
             }
         }
         if self.rows.len() + self.indexes.len() > VIEW_ROWS_MAX {

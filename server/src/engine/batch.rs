@@ -3,22 +3,23 @@
 //! Each decision is laid over the view before the next is taken, so that they see one another; a
 //! rejected one leaves no trace. Answers, pushes and wake-ups are kept until the commit is done.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sessiond_core::change::Change;
 use sessiond_core::command::Command;
 use sessiond_core::decide::{Decision, Stop, decide};
 use sessiond_core::event::EventRow;
-use sessiond_core::ids::Revision;
-use sessiond_core::reply::{Answer, Push, Wake};
+use sessiond_core::ids::{Revision, StreamId};
+use sessiond_core::reply::{Answer, Frame, Push, Wake};
 use sessiond_core::rows::{Counters, Read, Row, RowKey};
 use sessiond_core::time::{EngineTime, Now};
 use sessiond_core::view::View;
 use sessiond_store::fault::Fault;
 use sessiond_store::store::Store;
-use tokio::sync::oneshot;
+use smallvec::SmallVec;
 
-use super::inbox::Envelope;
+use super::inbox::{Envelope, ReplyTo};
 use crate::dispatch::Dispatcher;
 use crate::feed::Feed;
 use crate::limits::{BATCH_FOLLOW_UPS_MAX, MISSING_ROUNDS_MAX};
@@ -27,7 +28,7 @@ use crate::limits::{BATCH_FOLLOW_UPS_MAX, MISSING_ROUNDS_MAX};
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     changes: Vec<Change>,
-    replies: Vec<(oneshot::Sender<Answer>, Answer)>,
+    replies: Vec<(ReplyTo, SmallVec<[Answer; 1]>)>,
     pushes: Vec<Push>,
     wakes: Vec<Wake>,
     follow_ups: Vec<Command>,
@@ -36,7 +37,7 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// Decides one command; its answer waits for the commit.
+    /// Decides the commands of an envelope; their answers wait for the commit.
     pub(super) fn decide(
         &mut self,
         store: &Store,
@@ -44,17 +45,18 @@ impl Batch {
         envelope: Envelope,
         now: Now,
     ) -> Result<(), Fault> {
-        self.commands += 1;
-        let answer = match settle(store, view, &envelope.command, now)? {
-            Ok(decision) => self.take(view, decision),
-            Err(rejection) => Answer {
-                revision: counters(store, view)?.revision,
-                outcome: Err(*rejection),
-            },
-        };
-        if let Some(reply) = envelope.reply {
-            self.replies.push((reply, answer));
+        let mut answers = SmallVec::with_capacity(envelope.commands.len());
+        for command in &envelope.commands {
+            self.commands += 1;
+            answers.push(match settle(store, view, command, now)? {
+                Ok(decision) => self.take(view, decision),
+                Err(rejection) => Answer {
+                    revision: counters(store, view)?.revision,
+                    outcome: Err(*rejection),
+                },
+            });
         }
+        self.replies.push((envelope.reply, answers));
         Ok(())
     }
 
@@ -133,14 +135,13 @@ impl Batch {
         let newest = self.events.last().map(|event| event.revision);
         feed.publish(self.events);
         let mut unsent = Vec::new();
-        for (stream, frame) in self.pushes {
-            if let Err(frame) = dispatcher.push(stream, frame) {
-                unsent.push((stream, frame));
+        for (stream, frames) in by_stream(self.pushes) {
+            if let Err(frames) = dispatcher.push(stream, frames) {
+                unsent.extend(frames.into_iter().map(|frame| (stream, frame)));
             }
         }
-        for (reply, answer) in self.replies {
-            // A caller that hung up does not hear what was done for it all the same.
-            drop(reply.send(answer));
+        for (reply, answers) in self.replies {
+            reply.send(answers);
         }
         if let Some(newest) = newest {
             feed.wake(newest);
@@ -150,6 +151,15 @@ impl Batch {
         }
         unsent
     }
+}
+
+/// The frames of each stream, in their order.
+fn by_stream(pushes: Vec<Push>) -> BTreeMap<StreamId, Vec<Frame>> {
+    let mut streams: BTreeMap<StreamId, Vec<Frame>> = BTreeMap::new();
+    for (stream, frame) in pushes {
+        streams.entry(stream).or_default().push(frame);
+    }
+    streams
 }
 
 /// Decides, loading what the decision asks for until it can be taken.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use sessiond_core::command::Command;
 use sessiond_core::reply::Answer;
+use smallvec::{SmallVec, smallvec};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -15,11 +16,12 @@ use super::clock::EngineClock;
 use super::progress::Progress;
 use crate::limits::{INBOX_COMMANDS_MAX, INBOX_KIB_MAX};
 
-/// A command on its way, and who waits for its answer.
+/// Commands on their way, and who waits for their answers. Those of one envelope are decided in order and committed
+/// together; each stands for itself: one that is refused leaves the others as they are.
 #[derive(Debug)]
 pub(super) struct Envelope {
-    pub(super) command: Command,
-    pub(super) reply: Option<oneshot::Sender<Answer>>,
+    pub(super) commands: SmallVec<[Command; 1]>,
+    pub(super) reply: ReplyTo,
     bytes: usize,
     /// Held until the command is decided and committed.
     _room: Option<OwnedSemaphorePermit>,
@@ -29,10 +31,32 @@ impl Envelope {
     /// A command of the server's own.
     pub(super) fn silent(command: Command) -> Self {
         Self {
-            command,
-            reply: None,
+            commands: smallvec![command],
+            reply: ReplyTo::Nobody,
             bytes: 0,
             _room: None,
+        }
+    }
+}
+
+/// Who waits for the answers of an envelope.
+#[derive(Debug)]
+pub(super) enum ReplyTo {
+    Nobody,
+    One(oneshot::Sender<Answer>),
+    Group(oneshot::Sender<Vec<Answer>>),
+}
+
+impl ReplyTo {
+    /// Gives the answers to whoever waits. A caller that hung up does not hear what was done for it all the same.
+    pub(super) fn send(self, mut answers: SmallVec<[Answer; 1]>) {
+        match self {
+            Self::Nobody => {}
+            Self::One(reply) => {
+                let answer = answers.pop().expect("a command has its answer");
+                drop(reply.send(answer));
+            }
+            Self::Group(reply) => drop(reply.send(answers.into_vec())),
         }
     }
 }
@@ -106,8 +130,8 @@ impl Handle {
             .map_err(|_| Refused::Overloaded)?;
         let (reply, answer) = oneshot::channel();
         let envelope = Envelope {
-            command,
-            reply: Some(reply),
+            commands: smallvec![command],
+            reply: ReplyTo::One(reply),
             bytes,
             _room: Some(room),
         };
@@ -126,23 +150,52 @@ impl Handle {
         &self,
         command: Command,
     ) -> Result<oneshot::Receiver<Answer>, Refused> {
-        let bytes = payload_bytes(&command);
+        let (reply, answer) = oneshot::channel();
+        self.send_waiting(smallvec![command], ReplyTo::One(reply))
+            .await?;
+        Ok(answer)
+    }
+
+    /// Asks several things at once, to be decided in order and committed together; the answers come in that order.
+    ///
+    /// # Errors
+    /// [`Refused::Stopped`].
+    pub async fn post_group(
+        &self,
+        commands: Vec<Command>,
+    ) -> Result<oneshot::Receiver<Vec<Answer>>, Refused> {
+        let (reply, answers) = oneshot::channel();
+        self.send_waiting(commands.into(), ReplyTo::Group(reply))
+            .await?;
+        Ok(answers)
+    }
+
+    /// Tells several things at once, and waits for no answer.
+    ///
+    /// # Errors
+    /// [`Refused::Stopped`].
+    pub async fn tell(&self, commands: Vec<Command>) -> Result<(), Refused> {
+        self.send_waiting(commands.into(), ReplyTo::Nobody).await
+    }
+
+    async fn send_waiting(
+        &self,
+        commands: SmallVec<[Command; 1]>,
+        reply: ReplyTo,
+    ) -> Result<(), Refused> {
+        let bytes = commands.iter().map(payload_bytes).sum();
         let room = Arc::clone(&self.room)
             .acquire_many_owned(kib(bytes))
             .await
             .map_err(|_| Refused::Stopped)?;
-        let (reply, answer) = oneshot::channel();
         let envelope = Envelope {
-            command,
-            reply: Some(reply),
+            commands,
+            reply,
             bytes,
             _room: Some(room),
         };
-        self.sender
-            .send(envelope)
-            .await
-            .map_err(|_| Refused::Stopped)?;
-        Ok(answer)
+        let sent = self.sender.send(envelope).await;
+        sent.map_err(|_| Refused::Stopped)
     }
 
     /// Has the engine finish what it has taken and end.
@@ -201,11 +254,16 @@ impl Inbox {
         bytes_max: usize,
     ) {
         let mut bytes: usize = envelopes.iter().map(|envelope| envelope.bytes).sum();
-        while envelopes.len() < commands_max && bytes < bytes_max {
+        let mut commands: usize = envelopes
+            .iter()
+            .map(|envelope| envelope.commands.len())
+            .sum();
+        while commands < commands_max && bytes < bytes_max {
             let Ok(envelope) = self.receiver.try_recv() else {
                 break;
             };
             bytes += envelope.bytes;
+            commands += envelope.commands.len();
             envelopes.push(envelope);
         }
     }

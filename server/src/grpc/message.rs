@@ -31,7 +31,7 @@ impl MessageService for Handlers {
         let enqueue = parse::enqueue::enqueue(
             &namespace,
             request,
-            context.env.ids.session(),
+            || context.env.ids.session(),
             Context::caller(),
             &context.policy,
         )

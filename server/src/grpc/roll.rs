@@ -76,10 +76,15 @@ impl Roll {
 
     /// Takes everything off that has ended, whosever it is, if the roll has grown long.
     pub(super) async fn prune(&self, context: &Context) -> Result<(), Status> {
-        if !self.lock().is_crowded() {
-            return Ok(());
-        }
-        let namespaces: Vec<Namespace> = self.lock().living.keys().cloned().collect();
+        let namespaces: Vec<Namespace> = {
+            let mut known = self.lock();
+            if !known.is_crowded() {
+                return Ok(());
+            }
+            // Noted before it is done, so that calls at the same time do not do it too.
+            known.pruned_to = known.sessions();
+            known.living.keys().cloned().collect()
+        };
         let until = SessionNo(u64::MAX);
         for namespace in namespaces {
             let mut after = SessionNo(0);

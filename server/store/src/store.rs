@@ -10,14 +10,15 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use sessiond_core::change::{Change, Membership};
-use sessiond_core::index::IndexEntry;
-use sessiond_core::rows::{Read, RowKey};
+use sessiond_core::ids::Seq;
+use sessiond_core::index::{Extent, IndexEntry, Scan};
+use sessiond_core::rows::{Read, Row, RowKey};
 use sessiond_core::view::View;
 
 use crate::fault::Fault;
 use crate::kv::{Kv, Op, Prior};
 use crate::row;
-use crate::snapshot::Reader;
+use crate::snapshot::{Reader, Rows};
 use crate::stop::Stop;
 
 /// The one writer.
@@ -47,12 +48,17 @@ impl Store {
         let rows = self.reader.snapshot()?;
         for read in reads {
             match read {
-                Read::Row(key) => view.load_row(key.clone(), rows.row(key)?),
+                Read::Row(key) => {
+                    let row = rows.row(key)?;
+                    load_beside(view, &rows, row.as_ref())?;
+                    view.load_row(key.clone(), row);
+                }
                 Read::KeyBlocks(queue) => {
                     view.load_key_blocks(*queue, rows.key_blocks(*queue)?);
                 }
                 Read::Scan { scan, limit } => {
                     let (entries, extent) = rows.scan(scan, *limit)?;
+                    load_messages(view, &rows, scan, entries.len())?;
                     view.load_scan(scan.clone(), entries, extent);
                 }
             }
@@ -106,6 +112,68 @@ impl Store {
     pub fn reader(&self) -> Reader {
         self.reader.clone()
     }
+}
+
+/// Loads what a decision asks for after it has seen a row, so that it need not be taken anew for each step of the way from
+/// a session's id to its queue.
+fn load_beside(view: &mut View, rows: &Rows, row: Option<&Row>) -> Result<(), Fault> {
+    let beside = match row {
+        Some(Row::SessionId(no)) => vec![RowKey::Session(*no)],
+        Some(Row::Key(row)) => row.live.map(RowKey::Session).into_iter().collect(),
+        Some(Row::Session(session)) => {
+            let key = session.key.clone();
+            let key = key.map(|key| RowKey::Key(session.namespace.clone(), key));
+            let rows = [RowKey::Activity(session.no), RowKey::Queue(session.queue)];
+            rows.into_iter().chain(key).collect()
+        }
+        Some(
+            Row::Counters(_)
+            | Row::Activity(_)
+            | Row::Queue(_)
+            | Row::Message(_)
+            | Row::Payload(_)
+            | Row::Lease(_)
+            | Row::KeyBlock(_)
+            | Row::Request(_)
+            | Row::Pool(_)
+            | Row::Event(_),
+        )
+        | None => Vec::new(),
+    };
+    for key in beside {
+        if view.row(&key).is_none() {
+            let row = rows.row(&key)?;
+            if matches!(row, Some(Row::Session(_))) {
+                load_beside(view, rows, row.as_ref())?;
+            }
+            view.load_row(key, row);
+        }
+    }
+    Ok(())
+}
+
+/// Loads the first messages of a queue with what may be handed out of it: that is what is asked for next, and a decision
+/// is taken anew each time it has to ask.
+fn load_messages(view: &mut View, rows: &Rows, scan: &Scan, limit: usize) -> Result<(), Fault> {
+    let Scan::Ready(queue) = scan else {
+        return Ok(());
+    };
+    let limit = limit.max(1);
+    let messages = rows.messages_after(*queue, Seq(0), limit)?;
+    let pending = messages
+        .iter()
+        .map(|message| IndexEntry::Pending(*queue, message.seq));
+    let pending: Vec<IndexEntry> = pending.collect();
+    let extent = match pending.last() {
+        Some(last) if pending.len() >= limit => Extent::Through(last.clone()),
+        Some(_) | None => Extent::All,
+    };
+    view.load_scan(Scan::Pending(*queue), pending, extent);
+    for message in messages {
+        let key = RowKey::Message(message.queue, message.seq);
+        view.load_row(key, Some(Row::Message(Arc::new(message))));
+    }
+    Ok(())
 }
 
 /// Carries what commits have gathered to where it is kept for good, beside the one writer.

@@ -75,7 +75,7 @@ const EDGES: [Edges; 9] = [
 
 /// What the rules may be made of: no runtime, no disk, no chance.
 const CORE: &str = "sessiond-core";
-const CORE_MAY_USE: [&str; 4] = ["bytes", "foldhash", "sha2", "thiserror"];
+const CORE_MAY_USE: [&str; 5] = ["bytes", "foldhash", "indexmap", "sha2", "thiserror"];
 
 const LICENCE: &str = "Apache-2.0";
 

@@ -66,7 +66,9 @@ pub(super) fn hand_out(
     let mut deliveries = Vec::new();
     let mut bytes = 0;
     let mut end = HandOutEnd::Given;
-    for seq in eligible(draft, session, &queue, room.messages)? {
+    let next = eligible(draft, session, &queue, room.messages)?;
+    draft.know_messages(next.iter().map(|seq| (queue.id, *seq)))?;
+    for seq in next {
         let before = draft
             .message(queue.id, seq)?
             .expect("an indexed message is on record");

@@ -73,7 +73,7 @@ pub(super) fn record(
         Row::Request(row.into()),
     );
     let age = IndexEntry::RequestAge(at, namespace.clone(), tag.id.clone());
-    draft.reindex(Entries::default(), [Some(age), None, None]);
+    draft.reindex(&Entries::default(), [Some(age), None, None]);
     Ok(())
 }
 
@@ -97,5 +97,5 @@ fn forget(draft: &mut Draft<'_>, entry: IndexEntry) {
     if let IndexEntry::RequestAge(_, namespace, id) = &entry {
         draft.remove(RowKey::Request(namespace.clone(), id.clone()));
     }
-    draft.reindex([Some(entry), None, None], Entries::default());
+    draft.reindex(&[Some(entry), None, None], Entries::default());
 }

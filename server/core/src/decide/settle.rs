@@ -41,6 +41,7 @@ pub(super) fn settle_all(
     namespace: &Namespace,
     settlements: &[Settlement],
 ) -> Result<(Vec<SettleResult>, Touched), Stop> {
+    draft.know_messages(settlements.iter().map(|one| (one.queue, one.seq)))?;
     let mut touched = Touched::default();
     let mut results = Vec::with_capacity(settlements.len());
     for settlement in settlements {

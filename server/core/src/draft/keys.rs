@@ -1,9 +1,9 @@
 //! How a draft reads and writes the idempotency keys that queues remember.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
+use indexmap::IndexMap;
 
 use super::{Draft, Stop};
 use crate::change::Change;
@@ -15,7 +15,7 @@ use crate::rows::{Read, Row, RowKey};
 /// What a draft adds to one queue's window.
 #[derive(Debug)]
 pub(super) struct AddedKeys {
-    seqs: HashMap<KeyDigest, Seq, FixedState>,
+    seqs: IndexMap<KeyDigest, Seq, FixedState>,
     /// Blocks that were written, in order; the last takes the next key.
     blocks: Vec<(BlockNo, KeyBlock)>,
     /// Blocks that gave way.
@@ -62,7 +62,7 @@ impl Draft<'_> {
                 None => (0, KeyBlock::default()),
             };
             let added = AddedKeys {
-                seqs: HashMap::default(),
+                seqs: IndexMap::default(),
                 blocks: Vec::new(),
                 dropped: Vec::new(),
             };

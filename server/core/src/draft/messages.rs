@@ -9,9 +9,26 @@ use crate::ids::{QueueId, Seq};
 use crate::index::{IndexEntry, Scan, entries_of_message};
 use crate::message::{MessageRow, Standing};
 use crate::queue::{Depth, Disposition, QueueRow};
-use crate::rows::{Counters, Row, RowKey};
+use crate::rows::{Counters, Read, Row, RowKey};
 
 impl Draft<'_> {
+    /// Sees to it that the rows of these messages are known, and asks for all that are not at once: a decision is taken
+    /// anew each time it asks.
+    pub(crate) fn know_messages(
+        &self,
+        places: impl Iterator<Item = (QueueId, Seq)>,
+    ) -> Result<(), Stop> {
+        let keys = places.map(|(queue, seq)| RowKey::Message(queue, seq));
+        let unknown =
+            keys.filter(|key| !self.rows.contains_key(key) && self.view.row(key).is_none());
+        let missing: Vec<Read> = unknown.map(Read::Row).collect();
+        if missing.is_empty() {
+            Ok(())
+        } else {
+            Err(Stop::Missing(missing))
+        }
+    }
+
     /// The payload, if this batch wrote it.
     pub(crate) fn payload_at_hand(&self, queue: QueueId, seq: Seq) -> Option<Bytes> {
         let key = RowKey::Payload(queue, seq);
@@ -58,7 +75,7 @@ impl Draft<'_> {
         }
         self.put_counters(counters);
         self.reindex(
-            before.map(entries_of_message).unwrap_or_default(),
+            &before.map(entries_of_message).unwrap_or_default(),
             after.as_deref().map(entries_of_message).unwrap_or_default(),
         );
         self.place(was.map(|(s, _)| s), id, seq, after);

@@ -180,7 +180,7 @@ impl Draft<'_> {
 
     /// Moves a row's entries from what they were to what they are. What is noted is the difference to the view, no
     /// more: an entry that was taken out and put back has not changed, and one said to be put in was not there.
-    pub(crate) fn reindex(&mut self, before: Entries, after: Entries) {
+    pub(crate) fn reindex(&mut self, before: &Entries, after: Entries) {
         let has = |entries: &Entries, entry: &IndexEntry| {
             entries.iter().flatten().any(|other| other == entry)
         };
@@ -191,7 +191,7 @@ impl Draft<'_> {
             }
         }
         for entry in after.into_iter().flatten() {
-            if !has(&before, &entry) {
+            if !has(before, &entry) {
                 self.note(entry, Membership::In);
             }
         }
@@ -245,7 +245,7 @@ impl Draft<'_> {
     pub(crate) fn put_activity_checked_at(&mut self, row: ActivityRow) -> Result<(), Stop> {
         let before = self.activity_row(row.session)?;
         let before = before.map(|row| entries_of_activity(row));
-        self.reindex(before.unwrap_or_default(), entries_of_activity(&row));
+        self.reindex(&before.unwrap_or_default(), entries_of_activity(&row));
         let key = RowKey::Activity(row.session);
         if let Some(Some(Row::Activity(own))) = self.rows.get_mut(&key) {
             replace(own, row);
@@ -257,7 +257,7 @@ impl Draft<'_> {
 
     pub(crate) fn put_queue(&mut self, row: QueueRow) -> Result<(), Stop> {
         let before = self.queue_row(row.id)?.map(|row| entries_of_queue(row));
-        self.reindex(before.unwrap_or_default(), entries_of_queue(&row));
+        self.reindex(&before.unwrap_or_default(), entries_of_queue(&row));
         let key = RowKey::Queue(row.id);
         if let Some(Some(Row::Queue(own))) = self.rows.get_mut(&key) {
             replace(own, row);
@@ -269,14 +269,14 @@ impl Draft<'_> {
 
     pub(crate) fn put_lease(&mut self, row: LeaseRow) -> Result<(), Stop> {
         let before = self.lease_row(row.epoch)?.map(|row| entries_of_lease(row));
-        self.reindex(before.unwrap_or_default(), entries_of_lease(&row));
+        self.reindex(&before.unwrap_or_default(), entries_of_lease(&row));
         self.put(RowKey::Lease(row.epoch), Row::Lease(row.into()));
         Ok(())
     }
 
     pub(crate) fn remove_lease(&mut self, epoch: Epoch) -> Result<(), Stop> {
         let before = self.lease_row(epoch)?.map(|row| entries_of_lease(row));
-        self.reindex(before.unwrap_or_default(), Entries::default());
+        self.reindex(&before.unwrap_or_default(), Entries::default());
         self.remove(RowKey::Lease(epoch));
         Ok(())
     }

@@ -13,17 +13,17 @@ use sha2::{Digest, Sha256};
 use super::{message, number, open, reference, text};
 use crate::wire::faults::{Faults, Invalid};
 
-/// What to enqueue where. `drawn` becomes the id of a session that `open_if_missing` opens without
-/// bringing one.
+/// What to enqueue where. `draw` gives the id of a session that `open_if_missing` opens without bringing one; it is not
+/// asked when nothing is to be opened.
 pub(crate) fn enqueue(
     namespace: &Namespace,
     request: pb::EnqueueMessagesRequest,
-    drawn: SessionId,
+    draw: impl FnOnce() -> SessionId,
     actor: Actor,
     policy: &Policy,
 ) -> Result<Enqueue, Invalid> {
     let mut faults = Faults::default();
-    let enqueue = fields(&mut faults, namespace, request, drawn, actor, policy);
+    let enqueue = fields(&mut faults, namespace, request, draw, actor, policy);
     faults.finish(enqueue)
 }
 
@@ -31,7 +31,7 @@ pub(crate) fn enqueue(
 pub(crate) fn frame(
     namespace: &Namespace,
     frame: pb::EnqueueStreamRequest,
-    drawn: SessionId,
+    draw: impl FnOnce() -> SessionId,
     actor: Actor,
     policy: &Policy,
 ) -> Result<Enqueue, Invalid> {
@@ -43,7 +43,7 @@ pub(crate) fn frame(
         open_if_missing: frame.open_if_missing,
         request_id: frame.request_id,
     };
-    let enqueue = fields(&mut faults, namespace, request, drawn, actor, policy);
+    let enqueue = fields(&mut faults, namespace, request, draw, actor, policy);
     faults.finish(enqueue)
 }
 
@@ -51,7 +51,7 @@ fn fields(
     faults: &mut Faults,
     namespace: &Namespace,
     request: pb::EnqueueMessagesRequest,
-    drawn: SessionId,
+    draw: impl FnOnce() -> SessionId,
     actor: Actor,
     policy: &Policy,
 ) -> Option<Enqueue> {
@@ -60,7 +60,7 @@ fn fields(
     let messages = messages(faults, request.messages, request_id.as_ref(), policy);
     let open_if_missing = request.open_if_missing.and_then(|open| {
         faults.within("open_if_missing", |faults| {
-            open_if_missing(faults, namespace, open, session.as_ref(), drawn, actor)
+            open_if_missing(faults, namespace, open, session.as_ref(), draw(), actor)
         })
     });
     Some(Enqueue {

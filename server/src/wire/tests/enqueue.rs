@@ -28,7 +28,7 @@ fn policy() -> Policy {
 }
 
 fn parse(request: pb::EnqueueMessagesRequest) -> Result<Enqueue, Invalid> {
-    enqueue::enqueue(&namespace(), request, drawn(), caller(), &policy())
+    enqueue::enqueue(&namespace(), request, drawn, caller(), &policy())
 }
 
 fn message() -> pb::Message {
@@ -257,7 +257,7 @@ fn size_alone_is_message_too_large() {
     };
     let batch = |messages| {
         let request = pb::EnqueueMessagesRequest { messages, ..bare() };
-        enqueue::enqueue(&namespace(), request, drawn(), caller(), &Policy::default())
+        enqueue::enqueue(&namespace(), request, drawn, caller(), &Policy::default())
     };
     assert!(batch(vec![part.clone(), part.clone()]).is_ok());
     let invalid = batch(vec![part.clone(), part, large(1)]).unwrap_err();
@@ -367,7 +367,7 @@ fn a_frame_has_the_same_fields() {
         open_if_missing: Some(pb::OpenSessionRequest::default()),
         request_id: "r".to_owned(),
     };
-    let parse_frame = |frame| enqueue::frame(&namespace(), frame, drawn(), caller(), &policy());
+    let parse_frame = |frame| enqueue::frame(&namespace(), frame, drawn, caller(), &policy());
     let request = pb::EnqueueMessagesRequest {
         r#ref: by_key("k"),
         messages: vec![message(), full_message()],

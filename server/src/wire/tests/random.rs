@@ -116,10 +116,10 @@ fn random_session_requests_never_panic() {
 fn random_message_requests_never_panic() {
     let policy = Policy::default();
     check("enqueue", |r| {
-        parse::enqueue::enqueue(&namespace(), r, drawn(), caller(), &policy)
+        parse::enqueue::enqueue(&namespace(), r, drawn, caller(), &policy)
     });
     check("enqueue_stream", |r| {
-        parse::enqueue::frame(&namespace(), r, drawn(), caller(), &policy)
+        parse::enqueue::frame(&namespace(), r, drawn, caller(), &policy)
     });
     check("claim", |r| parse::claim::claim(&namespace(), r, &policy));
     check("settle", |r| parse::settle::settle(&namespace(), r));
