@@ -15,6 +15,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 mod demo;
 
+/// Rows and payloads are made by the threads that read requests and freed by the engine and the checkpoint, many each
+/// batch. The system's allocator spent a seventh of the engine's time on that; this one took 0.85 of the time a message.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The exit codes, told in `--help`.
 pub(crate) mod exit {
     pub(crate) const CLEAN: u8 = 0;
