@@ -4,12 +4,12 @@
 
 use std::time::Duration;
 
-/// Commands waiting for the engine. A command waits for one commit, about a millisecond, so this is
-/// a second's worth; more would only hide overload.
+/// Envelopes waiting for the engine: a command each, or what arrived together on one stream. A command waits for one
+/// commit, about a millisecond, so this is a second's worth; more would only hide overload.
 pub const INBOX_COMMANDS_MAX: usize = 1_024;
-/// Payload KiB waiting for the engine: 256 MiB, what a machine of 2 GiB can spare.
+/// Payload KiB waiting for the engine, one at least for each command: 256 MiB, what a machine of 2 GiB can spare.
 pub const INBOX_KIB_MAX: usize = 256 * 1_024;
-/// Commands decided in one batch, so that one commit stays a few milliseconds.
+/// Commands after which a batch takes no more envelopes, so that one commit stays a few milliseconds.
 pub const BATCH_COMMANDS_MAX: usize = 512;
 /// Payload bytes of one batch; one full enqueue always fits.
 pub const BATCH_BYTES_MAX: usize = 32 * 1_024 * 1_024;

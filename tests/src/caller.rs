@@ -188,6 +188,29 @@ impl Caller {
         opened.expect("an open").session.expect("a session")
     }
 
+    /// Opens a session and gives it one message that says its key.
+    ///
+    /// # Panics
+    /// If either is refused.
+    pub async fn with_work(&self, request: pb::OpenSessionRequest) {
+        let name = request.key.clone();
+        self.open(request).await.expect("opened");
+        self.enqueued(crate::requests::key(&name), &[&name]).await;
+    }
+
+    /// Waits until the server's clock has moved: age counts in milliseconds, and a commit may take less.
+    ///
+    /// # Panics
+    /// If the server does not count.
+    pub async fn a_millisecond_later(&self) {
+        let uptime = async || {
+            let stats = self.stats(pb::GetStatsRequest::default()).await;
+            stats.expect("the server counts").uptime
+        };
+        let before = uptime().await;
+        while uptime().await == before {}
+    }
+
     /// The session as it is.
     ///
     /// # Panics

@@ -184,8 +184,9 @@ impl Handle {
         reply: ReplyTo,
     ) -> Result<(), Refused> {
         let bytes = commands.iter().map(payload_bytes).sum();
+        let room = commands.iter().map(|command| kib(payload_bytes(command)));
         let room = Arc::clone(&self.room)
-            .acquire_many_owned(kib(bytes))
+            .acquire_many_owned(room.sum())
             .await
             .map_err(|_| Refused::Stopped)?;
         let envelope = Envelope {

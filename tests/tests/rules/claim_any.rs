@@ -7,13 +7,6 @@ use sessiond_tests::caller::Caller;
 use sessiond_tests::requests::{ack, claim, claim_any, key, labels, millis, open, payloads};
 use sessiond_tests::server::Server;
 
-/// A session with one message that says its key.
-async fn with_work(caller: &Caller, request: pb::OpenSessionRequest) {
-    let name = request.key.clone();
-    caller.open(request).await.expect("opened");
-    caller.enqueued(key(&name), &[&name]).await;
-}
-
 async fn found(caller: &Caller, filter: pb::SessionFilter, worker: &str) -> Vec<String> {
     let answer = caller
         .claim(claim_any(filter, worker))
@@ -22,25 +15,15 @@ async fn found(caller: &Caller, filter: pb::SessionFilter, worker: &str) -> Vec<
     payloads(&answer.deliveries)
 }
 
-/// Age counts in milliseconds, and a commit may take less: waits until the server's clock has moved.
-async fn a_millisecond_later(caller: &Caller) {
-    let uptime = async || {
-        let stats = caller.stats(pb::GetStatsRequest::default()).await;
-        stats.expect("the server counts").uptime
-    };
-    let before = uptime().await;
-    while uptime().await == before {}
-}
-
 #[tokio::test]
 async fn the_session_with_the_oldest_pending_message_comes_first() {
     let server = Server::start();
     let caller = Caller::to(&server).await;
     caller.opened("late").await;
-    with_work(&caller, open("first")).await;
-    a_millisecond_later(&caller).await;
-    with_work(&caller, open("second")).await;
-    a_millisecond_later(&caller).await;
+    caller.with_work(open("first")).await;
+    caller.a_millisecond_later().await;
+    caller.with_work(open("second")).await;
+    caller.a_millisecond_later().await;
     caller.enqueued(key("late"), &["late"]).await;
     let all = pb::SessionFilter::default;
     for (worker, expected) in [("w1", "first"), ("w2", "second"), ("w3", "late")] {
@@ -61,8 +44,8 @@ async fn the_session_with_the_oldest_pending_message_comes_first() {
 async fn an_answer_is_of_one_session() {
     let server = Server::start();
     let caller = Caller::to(&server).await;
-    with_work(&caller, open("a")).await;
-    with_work(&caller, open("b")).await;
+    caller.with_work(open("a")).await;
+    caller.with_work(open("b")).await;
     caller.enqueued(key("a"), &["a2"]).await;
     let first = caller.claim(claim(None, "w")).await.expect("claimed");
     assert_eq!(payloads(&first.deliveries), ["a", "a2"]);
@@ -88,10 +71,10 @@ async fn a_selector_means_sessions_that_meet_every_condition() {
         labels: labels(&[("team", team)]),
         ..open(name)
     };
-    with_work(&caller, full("agent:one", "/src", "blue")).await;
-    with_work(&caller, full("agent:two", "/src", "red")).await;
-    with_work(&caller, full("other:three", "/src", "red")).await;
-    with_work(&caller, full("agent:four", "/lib", "red")).await;
+    caller.with_work(full("agent:one", "/src", "blue")).await;
+    caller.with_work(full("agent:two", "/src", "red")).await;
+    caller.with_work(full("other:three", "/src", "red")).await;
+    caller.with_work(full("agent:four", "/lib", "red")).await;
     let red = || pb::SessionFilter {
         labels: labels(&[("team", "red")]),
         ..pb::SessionFilter::default()
@@ -131,8 +114,8 @@ async fn a_waiting_claim_finds_a_session_that_did_not_exist_when_it_began() {
     };
     let begun = Instant::now();
     let opens = async {
-        with_work(&caller, open("other")).await;
-        with_work(&caller, open("agent:one")).await;
+        caller.with_work(open("other")).await;
+        caller.with_work(open("agent:one")).await;
     };
     let (answer, ()) = tokio::join!(caller.claim(waits), opens);
     assert_eq!(
@@ -162,7 +145,7 @@ async fn many_waiting_claims_share_the_work() {
         });
     }
     for at in 0..WORKERS {
-        with_work(&caller, open(&format!("k{at}"))).await;
+        caller.with_work(open(&format!("k{at}"))).await;
     }
     let mut got: Vec<String> = claims.join_all().await.into_iter().flatten().collect();
     got.sort();

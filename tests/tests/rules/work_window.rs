@@ -11,12 +11,6 @@ fn any() -> pb::SessionFilter {
     pb::SessionFilter::default()
 }
 
-async fn with_work(caller: &Caller, request: pb::OpenSessionRequest) {
-    let name = request.key.clone();
-    caller.open(request).await.expect("opened");
-    caller.enqueued(key(&name), &[&name]).await;
-}
-
 /// The key of the session that is attached next, with its first delivery.
 async fn assigned(worker: &mut WorkStream) -> (String, pb::Delivery) {
     let session = worker.attached().await.session.unwrap();
@@ -131,8 +125,10 @@ async fn sessions_with_work_are_assigned_oldest_pending_first() {
     let server = Server::start();
     let caller = Caller::to(&server).await;
     caller.opened("late").await;
-    with_work(&caller, open("first")).await;
-    with_work(&caller, open("second")).await;
+    caller.with_work(open("first")).await;
+    caller.a_millisecond_later().await;
+    caller.with_work(open("second")).await;
+    caller.a_millisecond_later().await;
     caller.enqueued(key("late"), &["late"]).await;
     let (mut worker, _) = WorkStream::greet(&caller, serving("w", 16, any())).await;
     for expected in ["first", "second", "late"] {
@@ -164,8 +160,8 @@ async fn only_what_a_worker_serves_is_assigned() {
         labels: labels(&[("team", team)]),
         ..open(name)
     };
-    with_work(&caller, team("r", "red")).await;
-    with_work(&caller, team("b", "blue")).await;
+    caller.with_work(team("r", "red")).await;
+    caller.with_work(team("b", "blue")).await;
     assert_eq!(assigned(&mut worker).await.0, "b");
     worker.is_quiet().await;
     nothing.is_quiet().await;
@@ -187,7 +183,7 @@ async fn no_more_sessions_are_assigned_than_the_window_takes() {
     let server = Server::start();
     let caller = Caller::to(&server).await;
     for name in ["a", "b", "c"] {
-        with_work(&caller, open(name)).await;
+        caller.with_work(open(name)).await;
     }
     let narrow = |worker: &str, max: u32| pb::Hello {
         window: Some(pb::Window {
@@ -220,7 +216,7 @@ async fn no_more_sessions_are_assigned_than_the_window_takes() {
 async fn a_session_that_is_given_back_is_assigned_to_another_worker() {
     let server = Server::start();
     let caller = Caller::to(&server).await;
-    with_work(&caller, open("a")).await;
+    caller.with_work(open("a")).await;
     let (mut one, _) = WorkStream::greet(&caller, serving("one", 16, any())).await;
     let (_, delivery) = assigned(&mut one).await;
     let (mut other, _) = WorkStream::greet(&caller, serving("other", 16, any())).await;
