@@ -119,7 +119,8 @@ impl Scale {
             repetitions: 1,
             heavy_repetitions: 1,
             warm_up: Duration::from_millis(10),
-            duration: Duration::from_millis(50),
+            // Long enough for 256 callers of an unoptimised server to begin an operation behind the warm-up.
+            duration: Duration::from_millis(250),
             stored: Stored {
                 messages: 100,
                 restart_messages: 200,
