@@ -28,6 +28,8 @@ mod enqueue;
 mod enqueue_stream;
 #[path = "rules/held.rs"]
 mod held;
+#[path = "rules/key_window.rs"]
+mod key_window;
 #[path = "rules/keys.rs"]
 mod keys;
 #[path = "rules/leases.rs"]
