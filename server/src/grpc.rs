@@ -30,7 +30,6 @@ mod list;
 mod message;
 mod oversize;
 mod payloads;
-mod roll;
 mod session;
 mod watch;
 mod work;

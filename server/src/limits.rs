@@ -56,8 +56,6 @@ pub const END_SESSIONS_AT_ONCE: usize = 8;
 pub const END_SESSIONS_CHUNK: usize = 256;
 /// Bytes of the results of one EndSessions; below the 17 MiB a client must accept.
 pub const END_SESSIONS_BYTES_MAX: usize = 16 * 1_024 * 1_024;
-/// Sessions on the roll before those that have ended are looked for: small enough to keep, and seldom reached.
-pub const ROLL_SESSIONS_MIN: usize = 65_536;
 /// Bytes of one request. A full enqueue is 16 MiB of payload and its headers.
 pub const REQUEST_BYTES_MAX: usize = 17 * 1_024 * 1_024;
 /// Rows looked at for one page of a filtered list.

@@ -9,12 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use foldhash::fast::RandomState;
 use indexmap::IndexMap;
 
-use crate::ids::{Epoch, Namespace, QueueId, RequestId, Seq, SessionNo};
+use crate::ids::{Epoch, Namespace, PoolName, QueueId, RequestId, Seq, SessionNo};
 use crate::lease::{LeaseRow, LeaseStanding};
 use crate::limits::READ_AHEAD;
 use crate::message::{MessageRow, Rank, Standing, Turn};
 use crate::queue::{Disposition, QueueRow};
-use crate::session::ActivityRow;
+use crate::session::{ActivityRow, SessionRow};
 use crate::time::EngineTime;
 
 /// One member of an index; the order of variants and fields is the order of the scans.
@@ -34,6 +34,8 @@ pub enum IndexEntry {
     RequestAge(EngineTime, Namespace, RequestId),
     /// Something that becomes due.
     Due(EngineTime, Due),
+    /// A session that has a slot of its pool, in the order in which sessions were opened.
+    Live(Namespace, PoolName, SessionNo),
 }
 
 impl IndexEntry {
@@ -45,7 +47,7 @@ impl IndexEntry {
             | Self::InFlight(_, _, seq)
             | Self::Returned(_, seq)
             | Self::Pending(_, seq) => Some(*seq),
-            Self::Unserved(..) | Self::RequestAge(..) | Self::Due(..) => None,
+            Self::Unserved(..) | Self::RequestAge(..) | Self::Due(..) | Self::Live(..) => None,
         }
     }
 
@@ -62,6 +64,9 @@ impl IndexEntry {
             Self::Unserved(namespace, ..) => [Some(Scan::Unserved(namespace.clone())), None],
             Self::RequestAge(..) => [Some(Scan::RequestAges), None],
             Self::Due(..) => [None, None],
+            Self::Live(namespace, pool, _) => {
+                [Some(Scan::Live(namespace.clone(), pool.clone())), None]
+            }
         }
     }
 
@@ -75,7 +80,8 @@ impl IndexEntry {
             | Self::Pending(..)
             | Self::Unserved(..)
             | Self::RequestAge(..)
-            | Self::Due(..) => None,
+            | Self::Due(..)
+            | Self::Live(..) => None,
         }
     }
 }
@@ -110,6 +116,8 @@ pub enum Scan {
     Unserved(Namespace),
     /// Remembered control mutations.
     RequestAges,
+    /// Sessions that have a slot of a pool.
+    Live(Namespace, PoolName),
 }
 
 impl Scan {
@@ -126,6 +134,7 @@ impl Scan {
             }
             (Self::Unserved(ns), IndexEntry::Unserved(e, ..)) => ns == e,
             (Self::RequestAges, IndexEntry::RequestAge(..)) => true,
+            (Self::Live(ns, pool), IndexEntry::Live(e, p, _)) => ns == e && pool == p,
             (
                 Self::Ready(_)
                 | Self::InFlight(..)
@@ -133,7 +142,8 @@ impl Scan {
                 | Self::Returned(_)
                 | Self::Pending(_)
                 | Self::Unserved(_)
-                | Self::RequestAges,
+                | Self::RequestAges
+                | Self::Live(..),
                 _,
             ) => false,
         }
@@ -152,6 +162,7 @@ impl Scan {
             Self::RequestAges => {
                 IndexEntry::RequestAge(EngineTime(0), Namespace::lowest(), RequestId::lowest())
             }
+            Self::Live(ns, pool) => IndexEntry::Live(ns.clone(), pool.clone(), SessionNo(0)),
         }
     }
 }
@@ -324,6 +335,14 @@ pub fn entries_of_queue(row: &QueueRow) -> Entries {
         Disposition::Serving | Disposition::Quiet | Disposition::Dead { .. } => None,
     };
     [unserved, due, None]
+}
+
+/// The entries of a session's cold row.
+#[must_use]
+pub fn entries_of_session(row: &SessionRow) -> Entries {
+    let live = (!row.is_ended())
+        .then(|| IndexEntry::Live(row.namespace.clone(), row.pool.clone(), row.no));
+    [live, None, None]
 }
 
 /// The entries of a session's warm row.

@@ -3,7 +3,8 @@
 //! Ends are handed to the engine as those of EndSession are, many at a time so that many share a commit;
 //! answers are gathered in the order in which they were handed over. What is read here only says whom to
 //! ask for: every end is judged again where it is decided. A call that has begun runs in a task of its
-//! own, and a client that hangs up stops nothing. What this deliberately does not do: undo, or hold a
+//! own, and a client that hangs up stops nothing. Live sessions are found by the index of them, a chunk
+//! in each snapshot, so what has ended costs nothing. What this deliberately does not do: undo, or hold a
 //! snapshot while it waits.
 
 use std::sync::Arc;
@@ -18,7 +19,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tonic::Status;
 
 use super::context::{Context, faulted, refused};
-use super::roll::Roll;
 use crate::engine::Refused;
 use crate::limits::{
     END_SESSIONS_AHEAD, END_SESSIONS_AT_ONCE, END_SESSIONS_BYTES_MAX, END_SESSIONS_CHUNK,
@@ -36,7 +36,6 @@ const RESULT_BYTES: usize = 16;
 /// What all calls share.
 #[derive(Debug)]
 pub(super) struct BulkEnds {
-    roll: Roll,
     /// Who may run.
     turns: Arc<Semaphore>,
     /// Room for ends in the engine.
@@ -46,7 +45,6 @@ pub(super) struct BulkEnds {
 impl Default for BulkEnds {
     fn default() -> Self {
         Self {
-            roll: Roll::default(),
             turns: Arc::new(Semaphore::new(END_SESSIONS_AT_ONCE)),
             ahead: Arc::new(Semaphore::new(END_SESSIONS_AHEAD)),
         }
@@ -71,6 +69,9 @@ enum Pending {
     /// Nobody was asked.
     Foreseen(pb::EndResult),
 }
+
+/// Live sessions in the order in which they were opened, and the number of the last one.
+type Chunk = (SessionNo, Vec<Arc<SessionRow>>);
 
 /// What a page has room for.
 struct Room {
@@ -171,16 +172,12 @@ impl Call {
         pending: &mpsc::Sender<Pending>,
     ) -> Result<Option<PagePosition>, Status> {
         let (mut after, until) = self.range(page)?;
-        let roll = &self.shared.roll;
-        roll.prune(&self.context).await?;
         let mut room = Room {
             sessions: page.size,
             bytes: END_SESSIONS_BYTES_MAX,
         };
-        let namespace = &self.asked.namespace;
-        while let Some(chunk) = roll.next(&self.context, namespace, after, until).await? {
-            let meant = chunk.living.iter().filter(|one| query.matches(one));
-            for session in meant {
+        while let Some((last, living)) = self.living(after, until)? {
+            for session in living.iter().filter(|one| query.matches(one)) {
                 if !room.takes(session) {
                     return Ok(Some(PagePosition::Ends { after, until }));
                 }
@@ -191,10 +188,21 @@ impl Call {
                 send(pending, next).await?;
                 after = session.no;
             }
-            after = chunk.last;
+            after = last;
             tokio::task::yield_now().await;
         }
         Ok(None)
+    }
+
+    /// The next live sessions of the namespace behind `after`, up to `until`, and the last of them; none
+    /// if there are no more.
+    fn living(&self, after: SessionNo, until: SessionNo) -> Result<Option<Chunk>, Status> {
+        let rows = self.context.rows()?;
+        let living = rows.live_after(&self.asked.namespace, after, END_SESSIONS_CHUNK);
+        let mut living = living.map_err(|fault| faulted(&fault))?;
+        living.retain(|session| session.no <= until);
+        let last = living.last().map(|session| session.no);
+        Ok(last.map(|last| (last, living)))
     }
 
     /// Where the page begins, and the newest session that the first page could know.

@@ -61,6 +61,8 @@ pub enum Table {
     Unserved,
     /// Index: answered control mutations by age.
     RequestAges,
+    /// Index: sessions that have a slot, by (namespace, pool), in the order in which they were opened.
+    LiveSessions,
 }
 
 /// Where a row lies in its table. Most keys have 24 bytes or fewer, three numbers, and need no memory of their own.

@@ -33,7 +33,9 @@ use sessiond_core::rows::{Row, RowKey};
 use thiserror::Error;
 
 pub use self::entry::key_of_entry;
-pub(crate) use self::entry::{after_prefix, due_until, key_blocks_of, range_of, unserved_after};
+pub(crate) use self::entry::{
+    after_prefix, due_until, key_blocks_of, live_after, pools_of, range_of, unserved_after,
+};
 pub use self::key::key_of_row;
 
 use crate::fault::Fault;

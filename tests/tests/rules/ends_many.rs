@@ -296,6 +296,20 @@ async fn pages_go_on_in_the_order_of_opening_and_stop_where_the_first_began() {
 }
 
 #[tokio::test]
+async fn what_lives_is_known_to_a_server_that_was_killed() {
+    let mut server = Server::start();
+    let caller = Caller::to(&server).await;
+    opened(&caller, &["a", "b", "c"]).await;
+    let before = end(key("b"), pb::EndReason::Deleted, pb::EndMode::Immediate);
+    caller.end(before).await.expect("ended");
+    server.kill();
+    server.restart();
+    let caller = Caller::to(&server).await;
+    caller.opened("d").await;
+    assert_eq!(keys(&ended(&caller, all()).await), ["a", "c", "d"]);
+}
+
+#[tokio::test]
 async fn a_page_that_is_just_full_is_the_last_one() {
     let server = Server::start();
     let caller = Caller::to(&server).await;

@@ -13,6 +13,7 @@ use crate::ids::{
 };
 use crate::index::{
     Entries, IndexEntry, Scan, entries_of_activity, entries_of_lease, entries_of_queue,
+    entries_of_session,
 };
 use crate::lease::LeaseRow;
 use crate::message::MessageRow;
@@ -208,7 +209,18 @@ impl Draft<'_> {
 
     pub(crate) fn put_session(&mut self, row: impl Into<Arc<SessionRow>>) {
         let row = row.into();
-        self.put(RowKey::Session(row.no), Row::Session(row));
+        let key = RowKey::Session(row.no);
+        // Whoever changes a session has looked at it, so one that is not known is new.
+        let before = match self.rows.get(&key) {
+            Some(own) => own.as_ref(),
+            None => self.view.row(&key).flatten(),
+        };
+        let before = match before {
+            Some(Row::Session(before)) => entries_of_session(before),
+            Some(_) | None => Entries::default(),
+        };
+        self.reindex(&before, entries_of_session(&row));
+        self.put(key, Row::Session(row));
     }
 
     /// Writes the warm row and sees to it that the session's limits are looked at in time.

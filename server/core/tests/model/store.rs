@@ -10,7 +10,7 @@ use sessiond_core::event::EventRow;
 use sessiond_core::ids::{Epoch, SessionNo};
 use sessiond_core::index::{
     Due, Entries, Extent, IndexEntry, entries_of_activity, entries_of_lease, entries_of_message,
-    entries_of_queue,
+    entries_of_queue, entries_of_session,
 };
 use sessiond_core::rows::{Read, Row, RowKey};
 use sessiond_core::time::EngineTime;
@@ -241,7 +241,8 @@ impl Store {
                 | IndexEntry::Returned(..)
                 | IndexEntry::Pending(..)
                 | IndexEntry::Unserved(..)
-                | IndexEntry::RequestAge(..) => None,
+                | IndexEntry::RequestAge(..)
+                | IndexEntry::Live(..) => None,
             })
     }
 
@@ -284,6 +285,7 @@ fn entries(key: &RowKey, row: &Row) -> Vec<IndexEntry> {
         (_, Row::Queue(row)) => entries_of_queue(row),
         (_, Row::Activity(row)) => entries_of_activity(row),
         (_, Row::Lease(row)) => entries_of_lease(row),
+        (_, Row::Session(row)) => entries_of_session(row),
         (RowKey::Request(namespace, id), Row::Request(row)) => {
             let age = IndexEntry::RequestAge(row.at, namespace.clone(), id.clone());
             [Some(age), None, None]

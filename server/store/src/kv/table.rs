@@ -7,7 +7,7 @@ use crate::kv::Table;
 
 impl Table {
     /// Every table, in the order of declaration. The tags 10 and 19 were given out before the format was a promise.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Counters,
         Self::Sessions,
         Self::Activities,
@@ -28,6 +28,7 @@ impl Table {
         Self::Due,
         Self::Unserved,
         Self::RequestAges,
+        Self::LiveSessions,
     ];
 
     /// The name of the table on disk, its version included.
@@ -72,6 +73,7 @@ impl Table {
             Self::RequestAges => (20, "request_ages.v1"),
             Self::DeadLetters => (21, "dead_letters.v1"),
             Self::KeyBlocks => (22, "key_blocks.v1"),
+            Self::LiveSessions => (40, "live_sessions.v1"),
         }
     }
 }

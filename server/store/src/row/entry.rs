@@ -7,13 +7,14 @@
 //! due               u64 time | u8 kind | u64 | u64 if a message
 //! unserved          u16 length | namespace | u64 time | u64 queue
 //! request_ages      u64 time | namespace 00 | text
+//! live_sessions     u16 length | namespace | u16 length | pool | u64 session
 //! ```
 //!
 //! Within the group of a scan, and within all that is due, bytes compare as the core's entries do. Values are empty.
 //! `Pending` has no table of its own: its entries are the keys of `messages`, for a message that was given up lies in
 //! another table. So nothing is written for one, and one is never decoded.
 
-use sessiond_core::ids::{Epoch, Namespace, QueueId, Seq, SessionNo};
+use sessiond_core::ids::{Epoch, Namespace, PoolName, QueueId, Seq, SessionNo};
 use sessiond_core::index::{Due, IndexEntry, Scan};
 use sessiond_core::time::EngineTime;
 
@@ -59,6 +60,11 @@ pub fn key_of_entry(entry: &IndexEntry) -> (Table, Key) {
             (Table::RequestAges, key)
         }
         IndexEntry::Due(at, due) => (Table::Due, due_key(*at, *due)),
+        IndexEntry::Live(namespace, pool, no) => {
+            let mut key = pool_prefix(namespace, pool);
+            put_u64(&mut key, no.0);
+            (Table::LiveSessions, key)
+        }
     }
 }
 
@@ -92,6 +98,14 @@ fn namespace_prefix(namespace: &Namespace) -> Key {
     key
 }
 
+fn pool_prefix(namespace: &Namespace, pool: &PoolName) -> Key {
+    let bytes = 2 + namespace.as_str().len() + 2 + pool.as_str().len();
+    let mut key = Key::with_capacity(bytes + 16);
+    put_prefixed(&mut key, namespace.as_str());
+    put_prefixed(&mut key, pool.as_str());
+    key
+}
+
 /// The entry that `key` stands for. Keys of `messages` are entries of `Pending`.
 pub(crate) fn entry(table: Table, key: &[u8]) -> Result<IndexEntry, DecodeError> {
     let mut cursor = Cursor::new(key);
@@ -117,6 +131,11 @@ pub(crate) fn entry(table: Table, key: &[u8]) -> Result<IndexEntry, DecodeError>
             let (at, namespace) = (EngineTime(cursor.u64()?), text(cursor.ended()?)?);
             return Ok(IndexEntry::RequestAge(at, namespace, text(cursor.text()?)?));
         }
+        Table::LiveSessions => IndexEntry::Live(
+            text(cursor.prefixed()?)?,
+            text(cursor.prefixed()?)?,
+            SessionNo(cursor.u64()?),
+        ),
         Table::Counters
         | Table::Sessions
         | Table::Activities
@@ -161,6 +180,7 @@ pub(crate) fn range_of(scan: &Scan, limit: usize) -> Range {
         Scan::Pending(queue) => (Table::Messages, one(queue.0)),
         Scan::Unserved(namespace) => (Table::Unserved, namespace_prefix(namespace)),
         Scan::RequestAges => (Table::RequestAges, Key::new()),
+        Scan::Live(namespace, pool) => (Table::LiveSessions, pool_prefix(namespace, pool)),
     };
     Range {
         table,
@@ -206,6 +226,31 @@ pub(crate) fn unserved_after(
         range.from.push(0);
     }
     range
+}
+
+/// The sessions of a pool that have a slot, behind `after`.
+pub(crate) fn live_after(
+    namespace: &Namespace,
+    pool: &PoolName,
+    after: SessionNo,
+    limit: usize,
+) -> Range {
+    let mut range = range_of(&Scan::Live(namespace.clone(), pool.clone()), limit);
+    range.from.extend_from_slice(&one(after.0));
+    range.from.push(0);
+    range
+}
+
+/// The rows of the pools of a namespace.
+pub(crate) fn pools_of(namespace: &Namespace) -> Range {
+    let prefix = namespace_prefix(namespace);
+    Range {
+        table: Table::Pools,
+        to: after_prefix(&prefix),
+        from: prefix.into_vec(),
+        order: Order::Ascending,
+        limit: usize::MAX,
+    }
 }
 
 /// The first key behind all that start with `prefix`; none when there can be no such key.

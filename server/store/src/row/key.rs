@@ -76,7 +76,8 @@ pub(crate) fn row_key(table: Table, bytes: &[u8]) -> Option<Result<RowKey, Decod
         | Table::Returned
         | Table::Due
         | Table::Unserved
-        | Table::RequestAges => return None,
+        | Table::RequestAges
+        | Table::LiveSessions => return None,
     })
 }
 

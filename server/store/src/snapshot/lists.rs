@@ -6,12 +6,12 @@
 use std::sync::Arc;
 
 use sessiond_core::event::EventRow;
-use sessiond_core::ids::{Epoch, Namespace, QueueId, Revision, Seq, SessionNo};
+use sessiond_core::ids::{Epoch, Namespace, PoolName, QueueId, Revision, Seq, SessionNo};
 use sessiond_core::index::{Due, IndexEntry};
 use sessiond_core::key_window::{BlockNo, KeyBlock};
 use sessiond_core::lease::{LeaseRow, LeaseStanding};
 use sessiond_core::message::MessageRow;
-use sessiond_core::rows::{Row, RowKey};
+use sessiond_core::rows::{PoolRow, Row, RowKey};
 use sessiond_core::session::SessionRow;
 use sessiond_core::time::EngineTime;
 
@@ -42,6 +42,44 @@ impl Rows {
             to: Some(to.into_vec()),
             order: Order::Descending,
             limit,
+        })
+    }
+
+    /// Sessions of a namespace that have not ended, with higher numbers than `after`, lowest first, whatever their pool.
+    /// Reads nothing of those that have ended, and of each pool at most `limit` entries.
+    pub fn live_after(
+        &self,
+        namespace: &Namespace,
+        after: SessionNo,
+        limit: usize,
+    ) -> Result<Vec<Arc<SessionRow>>, Fault> {
+        let mut numbers = Vec::new();
+        for (pool, row) in self.pools(namespace)? {
+            if row.live > 0 {
+                let entries = self.entries(&row::live_after(namespace, &pool, after, limit))?;
+                numbers.extend(entries.iter().filter_map(live_of));
+            }
+        }
+        numbers.sort_unstable();
+        numbers.truncate(limit);
+        let row = |no: SessionNo| {
+            let key = RowKey::Session(no);
+            let row = self.row(&key)?.map(|row| of_kind!(row, Session));
+            self.on_record(row, &key)
+        };
+        numbers.into_iter().map(row).collect()
+    }
+
+    /// The pools of a namespace that ever had a session, by name.
+    pub fn pools(&self, namespace: &Namespace) -> Result<Vec<(PoolName, PoolRow)>, Fault> {
+        let range = row::pools_of(namespace);
+        self.decoded(&range, |key, value| {
+            let key = row::decode_key(range.table, key)?;
+            let row = row::decode_row(&key, value)?;
+            let RowKey::Pool(_, pool) = key else {
+                unreachable!("a key of this table is that of a pool: {key:?}");
+            };
+            Ok((pool, of_kind!(row, Pool)))
         })
     }
 
@@ -149,7 +187,8 @@ impl Rows {
             | IndexEntry::Returned(..)
             | IndexEntry::Pending(..)
             | IndexEntry::RequestAge(..)
-            | IndexEntry::Due(..) => None,
+            | IndexEntry::Due(..)
+            | IndexEntry::Live(..) => None,
         });
         Ok(unserved.collect())
     }
@@ -228,6 +267,19 @@ fn beginning(table: Table) -> Range {
     }
 }
 
+fn live_of(entry: &IndexEntry) -> Option<SessionNo> {
+    match entry {
+        IndexEntry::Live(_, _, no) => Some(*no),
+        IndexEntry::Ready(..)
+        | IndexEntry::InFlight(..)
+        | IndexEntry::Returned(..)
+        | IndexEntry::Pending(..)
+        | IndexEntry::Unserved(..)
+        | IndexEntry::RequestAge(..)
+        | IndexEntry::Due(..) => None,
+    }
+}
+
 fn due_of(entry: &IndexEntry) -> Option<(EngineTime, Due)> {
     match entry {
         IndexEntry::Due(at, due) => Some((*at, *due)),
@@ -236,6 +288,7 @@ fn due_of(entry: &IndexEntry) -> Option<(EngineTime, Due)> {
         | IndexEntry::Returned(..)
         | IndexEntry::Pending(..)
         | IndexEntry::Unserved(..)
-        | IndexEntry::RequestAge(..) => None,
+        | IndexEntry::RequestAge(..)
+        | IndexEntry::Live(..) => None,
     }
 }

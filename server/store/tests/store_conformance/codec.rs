@@ -245,6 +245,9 @@ fn scans_of(entry: &IndexEntry) -> Vec<Scan> {
         IndexEntry::Unserved(namespace, ..) => vec![Scan::Unserved(namespace.clone())],
         IndexEntry::RequestAge(..) => vec![Scan::RequestAges],
         IndexEntry::Due(..) => vec![],
+        IndexEntry::Live(namespace, pool, _) => {
+            vec![Scan::Live(namespace.clone(), pool.clone())]
+        }
     }
 }
 

@@ -280,7 +280,7 @@ fn lease(rng: &mut Rng, epoch: Epoch) -> LeaseRow {
 }
 
 /// How many kinds of entries there are.
-pub(crate) const ENTRY_KINDS: usize = 7;
+pub(crate) const ENTRY_KINDS: usize = 8;
 
 /// An index entry, all kinds in turn by `kind`.
 pub(crate) fn entry(rng: &mut Rng, kind: usize) -> IndexEntry {
@@ -292,6 +292,11 @@ pub(crate) fn entry(rng: &mut Rng, kind: usize) -> IndexEntry {
         3 => IndexEntry::Pending(queue, seq),
         4 => IndexEntry::Unserved(namespace(rng), engine(rng), queue),
         5 => IndexEntry::RequestAge(engine(rng), namespace(rng), id(rng, RequestId::parse)),
+        6 => {
+            // Few pools, so that sessions meet in one.
+            let pool = PoolName::parse(one_of(rng, &["a", "ab"])).expect("an id");
+            IndexEntry::Live(namespace(rng), pool, SessionNo(number(rng)))
+        }
         _ => {
             let all = [
                 Due::Session(SessionNo(number(rng))),

@@ -1,10 +1,13 @@
 //! Finding and showing sessions, case by case.
 
 use fastrand::Rng;
-use sessiond_core::change::Change;
-use sessiond_core::ids::{Epoch, Namespace, QueueId, Seq, SessionId, SessionNo, SessionRef};
+use sessiond_core::change::{Change, Membership};
+use sessiond_core::ids::{
+    Epoch, Namespace, PoolName, QueueId, Seq, SessionId, SessionNo, SessionRef,
+};
+use sessiond_core::index::IndexEntry;
 use sessiond_core::lease::LeaseStanding;
-use sessiond_core::rows::{KeyRow, Row, RowKey};
+use sessiond_core::rows::{KeyRow, PoolRow, Row, RowKey};
 use sessiond_core::session::EndMode;
 use sessiond_core::time::WallTime;
 use sessiond_store::store::Store;
@@ -69,6 +72,56 @@ fn the_live_session_of_a_key_goes_before_newer_ones_that_are_ending() {
         let changes = [Change::Row(key, Some(Row::Key(row.into())))];
         world.store.commit(&changes).expect("commit");
         assert_eq!(found_by_key(&world), Some(SessionNo(2)));
+    });
+}
+
+/// A session of a pool with its entry, and the pool's count.
+fn live_in(namespace: &Namespace, pool: &str, no: u64) -> Vec<Change> {
+    let pool = PoolName::parse(pool).expect("an id");
+    let mut rng = Rng::with_seed(no);
+    let key = RowKey::Session(SessionNo(no));
+    let row = draw::row(&mut rng, &key);
+    let entry = IndexEntry::Live(namespace.clone(), pool.clone(), SessionNo(no));
+    let counted = RowKey::Pool(namespace.clone(), pool);
+    vec![
+        Change::Row(key, Some(row)),
+        Change::Index(entry, Membership::In),
+        Change::Row(counted, Some(Row::Pool(PoolRow { live: 1 }))),
+    ]
+}
+
+#[test]
+fn live_sessions_of_a_namespace_come_in_order_whatever_their_pools() {
+    on_every_store(|kv| {
+        let store = Store::new(kv);
+        // Names that begin alike are told apart.
+        let (here, beside) = (namespace(), Namespace::parse("nn").expect("an id"));
+        let pools = [
+            (5, "b"),
+            (2, "a"),
+            (9, "ab"),
+            (3, "b"),
+            (7, "a"),
+            (260, "a"),
+        ];
+        for (no, pool) in pools {
+            store.commit(&live_in(&here, pool, no)).expect("commit");
+        }
+        store.commit(&live_in(&beside, "a", 4)).expect("commit");
+        let found = |namespace: &Namespace, after: u64, limit: usize| -> Vec<u64> {
+            let rows = rows(&store);
+            let found = rows.live_after(namespace, SessionNo(after), limit);
+            let found = found.expect("live sessions");
+            found.iter().map(|session| session.no.0).collect()
+        };
+        assert_eq!(found(&here, 0, 9), [2, 3, 5, 7, 9, 260]);
+        assert_eq!(found(&here, 0, 3), [2, 3, 5]);
+        assert_eq!(found(&here, 5, 2), [7, 9], "behind the place");
+        assert_eq!(found(&here, 260, 9), [0; 0]);
+        assert_eq!(found(&beside, 0, 9), [4]);
+        let pools = rows(&store).pools(&here).expect("pools");
+        let names: Vec<&str> = pools.iter().map(|(pool, _)| pool.as_str()).collect();
+        assert_eq!(names, ["a", "ab", "b"]);
     });
 }
 

@@ -119,11 +119,15 @@ fn scans(entries: &BTreeSet<IndexEntry>) -> BTreeSet<Scan> {
         scans.insert(Scan::Returned(queue));
         scans.extend([0, 1, u64::MAX].map(|epoch| Scan::InFlight(queue, Epoch(epoch))));
     }
-    scans.extend(entries.iter().filter_map(|entry| {
-        let IndexEntry::Unserved(namespace, ..) = entry else {
-            return None;
-        };
-        Some(Scan::Unserved(namespace.clone()))
+    scans.extend(entries.iter().filter_map(|entry| match entry {
+        IndexEntry::Unserved(namespace, ..) => Some(Scan::Unserved(namespace.clone())),
+        IndexEntry::Live(namespace, pool, _) => Some(Scan::Live(namespace.clone(), pool.clone())),
+        IndexEntry::Ready(..)
+        | IndexEntry::InFlight(..)
+        | IndexEntry::Returned(..)
+        | IndexEntry::Pending(..)
+        | IndexEntry::RequestAge(..)
+        | IndexEntry::Due(..) => None,
     }));
     scans
 }
