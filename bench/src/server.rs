@@ -103,6 +103,8 @@ impl Server {
         self.kill();
         let mut child = Command::new(&self.program)
             .args(&self.arguments)
+            // Whatever this machine's own server is set to.
+            .env("SESSIOND_CONFIG", "/dev/null")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

@@ -1,12 +1,16 @@
-//! Settings: what an operator may say, by flag or environment, checked before anything starts.
+//! Settings: what an operator may say by flag, variable or file, checked before anything starts.
 //!
-//! A flag wins over its variable, a variable over the default. Nothing is clamped: a value out of
-//! bounds is refused with the flag's name and what it takes.
+//! A flag wins over its variable, a variable over the file, the file over the default, and each value knows
+//! where it is from. Nothing is clamped or ignored: names that do not exist, values out of bounds and settings
+//! that contradict one another are refused, all of them at once, each with its place and the fix.
+//!
+//! How to add a key: the head of `config/keys.rs`. What this deliberately does not do: read a file again while
+//! the server runs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use sessiond_core::ids::Namespace;
@@ -14,44 +18,71 @@ use sessiond_core::limits::Policy;
 
 use crate::logging::LogFormat;
 
+mod contradiction;
+mod environment;
+pub mod field;
+mod file;
+pub mod keys;
+mod literal;
+mod nearest;
+pub mod problem;
+pub mod reference;
+mod resolve;
+pub mod show;
+#[cfg(test)]
+mod tests;
+
+pub use environment::Environment;
+use environment::flags;
+use problem::{KeyPath, Origin, Problem};
+use resolve::Resolver;
+
 /// The namespace of a call that names none.
 pub const DEFAULT_NAMESPACE: &str = sessiond_proto::DEFAULT_NAMESPACE;
 
-/// The flags of `sessiond serve`.
-#[derive(Args, Clone, Debug)]
+/// The flags of `sessiond serve`. What they take is the keys' business, so they are texts here; their variables
+/// are read with those of the keys that have no flag.
+#[derive(Args, Clone, Debug, Default)]
 pub struct ServeArgs {
+    /// The configuration file; see docs/configuration.md. Default: /etc/sessiond/sessiond.toml for root,
+    /// sessiond/sessiond.toml in the user's configuration directory otherwise, if it is there.
+    /// [env: SESSIOND_CONFIG]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Directory of the store; created with mode 0700 if missing. Default: the user's state
-    /// directory, or /var/lib/sessiond for root.
-    #[arg(long, env = "SESSIOND_DATA_DIR", value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
+    /// directory, or /var/lib/sessiond for root. [env: SESSIOND_DATA_DIR]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<String>,
     /// Address to listen on: HOST:PORT or unix:PATH. Port 0 picks a free one and prints it. Only
     /// loopback addresses are taken: this version has neither TLS nor authentication.
-    #[arg(
-        long,
-        env = "SESSIOND_LISTEN",
-        value_name = "ADDR",
-        default_value = "127.0.0.1:7377"
-    )]
-    pub listen: Listen,
-    /// Namespaces that exist beside `default`, separated by commas.
-    #[arg(
-        long,
-        env = "SESSIOND_NAMESPACES",
-        value_name = "NAMES",
-        value_delimiter = ','
-    )]
+    /// [default: 127.0.0.1:7377] [env: SESSIOND_LISTEN]
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<String>,
+    /// Namespaces that exist beside `default` and those of the file, separated by commas.
+    /// [env: SESSIOND_NAMESPACES]
+    #[arg(long, value_name = "NAMES")]
     pub namespaces: Vec<String>,
     /// What to log: error, warn, info, debug, trace, or a filter directive.
-    #[arg(
-        long,
-        env = "SESSIOND_LOG",
-        value_name = "LEVEL",
-        default_value = "info"
-    )]
-    pub log_level: String,
-    /// How log lines look.
-    #[arg(long, env = "SESSIOND_LOG_FORMAT", value_enum, default_value_t)]
-    pub log_format: LogFormat,
+    /// [default: info] [env: SESSIOND_LOG]
+    #[arg(long, value_name = "LEVEL")]
+    pub log_level: Option<String>,
+    /// How log lines look: auto, human or json. [default: auto] [env: SESSIOND_LOG_FORMAT]
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<String>,
+}
+
+impl ServeArgs {
+    /// What a flag of a key says.
+    fn flag(&self, flag: &str) -> Option<String> {
+        match flag {
+            "--data-dir" => self.data_dir.clone(),
+            "--listen" => self.listen.clone(),
+            "--namespaces" => (!self.namespaces.is_empty()).then(|| self.namespaces.join(",")),
+            "--log-level" => self.log_level.clone(),
+            "--log-format" => self.log_format.clone(),
+            unknown => unreachable!("{unknown} is in the table of keys and not here"),
+        }
+    }
 }
 
 /// Where to listen.
@@ -103,7 +134,7 @@ fn is_loopback(ip: IpAddr) -> bool {
 }
 
 /// Everything a server is started with.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Directory of the store.
     pub data_dir: PathBuf,
@@ -111,61 +142,73 @@ pub struct Settings {
     pub listen: Listen,
     /// The namespaces that exist.
     pub namespaces: BTreeSet<Namespace>,
+    /// What is logged.
+    pub log: Log,
     /// The limits of the rules.
     pub policy: Policy,
 }
 
-impl ServeArgs {
-    /// The settings these flags mean.
-    ///
-    /// # Errors
-    /// A sentence that names the flag and what it takes.
-    pub fn settings(&self) -> Result<Settings, String> {
-        let names = self.namespaces.iter().map(String::as_str);
-        let namespaces = std::iter::once(DEFAULT_NAMESPACE)
-            .chain(names.filter(|name| !name.is_empty()))
-            .map(|name| {
-                Namespace::parse(name).map_err(|error| format!("--namespaces {name:?}: {error}"))
-            })
-            .collect::<Result<_, _>>()?;
-        Ok(Settings {
-            data_dir: match &self.data_dir {
-                Some(directory) => directory.clone(),
-                None => default_data_dir()?,
+/// What is logged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// A filter directive.
+    pub level: String,
+    /// How lines look.
+    pub format: LogFormat,
+}
+
+/// Settings, and where each of them is from.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The settings.
+    pub settings: Settings,
+    /// Where the values are from that are not defaults.
+    pub origins: BTreeMap<KeyPath, Origin>,
+    /// Where sections with names of their own are from: the section, its name.
+    pub names: BTreeMap<(&'static str, String), Origin>,
+    /// The file that was read.
+    pub file: Option<PathBuf>,
+}
+
+/// The settings of a server with these flags in this environment.
+///
+/// # Errors
+/// Every problem there is, in the order of their places.
+pub fn load(args: &ServeArgs, environment: &Environment) -> Result<Loaded, Vec<Problem>> {
+    let mut resolver = Resolver::default();
+    let path = environment.file(args);
+    if let Some(path) = &path {
+        resolver.file(path);
+    }
+    resolver.layer(environment.variables(args));
+    resolver.layer(flags(args));
+    resolver.data_dir(environment.data_dir());
+    resolver.finish(path)
+}
+
+/// The settings that a file makes of the defaults, whatever is in the environment.
+///
+/// # Errors
+/// Every problem there is, in the order of their places.
+pub fn check(path: &Path) -> Result<Loaded, Vec<Problem>> {
+    let mut resolver = Resolver::default();
+    resolver.file(path);
+    resolver.finish(Some(path.to_owned()))
+}
+
+impl Default for Settings {
+    /// Those of a server that nothing was said to, but for the data directory: it depends on the machine.
+    fn default() -> Self {
+        let namespace = Namespace::parse(DEFAULT_NAMESPACE);
+        Self {
+            data_dir: PathBuf::new(),
+            listen: Listen::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 7377))),
+            namespaces: [namespace.expect("the default namespace's name is an id")].into(),
+            log: Log {
+                level: "info".to_owned(),
+                format: LogFormat::Auto,
             },
-            listen: self.listen.clone(),
-            namespaces,
             policy: Policy::default(),
-        })
-    }
-}
-
-/// State, not data: it belongs to this machine.
-fn default_data_dir() -> Result<PathBuf, String> {
-    if rustix::process::geteuid().is_root() {
-        return Ok(PathBuf::from("/var/lib/sessiond"));
-    }
-    let state = std::env::var_os("XDG_STATE_HOME")
-        .map(PathBuf::from)
-        .filter(|path| path.is_absolute())
-        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state")));
-    state.map(|state| state.join("sessiond")).ok_or_else(|| {
-        "there is no home directory to keep state in; name one with --data-dir".to_owned()
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_loopback_and_sockets_are_taken() {
-        let check = |text: &str| text.parse::<Listen>();
-        assert!(matches!(check("127.0.0.1:0"), Ok(Listen::Tcp(_))));
-        assert!(matches!(check("[::1]:7377"), Ok(Listen::Tcp(_))));
-        assert!(matches!(check("unix:/run/s"), Ok(Listen::Unix(_))));
-        for bad in ["0.0.0.0:7377", "[::]:1", "unix:", "7377", "", "127.0.0.1"] {
-            assert!(check(bad).is_err(), "{bad:?} was taken");
         }
     }
 }

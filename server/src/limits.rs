@@ -84,3 +84,19 @@ pub const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
 /// Committed bytes that make the next checkpoint due at once. Larger ones write fewer pages per message; smaller
 /// ones keep the journal in fewer pages, which is what its speed comes from.
 pub const CHECKPOINT_BYTES: u64 = 32 * 1_024 * 1_024;
+/// Bytes of a configuration file; with all keys and as many names as there may be it is a tenth of that.
+pub const CONFIG_BYTES_MAX: u64 = 4 * 1_024 * 1_024;
+/// Namespaces; every one of them is looked at by what goes through all.
+pub const NAMESPACES_MAX: usize = 10_000;
+/// Pools; as many counters in every namespace.
+pub const POOLS_MAX: usize = 1_000;
+/// Live sessions a pool may be set to; what the contract can say.
+pub const POOL_SESSIONS_MAX: u64 = u32::MAX as u64;
+/// Unsettled messages a queue may be set to: rows for which a machine has room, and far from the end of a counter.
+pub const QUEUE_MESSAGES_MAX: u64 = 1_000_000_000;
+/// Unsettled bytes a queue may be set to: 1 TiB, a whole disk.
+pub const QUEUE_BYTES_MAX: u64 = 1 << 40;
+/// Hand-outs a message may be set to; more are a message that nobody looks at.
+pub const ATTEMPTS_MAX: u32 = 1_000;
+/// How often the rules between settings are gone through; a default follows a key, which follows another one at most.
+pub const CONTRADICTION_ROUNDS_MAX: usize = 16;

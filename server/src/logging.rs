@@ -4,11 +4,10 @@
 
 use std::io::IsTerminal;
 
-use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 
 /// How log lines look.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
     /// Human on a terminal, JSON otherwise.
     #[default]
@@ -19,13 +18,20 @@ pub enum LogFormat {
     Json,
 }
 
-/// Starts logging to stderr at `level` (error, warn, info, debug, trace, or a filter directive).
+/// The filter that `level` means: error, warn, info, debug, trace, or a filter directive.
+///
+/// # Errors
+/// A sentence, if it means none.
+pub fn filter(level: &str) -> Result<EnvFilter, String> {
+    EnvFilter::try_new(level).map_err(|error| error.to_string())
+}
+
+/// Starts logging to stderr at `level`.
 ///
 /// # Errors
 /// A sentence, if the level is no filter directive.
 pub fn start(format: LogFormat, level: &str) -> Result<(), String> {
-    let filter =
-        EnvFilter::try_new(level).map_err(|error| format!("--log-level {level:?}: {error}"))?;
+    let filter = filter(level)?;
     let human = match format {
         LogFormat::Auto => std::io::stderr().is_terminal(),
         LogFormat::Human => true,

@@ -5,15 +5,15 @@
 
 use std::process::ExitCode;
 
-use clap::builder::Resettable;
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 use sessiond::app::{self, StartError, Stopped};
-use sessiond::config::ServeArgs;
+use sessiond::config::{self, Environment, ServeArgs};
 use sessiond::env::Machine;
 use sessiond::logging;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 mod demo;
+mod inspect;
 
 /// Rows and payloads are made by the threads that read requests and freed by the engine and the checkpoint, many each
 /// batch. The system's allocator spent a seventh of the engine's time on that; this one took 0.85 of the time a message.
@@ -32,8 +32,9 @@ pub(crate) mod exit {
 
 const EXIT_CODES: &str = "Exit codes:
   0  stopped cleanly: everything acknowledged is on disk
-  1  stopped by a second signal or before everything was written out; demo: the check failed
-  2  usage: a flag or variable is not what it should be
+  1  stopped by a second signal or before everything was written out; demo: the check failed; config check: it
+     found something
+  2  usage: a flag, a variable or the configuration file is not what it should be
   3  the data directory was refused, untouched
   4  the address could not be bound
   5  the store failed; restart it, everything acknowledged is on disk";
@@ -55,57 +56,58 @@ enum Command {
     /// Play recorded agent sessions through a real server on a temporary store, kill it in the middle,
     /// and check that nothing was lost or done twice.
     Demo(demo::DemoArgs),
+    /// Check the configuration, or show what it comes to.
+    Config(inspect::ConfigArgs),
 }
 
 fn main() -> ExitCode {
-    let cli = arguments();
+    let cli = Cli::parse();
+    let serve_args = match cli.command {
+        Some(Command::Demo(args)) => return run(demo::run(args)),
+        Some(Command::Config(args)) => return ExitCode::from(inspect::run(&args)),
+        Some(Command::Serve(args)) => *args,
+        None => cli.serve,
+    };
+    run(serve(&serve_args))
+}
+
+/// Runs a command to its end, which is an exit code.
+fn run(command: impl Future<Output = u8>) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .expect("a process that cannot start threads cannot serve");
-    let code = match cli.command {
-        Some(Command::Demo(args)) => runtime.block_on(demo::run(args)),
-        Some(Command::Serve(args)) => runtime.block_on(serve(&args)),
-        None => runtime.block_on(serve(&cli.serve)),
-    };
+    let code = runtime.block_on(command);
     // Connections that would not close are not waited for again.
     runtime.shutdown_background();
     ExitCode::from(code)
 }
 
-/// The arguments, or the end of the process with what is wrong with them.
-///
-/// The flags of `serve` may stand without a command too. Beside one they are not meant, and neither are
-/// their variables: a bad one must not stop a command whose own flag wins over it.
-fn arguments() -> Cli {
-    let deaf = Cli::command().mut_args(|arg| arg.env(Resettable::Reset));
-    match deaf.try_get_matches() {
-        Ok(matches) if matches.subcommand().is_some() => {
-            Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
-        }
-        // Told again with the variables, which the help names.
-        Ok(_) | Err(_) => Cli::parse(),
-    }
-}
-
 async fn serve(args: &ServeArgs) -> u8 {
-    let settings = match args
-        .settings()
-        .and_then(|settings| logging::start(args.log_format, &args.log_level).map(|()| settings))
-    {
-        Ok(settings) => settings,
-        Err(why) => {
-            eprintln!("error: {why}");
+    let loaded = match config::load(args, &Environment::of_process()) {
+        Ok(loaded) => loaded,
+        Err(problems) => {
+            inspect::tell(&problems);
+            eprintln!("error: {}; nothing was started", inspect::count(&problems));
             return exit::USAGE;
         }
     };
+    let settings = loaded.settings;
+    if let Err(why) = logging::start(settings.log.format, &settings.log.level) {
+        eprintln!("error: {why}");
+        return exit::USAGE;
+    }
     // Taken before the start, so that a signal during recovery is not lost.
     let mut signals = Signals::take();
     let mut running = match app::start(&settings, &Machine::env()).await {
         Ok(running) => running,
         Err(error) => return refused(&error),
     };
-    tracing::info!(version = app::VERSION, data_dir = %settings.data_dir.display(), "serving");
+    let file = loaded
+        .file
+        .as_deref()
+        .map(|file| tracing::field::display(file.display()));
+    tracing::info!(version = app::VERSION, data_dir = %settings.data_dir.display(), config = file, "serving");
     eprintln!("listening on {}", running.address());
     // A fault wins over a signal: its exit code tells the supervisor more.
     tokio::select! {

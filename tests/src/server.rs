@@ -111,6 +111,8 @@ impl Server {
         assert!(self.child.is_none(), "the server runs already");
         Command::new(crate::binaries::sessiond())
             .args(["serve", "--listen", &self.address, "--log-format", "human"])
+            // Whatever this machine's own server is set to.
+            .env("SESSIOND_CONFIG", "/dev/null")
             .arg("--data-dir")
             .arg(&self.directory)
             .args(&self.arguments)

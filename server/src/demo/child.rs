@@ -43,7 +43,16 @@ impl Child {
     pub(crate) async fn restart(&mut self) -> anyhow::Result<()> {
         let exe = std::env::current_exe().context("failed to find this binary")?;
         let mut process = Command::new(exe)
-            .args(["serve", "--log-level", "warn", "--listen", &self.address])
+            // Its limits are the defaults, whatever this machine's own server is set to.
+            .args([
+                "serve",
+                "--config",
+                "/dev/null",
+                "--log-level",
+                "warn",
+                "--listen",
+                &self.address,
+            ])
             .arg("--data-dir")
             .arg(self.directory.path().join("data"))
             .stdin(Stdio::null())

@@ -21,13 +21,17 @@ pub(crate) struct Run {
     said: Vec<String>,
 }
 
-/// The command of a server with some arguments and none of the caller's environment.
+/// The command of a server with some arguments, none of the caller's variables, and no file.
 pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(binaries::sessiond());
     command.args(arguments);
-    for variable in ["DATA_DIR", "LISTEN", "NAMESPACES", "LOG", "LOG_FORMAT"] {
-        command.env_remove(format!("SESSIOND_{variable}"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("SESSIOND_") {
+            command.env_remove(name);
+        }
     }
+    // Whatever this machine's own server is set to.
+    command.env("SESSIOND_CONFIG", "/dev/null");
     command
 }
 

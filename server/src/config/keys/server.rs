@@ -1,0 +1,81 @@
+//! `[server]`: where the server listens and where its data is.
+
+use std::path::{Path, PathBuf};
+
+use super::{Key, Section};
+use crate::config::Listen;
+use crate::config::field::Field;
+
+pub(super) static SECTION: Section = Section {
+    name: "server",
+    doc: "Where the server listens and keeps its data.",
+    names: None,
+    keys: &[
+        Key {
+            default: Some("`sessiond` in the user's state directory; `/var/lib/sessiond` for root"),
+            shell: Some(absolute),
+            ..Key::new(
+                "data_dir",
+                Field::Text {
+                    takes: "the full path of a directory",
+                    get: |settings, _| settings.data_dir.display().to_string(),
+                    put: |settings, _, text| {
+                        settings.data_dir = full_path(text)?;
+                        Ok(())
+                    },
+                },
+                "Directory of the store; created with mode 0700 if it is missing. One server at a time uses it.",
+            )
+            .flag("--data-dir", "SESSIOND_DATA_DIR")
+        },
+        Key {
+            shell: Some(absolute_socket),
+            ..Key::new(
+                "listen",
+                Field::Text {
+                    takes: "HOST:PORT on loopback, or unix:PATH with a full path",
+                    get: |settings, _| settings.listen.to_string(),
+                    put: |settings, _, text| {
+                        let listen: Listen = text.parse()?;
+                        if let Listen::Unix(path) = &listen
+                            && !path.is_absolute()
+                        {
+                            return Err("the path does not begin with /".to_owned());
+                        }
+                        settings.listen = listen;
+                        Ok(())
+                    },
+                },
+                "Address to listen on. Port 0 picks a free one, which is told on standard error. Only loopback \
+                 and socket files are served: this version has neither TLS nor authentication.",
+            )
+            .flag("--listen", "SESSIOND_LISTEN")
+        },
+    ],
+};
+
+/// A path that means the same wherever the server is started.
+fn full_path(text: &str) -> Result<PathBuf, String> {
+    if Path::new(text).is_absolute() {
+        Ok(PathBuf::from(text))
+    } else {
+        Err("does not begin with /".to_owned())
+    }
+}
+
+/// What a shell means by a path: from the directory it is in.
+fn absolute(text: &str) -> String {
+    // An empty one stays, and is refused.
+    match std::path::absolute(text).ok().map(PathBuf::into_os_string) {
+        Some(path) => path.into_string().unwrap_or_else(|_| text.to_owned()),
+        None => text.to_owned(),
+    }
+}
+
+/// The same for the path of a socket.
+fn absolute_socket(text: &str) -> String {
+    match text.strip_prefix("unix:") {
+        Some(path) => format!("unix:{}", absolute(path)),
+        None => text.to_owned(),
+    }
+}

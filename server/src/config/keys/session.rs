@@ -1,0 +1,94 @@
+//! `[session]`: how long sessions may live, how many, and how they end.
+
+use sessiond_core::limits::{END_GRACE_MAX, TIMEOUT_MAX};
+use sessiond_core::time::Span;
+
+use super::{Key, Section};
+use crate::config::field::Field;
+use crate::limits::POOL_SESSIONS_MAX;
+
+/// The shortest limit and grace: more than nothing.
+const SHORTEST: Span = Span(1);
+
+pub(super) static SECTION: Section = Section {
+    name: "session",
+    doc: "How long sessions may live, how many of them, and how they end. The limits in time hold for sessions \
+          that were opened without one of their own.",
+    names: None,
+    keys: &[
+        Key::new(
+            "max_idle_time",
+            Field::Limit {
+                at: |settings, _| &mut settings.policy.idle_timeout,
+                min: SHORTEST,
+                max: TIMEOUT_MAX,
+            },
+            "A session without activity for longer than this ends, with reason IDLE. It is not idle while a worker \
+             holds messages of it, nor, for a day, while some are pending.",
+        )
+        .seconds("max_idle_time_secs"),
+        Key::new(
+            "max_session_age",
+            Field::Limit {
+                at: |settings, _| &mut settings.policy.max_lifetime,
+                min: SHORTEST,
+                max: TIMEOUT_MAX,
+            },
+            "A session older than this ends, with reason EXPIRED; one in use at twice this age.",
+        )
+        .seconds("max_session_age_secs"),
+        Key::new(
+            "owner_timeout",
+            Field::Limit {
+                at: |settings, _| &mut settings.policy.owner_timeout,
+                min: SHORTEST,
+                max: TIMEOUT_MAX,
+            },
+            "A session whose owner was not heard of for longer than this ends, with reason OWNER_LOST.",
+        ),
+        Key::new(
+            "max_sessions",
+            Field::Count {
+                at: |settings, _| &mut settings.policy.max_sessions,
+                min: 1,
+                max: POOL_SESSIONS_MAX,
+            },
+            "Live sessions of each pool. One more is refused TOO_MANY_SESSIONS.",
+        ),
+        Key::new(
+            "cleanup_on_shutdown",
+            Field::Switch {
+                get: |_, _| false,
+                put: |_, _, yes| {
+                    if yes {
+                        Err("NOT_BUILT: this version does not end sessions when it stops; takes false, or leave the \
+                             key out"
+                            .to_owned())
+                    } else {
+                        Ok(())
+                    }
+                },
+            },
+            "Whether sessions end when the server stops. They stay live on record and go on at the next start; \
+             `true` is refused until ending them is built.",
+        ),
+        Key::new(
+            "end_grace",
+            Field::Span {
+                at: |settings, _| &mut settings.policy.end_grace,
+                min: SHORTEST,
+                max: END_GRACE_MAX,
+            },
+            "How long a GRACEFUL end that does not say waits for what is in flight.",
+        ),
+        Key::new(
+            "end_grace_after_pending",
+            Field::Span {
+                at: |settings, _| &mut settings.policy.after_pending_grace,
+                min: SHORTEST,
+                max: END_GRACE_MAX,
+            },
+            "How long an AFTER_PENDING end that does not say waits for all that is pending.",
+        ),
+    ],
+};

@@ -1,0 +1,404 @@
+//! What settings come of files, variables and flags, and what is refused.
+
+use std::path::Path;
+
+use sessiond_core::limits::Policy;
+use sessiond_core::time::{Limit, Span};
+
+mod contradictions;
+mod layers;
+
+use super::environment::Environment;
+use super::problem::Problem;
+use super::{Loaded, Log, ServeArgs, Settings, load, show};
+use crate::logging::LogFormat;
+
+/// A file in a directory of its own.
+struct Written {
+    _directory: tempfile::TempDir,
+    path: std::path::PathBuf,
+}
+
+fn written(text: &str) -> Written {
+    let directory = tempfile::tempdir().expect("a temporary directory can be made");
+    let path = directory.path().join("sessiond.toml");
+    std::fs::write(&path, text).expect("a file can be written");
+    Written {
+        _directory: directory,
+        path,
+    }
+}
+
+fn args(path: &Path) -> ServeArgs {
+    ServeArgs {
+        config: Some(path.to_owned()),
+        ..ServeArgs::default()
+    }
+}
+
+const HOME: (&str, &str) = ("HOME", "/home/somebody");
+
+fn loaded(text: &str) -> Loaded {
+    let file = written(text);
+    load(&args(&file.path), &Environment::of_user(&[HOME])).expect("it is a good file")
+}
+
+/// What is wrong with a file, without its path.
+fn refused(text: &str) -> Vec<String> {
+    let file = written(text);
+    let problems = load(&args(&file.path), &Environment::of_user(&[HOME]));
+    let prefix = format!("{}:", file.path.display());
+    let path = file.path.display().to_string();
+    let line = |problem: &Problem| {
+        let line = problem.to_string();
+        let line = line.strip_prefix(&prefix).expect("it names the file");
+        line.replace(&path, "FILE")
+    };
+    problems
+        .expect_err("it is refused")
+        .iter()
+        .map(line)
+        .collect()
+}
+
+#[track_caller]
+fn check_refused(text: &str, lines: &[&str]) {
+    assert_eq!(refused(text), lines, "\n{text}");
+}
+
+#[test]
+fn nothing_said_is_the_defaults() {
+    let settings = loaded("").settings;
+    let expected = Settings {
+        data_dir: "/home/somebody/.local/state/sessiond".into(),
+        ..Settings::default()
+    };
+    assert_eq!(settings, expected);
+    assert_eq!(settings.policy, Policy::default());
+}
+
+#[test]
+fn the_settings_of_the_mission_are_read() {
+    let policy = loaded(
+        "[session]\nmax_idle_time_secs = 1800\nmax_session_age_secs = 43_200\nmax_sessions = 500\n\
+         cleanup_on_shutdown = false\n",
+    )
+    .settings
+    .policy;
+    assert_eq!(policy.idle_timeout, Limit::After(Span::seconds(1_800)));
+    assert_eq!(policy.max_lifetime, Limit::After(Span::seconds(43_200)));
+    assert_eq!(policy.max_sessions, 500);
+}
+
+/// Every key, each set to something that is not its default.
+const EVERYTHING: &str = r#"
+[server]
+data_dir = "/data"
+listen = "unix:/run/sessiond.sock"
+[log]
+level = "debug"
+format = "json"
+[session]
+max_idle_time = "90s"
+max_session_age = "1h30m"
+owner_timeout = "45s"
+max_sessions = 7
+cleanup_on_shutdown = false
+end_grace = "3s"
+end_grace_after_pending = "2m"
+[queue]
+max_message_bytes = "1MiB"
+max_messages = 10
+max_bytes = 2_000_000
+[retry]
+max_attempts = 9
+[workers]
+lease = "20s"
+claim_lease = "2m"
+[namespaces.blue]
+[namespaces."a b"]
+[pools.batch]
+"#;
+
+#[test]
+fn every_key_is_set_where_it_belongs() {
+    let settings = loaded(EVERYTHING).settings;
+    let pool = sessiond_core::ids::PoolName::parse("batch").unwrap();
+    let mut policy = Policy {
+        message_bytes_max: 1 << 20,
+        queue_messages_max: 10,
+        queue_bytes_max: 2_000_000,
+        max_attempts: 9,
+        stream_lease: Span::seconds(20),
+        claim_lease: Span::seconds(120),
+        idle_timeout: Limit::After(Span::seconds(90)),
+        max_lifetime: Limit::After(Span::seconds(5_400)),
+        owner_timeout: Limit::After(Span::seconds(45)),
+        max_sessions: 7,
+        end_grace: Span::seconds(3),
+        after_pending_grace: Span::seconds(120),
+        ..Policy::default()
+    };
+    policy.pools.insert(pool);
+    assert_eq!(settings.policy, policy);
+    assert_eq!(settings.data_dir, Path::new("/data"));
+    assert_eq!(settings.listen.to_string(), "unix:/run/sessiond.sock");
+    let log = Log {
+        level: "debug".to_owned(),
+        format: LogFormat::Json,
+    };
+    assert_eq!(settings.log, log);
+    let namespaces: Vec<String> = settings
+        .namespaces
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(namespaces, ["a b", "blue", "default"]);
+}
+
+#[test]
+fn the_file_of_everything_has_every_key() {
+    let loaded = loaded(EVERYTHING);
+    for section in super::keys::SECTIONS {
+        for name in section.instances(&loaded.settings) {
+            for key in section.keys {
+                let path = section.path(&name, key);
+                // What always exists has defaults, whatever is in the file.
+                let always = section.names.is_some() && name == "default";
+                assert!(
+                    always || loaded.origins.contains_key(&path),
+                    "{path} is not in it"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_shown_gives_the_same_settings() {
+    for text in [
+        "",
+        EVERYTHING,
+        "[session]\nmax_idle_time = \"never\"\nmax_session_age = \"never\"",
+    ] {
+        let first = loaded(text);
+        for origins in [show::Origins::Hidden, show::Origins::Shown] {
+            let shown = show::toml(&first, origins);
+            let second = loaded(&shown);
+            assert_eq!(second.settings, first.settings, "{shown}");
+            let again = show::toml(&second, show::Origins::Hidden);
+            assert_eq!(again, show::toml(&first, show::Origins::Hidden));
+        }
+    }
+}
+
+#[test]
+fn a_limit_that_is_off_is_spelled_never() {
+    let policy = loaded("[session]\nmax_idle_time_secs = \"never\"\nowner_timeout = \"never\"")
+        .settings
+        .policy;
+    assert_eq!(policy.idle_timeout, Limit::Never);
+    assert_eq!(policy.owner_timeout, Limit::Never);
+    let lines = refused("[session]\nend_grace = \"never\"");
+    assert!(
+        lines[0].starts_with("2:1: [session] end_grace: \"never\" is not taken"),
+        "{lines:?}"
+    );
+}
+
+#[test]
+fn all_that_is_wrong_is_told_at_once_with_its_place() {
+    check_refused(
+        "[session]\nmax_sessions = 0\n  max_idle_time_secs = -5\nmax_sesions = 3\n[qeue]\n[retry]\nmax_attempts = 1.5\n",
+        &[
+            "2:1: [session] max_sessions: 0 is not taken; takes a whole number from 1 to 4294967295",
+            "3:3: [session] max_idle_time_secs: -5 is not taken; takes a whole number of seconds from 1 to 315360000, \
+             or \"never\" for no limit",
+            "4:1: [session] max_sesions: no such key; did you mean `max_sessions`?",
+            "5:2: [qeue]: no such section; did you mean [queue]?",
+            "7:1: [retry] max_attempts: a number with a fraction is not taken; takes a whole number from 1 to 1000",
+        ],
+    );
+}
+
+/// Files with one bad value each, and how the line begins that tells it.
+const BAD_VALUES: &[(&str, &str)] = &[
+    (
+        "[session]\nmax_idle_time = 90",
+        "2:1: [session] max_idle_time: 90 is not taken; takes a duration with its unit",
+    ),
+    (
+        "[session]\nmax_idle_time = \"0s\"",
+        "2:1: [session] max_idle_time: \"0s\" is not taken",
+    ),
+    (
+        "[session]\nmax_idle_time = \"-1s\"",
+        "2:1: [session] max_idle_time: \"-1s\" is not taken",
+    ),
+    (
+        "[session]\nmax_idle_time = \"4000d\"",
+        "2:1: [session] max_idle_time: \"4000d\" is not taken",
+    ),
+    (
+        "[session]\nmax_idle_time_secs = \"90s\"",
+        "2:1: [session] max_idle_time_secs: \"90s\" is not taken; takes a whole number of seconds",
+    ),
+    (
+        "[session]\nmax_sessions = \"many\"",
+        "2:1: [session] max_sessions: \"many\" is not taken",
+    ),
+    (
+        "[session]\nmax_sessions = 4294967296",
+        "2:1: [session] max_sessions: 4294967296 is not taken",
+    ),
+    (
+        "[session]\nmax_sessions = 99999999999999999999999999999999999999999",
+        "2:1: [session] max_sessions: a number that is too large",
+    ),
+    (
+        "[session]\nmax_sessions = [1]",
+        "2:1: [session] max_sessions: a list is not taken",
+    ),
+    (
+        "[session]\nmax_sessions = 2026-01-01",
+        "2:1: [session] max_sessions: a date is not taken",
+    ),
+    (
+        "[session]\nmax_sessions = {}",
+        "2:1: [session] max_sessions: a section is not taken",
+    ),
+    (
+        "[queue]\nmax_message_bytes = \"17MiB\"",
+        "2:1: [queue] max_message_bytes: \"17MiB\" is not taken; takes a number of bytes",
+    ),
+    (
+        "[queue]\nmax_bytes = 256",
+        "2:1: [queue] max_bytes: 256 is not taken",
+    ),
+    (
+        "[workers]\nlease = \"9s\"",
+        "2:1: [workers] lease: \"9s\" is not taken",
+    ),
+    (
+        "[workers]\nclaim_lease = \"2h\"",
+        "2:1: [workers] claim_lease: \"2h\" is not taken",
+    ),
+    (
+        "[log]\nformat = \"runes\"",
+        "2:1: [log] format: \"runes\" is not taken; takes \"auto\" or \"human\" or \"json\"",
+    ),
+    ("[log]\nlevel = \"=,=\"", "2:1: [log] level: \"=,=\""),
+    (
+        "[server]\nlisten = \"0.0.0.0:1\"",
+        "2:1: [server] listen: \"0.0.0.0:1\": 0.0.0.0:1 is not a loopback address",
+    ),
+    (
+        "[server]\nlisten = \"unix:s\"",
+        "2:1: [server] listen: \"unix:s\": the path does not begin with /",
+    ),
+    (
+        "[server]\ndata_dir = \"here\"",
+        "2:1: [server] data_dir: \"here\": does not begin with /",
+    ),
+    (
+        "[session]\ncleanup_on_shutdown = true",
+        "2:1: [session] cleanup_on_shutdown: NOT_BUILT",
+    ),
+    (
+        "[session]\ncleanup_on_shutdown = \"false\"",
+        "2:1: [session] cleanup_on_shutdown: \"false\" is not taken; takes true or false",
+    ),
+    (
+        "[namespaces.\"\"]",
+        "1:13: [namespaces]: the name \"\" must not be empty",
+    ),
+    (
+        "[pools.\"a\\u0007\"]",
+        "1:8: [pools.\"a\\u0007\"]: the name \"a\\u{7}\" must not contain control characters",
+    ),
+];
+
+#[test]
+fn values_out_of_bounds_or_of_another_type_say_what_is_taken() {
+    for (text, start) in BAD_VALUES {
+        let lines = refused(text);
+        assert_eq!(lines.len(), 1, "{text}: {lines:?}");
+        assert!(lines[0].starts_with(start), "{text}: {lines:?}");
+    }
+}
+
+#[test]
+fn names_that_do_not_exist_are_told_with_the_one_that_is_meant() {
+    for (text, line) in [
+        (
+            "[session]\nmax-idle-time = \"1s\"",
+            "2:1: [session] max-idle-time: no such key; did you mean `max_idle_time`?",
+        ),
+        (
+            "[session]\nmax_attempts = 1",
+            "2:1: [session] max_attempts: no such key here; it belongs in [retry]",
+        ),
+        (
+            "[retry]\ncolour = 1",
+            "2:1: [retry] colour: no such key; [retry] takes max_attempts",
+        ),
+        (
+            "[namespaces.blue]\nquota = 1",
+            "2:1: [namespaces.blue] quota: no such key; [namespaces.NAME] takes none",
+        ),
+        (
+            "[namespaces]\nblue = true",
+            "2:1: [namespaces] blue: stands outside of a section; write it below [namespaces.NAME], with the name it is for",
+        ),
+        (
+            "max_sessions = 1",
+            "1:1: max_sessions: stands outside of a section; it belongs in [session]",
+        ),
+        (
+            "session = 1",
+            "1:1: session: is a section and not a value; write [session] on a line of its own",
+        ),
+        (
+            "[[session]]\nmax_sessions = 1",
+            "1:3: session: is a section and not a value; write [session] on a line of its own",
+        ),
+        (
+            "[auth]",
+            "1:2: [auth]: no such section; there are [server], [log], [session], [queue], [retry], [workers], [namespaces.NAME], [pools.NAME]",
+        ),
+        (
+            "session.max_session = 1",
+            "1:9: [session] max_session: no such key; did you mean `max_sessions`?",
+        ),
+    ] {
+        check_refused(text, &[line]);
+    }
+}
+
+#[test]
+fn one_limit_is_given_once() {
+    check_refused(
+        "[session]\nmax_idle_time_secs = 5\nmax_sessions = 2\nmax_idle_time = \"5s\"\n",
+        &[
+            "4:1: [session] max_idle_time: says the same as `max_idle_time_secs` (FILE:2); keep one of them",
+        ],
+    );
+}
+
+#[test]
+fn text_that_is_no_toml_is_told_with_everything_else() {
+    let lines = refused(
+        "[session]\nmax_sessions = \nmax_idle = \"1s\"\nmax_session_age = \"1h\nend_grace = 5\n",
+    );
+    assert!(lines[0].starts_with("2:"), "{lines:?}");
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.starts_with("3:1: [session] max_idle: no such key")),
+        "{lines:?}"
+    );
+    assert!(lines.iter().any(|line| line.starts_with("4:")), "{lines:?}");
+    let lines = refused("[session]\nmax_sessions = 1\nmax_sessions = 2\n");
+    assert!(lines[0].starts_with("3:1: duplicate key"), "{lines:?}");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+}
