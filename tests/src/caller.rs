@@ -151,6 +151,8 @@ unary! {
     open = sessions.open_session(pb::OpenSessionRequest) -> pb::OpenSessionResponse;
     /// GetSession.
     get = sessions.get_session(pb::GetSessionRequest) -> pb::GetSessionResponse;
+    /// ExplainSession.
+    explain = sessions.explain_session(pb::ExplainSessionRequest) -> pb::ExplainSessionResponse;
     /// ListSessions.
     list = sessions.list_sessions(pb::ListSessionsRequest) -> pb::ListSessionsResponse;
     /// UpdateSession.

@@ -26,6 +26,8 @@ mod ends_many;
 mod enqueue;
 #[path = "rules/enqueue_stream.rs"]
 mod enqueue_stream;
+#[path = "rules/explain.rs"]
+mod explain;
 #[path = "rules/held.rs"]
 mod held;
 #[path = "rules/key_window.rs"]

@@ -1,9 +1,10 @@
-//! `sessionctl session`: open, get, ls, end and wait.
+//! `sessionctl session`: open, get, ls, explain, end and wait.
 //!
 //! Invariant: one call of the server for each command, but for `wait`, which ends nothing. What
 //! this deliberately does not do: decide what an unset field means; the server does.
 
 mod end;
+mod explain;
 mod open;
 mod wait;
 
@@ -30,6 +31,8 @@ pub(crate) enum SessionCommand {
     Get(SessionArg),
     /// Lists sessions, newest first.
     Ls(ListArgs),
+    /// Says what holds a session, what becomes of it and when, and why its pending work does not move.
+    Explain(SessionArg),
     /// Ends a session, or many at once. The first reason given holds.
     End(Box<EndArgs>),
     /// Waits until a session has reached a state.
@@ -63,6 +66,7 @@ impl SessionCommand {
                 show(&session, output)
             }
             Self::Ls(args) => args.run(client, output).await,
+            Self::Explain(session) => explain::run(&session, client, output).await,
             Self::End(args) => args.run(client, output).await,
             Self::Wait(args) => show(&args.run(client).await?, output),
         }

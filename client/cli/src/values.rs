@@ -143,17 +143,21 @@ macro_rules! wire_enums {
 wire_enums! {
     ActorKind "ACTOR_KIND_"
     ConflictPolicy "CONFLICT_POLICY_"
+    DeadlineEffect "DEADLINE_EFFECT_"
+    DeadlineKind "DEADLINE_KIND_"
     DeliveryMode "DELIVERY_MODE_"
     EndMode "END_MODE_"
     EndOutcome "END_OUTCOME_"
     EndReason "END_REASON_"
     EnqueueStatus "ENQUEUE_STATUS_"
     EventType "EVENT_TYPE_"
+    HoldKind "HOLD_KIND_"
     MessageState "MESSAGE_STATE_"
     NackKind "NACK_KIND_"
     Ordering "ORDERING_"
     SessionState "SESSION_STATE_"
     SettleCode "SETTLE_CODE_"
+    StallReason "STALL_REASON_"
 }
 
 #[cfg(test)]

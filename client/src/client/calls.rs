@@ -55,6 +55,26 @@ impl Client {
         answer.session.ok_or_else(no_session)
     }
 
+    /// Explains a session: what holds it, what becomes of it and when, and why
+    /// its pending work does not move.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`].
+    pub async fn explain(
+        &self,
+        session: pb::SessionRef,
+    ) -> Result<pb::ExplainSessionResponse, Error> {
+        let request = pb::ExplainSessionRequest {
+            r#ref: Some(session),
+        };
+        self.call(Repeat::Harmless, Duration::ZERO, request, |request| {
+            let mut sessions = self.sessions();
+            async move { sessions.explain_session(request).await }
+        })
+        .await
+    }
+
     /// Lists one page of sessions.
     ///
     /// # Errors

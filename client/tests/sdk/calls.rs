@@ -209,6 +209,31 @@ async fn refusal_that_time_does_not_cure_is_told_at_once() {
 }
 
 #[tokio::test]
+async fn an_explanation_is_told_as_it_came() {
+    let mut server = FakeServer::start().await;
+    let client = server.client();
+    let told = pb::ExplainSessionResponse {
+        stalls: vec![pb::Stall {
+            reason: pb::StallReason::NoWorker.into(),
+            messages: 3,
+            until_time: None,
+        }],
+        ..pb::ExplainSessionResponse::default()
+    };
+    let (answer, ()) = within(async {
+        tokio::join!(client.explain(session_key("k")), async {
+            let Call::Explain(call) = server.call().await else {
+                panic!("expected an explain");
+            };
+            assert_eq!(call.request.r#ref, Some(session_key("k")));
+            call.answer(told.clone());
+        })
+    })
+    .await;
+    assert_eq!(answer.unwrap(), told);
+}
+
+#[tokio::test]
 async fn every_violation_is_told() {
     let mut server = FakeServer::start().await;
     let client = server.client();

@@ -42,6 +42,7 @@ pub(crate) enum Call {
     Touch(Unary<pb::TouchSessionRequest, pb::TouchSessionResponse>),
     End(Unary<pb::EndSessionRequest, pb::EndSessionResponse>),
     EndSessions(Unary<pb::EndSessionsRequest, pb::EndSessionsResponse>),
+    Explain(Unary<pb::ExplainSessionRequest, pb::ExplainSessionResponse>),
     Enqueue(Unary<pb::EnqueueMessagesRequest, pb::EnqueueMessagesResponse>),
     Claim(Unary<pb::ClaimMessagesRequest, pb::ClaimMessagesResponse>),
     Settle(Unary<pb::SettleMessagesRequest, pb::SettleMessagesResponse>),

@@ -2897,6 +2897,288 @@ impl EventType {
         }
     }
 }
+/// Which session to explain.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExplainSessionRequest {
+    /// Required. A key means the live session, else one that drains, else the
+    /// newest that has ended.
+    #[prost(message, optional, tag = "1")]
+    pub r#ref: ::core::option::Option<SessionRef>,
+}
+/// What holds a session, what becomes of it and when, and why its pending work
+/// does not move. It is true at the instant of the answer.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ExplainSessionResponse {
+    /// The session.
+    #[prost(message, optional, tag = "1")]
+    pub session: ::core::option::Option<Session>,
+    /// What holds it. Empty: nothing does.
+    #[prost(message, repeated, tag = "2")]
+    pub holds: ::prost::alloc::vec::Vec<SessionHold>,
+    /// What becomes of it, were nothing to happen, earliest first. Empty: nothing
+    /// is going to.
+    #[prost(message, repeated, tag = "3")]
+    pub deadlines: ::prost::alloc::vec::Vec<SessionDeadline>,
+    /// Why pending messages are not handed out, in the order in which it must be
+    /// mended. Empty: nothing is pending, or it is on its way.
+    #[prost(message, repeated, tag = "4")]
+    pub stalls: ::prost::alloc::vec::Vec<Stall>,
+    /// The newest revision of the store's log at that instant.
+    #[prost(uint64, tag = "5")]
+    pub revision: u64,
+    /// That instant, by the server's clock.
+    #[prost(message, optional, tag = "6")]
+    pub time: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// Something that holds a session: it works on it, or spares it an end.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SessionHold {
+    /// What.
+    #[prost(enumeration = "HoldKind", tag = "1")]
+    pub kind: i32,
+    /// How many of it.
+    #[prost(uint64, tag = "2")]
+    pub count: u64,
+    /// Until when it holds. Unset: not known.
+    #[prost(message, optional, tag = "3")]
+    pub until_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// The worker, for LEASE. Else empty.
+    #[prost(string, tag = "4")]
+    pub worker: ::prost::alloc::string::String,
+}
+/// Something that happens when its time has come.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SessionDeadline {
+    /// Which one.
+    #[prost(enumeration = "DeadlineKind", tag = "1")]
+    pub kind: i32,
+    /// When it is reached, were nothing to happen until then. In the past when it
+    /// is reached and spared.
+    #[prost(message, optional, tag = "2")]
+    pub time: ::core::option::Option<::prost_types::Timestamp>,
+    /// What happens then.
+    #[prost(enumeration = "DeadlineEffect", tag = "3")]
+    pub effect: i32,
+    /// The reason of the end, with ENDS. Else unset.
+    #[prost(enumeration = "EndReason", tag = "4")]
+    pub end_reason: i32,
+    /// What keeps it from happening as things are. Empty: nothing.
+    #[prost(enumeration = "HoldKind", repeated, tag = "5")]
+    pub spared_by: ::prost::alloc::vec::Vec<i32>,
+}
+/// Why pending messages are not handed out.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Stall {
+    /// Why.
+    #[prost(enumeration = "StallReason", tag = "1")]
+    pub reason: i32,
+    /// How many messages it keeps back.
+    #[prost(uint64, tag = "2")]
+    pub messages: u64,
+    /// Until when at most, were nothing to happen. Unset: until something does.
+    #[prost(message, optional, tag = "3")]
+    pub until_time: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// What can hold a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum HoldKind {
+    /// Never sent by the server.
+    Unspecified = 0,
+    /// A worker has it. That alone spares it no end.
+    Lease = 1,
+    /// Messages are handed out and not settled. They spare it its idle end, and its
+    /// age end up to twice `max_lifetime`.
+    InFlight = 2,
+    /// Messages wait to be handed out. They spare it as IN_FLIGHT does, for 24 h
+    /// from its last activity.
+    Pending = 3,
+}
+impl HoldKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "HOLD_KIND_UNSPECIFIED",
+            Self::Lease => "HOLD_KIND_LEASE",
+            Self::InFlight => "HOLD_KIND_IN_FLIGHT",
+            Self::Pending => "HOLD_KIND_PENDING",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "HOLD_KIND_UNSPECIFIED" => Some(Self::Unspecified),
+            "HOLD_KIND_LEASE" => Some(Self::Lease),
+            "HOLD_KIND_IN_FLIGHT" => Some(Self::InFlight),
+            "HOLD_KIND_PENDING" => Some(Self::Pending),
+            _ => None,
+        }
+    }
+}
+/// The deadlines there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum DeadlineKind {
+    /// Never sent by the server.
+    Unspecified = 0,
+    /// `idle_timeout`, from the last activity.
+    Idle = 1,
+    /// `max_lifetime`.
+    Lifetime = 2,
+    /// Twice `max_lifetime`, which nothing spares.
+    HardLifetime = 3,
+    /// `owner_timeout`, from the owner's last sign.
+    Owner = 4,
+    /// The grace of an end that is decided.
+    EndGrace = 5,
+    /// The lease, unless its worker is heard of.
+    Lease = 6,
+    /// The next message that waits for its time: a retry's pause, `not_before_time`.
+    /// The oldest 64 messages are looked at.
+    Message = 7,
+    /// The wait of a held queue for the next session of its key.
+    HeldQueue = 8,
+}
+impl DeadlineKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "DEADLINE_KIND_UNSPECIFIED",
+            Self::Idle => "DEADLINE_KIND_IDLE",
+            Self::Lifetime => "DEADLINE_KIND_LIFETIME",
+            Self::HardLifetime => "DEADLINE_KIND_HARD_LIFETIME",
+            Self::Owner => "DEADLINE_KIND_OWNER",
+            Self::EndGrace => "DEADLINE_KIND_END_GRACE",
+            Self::Lease => "DEADLINE_KIND_LEASE",
+            Self::Message => "DEADLINE_KIND_MESSAGE",
+            Self::HeldQueue => "DEADLINE_KIND_HELD_QUEUE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "DEADLINE_KIND_UNSPECIFIED" => Some(Self::Unspecified),
+            "DEADLINE_KIND_IDLE" => Some(Self::Idle),
+            "DEADLINE_KIND_LIFETIME" => Some(Self::Lifetime),
+            "DEADLINE_KIND_HARD_LIFETIME" => Some(Self::HardLifetime),
+            "DEADLINE_KIND_OWNER" => Some(Self::Owner),
+            "DEADLINE_KIND_END_GRACE" => Some(Self::EndGrace),
+            "DEADLINE_KIND_LEASE" => Some(Self::Lease),
+            "DEADLINE_KIND_MESSAGE" => Some(Self::Message),
+            "DEADLINE_KIND_HELD_QUEUE" => Some(Self::HeldQueue),
+            _ => None,
+        }
+    }
+}
+/// What a deadline brings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum DeadlineEffect {
+    /// Never sent by the server.
+    Unspecified = 0,
+    /// The session ends with `end_reason`.
+    Ends = 1,
+    /// The lease ends, and what is in flight returns.
+    ReturnsDeliveries = 2,
+    /// A message may be handed out.
+    HandsOut = 3,
+    /// What is held becomes dead letters.
+    DeadLetters = 4,
+}
+impl DeadlineEffect {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "DEADLINE_EFFECT_UNSPECIFIED",
+            Self::Ends => "DEADLINE_EFFECT_ENDS",
+            Self::ReturnsDeliveries => "DEADLINE_EFFECT_RETURNS_DELIVERIES",
+            Self::HandsOut => "DEADLINE_EFFECT_HANDS_OUT",
+            Self::DeadLetters => "DEADLINE_EFFECT_DEAD_LETTERS",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "DEADLINE_EFFECT_UNSPECIFIED" => Some(Self::Unspecified),
+            "DEADLINE_EFFECT_ENDS" => Some(Self::Ends),
+            "DEADLINE_EFFECT_RETURNS_DELIVERIES" => Some(Self::ReturnsDeliveries),
+            "DEADLINE_EFFECT_HANDS_OUT" => Some(Self::HandsOut),
+            "DEADLINE_EFFECT_DEAD_LETTERS" => Some(Self::DeadLetters),
+            _ => None,
+        }
+    }
+}
+/// What can keep messages back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum StallReason {
+    /// Never sent by the server.
+    Unspecified = 0,
+    /// The session has ended; they wait for the next one of its key.
+    Held = 1,
+    /// The session ends gracefully and nothing new is handed out.
+    Draining = 2,
+    /// No worker has the session.
+    NoWorker = 3,
+    /// The worker's stream is gone, or it was not heard of for a lease's time.
+    WorkerAway = 4,
+    /// The worker claims without a stream and has not asked for more.
+    NotClaimed = 5,
+    /// The worker's window is full, closed, or it is leaving.
+    WindowFull = 6,
+    /// As many messages of the session are in flight as `max_in_flight` allows.
+    InFlightFull = 7,
+    /// A returned message keeps its place until it is due, and the session's
+    /// `ordering` lets nothing pass it.
+    Order = 8,
+    /// They wait for their own time.
+    NotDue = 9,
+}
+impl StallReason {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "STALL_REASON_UNSPECIFIED",
+            Self::Held => "STALL_REASON_HELD",
+            Self::Draining => "STALL_REASON_DRAINING",
+            Self::NoWorker => "STALL_REASON_NO_WORKER",
+            Self::WorkerAway => "STALL_REASON_WORKER_AWAY",
+            Self::NotClaimed => "STALL_REASON_NOT_CLAIMED",
+            Self::WindowFull => "STALL_REASON_WINDOW_FULL",
+            Self::InFlightFull => "STALL_REASON_IN_FLIGHT_FULL",
+            Self::Order => "STALL_REASON_ORDER",
+            Self::NotDue => "STALL_REASON_NOT_DUE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "STALL_REASON_UNSPECIFIED" => Some(Self::Unspecified),
+            "STALL_REASON_HELD" => Some(Self::Held),
+            "STALL_REASON_DRAINING" => Some(Self::Draining),
+            "STALL_REASON_NO_WORKER" => Some(Self::NoWorker),
+            "STALL_REASON_WORKER_AWAY" => Some(Self::WorkerAway),
+            "STALL_REASON_NOT_CLAIMED" => Some(Self::NotClaimed),
+            "STALL_REASON_WINDOW_FULL" => Some(Self::WindowFull),
+            "STALL_REASON_IN_FLIGHT_FULL" => Some(Self::InFlightFull),
+            "STALL_REASON_ORDER" => Some(Self::Order),
+            "STALL_REASON_NOT_DUE" => Some(Self::NotDue),
+            _ => None,
+        }
+    }
+}
 /// The last warning on a stream that the server is about to close. The client
 /// opens a new stream and resumes there; nothing is lost.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -3756,6 +4038,33 @@ pub mod session_service_client {
                 .insert(GrpcMethod::new("sessiond.v1.SessionService", "EndSessions"));
             self.inner.unary(req, path, codec).await
         }
+        /// Explains a session: what holds it, each deadline with its time and effect,
+        /// and why its pending work does not move. Changes nothing. Refuses
+        /// SESSION_NOT_FOUND.
+        pub async fn explain_session(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ExplainSessionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ExplainSessionResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sessiond.v1.SessionService/ExplainSession",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("sessiond.v1.SessionService", "ExplainSession"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Streams the events of the namespace: ordered, unique, complete, whole per
         /// commit, resumable, with bookmarks. The namespace is fixed when the stream
         /// starts. Refuses REVISION_COMPACTED (the start is older than what is kept),
@@ -3874,6 +4183,16 @@ pub mod session_service_server {
             request: tonic::Request<super::EndSessionsRequest>,
         ) -> std::result::Result<
             tonic::Response<super::EndSessionsResponse>,
+            tonic::Status,
+        >;
+        /// Explains a session: what holds it, each deadline with its time and effect,
+        /// and why its pending work does not move. Changes nothing. Refuses
+        /// SESSION_NOT_FOUND.
+        async fn explain_session(
+            &self,
+            request: tonic::Request<super::ExplainSessionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ExplainSessionResponse>,
             tonic::Status,
         >;
         /// Server streaming response type for the WatchSessionEvents method.
@@ -4282,6 +4601,52 @@ pub mod session_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = EndSessionsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/sessiond.v1.SessionService/ExplainSession" => {
+                    #[allow(non_camel_case_types)]
+                    struct ExplainSessionSvc<T: SessionService>(pub Arc<T>);
+                    impl<
+                        T: SessionService,
+                    > tonic::server::UnaryService<super::ExplainSessionRequest>
+                    for ExplainSessionSvc<T> {
+                        type Response = super::ExplainSessionResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ExplainSessionRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SessionService>::explain_session(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ExplainSessionSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -52,6 +52,8 @@ pub enum Command {
     LeaseTimes(Vec<Epoch>),
     /// Which sessions does this instance hold?
     HeldBy(InstanceKey),
+    /// What holds a session, and what becomes of it?
+    Explain(Explain),
     /// Who is here?
     ListWorkers {
         /// Where.
@@ -210,6 +212,15 @@ pub struct End {
     pub request: Option<RequestTag>,
     /// Who asks.
     pub actor: Actor,
+}
+
+/// Explain a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explain {
+    /// Where.
+    pub namespace: Namespace,
+    /// Which.
+    pub session: SessionRef,
 }
 
 /// Accept messages, all or none.

@@ -7,10 +7,48 @@
 //! ends a session only when strictly more time has passed. What this deliberately does not do: end or
 //! write anything; a session that is ending has its deadline elsewhere.
 
+use crate::explanation::HoldKind;
 use crate::limits::{LIFETIME_HARD_FACTOR, PENDING_PROTECTS, PROTECTED_RECHECK};
 use crate::queue::Depth;
 use crate::session::{ActivityRow, EndReason, SessionRow};
 use crate::time::{EngineTime, Limit, Span};
+
+/// When each limit of a session in use is reached, were nothing to happen; none for one that is off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ReachedAt {
+    pub(crate) owner: Option<EngineTime>,
+    pub(crate) idle: Option<EngineTime>,
+    pub(crate) lifetime: Option<EngineTime>,
+    /// The age that nothing excuses.
+    pub(crate) hard_lifetime: Option<EngineTime>,
+}
+
+/// When the limits of a session are reached.
+pub(crate) fn reached_at(session: &SessionRow, activity: &ActivityRow) -> ReachedAt {
+    let limits = &session.timeouts;
+    ReachedAt {
+        owner: limits.owner.from(activity.owner_seen),
+        idle: limits.idle.from(activity.last_activity),
+        lifetime: limits.lifetime.from(session.created_at),
+        hard_lifetime: hard_limit(limits.lifetime).from(session.created_at),
+    }
+}
+
+/// Until when pending messages protect a session.
+pub(crate) fn pending_protects_until(activity: &ActivityRow) -> EngineTime {
+    activity.last_activity + PENDING_PROTECTS
+}
+
+/// What excuses a session from its idle limit, and up to twice the limit from its age limit.
+pub(crate) fn spared_by(activity: &ActivityRow, depth: Depth, now: EngineTime) -> Vec<HoldKind> {
+    let pending = depth.ready + depth.waiting > 0 && now <= pending_protects_until(activity);
+    let spared = [
+        (HoldKind::InFlight, depth.in_flight > 0),
+        (HoldKind::Pending, pending),
+    ];
+    let holding = spared.into_iter().filter(|(_, holds)| *holds);
+    holding.map(|(kind, _)| kind).collect()
+}
 
 /// The first limit that is passed and not excused.
 pub(crate) fn passed(
@@ -23,22 +61,16 @@ pub(crate) fn passed(
         Limit::After(span) => now.since(start) > Span(span.0.saturating_mul(factor)),
         Limit::Never => false,
     };
-    let in_use = depth.in_flight > 0;
-    let pending =
-        depth.ready + depth.waiting > 0 && now.since(activity.last_activity) <= PENDING_PROTECTS;
+    let spared = !spared_by(activity, depth, now).is_empty();
     let limits = &session.timeouts;
     if over(limits.owner, activity.owner_seen, 1) {
         return Some(EndReason::OwnerLost);
     }
-    let age_factor = if in_use || pending {
-        LIFETIME_HARD_FACTOR
-    } else {
-        1
-    };
+    let age_factor = if spared { LIFETIME_HARD_FACTOR } else { 1 };
     if over(limits.lifetime, session.created_at, age_factor) {
         return Some(EndReason::Expired);
     }
-    let idle = over(limits.idle, activity.last_activity, 1) && !in_use && !pending;
+    let idle = over(limits.idle, activity.last_activity, 1) && !spared;
     idle.then_some(EndReason::Idle)
 }
 
@@ -62,11 +94,14 @@ pub(crate) fn next_look(
 
 /// The first instant at which a session has reached the age that nothing excuses.
 fn hard_age(session: &SessionRow) -> EngineTime {
-    match session.timeouts.lifetime {
-        Limit::After(span) => {
-            let hard = Span(span.0.saturating_mul(LIFETIME_HARD_FACTOR));
-            session.created_at + hard + Span(1)
-        }
-        Limit::Never => EngineTime(u64::MAX),
+    let reached = hard_limit(session.timeouts.lifetime).from(session.created_at);
+    reached.map_or(EngineTime(u64::MAX), |at| at + Span(1))
+}
+
+/// The age that nothing excuses.
+fn hard_limit(lifetime: Limit) -> Limit {
+    match lifetime {
+        Limit::After(span) => Limit::After(Span(span.0.saturating_mul(LIFETIME_HARD_FACTOR))),
+        Limit::Never => Limit::Never,
     }
 }

@@ -22,6 +22,7 @@ mod detach;
 mod due;
 mod end;
 mod enqueue;
+mod explain;
 mod find;
 mod finish;
 mod hand_out;
@@ -106,6 +107,7 @@ fn dispatch(draft: &mut Draft<'_>, command: &Command) -> Result<Reply, Stop> {
         Command::Restore(epochs) => restore::restore(draft, epochs),
         Command::LeaseTimes(epochs) => Ok(list_workers::lease_times(draft, epochs)),
         Command::HeldBy(key) => Ok(list_workers::held_by(draft, key)),
+        Command::Explain(asked) => explain::explain(draft, asked),
         Command::ListWorkers { namespace } => Ok(list_workers::list_workers(draft, namespace)),
     }
 }

@@ -25,6 +25,7 @@ mod deadlines;
 pub mod decide;
 pub mod draft;
 pub mod event;
+pub mod explanation;
 #[cfg(sessiond_faults)]
 pub mod fault;
 pub mod ids;

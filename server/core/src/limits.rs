@@ -66,6 +66,8 @@ pub const HELD_QUEUE_RETENTION: Span = Span::seconds(7 * 24 * 3_600);
 pub const DISCARD_ROWS_PER_DECISION: usize = 256;
 /// Draining or ended sessions a key remembers, newest first; older ones are found by id.
 pub const KEY_SESSIONS_MAX: usize = 16;
+/// Messages that an explanation looks at, to say when the next one is due; the oldest ones, which is where a queue is stuck.
+pub const EXPLAIN_MESSAGES_MAX: usize = 64;
 /// Sessions looked at per assignment of work to a worker.
 pub const ASSIGN_SCAN_MAX: usize = 64;
 /// How long pending messages protect a session from its idle limit, from its last activity.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::explanation::Explanation;
 use crate::ids::{
     DeliveryId, Epoch, Namespace, QueueId, Revision, Seq, SessionId, SessionNo, SessionRef,
     StreamId,
@@ -67,6 +68,8 @@ pub enum Reply {
     LeaseTimes(Vec<(Epoch, WallTime)>),
     /// To the question what an instance holds, in order of the leases' epochs.
     Held(Vec<SessionNo>),
+    /// To explain.
+    Explained(Box<Explanation>),
     /// To the question who is here.
     Workers(Vec<WorkerView>),
 }

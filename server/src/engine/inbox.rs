@@ -290,6 +290,7 @@ fn payload_bytes(command: &Command) -> usize {
         | Command::Restore(_)
         | Command::LeaseTimes(_)
         | Command::HeldBy(_)
+        | Command::Explain(_)
         | Command::ListWorkers { .. } => 0,
     }
 }

@@ -1,4 +1,4 @@
-//! SessionService: open, get, list, update, touch, end one or many, watch.
+//! SessionService: open, get, list, update, touch, end one or many, explain, watch.
 
 use std::time::Duration;
 
@@ -122,6 +122,23 @@ impl SessionService for Handlers {
         end_sessions::serve(&self.context, &self.bulk_ends, &namespace, request)
             .await
             .map(Response::new)
+    }
+
+    async fn explain_session(
+        &self,
+        request: Request<pb::ExplainSessionRequest>,
+    ) -> Result<Response<pb::ExplainSessionResponse>, Status> {
+        let context = &self.context;
+        let namespace = context.namespace(request.metadata())?;
+        let explain = parse::explain::explain(&namespace, request.into_inner())
+            .map_err(|invalid| Refusal::invalid(&invalid))?;
+        let (revision, reply) = context.ask(Command::Explain(explain)).await?;
+        let Reply::Explained(explanation) = reply else {
+            panic!("explain is answered with an explanation: {reply:?}");
+        };
+        let shown = context.shown(&explanation.session, revision)?;
+        let answer = show::explanation::explained(&explanation, shown);
+        Ok(Response::new(answer))
     }
 
     type WatchSessionEventsStream = watch::Nothing;

@@ -9,6 +9,7 @@ pub(crate) mod end_sessions;
 pub(crate) mod end_terms;
 pub(crate) mod enqueue;
 pub(crate) mod enumeration;
+pub(crate) mod explain;
 pub(crate) mod get;
 pub(crate) mod hello;
 pub(crate) mod list_messages;

@@ -8,6 +8,7 @@ pub(crate) mod encoded;
 pub(crate) mod end;
 pub(crate) mod end_result;
 pub(crate) mod event;
+pub(crate) mod explanation;
 pub(crate) mod frame;
 pub(crate) mod lease;
 pub(crate) mod message;

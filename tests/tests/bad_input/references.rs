@@ -34,6 +34,10 @@ async fn references_of_sessions() {
     world
         .refuses(get, async |request| caller.get(request).await)
         .await;
+    let explain = table(|session| pb::ExplainSessionRequest { r#ref: session });
+    world
+        .refuses(explain, async |request| caller.explain(request).await)
+        .await;
     let touch = table(|session| pb::TouchSessionRequest {
         r#ref: session,
         usage_delta: None,

@@ -32,7 +32,7 @@ described! {
     Session OpenSessionResponse GetSessionResponse ListSessionsResponse EndSessionResponse
     SessionEvent WatchSessionEventsResponse
     Message EnqueueMessagesResponse EnqueueResult ListMessagesResponse
-    GetStatsResponse EndSessionsResponse EndResult
+    GetStatsResponse EndSessionsResponse EndResult ExplainSessionResponse
 }
 
 static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {

@@ -114,6 +114,7 @@ service! {
     touch_session(TouchSessionRequest) -> TouchSessionResponse: Touch;
     end_session(EndSessionRequest) -> EndSessionResponse: End;
     end_sessions(EndSessionsRequest) -> EndSessionsResponse: EndSessions;
+    explain_session(ExplainSessionRequest) -> ExplainSessionResponse: Explain;
 }
 
 service! {

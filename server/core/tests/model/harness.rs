@@ -7,6 +7,7 @@
 pub(crate) mod callers;
 pub(crate) mod check;
 pub(crate) mod endings;
+pub(crate) mod explaining;
 pub(crate) mod finding;
 pub(crate) mod healing;
 pub(crate) mod leases;

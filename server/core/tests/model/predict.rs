@@ -88,6 +88,7 @@ impl Model {
                 let held = leases.map(|epoch| self.leases[&epoch].session);
                 return Ok(Answer::Held(held.collect()));
             }
+            Command::Explain(asked) => return self.explain(asked),
             Command::ListWorkers { .. } => {
                 let here = self.workers.iter();
                 let here = here.filter(|(instance, worker)| {

@@ -186,6 +186,7 @@ impl Clients {
             | Reply::Settled(_)
             | Reply::LeaseTimes(_)
             | Reply::Held(_)
+            | Reply::Explained(_)
             | Reply::Workers(_) => None,
         };
         if let Some(id) = opened.filter(|id| !self.sessions.contains(id)) {

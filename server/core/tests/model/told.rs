@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use sessiond_core::change::Change;
 use sessiond_core::decide::Decision;
 use sessiond_core::event::{Actor, EventKind, EventRow};
+use sessiond_core::explanation::{Deadline, DeadlineKind, Effect, Explanation};
 use sessiond_core::ids::{Epoch, InstanceId, SessionId, StreamId};
 use sessiond_core::rejection::Rejection;
 use sessiond_core::reply::{Delivery, Frame, GoAwayReason, LeaseLostReason, Reply, SettleCode};
@@ -221,6 +222,13 @@ pub(crate) enum Answer {
     },
     Settled(Vec<SettleCode>),
     Held(Vec<u64>),
+    Explained {
+        session: u64,
+        /// Whether its end is due.
+        due: bool,
+        /// Messages that are said not to move.
+        stalled: u64,
+    },
     /// Who is here and what they hold, or when leases lapse.
     Listing(Vec<(String, Vec<u64>)>),
 }
@@ -273,6 +281,7 @@ impl Answer {
                 Self::Listing(times.iter().map(entry).collect())
             }
             Reply::Held(sessions) => Self::Held(sessions.iter().map(|no| no.0).collect()),
+            Reply::Explained(explanation) => explained(explanation),
             Reply::Workers(workers) => Self::Listing(
                 workers
                     .iter()
@@ -283,6 +292,24 @@ impl Answer {
                     .collect(),
             ),
         }
+    }
+}
+
+fn explained(explanation: &Explanation) -> Answer {
+    let due = |deadline: &Deadline| {
+        // A limit is passed when strictly more time is gone; a grace is over when it is.
+        let over = if deadline.kind == DeadlineKind::EndGrace {
+            deadline.at <= explanation.now
+        } else {
+            deadline.at < explanation.now
+        };
+        let ends = matches!(deadline.effect, Effect::Ends(_));
+        ends && over && deadline.spared_by.is_empty()
+    };
+    Answer::Explained {
+        session: explanation.session.session.no.0,
+        due: explanation.deadlines.iter().any(due),
+        stalled: explanation.stalls.iter().map(|stall| stall.messages).sum(),
     }
 }
 

@@ -3,7 +3,7 @@
 //! Everything an act needs it draws from its own salt; what it names, it picks from what the clients know.
 
 use fastrand::Rng;
-use sessiond_core::command::Command;
+use sessiond_core::command::{Command, Explain};
 use sessiond_core::ids::{Epoch, IdempotencyKey, QueueId, Seq, SessionKey, SessionNo};
 use sessiond_core::index::Due;
 use sessiond_core::limits::REQUEST_RETENTION;
@@ -59,7 +59,7 @@ pub(crate) const VERBS: &[(Verb, u32)] = &[
     (Verb::Close, 3),
     (Verb::Receive, 22),
     (Verb::Stray, 3),
-    (Verb::Ask, 1),
+    (Verb::Ask, 3),
     (Verb::Advance, 18),
     (Verb::Forget, 1),
     (Verb::Restart, 2),
@@ -206,5 +206,11 @@ impl World {
         self.submit(&Command::HeldBy(key)).unwrap();
         let namespace = self.namespace.clone();
         self.submit(&Command::ListWorkers { namespace }).unwrap();
+        let explain = Explain {
+            namespace: self.namespace.clone(),
+            session: self.some_session(),
+        };
+        // There may be no such session; then the model says so too.
+        let _answer = self.submit(&Command::Explain(explain));
     }
 }

@@ -1,0 +1,285 @@
+//! Explain: what holds a session, each of its deadlines, and why its pending work does not move.
+//!
+//! It asks the rules themselves (`deadlines`, presence, the queue's disposition), so that it cannot say anything but what
+//! they would do. Invariant: it changes nothing, and looks at a bounded number of messages however many there are.
+
+use super::find;
+use crate::command::Explain;
+use crate::deadlines;
+use crate::draft::{Draft, Stop};
+use crate::explanation::{
+    Deadline, DeadlineKind, Effect, Explanation, Hold, HoldKind, Stall, StallReason,
+};
+use crate::index::{IndexEntry, Scan};
+use crate::lease::LeaseMode;
+use crate::limits::EXPLAIN_MESSAGES_MAX;
+use crate::message::Standing;
+use crate::queue::{Disposition, QueueRow};
+use crate::reply::Reply;
+use crate::session::{EndReason, Lifecycle, Ordering, SessionRow, SessionView};
+use crate::time::EngineTime;
+
+/// Explains the session that is asked for; a key means the live one, else the newest.
+pub(super) fn explain(draft: &Draft<'_>, asked: &Explain) -> Result<Reply, Stop> {
+    let no = find::any(draft, &asked.namespace, &asked.session)?.no;
+    let session = draft.session_view(no)?;
+    let queue = draft.queue(session.session.queue)?;
+    let owned = queue.owner == no;
+    let next_due = if owned {
+        next_due(draft, &queue)?
+    } else {
+        None
+    };
+    let holds = holds(draft, &session);
+    let mut deadlines = session_deadlines(draft, &session);
+    deadlines.extend(lease_deadline(&session));
+    if owned {
+        deadlines.extend(queue_deadlines(draft, &queue, next_due));
+    }
+    deadlines.sort_by_key(|deadline| deadline.at);
+    let stalls = if owned {
+        stalls(draft, &session.session, &queue, next_due)?
+    } else {
+        Vec::new()
+    };
+    Ok(Reply::Explained(Box::new(Explanation {
+        session,
+        now: draft.now.wall,
+        holds,
+        deadlines,
+        stalls,
+    })))
+}
+
+fn holds(draft: &Draft<'_>, session: &SessionView) -> Vec<Hold> {
+    let mut holds = Vec::new();
+    if session.session.is_ended() {
+        return holds;
+    }
+    if let Some(lease) = &session.lease {
+        holds.push(Hold {
+            kind: HoldKind::Lease,
+            count: 1,
+            until: Some(lease.expire_time),
+            holder: lease.worker.to_string(),
+        });
+    }
+    let counts = session.counts();
+    if counts.in_flight > 0 {
+        holds.push(Hold {
+            kind: HoldKind::InFlight,
+            count: counts.in_flight,
+            until: None,
+            holder: String::new(),
+        });
+    }
+    let protects_until = deadlines::pending_protects_until(&session.activity);
+    if counts.pending > 0 && draft.now.engine <= protects_until {
+        holds.push(Hold {
+            kind: HoldKind::Pending,
+            count: counts.pending,
+            until: Some(draft.now.wall_of(protects_until)),
+            holder: String::new(),
+        });
+    }
+    holds
+}
+
+/// The limits of a session in use, or the end of what a draining one waits for.
+fn session_deadlines(draft: &Draft<'_>, view: &SessionView) -> Vec<Deadline> {
+    let row = &view.session;
+    match &row.lifecycle {
+        Lifecycle::Ended(_) => Vec::new(),
+        Lifecycle::Draining(intent) => vec![Deadline {
+            kind: DeadlineKind::EndGrace,
+            at: draft.now.wall_of(intent.deadline),
+            effect: Effect::Ends(intent.reason),
+            spared_by: Vec::new(),
+        }],
+        Lifecycle::Active => active_deadlines(draft, view),
+    }
+}
+
+fn active_deadlines(draft: &Draft<'_>, view: &SessionView) -> Vec<Deadline> {
+    let (row, activity) = (&view.session, &view.activity);
+    let spared_by = deadlines::spared_by(activity, view.depth, draft.now.engine);
+    let limits = deadlines::reached_at(row, activity);
+    let ends = [
+        (
+            DeadlineKind::Owner,
+            limits.owner,
+            EndReason::OwnerLost,
+            false,
+        ),
+        (DeadlineKind::Idle, limits.idle, EndReason::Idle, true),
+        (
+            DeadlineKind::Lifetime,
+            limits.lifetime,
+            EndReason::Expired,
+            true,
+        ),
+        (
+            DeadlineKind::HardLifetime,
+            limits.hard_lifetime,
+            EndReason::Expired,
+            false,
+        ),
+    ];
+    let known = ends
+        .into_iter()
+        .filter_map(|(kind, at, reason, excusable)| {
+            Some(Deadline {
+                kind,
+                at: draft.now.wall_of(at?),
+                effect: Effect::Ends(reason),
+                spared_by: if excusable {
+                    spared_by.clone()
+                } else {
+                    Vec::new()
+                },
+            })
+        });
+    known.collect()
+}
+
+fn lease_deadline(view: &SessionView) -> Option<Deadline> {
+    let lease = view.lease.as_ref()?;
+    Some(Deadline {
+        kind: DeadlineKind::Lease,
+        at: lease.expire_time,
+        effect: Effect::ReturnsDeliveries,
+        spared_by: Vec::new(),
+    })
+}
+
+fn queue_deadlines(
+    draft: &Draft<'_>,
+    queue: &QueueRow,
+    next_due: Option<EngineTime>,
+) -> Vec<Deadline> {
+    let deadline = |kind, at, effect| Deadline {
+        kind,
+        at: draft.now.wall_of(at),
+        effect,
+        spared_by: Vec::new(),
+    };
+    match queue.disposition {
+        Disposition::Serving => next_due
+            .map(|at| deadline(DeadlineKind::Message, at, Effect::HandsOut))
+            .into_iter()
+            .collect(),
+        Disposition::Held { until } => {
+            vec![deadline(
+                DeadlineKind::HeldQueue,
+                until,
+                Effect::DeadLetters,
+            )]
+        }
+        Disposition::Quiet | Disposition::Dead { .. } | Disposition::Discarded { .. } => Vec::new(),
+    }
+}
+
+/// When the next of the oldest messages that wait for their time may go out.
+fn next_due(draft: &Draft<'_>, queue: &QueueRow) -> Result<Option<EngineTime>, Stop> {
+    if queue.depth.waiting == 0 {
+        return Ok(None);
+    }
+    let oldest = draft.scan(&Scan::Pending(queue.id), EXPLAIN_MESSAGES_MAX)?;
+    let seqs: Vec<_> = oldest.iter().filter_map(IndexEntry::seq).collect();
+    draft.know_messages(seqs.iter().map(|seq| (queue.id, *seq)))?;
+    let mut next = None;
+    for seq in seqs {
+        let message = draft.message(queue.id, seq)?;
+        if let Some(Standing::Waiting { due, .. }) = message.map(|message| message.standing) {
+            next = Some(next.map_or(due, |next: EngineTime| next.min(due)));
+        }
+    }
+    Ok(next)
+}
+
+fn stalls(
+    draft: &Draft<'_>,
+    session: &SessionRow,
+    queue: &QueueRow,
+    next_due: Option<EngineTime>,
+) -> Result<Vec<Stall>, Stop> {
+    let mut stalls = Vec::new();
+    let pending = queue.depth.ready + queue.depth.waiting;
+    let mut stall = |reason, messages, until: Option<EngineTime>| {
+        let until = until.map(|at| draft.now.wall_of(at));
+        stalls.push(Stall {
+            reason,
+            messages,
+            until,
+        });
+    };
+    match queue.disposition {
+        Disposition::Held { until } if pending > 0 => {
+            stall(StallReason::Held, pending, Some(until));
+        }
+        Disposition::Quiet if pending > 0 => {
+            let until = match &session.lifecycle {
+                Lifecycle::Draining(intent) => Some(intent.deadline),
+                Lifecycle::Active | Lifecycle::Ended(_) => None,
+            };
+            stall(StallReason::Draining, pending, until);
+        }
+        Disposition::Serving => {
+            let ready = queue.depth.ready;
+            if ready > 0 {
+                let reason = keeps_back(draft, session, queue)?;
+                let until = (reason == StallReason::Order).then_some(next_due).flatten();
+                stall(reason, ready, until);
+            }
+            if queue.depth.waiting > 0 {
+                stall(StallReason::NotDue, queue.depth.waiting, next_due);
+            }
+        }
+        // Nothing of these is pending any more.
+        Disposition::Held { .. }
+        | Disposition::Quiet
+        | Disposition::Dead { .. }
+        | Disposition::Discarded { .. } => {}
+    }
+    Ok(stalls)
+}
+
+/// Why messages that may be handed out are not; there always is a reason, or the decision before this one would have
+/// handed them out.
+fn keeps_back(
+    draft: &Draft<'_>,
+    session: &SessionRow,
+    queue: &QueueRow,
+) -> Result<StallReason, Stop> {
+    let Some(epoch) = queue.lease else {
+        return Ok(StallReason::NoWorker);
+    };
+    if u64::from(session.in_flight_max()) <= queue.depth.in_flight {
+        return Ok(StallReason::InFlightFull);
+    }
+    let ordered = match session.ordering {
+        Ordering::Relaxed => false,
+        Ordering::Strict | Ordering::Serial => true,
+    };
+    if ordered && !draft.scan(&Scan::Returned(queue.id), 1)?.is_empty() {
+        return Ok(StallReason::Order);
+    }
+    let Some(clock) = draft.clock_ref(epoch) else {
+        // Between a start and the term that recovery gives it.
+        return Ok(StallReason::WorkerAway);
+    };
+    Ok(match clock.mode {
+        LeaseMode::Claim => StallReason::NotClaimed,
+        LeaseMode::Stream => {
+            let here = draft
+                .instance_ref(&clock.holder)
+                .is_some_and(|instance| instance.stream.is_some() && draft.is_heard(instance));
+            if here {
+                // Full, or the next message is larger than what is left of it.
+                StallReason::WindowFull
+            } else {
+                StallReason::WorkerAway
+            }
+        }
+    })
+}

@@ -1,0 +1,103 @@
+//! What holds a session, what becomes of it, and why its pending work does not move.
+
+use sessiond_core::explanation::{
+    Deadline, DeadlineKind, Effect, Explanation, Hold, HoldKind, Stall, StallReason,
+};
+use sessiond_proto::v1 as pb;
+
+use super::end;
+use super::reply::Shown;
+use super::session::session;
+use super::time::timestamp;
+
+/// The answer to ExplainSession.
+pub(crate) fn explained(explanation: &Explanation, shown: Shown) -> pb::ExplainSessionResponse {
+    pb::ExplainSessionResponse {
+        session: Some(session(
+            &explanation.session,
+            shown.now,
+            shown.oldest_pending,
+        )),
+        holds: explanation.holds.iter().map(hold).collect(),
+        deadlines: explanation.deadlines.iter().map(deadline).collect(),
+        stalls: explanation.stalls.iter().map(stall).collect(),
+        revision: shown.revision.0,
+        time: Some(timestamp(explanation.now)),
+    }
+}
+
+fn hold(hold: &Hold) -> pb::SessionHold {
+    pb::SessionHold {
+        kind: hold_kind(hold.kind).into(),
+        count: hold.count,
+        until_time: hold.until.map(timestamp),
+        worker: hold.holder.clone(),
+    }
+}
+
+fn deadline(deadline: &Deadline) -> pb::SessionDeadline {
+    let (effect, end_reason) = effect(deadline.effect);
+    let spared_by = deadline.spared_by.iter();
+    pb::SessionDeadline {
+        kind: deadline_kind(deadline.kind).into(),
+        time: Some(timestamp(deadline.at)),
+        effect: effect.into(),
+        end_reason: end_reason.into(),
+        spared_by: spared_by.map(|kind| hold_kind(*kind).into()).collect(),
+    }
+}
+
+fn stall(stall: &Stall) -> pb::Stall {
+    pb::Stall {
+        reason: stall_reason(stall.reason).into(),
+        messages: stall.messages,
+        until_time: stall.until.map(timestamp),
+    }
+}
+
+fn hold_kind(kind: HoldKind) -> pb::HoldKind {
+    match kind {
+        HoldKind::Lease => pb::HoldKind::Lease,
+        HoldKind::InFlight => pb::HoldKind::InFlight,
+        HoldKind::Pending => pb::HoldKind::Pending,
+    }
+}
+
+fn deadline_kind(kind: DeadlineKind) -> pb::DeadlineKind {
+    match kind {
+        DeadlineKind::Idle => pb::DeadlineKind::Idle,
+        DeadlineKind::Lifetime => pb::DeadlineKind::Lifetime,
+        DeadlineKind::HardLifetime => pb::DeadlineKind::HardLifetime,
+        DeadlineKind::Owner => pb::DeadlineKind::Owner,
+        DeadlineKind::EndGrace => pb::DeadlineKind::EndGrace,
+        DeadlineKind::Lease => pb::DeadlineKind::Lease,
+        DeadlineKind::Message => pb::DeadlineKind::Message,
+        DeadlineKind::HeldQueue => pb::DeadlineKind::HeldQueue,
+    }
+}
+
+fn effect(effect: Effect) -> (pb::DeadlineEffect, pb::EndReason) {
+    match effect {
+        Effect::Ends(reason) => (pb::DeadlineEffect::Ends, end::reason(reason)),
+        Effect::ReturnsDeliveries => (
+            pb::DeadlineEffect::ReturnsDeliveries,
+            pb::EndReason::Unspecified,
+        ),
+        Effect::HandsOut => (pb::DeadlineEffect::HandsOut, pb::EndReason::Unspecified),
+        Effect::DeadLetters => (pb::DeadlineEffect::DeadLetters, pb::EndReason::Unspecified),
+    }
+}
+
+fn stall_reason(reason: StallReason) -> pb::StallReason {
+    match reason {
+        StallReason::Held => pb::StallReason::Held,
+        StallReason::Draining => pb::StallReason::Draining,
+        StallReason::NoWorker => pb::StallReason::NoWorker,
+        StallReason::WorkerAway => pb::StallReason::WorkerAway,
+        StallReason::NotClaimed => pb::StallReason::NotClaimed,
+        StallReason::WindowFull => pb::StallReason::WindowFull,
+        StallReason::InFlightFull => pb::StallReason::InFlightFull,
+        StallReason::Order => pb::StallReason::Order,
+        StallReason::NotDue => pb::StallReason::NotDue,
+    }
+}
