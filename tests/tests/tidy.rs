@@ -5,6 +5,8 @@
 
 #[path = "tidy/crates.rs"]
 mod crates;
+#[path = "tidy/features.rs"]
+mod features;
 #[path = "tidy/functions.rs"]
 mod functions;
 #[path = "tidy/layout.rs"]
@@ -76,6 +78,32 @@ fn lints_are_expected_not_allowed() {
 fn tests_wait_for_conditions_not_for_time() {
     check_files(sleeps::sleeps);
     check(&sleeps::stale(&Tree::read()));
+}
+
+#[test]
+fn every_promise_has_a_test_that_claims_it() {
+    check(&features::findings(&Tree::read()));
+}
+
+/// `cargo xtask codegen` has it written.
+#[test]
+fn the_page_of_features_is_what_the_tests_say() {
+    let tree = Tree::read();
+    let page = features::page(&tree);
+    match std::env::var("SESSIOND_CODEGEN").as_deref() {
+        Ok("write") => {
+            std::fs::write(source::root().join(features::PAGE), page).expect("docs can be written")
+        }
+        Ok(other) => panic!("SESSIOND_CODEGEN must be `write` or unset, not {other:?}"),
+        Err(_) => {
+            let committed = tree.find(features::PAGE).map(|file| file.text.as_str());
+            assert!(
+                committed == Some(&page),
+                "{} differs from what the tests say: run `cargo xtask codegen`",
+                features::PAGE
+            );
+        }
+    }
 }
 
 #[test]

@@ -1,7 +1,8 @@
-//! Writes the generated code of `sessiond-proto` anew from the `.proto` files.
+//! Writes what is generated anew: the code of `sessiond-proto` from the `.proto` files, and the page of features from
+//! what the tests say of themselves.
 //!
-//! Keeps one generator: the crate's test `generated`, which compares when it is run as a test and
-//! writes when asked to, so what `check` compares is what this wrote. It deliberately does not
+//! Keeps one generator for each: a test, which compares when it is run as a test and writes when asked to, so what
+//! `check` compares is what this wrote. It deliberately does not
 //! look at the result: whoever changed the contract reads the diff and commits both.
 
 use std::fs::{self, OpenOptions};
@@ -20,13 +21,16 @@ const GENERATED_FOLDER: &str = "proto/src/generated";
 /// The files which the crate includes.
 const GENERATED_FILES: [&str; 2] = ["sessiond.v1.rs", "descriptor.bin"];
 
-/// Generates the code and writes what differs. Fails, and writes nothing, when the contract does
+/// Generates everything and writes what differs. Fails, and writes nothing, when the contract does
 /// not compile.
 pub(crate) fn run() -> Result<()> {
     make_includable(&workspace::root().join(GENERATED_FOLDER))?;
     let mut generate =
         workspace::cargo(&["test", "--package", "sessiond-proto", "--test", "generated"]);
-    process::run(generate.env(MODE.0, MODE.1))
+    process::run(generate.env(MODE.0, MODE.1))?;
+    let mut gather = workspace::cargo(&["test", "--package", "sessiond-tests", "--test", "tidy"]);
+    gather.args(["--", "the_page_of_features"]);
+    process::run(gather.env(MODE.0, MODE.1))
 }
 
 /// The generator is a test of the crate that includes the files, so they must exist before it can

@@ -44,7 +44,7 @@ enum Task {
         /// Which part.
         part: nightly::Part,
     },
-    /// Regenerate the committed protobuf code.
+    /// Regenerate what is generated and committed: the protobuf code and the page of features.
     Codegen,
     /// Lint the protobuf contract and compare it with the last release.
     Buf,

@@ -193,6 +193,7 @@ async fn a_wait_without_work_answers_ok_and_empty() {
     assert_eq!((answer.lease, answer.deliveries), (None, vec![]));
 }
 
+/// Proves: F45.
 #[tokio::test]
 async fn two_claims_never_get_the_same_message() {
     const MESSAGES: u64 = 300;

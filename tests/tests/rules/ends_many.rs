@@ -82,6 +82,7 @@ async fn ends_on_record(caller: &Caller) -> BTreeMap<String, Vec<pb::SessionEnd>
     ends
 }
 
+/// Proves: F38.
 #[tokio::test]
 async fn ids_are_answered_in_their_order_whatever_they_name() {
     let server = Server::start_with(&["--namespaces", "other"]);
@@ -121,6 +122,7 @@ async fn ids_are_answered_in_their_order_whatever_they_name() {
     assert_eq!(other.state(), pb::SessionState::Active);
 }
 
+/// Proves: F38.
 #[tokio::test]
 async fn every_session_ends_once_with_the_reason_that_was_given() {
     let server = Server::start();

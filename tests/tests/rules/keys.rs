@@ -123,6 +123,7 @@ async fn a_key_in_a_write_means_the_live_session_only() {
     }
 }
 
+/// Proves: F7.
 #[tokio::test]
 async fn draining_and_ended_answer_references_by_id_only() {
     let server = Server::start();

@@ -14,6 +14,7 @@ fn short(worker: &str, max: u32) -> pb::ClaimMessagesRequest {
     }
 }
 
+/// Proves: F47.
 #[tokio::test]
 async fn a_lease_that_nobody_renews_lapses_and_its_deliveries_return_counted() {
     let server = Server::start();
@@ -63,6 +64,7 @@ async fn a_lease_without_open_deliveries_lapses_as_a_detach() {
     assert!(told.session.unwrap().lease.is_none());
 }
 
+/// Proves: F47.
 #[tokio::test]
 async fn claims_and_extends_renew_a_lease() {
     const LEASE_MS: u64 = 2_000;

@@ -24,6 +24,7 @@ async fn end_of(watch: &mut WatchStream, session_id: &str) -> pb::SessionEnd {
     told.end.expect("an end")
 }
 
+/// Proves: F8, F25.
 #[tokio::test]
 async fn a_session_that_is_idle_for_longer_than_its_limit_is_reaped() {
     let server = Server::start();
@@ -69,6 +70,7 @@ async fn pending_and_open_work_protect_a_session_from_its_idle_limit() {
     );
 }
 
+/// Proves: F26.
 #[tokio::test]
 async fn a_session_reaches_its_greatest_age_although_it_is_not_idle() {
     let server = Server::start();
@@ -85,6 +87,7 @@ async fn a_session_reaches_its_greatest_age_although_it_is_not_idle() {
     assert!(in_millis(end.duration) > 300);
 }
 
+/// Proves: F26.
 #[tokio::test]
 async fn greatest_age_is_hard_at_twice_its_value() {
     let server = Server::start();
@@ -159,6 +162,7 @@ async fn touch_and_open_renew_the_owner_limit_and_a_get_does_not() {
     }
 }
 
+/// Proves: F7.
 #[tokio::test]
 async fn touch_is_activity_and_counts_and_takes_no_revision() {
     let server = Server::start();
@@ -192,6 +196,7 @@ async fn touch_is_activity_and_counts_and_takes_no_revision() {
     assert_eq!(session.revision, before.revision);
 }
 
+/// Proves: F7.
 #[tokio::test]
 async fn concurrent_touches_are_all_counted() {
     let server = Server::start();

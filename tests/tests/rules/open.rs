@@ -63,6 +63,7 @@ async fn an_open_without_a_key_makes_a_session_every_time() {
     );
 }
 
+/// Proves: F25.
 #[tokio::test]
 async fn answers_show_every_limit_resolved() {
     let server = Server::start();
@@ -149,6 +150,7 @@ async fn use_existing_takes_what_is_given_and_keeps_the_rest() {
     );
 }
 
+/// Proves: F56.
 #[tokio::test]
 async fn a_prompt_without_a_number_increments_the_prompt_number() {
     let server = Server::start();
@@ -172,6 +174,7 @@ async fn a_prompt_without_a_number_increments_the_prompt_number() {
     assert_eq!(caller.revision().await, 1, "events carry no prompt");
 }
 
+/// Proves: F56.
 #[tokio::test]
 async fn messages_without_a_prompt_number_are_stamped_with_the_current_one() {
     let server = Server::start();

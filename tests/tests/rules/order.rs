@@ -34,6 +34,7 @@ async fn claimed(caller: &Caller, request: pb::ClaimMessagesRequest) -> Vec<pb::
     caller.claim(request).await.expect("claimed").deliveries
 }
 
+/// Proves: F45.
 #[tokio::test]
 async fn strict_hands_out_nothing_behind_a_nacked_message_until_it_is_due_again() {
     let server = Server::start();

@@ -18,6 +18,7 @@ async fn killed(server: &mut Server) -> Caller {
     Caller::to(server).await
 }
 
+/// Proves: F5, F55.
 #[tokio::test]
 async fn sessions_counts_and_messages_are_as_they_were() {
     let mut server = Server::start();
@@ -143,6 +144,7 @@ async fn idempotency_keys_and_request_ids_are_remembered() {
     assert_eq!(caller.revision().await, revision);
 }
 
+/// Proves: F48.
 #[tokio::test]
 async fn attempts_are_counted_across_restarts_up_to_the_last() {
     let mut server = Server::start();

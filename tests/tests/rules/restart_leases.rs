@@ -27,6 +27,7 @@ async fn claimed(caller: &Caller, messages: &[&str], lease: u64) -> Vec<pb::Deli
     caller.claim(request).await.expect("claimed").deliveries
 }
 
+/// Proves: F51.
 #[tokio::test]
 async fn a_restart_changes_no_epoch_and_returns_no_delivery() {
     let mut server = Server::start();
@@ -67,6 +68,7 @@ async fn a_restart_changes_no_epoch_and_returns_no_delivery() {
     );
 }
 
+/// Proves: F51.
 #[tokio::test]
 async fn every_lease_gets_one_full_term_and_a_silent_one_lapses_uncounted() {
     let mut server = Server::start();
@@ -134,6 +136,7 @@ async fn no_epoch_and_no_delivery_id_is_used_twice() {
     }
 }
 
+/// Proves: F51.
 #[tokio::test]
 async fn a_worker_resumes_over_a_restart_without_losing_or_repeating() {
     let mut server = Server::start();

@@ -110,6 +110,7 @@ async fn each_settlement_is_judged_by_itself_and_answered_at_its_index() {
     );
 }
 
+/// Proves: F55.
 #[tokio::test]
 async fn an_ack_adds_its_usage_to_the_session() {
     let server = Server::start();
@@ -212,6 +213,7 @@ async fn a_defer_is_not_counted() {
     );
 }
 
+/// Proves: F48.
 #[tokio::test]
 async fn after_max_attempts_a_message_is_a_dead_letter_with_an_event() {
     let server = Server::start();

@@ -28,6 +28,7 @@ fn messages(pending: u64, in_flight: u64, dead_lettered: u64) -> pb::MessageStat
     }
 }
 
+/// Proves: F74.
 #[tokio::test]
 async fn totals_follow_every_step_of_a_message_and_a_session() {
     let server = Server::start();

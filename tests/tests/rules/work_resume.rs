@@ -183,6 +183,7 @@ async fn the_lease_of_another_instance_is_not_resumed() {
     );
 }
 
+/// Proves: F59.
 #[tokio::test]
 async fn the_same_instance_gets_its_volatile_values_back_whatever_the_epoch() {
     let server = Server::start();
@@ -209,6 +210,7 @@ async fn the_same_instance_gets_its_volatile_values_back_whatever_the_epoch() {
     );
 }
 
+/// Proves: F59.
 #[tokio::test]
 async fn another_instance_starts_with_nothing_and_is_told_what_is_void() {
     let server = Server::start();

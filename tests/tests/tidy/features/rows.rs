@@ -1,0 +1,71 @@
+//! The features that people were promised, by the number the field gives them, each in a sentence of ours.
+//!
+//! Invariant: a row stands here only when it is built in full, and then at least one test says that it proves it. What
+//! this deliberately does not do: say which test; the tests do.
+
+/// One promised behaviour.
+#[derive(Debug)]
+pub(crate) struct Row {
+    /// Its number, such as `F12`.
+    pub(crate) id: &'static str,
+    /// What it promises.
+    pub(crate) promise: &'static str,
+}
+
+const fn row(id: &'static str, promise: &'static str) -> Row {
+    Row { id, promise }
+}
+
+/// All of them, in the order of the table.
+pub(crate) const ROWS: &[Row] = &[
+    row(
+        "F5",
+        "A session shows when it began, when it was last used and what it processed, after a restart too",
+    ),
+    row(
+        "F7",
+        "A touch counts as activity; a finished session refuses it",
+    ),
+    row(
+        "F8",
+        "Idle means strictly longer than the limit; a clock that jumps ends nothing early or late",
+    ),
+    row(
+        "F25",
+        "The idle limit has a default, can be set for each session, and can be switched off by name",
+    ),
+    row(
+        "F26",
+        "The age limit ends a session, spares one in use, and is hard at twice its value",
+    ),
+    row(
+        "F38",
+        "One call ends many sessions and says for each what became of it",
+    ),
+    row(
+        "F45",
+        "No two workers get the same message; the oldest goes first",
+    ),
+    row(
+        "F47",
+        "A lease that lapses gives its messages back; one that is renewed keeps them",
+    ),
+    row(
+        "F48",
+        "A message is tried a bounded number of times, counted through crashes",
+    ),
+    row(
+        "F51",
+        "After a restart the work of workers that are gone goes on, without losing or repeating an attempt",
+    ),
+    row("F55", "Tokens used add up in 64 bits and survive a restart"),
+    row(
+        "F56",
+        "The newest prompt and its number are known; messages carry the number",
+    ),
+    row(
+        "F59",
+        "What a worker keeps with a session is void for another instance, and named",
+    ),
+    row("F74", "Statistics agree with the records"),
+];
