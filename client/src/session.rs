@@ -9,6 +9,7 @@ mod end_many;
 mod keep;
 mod message;
 mod open;
+mod request;
 
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ pub use self::keep::KeepAlive;
 pub use self::message::NewMessage;
 pub use self::open::OpenBuilder;
 pub(crate) use self::open::to_span;
+pub use self::request::RequestGuard;
 use crate::client::Client;
 use crate::error::Error;
 
@@ -160,6 +162,28 @@ impl SessionHandle {
     #[must_use = "dropping the guard stops the touching"]
     pub fn keep_alive(&self, interval: Duration) -> KeepAlive {
         KeepAlive::start(self.clone(), interval)
+    }
+
+    /// Begins a request: the session is in use until the guard is ended or
+    /// dropped. It is not idle meanwhile, and its end waits for the request. The
+    /// guard renews the lease of 30 s by itself.
+    ///
+    /// # Errors
+    ///
+    /// What `BeginRequest` refuses, for example [`Error::FailedPrecondition`] when
+    /// the session is ending.
+    pub async fn begin_request(&self) -> Result<RequestGuard, Error> {
+        RequestGuard::begin(self.clone(), None).await
+    }
+
+    /// The same with another lease, 1 s to 1 h: how long the session counts as in
+    /// use when this process dies.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`SessionHandle::begin_request`].
+    pub async fn begin_request_for(&self, lease: Duration) -> Result<RequestGuard, Error> {
+        RequestGuard::begin(self.clone(), Some(lease)).await
     }
 
     /// Prepares the end of the session; [`EndBuilder::send`] ends it.

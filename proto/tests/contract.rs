@@ -26,6 +26,8 @@ const RPCS: &[&str] = &[
     "MessageService.EnqueueStream (stream) returns (stream)",
     "MessageService.ListMessages",
     "MessageService.SettleMessages",
+    "SessionService.BeginRequest",
+    "SessionService.EndRequest",
     "SessionService.EndSession",
     "SessionService.EndSessions",
     "SessionService.GetSession",

@@ -58,6 +58,10 @@ const FIELDS: &[(&str, &str)] = &[
     ("UpdateSessionResponse", "session duplicate"),
     ("TouchSessionRequest", "ref usage_delta"),
     ("TouchSessionResponse", "session"),
+    ("BeginRequestRequest", "ref request_lease request_token"),
+    ("BeginRequestResponse", "request_token"),
+    ("EndRequestRequest", "ref request_token"),
+    ("EndRequestResponse", "session"),
     (
         "EndSessionRequest",
         "ref reason detail mode end_grace pending_policy successor_id wait wait_for request_id",

@@ -26,6 +26,7 @@ use crate::limits::{BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, RESTORE_PAGE, SETTLE_AF
 mod batch;
 mod clock;
 mod inbox;
+mod notices;
 mod progress;
 mod timers;
 

@@ -159,6 +159,10 @@ unary! {
     update = sessions.update_session(pb::UpdateSessionRequest) -> pb::UpdateSessionResponse;
     /// TouchSession.
     touch = sessions.touch_session(pb::TouchSessionRequest) -> pb::TouchSessionResponse;
+    /// BeginRequest.
+    begin_request = sessions.begin_request(pb::BeginRequestRequest) -> pb::BeginRequestResponse;
+    /// EndRequest.
+    end_request = sessions.end_request(pb::EndRequestRequest) -> pb::EndRequestResponse;
     /// EndSession.
     end = sessions.end_session(pb::EndSessionRequest) -> pb::EndSessionResponse;
     /// EndSessions.

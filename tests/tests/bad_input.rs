@@ -17,6 +17,8 @@ mod namespace;
 mod open;
 #[path = "bad_input/references.rs"]
 mod references;
+#[path = "bad_input/request.rs"]
+mod request;
 #[path = "bad_input/settle.rs"]
 mod settle;
 #[path = "bad_input/sizes.rs"]

@@ -54,6 +54,8 @@ mod order;
 mod replace;
 #[path = "rules/request_ids.rs"]
 mod request_ids;
+#[path = "rules/requests.rs"]
+mod requests;
 #[path = "rules/restart.rs"]
 mod restart;
 #[path = "rules/restart_leases.rs"]

@@ -1,4 +1,4 @@
-//! `sessionctl session`: open, get, ls, explain, end and wait.
+//! `sessionctl session`: open, get, ls, explain, begin-request, end-request, end and wait.
 //!
 //! Invariant: one call of the server for each command, but for `wait`, which ends nothing. What
 //! this deliberately does not do: decide what an unset field means; the server does.
@@ -6,6 +6,7 @@
 mod end;
 mod explain;
 mod open;
+mod request;
 mod wait;
 
 use clap::{Args, Subcommand};
@@ -14,6 +15,7 @@ use sessiond_client::{Client, pb};
 
 use self::end::EndArgs;
 use self::open::OpenArgs;
+use self::request::{BeginRequestArgs, EndRequestArgs};
 use self::wait::WaitArgs;
 use crate::args::{FilterArgs, SessionArg};
 use crate::failure::Failure;
@@ -33,6 +35,10 @@ pub(crate) enum SessionCommand {
     Ls(ListArgs),
     /// Says what holds a session, what becomes of it and when, and why its pending work does not move.
     Explain(SessionArg),
+    /// Says that a session is in use for a while: it is not idle, and its end waits.
+    BeginRequest(BeginRequestArgs),
+    /// Says that a request is over. A repeat is harmless.
+    EndRequest(EndRequestArgs),
     /// Ends a session, or many at once. The first reason given holds.
     End(Box<EndArgs>),
     /// Waits until a session has reached a state.
@@ -67,6 +73,8 @@ impl SessionCommand {
             }
             Self::Ls(args) => args.run(client, output).await,
             Self::Explain(session) => explain::run(&session, client, output).await,
+            Self::BeginRequest(args) => args.run(client, output).await,
+            Self::EndRequest(args) => args.run(client, output).await,
             Self::End(args) => args.run(client, output).await,
             Self::Wait(args) => show(&args.run(client).await?, output),
         }
@@ -125,6 +133,14 @@ fn show(session: &pb::Session, output: &mut Output) -> Result<(), Failure> {
     )
 }
 
+/// How many requests are open, if any are.
+fn in_use(requests: u32) -> String {
+    match requests {
+        0 => String::new(),
+        open => format!("{open} open"),
+    }
+}
+
 /// What a person wants to know about one session. What is unset is left out.
 fn fields(session: &pb::Session) -> Vec<[String; 2]> {
     let now = jiff::Timestamp::now();
@@ -139,6 +155,7 @@ fn fields(session: &pb::Session) -> Vec<[String; 2]> {
         .lease
         .as_ref()
         .map(|lease| format!("{} (epoch {})", lease.worker, lease.epoch));
+    let requests = in_use(session.active_requests);
     let end = session.end.as_ref().map(|end| {
         let reason = values::enum_name::<pb::EndReason>(end.reason);
         format!("{reason} {}", end.detail).trim_end().to_owned()
@@ -175,6 +192,7 @@ fn fields(session: &pb::Session) -> Vec<[String; 2]> {
                 counts.dead_lettered
             ),
         ),
+        ("requests", requests),
         (
             "tokens",
             format!("{} in, {} out", usage.input_tokens, usage.output_tokens),

@@ -130,6 +130,41 @@ impl Client {
         .await
     }
 
+    /// Says that a session is in use for a while, or renews such a request. An
+    /// answer that is lost costs little: the call is repeated, and a request that
+    /// nobody knows of ends by its lease. [`crate::SessionHandle::begin_request`]
+    /// renews by itself.
+    ///
+    /// # Errors
+    ///
+    /// What `BeginRequest` refuses.
+    pub async fn begin_request(
+        &self,
+        request: pb::BeginRequestRequest,
+    ) -> Result<pb::BeginRequestResponse, Error> {
+        self.call(Repeat::Harmless, Duration::ZERO, request, |request| {
+            let mut sessions = self.sessions();
+            async move { sessions.begin_request(request).await }
+        })
+        .await
+    }
+
+    /// Says that a request is over. One that is over already is no failure.
+    ///
+    /// # Errors
+    ///
+    /// What `EndRequest` refuses.
+    pub async fn end_request(
+        &self,
+        request: pb::EndRequestRequest,
+    ) -> Result<pb::EndRequestResponse, Error> {
+        self.call(Repeat::Harmless, Duration::ZERO, request, |request| {
+            let mut sessions = self.sessions();
+            async move { sessions.end_request(request).await }
+        })
+        .await
+    }
+
     /// Ends a session. Ending an ended one answers with its original end.
     ///
     /// # Errors

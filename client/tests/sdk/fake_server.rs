@@ -40,6 +40,8 @@ pub(crate) enum Call {
     List(Unary<pb::ListSessionsRequest, pb::ListSessionsResponse>),
     Update(Unary<pb::UpdateSessionRequest, pb::UpdateSessionResponse>),
     Touch(Unary<pb::TouchSessionRequest, pb::TouchSessionResponse>),
+    BeginRequest(Unary<pb::BeginRequestRequest, pb::BeginRequestResponse>),
+    EndRequest(Unary<pb::EndRequestRequest, pb::EndRequestResponse>),
     End(Unary<pb::EndSessionRequest, pb::EndSessionResponse>),
     EndSessions(Unary<pb::EndSessionsRequest, pb::EndSessionsResponse>),
     Explain(Unary<pb::ExplainSessionRequest, pb::ExplainSessionResponse>),

@@ -604,9 +604,13 @@ impl EndReasonClass {
 pub enum EndMode {
     /// END_MODE_GRACEFUL.
     Unspecified = 0,
-    /// Hands out nothing new and lets what is in flight finish within the grace.
+    /// Hands out nothing new and lets what is in flight, open requests included,
+    /// finish within the grace. What is still open when the grace is over is named
+    /// in the attributes of SESSION_END: `warning` (`drain_timed_out`),
+    /// `active_requests`, `in_flight`, `pending`.
     Graceful = 1,
-    /// Hands out everything that is pending, then ends. It survives a shutdown of
+    /// Hands out everything that is pending and waits for open requests, then
+    /// ends; its grace ends as that of GRACEFUL does. It survives a shutdown of
     /// the server and goes on at its next start. What hooks use.
     AfterPending = 2,
     /// Goes straight to ENDED.
@@ -2993,6 +2997,9 @@ pub enum HoldKind {
     /// Messages wait to be handed out. They spare it as IN_FLIGHT does, for 24 h
     /// from its last activity.
     Pending = 3,
+    /// Requests are open. They spare it as IN_FLIGHT does, until the last lease of
+    /// them is over.
+    Request = 4,
 }
 impl HoldKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -3005,6 +3012,7 @@ impl HoldKind {
             Self::Lease => "HOLD_KIND_LEASE",
             Self::InFlight => "HOLD_KIND_IN_FLIGHT",
             Self::Pending => "HOLD_KIND_PENDING",
+            Self::Request => "HOLD_KIND_REQUEST",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -3014,6 +3022,7 @@ impl HoldKind {
             "HOLD_KIND_LEASE" => Some(Self::Lease),
             "HOLD_KIND_IN_FLIGHT" => Some(Self::InFlight),
             "HOLD_KIND_PENDING" => Some(Self::Pending),
+            "HOLD_KIND_REQUEST" => Some(Self::Request),
             _ => None,
         }
     }
@@ -3231,6 +3240,67 @@ impl GoAwayReason {
             _ => None,
         }
     }
+}
+/// Which session is being used, and for how long at most.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BeginRequestRequest {
+    /// The session. To begin: a key means the live session only. To renew: a key
+    /// means the session in which the request began, also while it drains.
+    /// Required.
+    #[prost(message, optional, tag = "1")]
+    pub r#ref: ::core::option::Option<SessionRef>,
+    /// When the request ends by itself unless it is renewed or ended before,
+    /// counted from this call. 1 s to 1 h. Unset: 30 s, or when renewing what the
+    /// request had.
+    #[prost(message, optional, tag = "2")]
+    pub request_lease: ::core::option::Option<::prost_types::Duration>,
+    /// The request to renew, as an answer named it; it then ends `request_lease`
+    /// from now. UTF-8 without control characters, at most 256 bytes. Empty: begin
+    /// a new one.
+    #[prost(string, tag = "3")]
+    pub request_token: ::prost::alloc::string::String,
+}
+/// What began, or was renewed.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BeginRequestResponse {
+    /// Names the request to renew or end it. Opaque; at most 256 bytes.
+    #[prost(string, tag = "1")]
+    pub request_token: ::prost::alloc::string::String,
+    /// The lease as resolved.
+    #[prost(message, optional, tag = "2")]
+    pub request_lease: ::core::option::Option<::prost_types::Duration>,
+    /// When the request ends by itself, on the server's wall clock. For display.
+    #[prost(message, optional, tag = "3")]
+    pub expire_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// The newest revision of the store's log at the commit. A request takes none.
+    #[prost(uint64, tag = "4")]
+    pub revision: u64,
+}
+/// Which request is over.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EndRequestRequest {
+    /// The session. A key means the session in which the request began, also while
+    /// it drains and when it has ended. Required.
+    #[prost(message, optional, tag = "1")]
+    pub r#ref: ::core::option::Option<SessionRef>,
+    /// The request, as BeginRequest named it. UTF-8 without control characters, at
+    /// most 256 bytes. Required.
+    #[prost(string, tag = "2")]
+    pub request_token: ::prost::alloc::string::String,
+}
+/// What became of the session.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EndRequestResponse {
+    /// The session after the request: ENDED, if it waited for nothing else.
+    #[prost(message, optional, tag = "1")]
+    pub session: ::core::option::Option<Session>,
+    /// Whether the request had ended before: by an earlier call, by its lease, or
+    /// with its session. Nothing was changed.
+    #[prost(bool, tag = "2")]
+    pub already_ended: bool,
+    /// The newest revision of the store's log at the commit.
+    #[prost(uint64, tag = "3")]
+    pub revision: u64,
 }
 /// The first frame of a watch: where the log is.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -3982,6 +4052,65 @@ pub mod session_service_client {
                 .insert(GrpcMethod::new("sessiond.v1.SessionService", "TouchSession"));
             self.inner.unary(req, path, codec).await
         }
+        /// Says that a session is in use for a while, or renews such a request. An open
+        /// request keeps the session from being idle, and from its age limit up to
+        /// twice its value; an end waits for it as for work in progress. It counts as
+        /// activity and renews the owner limit. A call that is repeated because its
+        /// answer was lost begins a second request, which ends by its lease. Refuses
+        /// SESSION_NOT_FOUND, SESSION_DRAINING (a new one), SESSION_ENDED,
+        /// REQUEST_NOT_FOUND (the one to renew is over, or never was) and
+        /// QUOTA_EXCEEDED (128 are open).
+        pub async fn begin_request(
+            &mut self,
+            request: impl tonic::IntoRequest<super::BeginRequestRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::BeginRequestResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sessiond.v1.SessionService/BeginRequest",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("sessiond.v1.SessionService", "BeginRequest"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Says that a request is over: counts as activity, and may be what an end
+        /// waited for. A repeat is harmless. Refuses SESSION_NOT_FOUND and
+        /// REQUEST_NOT_FOUND (it never began).
+        pub async fn end_request(
+            &mut self,
+            request: impl tonic::IntoRequest<super::EndRequestRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::EndRequestResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sessiond.v1.SessionService/EndRequest",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("sessiond.v1.SessionService", "EndRequest"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Ends a session. The first reason wins: ending one that has ended or drains
         /// answers OK with the original end; a later call may only shorten the mode.
         /// It returns when DRAINING or ENDED is durable, or waits on request. Refuses
@@ -4161,6 +4290,31 @@ pub mod session_service_server {
             request: tonic::Request<super::TouchSessionRequest>,
         ) -> std::result::Result<
             tonic::Response<super::TouchSessionResponse>,
+            tonic::Status,
+        >;
+        /// Says that a session is in use for a while, or renews such a request. An open
+        /// request keeps the session from being idle, and from its age limit up to
+        /// twice its value; an end waits for it as for work in progress. It counts as
+        /// activity and renews the owner limit. A call that is repeated because its
+        /// answer was lost begins a second request, which ends by its lease. Refuses
+        /// SESSION_NOT_FOUND, SESSION_DRAINING (a new one), SESSION_ENDED,
+        /// REQUEST_NOT_FOUND (the one to renew is over, or never was) and
+        /// QUOTA_EXCEEDED (128 are open).
+        async fn begin_request(
+            &self,
+            request: tonic::Request<super::BeginRequestRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::BeginRequestResponse>,
+            tonic::Status,
+        >;
+        /// Says that a request is over: counts as activity, and may be what an end
+        /// waited for. A repeat is harmless. Refuses SESSION_NOT_FOUND and
+        /// REQUEST_NOT_FOUND (it never began).
+        async fn end_request(
+            &self,
+            request: tonic::Request<super::EndRequestRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::EndRequestResponse>,
             tonic::Status,
         >;
         /// Ends a session. The first reason wins: ending one that has ended or drains
@@ -4511,6 +4665,96 @@ pub mod session_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = TouchSessionSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/sessiond.v1.SessionService/BeginRequest" => {
+                    #[allow(non_camel_case_types)]
+                    struct BeginRequestSvc<T: SessionService>(pub Arc<T>);
+                    impl<
+                        T: SessionService,
+                    > tonic::server::UnaryService<super::BeginRequestRequest>
+                    for BeginRequestSvc<T> {
+                        type Response = super::BeginRequestResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::BeginRequestRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SessionService>::begin_request(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = BeginRequestSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/sessiond.v1.SessionService/EndRequest" => {
+                    #[allow(non_camel_case_types)]
+                    struct EndRequestSvc<T: SessionService>(pub Arc<T>);
+                    impl<
+                        T: SessionService,
+                    > tonic::server::UnaryService<super::EndRequestRequest>
+                    for EndRequestSvc<T> {
+                        type Response = super::EndRequestResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::EndRequestRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SessionService>::end_request(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = EndRequestSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

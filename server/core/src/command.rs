@@ -13,6 +13,7 @@ use crate::ids::{
 use crate::index::Due;
 use crate::message::NewMessage;
 use crate::presence::{InstanceKey, SessionFilter, Window};
+use crate::requests::RequestToken;
 use crate::session::{EndMode, EndReason, Labels, Ordering, PendingPolicy, Profile, Usage};
 use crate::time::{Limit, Span};
 
@@ -25,6 +26,10 @@ pub enum Command {
     Update(Box<Update>),
     /// Note activity.
     Touch(Touch),
+    /// Begin or renew a use of a session.
+    BeginRequest(BeginRequest),
+    /// End a use of a session.
+    EndRequest(EndRequest),
     /// End a session.
     End(End),
     /// Accept messages.
@@ -187,6 +192,30 @@ pub struct Touch {
     pub session: SessionRef,
     /// Tokens used since the last report.
     pub usage: Usage,
+}
+
+/// Begin a use of a session, or renew one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BeginRequest {
+    /// Where.
+    pub namespace: Namespace,
+    /// Which session.
+    pub session: SessionRef,
+    /// How long it lasts; unset takes the default, or what the renewed one had.
+    pub lease: Option<Span>,
+    /// The one to renew; unset begins a new one.
+    pub renews: Option<RequestToken>,
+}
+
+/// End a use of a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndRequest {
+    /// Where.
+    pub namespace: Namespace,
+    /// Which session.
+    pub session: SessionRef,
+    /// Which use.
+    pub token: RequestToken,
 }
 
 /// End a session.

@@ -2,9 +2,9 @@
 //!
 //! Invariant: a look may come early, never late, and never again and again in vain: a limit that is
 //! passed but excused is looked at at a steady pace, however much the session is used. Nothing is idle
-//! while it is in use: open deliveries protect a session from its idle limit and, up to twice the
-//! limit, from its age limit; pending messages protect it for a day from its last activity. Each limit
-//! ends a session only when strictly more time has passed. What this deliberately does not do: end or
+//! while it is in use: open deliveries and live requests protect a session from its idle limit and, up to
+//! twice the limit, from its age limit; pending messages protect it for a day from its last activity. Each
+//! limit ends a session only when strictly more time has passed. What this deliberately does not do: end or
 //! write anything; a session that is ending has its deadline elsewhere.
 
 use crate::explanation::HoldKind;
@@ -42,7 +42,9 @@ pub(crate) fn pending_protects_until(activity: &ActivityRow) -> EngineTime {
 /// What excuses a session from its idle limit, and up to twice the limit from its age limit.
 pub(crate) fn spared_by(activity: &ActivityRow, depth: Depth, now: EngineTime) -> Vec<HoldKind> {
     let pending = depth.ready + depth.waiting > 0 && now <= pending_protects_until(activity);
+    let requested = activity.requests.any_live(now) && !faulty!(RequestUnprotected);
     let spared = [
+        (HoldKind::Request, requested),
         (HoldKind::InFlight, depth.in_flight > 0),
         (HoldKind::Pending, pending),
     ];
@@ -74,9 +76,9 @@ pub(crate) fn passed(
     idle.then_some(EndReason::Idle)
 }
 
-/// When the limits of a session in use are looked at next: at once if one ends it, else when the
-/// first that is still ahead may be passed, and for one that is passed but excused after
-/// [`PROTECTED_RECHECK`] and in time for the age that nothing excuses.
+/// When a session in use is looked at next: at once if a limit ends it or a request has lapsed, else
+/// when the first limit that is still ahead may be passed or the first request lapses, and for a limit
+/// that is passed but excused after [`PROTECTED_RECHECK`] and in time for the age that nothing excuses.
 pub(crate) fn next_look(
     session: &SessionRow,
     activity: &ActivityRow,
@@ -87,7 +89,12 @@ pub(crate) fn next_look(
     if first > now || passed(session, activity, depth, now).is_some() {
         return Some(first);
     }
-    let ahead = session.limits_passed_at(activity).filter(|at| *at > now);
+    let lapse = activity.requests.next_lapse();
+    if lapse.is_some_and(|at| at <= now) {
+        return lapse;
+    }
+    let limits = session.limits_passed_at(activity).chain(lapse);
+    let ahead = limits.filter(|at| *at > now);
     let recheck = (now + PROTECTED_RECHECK).min(hard_age(session));
     Some(ahead.fold(recheck, EngineTime::min))
 }

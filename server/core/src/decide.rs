@@ -17,10 +17,12 @@ use crate::view::View;
 mod acquire;
 mod assign;
 mod attach;
+mod begin_request;
 mod claim;
 mod detach;
 mod due;
 mod end;
+mod end_request;
 mod enqueue;
 mod explain;
 mod find;
@@ -96,6 +98,8 @@ fn dispatch(draft: &mut Draft<'_>, command: &Command) -> Result<Reply, Stop> {
         Command::Open(open) => open::open(draft, open),
         Command::Update(update) => update::update(draft, update),
         Command::Touch(touch) => touch::touch(draft, touch),
+        Command::BeginRequest(begin) => begin_request::begin_request(draft, begin),
+        Command::EndRequest(end) => end_request::end_request(draft, end),
         Command::End(end) => end::end(draft, end),
         Command::Enqueue(enqueue) => enqueue::enqueue(draft, enqueue),
         Command::Claim(claim) => claim::claim(draft, claim),

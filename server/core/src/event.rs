@@ -30,6 +30,12 @@ pub struct EventRow {
     pub siblings_after: u32,
 }
 
+/// The attribute of an event that says that something did not go as it should.
+pub const WARNING: &str = "warning";
+
+/// The warning of an end whose grace was over before what it waited for.
+pub const DRAIN_TIMED_OUT: &str = "drain_timed_out";
+
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum EventKind {

@@ -39,6 +39,8 @@ pub struct Hold {
 pub enum HoldKind {
     /// A worker has the lease. It spares the session nothing by itself.
     Lease,
+    /// Callers use it. They spare it as messages that are out do.
+    Request,
     /// Messages are out. They spare it its idle end, and its age end up to twice that age.
     InFlight,
     /// Messages wait. They spare it as those that are out do, for a day from its last activity.

@@ -54,6 +54,12 @@ faults! {
     IndexStale,
     /// An instance may take a session that another one holds.
     HolderIgnored,
+    /// A request whose caller is gone stays live.
+    RequestImmortal,
+    /// A live request does not protect its session.
+    RequestUnprotected,
+    /// An end does not wait for requests.
+    DrainIgnoresRequests,
 }
 
 thread_local! {

@@ -58,6 +58,10 @@ number!(
     Revision
 );
 number!(
+    /// A request's place among those of its session, from 1.
+    RequestNo
+);
+number!(
     /// One open `Work` stream, numbered by the server since its start.
     StreamId
 );

@@ -38,6 +38,7 @@ pub mod presence;
 pub mod queue;
 pub mod rejection;
 pub mod reply;
+pub mod requests;
 pub mod rows;
 pub mod session;
 pub mod time;

@@ -92,6 +92,14 @@ pub const RESUME_SESSIONS_MAX: usize = 1_024;
 pub const LEASE_MIN: Span = Span::seconds(1);
 /// Longest lease a claim may ask for.
 pub const LEASE_MAX: Span = Span::seconds(3_600);
+/// Shortest lease a request may ask for: a shorter one is over before a slow answer is there.
+pub const REQUEST_LEASE_MIN: Span = Span::seconds(1);
+/// Longest lease a request may ask for: as long is a session kept by a caller that is gone.
+pub const REQUEST_LEASE_MAX: Span = Span::seconds(3_600);
+/// Lease of a request that names none: two renewals may fail and the third is still in time.
+pub const REQUEST_LEASE_DEFAULT: Span = Span::seconds(30);
+/// Requests that one session may have at once. They lie in its warm row, about 16 bytes each, which every use rewrites.
+pub const REQUESTS_PER_SESSION_MAX: usize = 128;
 /// Longest grace an end may ask for.
 pub const END_GRACE_MAX: Span = Span::seconds(24 * 3_600);
 /// Longest idle, age or owner limit but `never`: ten years of 365 days.

@@ -4,6 +4,7 @@
 //! status mapping and nowhere else.
 
 use crate::ids::{Epoch, PoolName, SessionId, SessionRef, WorkerName};
+use crate::requests::RequestToken;
 use crate::session::EndReason;
 use crate::time::{Span, WallTime};
 
@@ -86,6 +87,20 @@ pub enum Rejection {
     TooManyLeases {
         /// The limit.
         limit: u32,
+    },
+    /// No such request of this session is live.
+    RequestNotFound {
+        /// The session.
+        session: SessionId,
+        /// What was asked for.
+        token: RequestToken,
+    },
+    /// The session has as many live requests as it may.
+    TooManyRequests {
+        /// The session.
+        session: SessionId,
+        /// The limit.
+        limit: u64,
     },
     /// The session changed since it was read.
     EtagMismatch {

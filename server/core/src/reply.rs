@@ -16,6 +16,7 @@ use crate::lease::LeaseView;
 use crate::message::MessageRow;
 use crate::presence::{Instance, InstanceKey};
 use crate::rejection::Rejection;
+use crate::requests::RequestToken;
 use crate::session::{EndMode, EndReason, SessionView};
 use crate::time::{Span, WallTime};
 
@@ -33,11 +34,22 @@ pub enum Reply {
         /// Whether an earlier call with the same request id did it.
         duplicate: bool,
     },
-    /// To update, touch and end.
+    /// To begin-request.
+    RequestBegun {
+        /// The session.
+        session: Box<SessionView>,
+        /// The name of the request.
+        token: RequestToken,
+        /// The lease as resolved.
+        lease: Span,
+        /// When it is over unless renewed.
+        expire_time: WallTime,
+    },
+    /// To update, touch, end-request and end.
     Session {
         /// The session.
         session: Box<SessionView>,
-        /// To end: it had ended before.
+        /// To end and end-request: it had ended before.
         already_ended: bool,
         /// Whether an earlier call with the same request id did it.
         duplicate: bool,

@@ -14,6 +14,7 @@ use crate::ids::{
 };
 use crate::lease::LeaseView;
 use crate::queue::Depth;
+use crate::requests::Requests;
 use crate::time::{EngineTime, Limit, Now, Span, WallTime};
 
 /// Labels, attributes: small maps with an order of their own.
@@ -339,6 +340,8 @@ pub struct ActivityRow {
     pub totals: Totals,
     /// What the worker instance keeps here, void for any other instance.
     pub volatile: Volatile,
+    /// Callers' uses of it.
+    pub requests: Requests,
     /// When its limits are looked at next; none once it has ended.
     pub check_at: Option<EngineTime>,
 }
@@ -366,6 +369,7 @@ impl ActivityRow {
             usage: Usage::default(),
             totals: Totals::default(),
             volatile: Volatile::default(),
+            requests: Requests::default(),
             check_at: None,
         }
     }
@@ -405,12 +409,13 @@ impl SessionRow {
         }
     }
 
-    /// The earliest instant at which one of its limits may end it.
+    /// The earliest instant at which one of its limits may end it, or a request ends by itself.
     #[must_use]
     pub fn next_check(&self, activity: &ActivityRow) -> Option<EngineTime> {
+        let lapse = activity.requests.next_lapse();
         match &self.lifecycle {
-            Lifecycle::Active => self.limits_passed_at(activity).min(),
-            Lifecycle::Draining(intent) => Some(intent.deadline),
+            Lifecycle::Active => self.limits_passed_at(activity).chain(lapse).min(),
+            Lifecycle::Draining(intent) => lapse.into_iter().chain([intent.deadline]).min(),
             Lifecycle::Ended(_) => None,
         }
     }

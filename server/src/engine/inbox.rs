@@ -280,6 +280,8 @@ fn payload_bytes(command: &Command) -> usize {
         Command::Open(_)
         | Command::Update(_)
         | Command::Touch(_)
+        | Command::BeginRequest(_)
+        | Command::EndRequest(_)
         | Command::End(_)
         | Command::Claim(_)
         | Command::Settle(_)

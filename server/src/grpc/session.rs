@@ -1,4 +1,4 @@
-//! SessionService: open, get, list, update, touch, end one or many, explain, watch.
+//! SessionService: open, get, list, update, touch, begin and end a request, end one or many, explain, watch.
 
 use std::time::Duration;
 
@@ -92,6 +92,29 @@ impl SessionService for Handlers {
             .map_err(|invalid| Refusal::invalid(&invalid))?;
         let (reply, shown, _) = self.change(Command::Touch(touch)).await?;
         Ok(Response::new(show::reply::touched(reply, shown)))
+    }
+
+    async fn begin_request(
+        &self,
+        request: Request<pb::BeginRequestRequest>,
+    ) -> Result<Response<pb::BeginRequestResponse>, Status> {
+        let context = &self.context;
+        let namespace = context.namespace(request.metadata())?;
+        let begin = parse::begin_request::begin_request(&namespace, request.into_inner())
+            .map_err(|invalid| Refusal::invalid(&invalid))?;
+        let (revision, reply) = context.ask(Command::BeginRequest(begin)).await?;
+        Ok(Response::new(show::reply::request_begun(&reply, revision)))
+    }
+
+    async fn end_request(
+        &self,
+        request: Request<pb::EndRequestRequest>,
+    ) -> Result<Response<pb::EndRequestResponse>, Status> {
+        let namespace = self.context.namespace(request.metadata())?;
+        let end = parse::end_request::end_request(&namespace, request.into_inner())
+            .map_err(|invalid| Refusal::invalid(&invalid))?;
+        let (reply, shown, _) = self.change(Command::EndRequest(end)).await?;
+        Ok(Response::new(show::reply::request_ended(reply, shown)))
     }
 
     async fn end_session(

@@ -3,8 +3,10 @@
 //! A command that comes out is valid: ids are checked, spans are in bounds, nothing that was set is
 //! ignored. Files named after a sort of field hold the checks that several requests share.
 
+pub(crate) mod begin_request;
 pub(crate) mod claim;
 pub(crate) mod end;
+pub(crate) mod end_request;
 pub(crate) mod end_sessions;
 pub(crate) mod end_terms;
 pub(crate) mod enqueue;

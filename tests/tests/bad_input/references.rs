@@ -53,6 +53,20 @@ async fn references_of_sessions() {
     world
         .refuses(update, async |request| caller.update(request).await)
         .await;
+    let begins = table(|session| pb::BeginRequestRequest {
+        r#ref: session,
+        ..pb::BeginRequestRequest::default()
+    });
+    world
+        .refuses(begins, async |request| caller.begin_request(request).await)
+        .await;
+    let ends = table(|session| pb::EndRequestRequest {
+        r#ref: session,
+        request_token: "rq-1-1".to_owned(),
+    });
+    world
+        .refuses(ends, async |request| caller.end_request(request).await)
+        .await;
     let ends = table(|session| end(session, pb::EndReason::Completed, pb::EndMode::Immediate));
     world
         .refuses(ends, async |request| caller.end(request).await)

@@ -33,6 +33,7 @@ described! {
     SessionEvent WatchSessionEventsResponse
     Message EnqueueMessagesResponse EnqueueResult ListMessagesResponse
     GetStatsResponse EndSessionsResponse EndResult ExplainSessionResponse
+    BeginRequestResponse EndRequestResponse
 }
 
 static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {

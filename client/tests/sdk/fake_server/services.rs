@@ -112,6 +112,8 @@ service! {
     list_sessions(ListSessionsRequest) -> ListSessionsResponse: List;
     update_session(UpdateSessionRequest) -> UpdateSessionResponse: Update;
     touch_session(TouchSessionRequest) -> TouchSessionResponse: Touch;
+    begin_request(BeginRequestRequest) -> BeginRequestResponse: BeginRequest;
+    end_request(EndRequestRequest) -> EndRequestResponse: EndRequest;
     end_session(EndSessionRequest) -> EndSessionResponse: End;
     end_sessions(EndSessionsRequest) -> EndSessionsResponse: EndSessions;
     explain_session(ExplainSessionRequest) -> ExplainSessionResponse: Explain;

@@ -64,6 +64,18 @@ fn holds(draft: &Draft<'_>, session: &SessionView) -> Vec<Hold> {
             holder: lease.worker.to_string(),
         });
     }
+    let requests = &session.activity.requests;
+    let now = draft.now.engine;
+    if requests.any_live(now) {
+        let live = requests.live.iter().filter(|request| request.until > now);
+        let last = live.clone().map(|request| request.until).max();
+        holds.push(Hold {
+            kind: HoldKind::Request,
+            count: live.count() as u64,
+            until: last.map(|at| draft.now.wall_of(at)),
+            holder: String::new(),
+        });
+    }
     let counts = session.counts();
     if counts.in_flight > 0 {
         holds.push(Hold {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::draft::{Draft, Stop};
 use crate::ids::{Namespace, SessionKey, SessionRef};
 use crate::rejection::Rejection;
+use crate::requests::RequestToken;
 use crate::session::{EndMode, Lifecycle, SessionRow};
 
 /// The live session a write means.
@@ -62,6 +63,36 @@ pub(super) fn any(
     }
 }
 
+/// The session of a request. Its key may have gone on to another session since the request began, or to none.
+pub(super) fn of_request(
+    draft: &Draft<'_>,
+    namespace: &Namespace,
+    asked: &SessionRef,
+    token: RequestToken,
+) -> Result<Arc<SessionRow>, Stop> {
+    let found = any(draft, namespace, asked)?;
+    if found.no == token.session {
+        return Ok(found);
+    }
+    if let SessionRef::Key(key) = asked
+        && let Some(session) = draft.session_if(token.session)?
+        && session.namespace == *namespace
+        && session.key.as_ref() == Some(key)
+    {
+        return Ok(session);
+    }
+    Err(request_not_found(&found, token))
+}
+
+/// The session has no such live request.
+pub(super) fn request_not_found(session: &SessionRow, token: RequestToken) -> Stop {
+    Rejection::RequestNotFound {
+        session: session.id.clone(),
+        token,
+    }
+    .into()
+}
+
 fn of_key(
     draft: &Draft<'_>,
     namespace: &Namespace,
@@ -103,7 +134,7 @@ fn not_found(asked: &SessionRef) -> Rejection {
     }
 }
 
-fn ended(session: &SessionRow) -> Rejection {
+pub(super) fn ended(session: &SessionRow) -> Rejection {
     let Lifecycle::Ended(end) = &session.lifecycle else {
         panic!("only an ended session is refused as ended");
     };

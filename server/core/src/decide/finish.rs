@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::{end, release};
 use crate::draft::events::Particulars;
 use crate::draft::{Draft, Stop};
-use crate::event::{Actor, EventKind};
+use crate::event::{Actor, DRAIN_TIMED_OUT, EventKind, WARNING};
 use crate::ids::{SessionId, SessionNo};
 use crate::limits::HELD_QUEUE_RETENTION;
 use crate::queue::{Disposition, QueueRow};
@@ -27,12 +27,15 @@ pub(super) fn nothing_to_wait_for(
     session: &SessionRow,
     mode: EndMode,
 ) -> Result<bool, Stop> {
-    let depth = draft.queue(session.queue)?.depth;
-    Ok(match mode {
-        EndMode::Immediate => true,
+    let depth = draft.queue_ref(session.queue)?.depth;
+    let done = match mode {
+        EndMode::Immediate => return Ok(true),
         EndMode::Graceful => depth.in_flight == 0,
         EndMode::AfterPending => depth.unsettled() == 0,
-    })
+    };
+    let now = draft.now.engine;
+    let requested = draft.activity(session.no)?.requests.any_live(now);
+    Ok(done && (!requested || faulty!(DrainIgnoresRequests)))
 }
 
 /// Ends a draining session if what it waited for has happened.
@@ -48,7 +51,33 @@ pub(super) fn if_drained(draft: &mut Draft<'_>, no: SessionNo) -> Result<(), Sto
 
 /// Ends a session now.
 pub(super) fn finish(draft: &mut Draft<'_>, no: SessionNo, intent: &EndIntent) -> Result<(), Stop> {
-    finish_with(draft, no, intent, LeaseLostReason::SessionEnded, None)
+    let said = Particulars::default();
+    finish_with(draft, no, intent, LeaseLostReason::SessionEnded, None, said)
+}
+
+/// Ends a session whose grace is over, with a warning that names what it waited for in vain.
+pub(super) fn finish_late(
+    draft: &mut Draft<'_>,
+    no: SessionNo,
+    intent: &EndIntent,
+) -> Result<(), Stop> {
+    let session = draft.session(no)?;
+    let depth = draft.queue_ref(session.queue)?.depth;
+    let requests = draft.activity(no)?.requests.live.len();
+    let pending = match intent.mode {
+        EndMode::AfterPending => depth.ready + depth.waiting,
+        EndMode::Graceful | EndMode::Immediate => 0,
+    };
+    let open = [
+        ("active_requests", requests as u64),
+        ("in_flight", depth.in_flight),
+        ("pending", pending),
+    ];
+    let open = open.into_iter().filter(|(_, count)| *count > 0);
+    let mut said = Particulars::attribute(WARNING, DRAIN_TIMED_OUT);
+    let counts = open.map(|(what, count)| (what.to_owned(), count.to_string()));
+    said.attributes.extend(counts);
+    finish_with(draft, no, intent, LeaseLostReason::SessionEnded, None, said)
 }
 
 /// Ends the live session of a key in favour of `successor`, which takes its queue.
@@ -74,6 +103,7 @@ pub(super) fn replace(
         &intent,
         LeaseLostReason::Succeeded,
         Some(successor),
+        Particulars::default(),
     )
 }
 
@@ -83,6 +113,7 @@ fn finish_with(
     intent: &EndIntent,
     lost: LeaseLostReason,
     successor: Option<&SessionId>,
+    said: Particulars,
 ) -> Result<(), Stop> {
     let mut session = Arc::unwrap_or_clone(draft.session(no)?);
     if let Some(successor) = successor {
@@ -101,14 +132,10 @@ fn finish_with(
     let record = record(draft, &session, &queue, intent, fate)?;
     session.lifecycle = Lifecycle::Ended(Box::new(record));
     draft.put_session(session.clone());
-    let activity = draft.activity(no)?;
+    let mut activity = draft.activity(no)?;
+    activity.requests.void();
     draft.put_activity(&session, activity)?;
-    draft.event(
-        EventKind::SessionEnd,
-        intent.actor.clone(),
-        no,
-        Particulars::default(),
-    )
+    draft.event(EventKind::SessionEnd, intent.actor.clone(), no, said)
 }
 
 /// Takes the session out of the counts of what lives and out of its pool.

@@ -84,8 +84,10 @@ pub(crate) fn nothing_pulled_back(model: &mut Model, store: &Store, changes: &[C
         }
         let limits = model.limits_of(no.0);
         let due = after.check_at.is_some_and(|at| at.0 <= model.now);
+        let lapse = after.requests.next_lapse();
+        let lapsed = lapse.is_some_and(|at| at.0 <= model.now);
         assert!(
-            limits.ends.is_some() || !due,
+            limits.ends.is_some() || lapsed || !due,
             "{} is looked at in vain",
             session.id
         );
@@ -127,6 +129,23 @@ pub(crate) fn nothing_overdue(model: &Model, store: &Store) {
         if let State::Active = &session.state {
             check_watched(session, store, now);
         }
+        check_requests(session, store, now);
+    }
+}
+
+/// No request outlives its lease, and the next lapse is looked at in time.
+fn check_requests(session: &Session, store: &Store, now: u64) {
+    let Some(Row::Activity(row)) = store.rows.get(&RowKey::Activity(SessionNo(session.no))) else {
+        panic!("{} has no warm row", session.id);
+    };
+    if let Some(lapse) = row.requests.next_lapse() {
+        assert!(
+            lapse.0 > now,
+            "a request of {} outlives its lease",
+            session.id
+        );
+        let check_at = row.check_at.map_or(u64::MAX, |at| at.0);
+        assert!(check_at <= lapse.0, "{} is looked at too late", session.id);
     }
 }
 

@@ -91,11 +91,13 @@ impl Model {
     }
 
     fn is_drained(&self, no: u64, mode: EndMode) -> bool {
-        let queue = self.queue(self.session(no).queue);
+        let session = self.session(no);
+        let used = !session.live_requests(self.now).is_empty();
+        let queue = self.queue(session.queue);
         match mode {
             EndMode::Immediate => true,
-            EndMode::Graceful => queue.out() == 0,
-            EndMode::AfterPending => queue.unsettled() == 0,
+            EndMode::Graceful => queue.out() == 0 && !used,
+            EndMode::AfterPending => queue.unsettled() == 0 && !used,
         }
     }
 
@@ -111,6 +113,23 @@ impl Model {
         drained
     }
 
+    /// A grace is over, and what it waited for is named.
+    fn finish_late(&mut self, no: u64, ending: &Ending, out: &mut Expected) {
+        let session = self.session(no);
+        let used = session.live_requests(self.now).len();
+        let queue = self.queue(session.queue);
+        let (out_now, unsettled) = (queue.out() as u64, queue.unsettled());
+        let mut open = vec![used as u64, out_now, 0];
+        if ending.mode == EndMode::AfterPending {
+            open[2] = unsettled - out_now;
+        }
+        self.finish(no, ending, LeaseLostReason::SessionEnded, out);
+        let Some(Fact::Ended(end)) = out.facts.last_mut() else {
+            panic!("a session that ends says so last");
+        };
+        end.late = Some(open);
+    }
+
     /// The one way a session ends.
     pub(crate) fn finish(
         &mut self,
@@ -120,6 +139,8 @@ impl Model {
         out: &mut Expected,
     ) {
         let now = self.now;
+        let requests = std::mem::take(&mut self.session_mut(no).requests);
+        self.marks.hit_if(!requests.is_empty(), Mark::RequestVoided);
         self.session_mut(no).state = State::Ended(ending.reason);
         if let Some(epoch) = self.lease_of(no) {
             self.supersede(epoch, lost, out);
@@ -153,6 +174,7 @@ impl Model {
             discarded,
             successor: session.successor.clone(),
             totals: session.totals,
+            late: None,
         })));
     }
 
@@ -178,12 +200,19 @@ impl Model {
         match self.session(no).state.clone() {
             State::Ended(_) => {}
             State::Draining(ending) => {
-                if ending.deadline <= self.now {
+                let some = !self.session(no).requests.is_empty();
+                if self.finish_if_drained(no, out) {
+                    self.marks.hit_if(some, Mark::DrainedByLapse);
+                } else if ending.deadline <= self.now {
                     self.marks.hit(Mark::DrainedByDeadline);
-                    self.finish(no, &ending, LeaseLostReason::SessionEnded, out);
+                    self.marks.hit_if(some, Mark::DrainedInRequest);
+                    self.finish_late(no, &ending, out);
+                } else {
+                    self.drop_lapsed(no);
                 }
             }
             State::Active => {
+                self.drop_lapsed(no);
                 if let Some(reason) = self.limit_passed(no) {
                     self.mark_limit(reason);
                     let ending = Ending {
@@ -212,6 +241,10 @@ impl Model {
     fn limit_passed(&mut self, no: u64) -> Option<EndReason> {
         let limits = self.limits_of(no);
         self.marks.hit_if(limits.excused, Mark::Protected);
+        let session = self.session(no);
+        let alone = self.queue(session.queue).unsettled() == 0;
+        self.marks
+            .hit_if(limits.excused && alone, Mark::RequestProtects);
         limits.ends
     }
 
@@ -224,7 +257,8 @@ impl Model {
             Limit::Never => false,
         };
         let recent = now - session.last_activity <= PENDING_PROTECTS.0;
-        let in_use = queue.out() > 0 || (recent && queue.unsettled() > 0);
+        let used = !session.live_requests(now).is_empty();
+        let in_use = used || queue.out() > 0 || (recent && queue.unsettled() > 0);
         let limits = session.timeouts;
         let times = if in_use { LIFETIME_HARD_FACTOR } else { 1 };
         let idle = over(limits.idle, session.last_activity, 1);

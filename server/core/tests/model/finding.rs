@@ -5,6 +5,7 @@
 use sessiond_core::command::RequestTag;
 use sessiond_core::ids::SessionRef;
 use sessiond_core::limits::{KEY_SESSIONS_MAX, REQUEST_RETENTION};
+use sessiond_core::requests::RequestToken;
 use sessiond_core::session::{EndMode, EndReason, SessionView};
 
 use super::marks::Mark;
@@ -80,6 +81,22 @@ impl Model {
             .ok_or(Refusal::NotFound)
     }
 
+    /// The session of a request: the one that is meant, or an earlier one of the same key.
+    pub(crate) fn find_requested(
+        &self,
+        asked: &SessionRef,
+        token: RequestToken,
+    ) -> Result<u64, Refusal> {
+        let found = self.find_any(asked)?;
+        let SessionRef::Key(key) = asked else {
+            let own = found == token.session.0;
+            return own.then_some(found).ok_or(Refusal::RequestNotFound);
+        };
+        let mut sessions = self.sessions.iter();
+        let named = sessions.find(|s| s.no == token.session.0 && s.key.as_ref() == Some(key));
+        named.map(|s| s.no).ok_or(Refusal::RequestNotFound)
+    }
+
     fn find_written(&self, asked: &SessionRef) -> Result<&Session, Refusal> {
         let found = match asked {
             SessionRef::Id(id) => self.sessions.iter().find(|s| s.id == *id),
@@ -89,7 +106,7 @@ impl Model {
     }
 }
 
-fn ended(session: &Session, reason: EndReason) -> Refusal {
+pub(crate) fn ended(session: &Session, reason: EndReason) -> Refusal {
     Refusal::Ended(session.id.clone(), reason, session.successor.clone())
 }
 
@@ -115,6 +132,10 @@ pub(crate) fn settled(model: &Model, view: &SessionView) {
         view.activity.prompt_number, session.prompt_number,
         "the prompt number shown"
     );
+    let requests = view.activity.requests.live.iter();
+    let live = requests.filter(|request| request.until.0 > model.now);
+    let wanted = session.live_requests(model.now).len();
+    assert_eq!(live.count(), wanted, "the requests shown");
     let lease = view.lease.as_ref().map(|lease| lease.epoch.0);
     assert_eq!(lease, model.lease_of(session.no), "the lease shown");
     let queue = model.queue(session.queue);

@@ -160,6 +160,26 @@ marks! {
     OpenedByEnqueue,
     /// The server restarted with deliveries out.
     RestartInFlight,
+    /// A request was renewed while its session waited for it.
+    RequestRenewedInDrain,
+    /// A request was renewed too late.
+    RequestRenewedLate,
+    /// A request ended twice, or after its lease or its session.
+    RequestEndedAgain,
+    /// A request that never was should have ended.
+    RequestUnknown,
+    /// A request was named by a key that had gone on to another session.
+    RequestOfEarlier,
+    /// A draining session ended with its last request.
+    DrainedByRequest,
+    /// A draining session ended when its last request's lease was over.
+    DrainedByLapse,
+    /// A grace was over before a request.
+    DrainedInRequest,
+    /// A session ended with requests that nobody waited for.
+    RequestVoided,
+    /// A request alone protected its session from a limit.
+    RequestProtects,
 }
 
 /// How often each mark was hit.

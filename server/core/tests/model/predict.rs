@@ -54,6 +54,8 @@ impl Model {
             Command::Open(open) => return self.open(open, out),
             Command::Update(update) => return self.update(update, out),
             Command::Touch(touch) => return self.touch(touch),
+            Command::BeginRequest(begin) => return self.begin_request(begin),
+            Command::EndRequest(end) => return self.end_request(end, out),
             Command::End(end) => return self.end(end, out),
             Command::Enqueue(enqueue) => return self.enqueue(enqueue, out),
             Command::Claim(claim) => return self.claim(claim, out),
@@ -120,7 +122,10 @@ impl Model {
             return;
         }
         assert_eq!(Answer::of(got), *wanted, "the reply");
-        if let Reply::Opened { session, .. } | Reply::Session { session, .. } = got {
+        if let Reply::Opened { session, .. }
+        | Reply::Session { session, .. }
+        | Reply::RequestBegun { session, .. } = got
+        {
             settled(self, session);
         }
         if let Reply::Claimed { deliveries, .. } = got {

@@ -4,6 +4,8 @@
 //! Counters and depths are recounted from the model's full state, so a gauge that drifts is found at the decision that
 //! moved it.
 
+use std::collections::BTreeMap;
+
 use sessiond_core::ids::{QueueId, SessionKey, SessionNo};
 use sessiond_core::key_window::RememberedKey;
 use sessiond_core::limits::REQUEST_RETENTION;
@@ -295,6 +297,18 @@ fn check_activity(model: &Model, row: &ActivityRow) {
     assert_eq!(row.totals, session.totals, "totals of {}", session.id);
     let volatile = (&row.volatile.instance, &row.volatile.entries);
     assert_eq!(volatile, (&session.volatile.0, &session.volatile.1));
+    let requests = row.requests.live.iter();
+    let requests: BTreeMap<u64, (u64, u64)> = requests
+        .filter(|request| request.until.0 > model.now)
+        .map(|request| (request.number.0, (request.lease.0, request.until.0)))
+        .collect();
+    assert_eq!(
+        requests,
+        session.live_requests(model.now),
+        "the requests of {}",
+        session.id
+    );
+    assert_eq!(row.requests.begun.0, session.requests_begun);
     let limited = [
         session.timeouts.idle,
         session.timeouts.lifetime,
@@ -303,7 +317,7 @@ fn check_activity(model: &Model, row: &ActivityRow) {
     .iter()
     .any(|limit| *limit != Limit::Never);
     let watched = match &session.state {
-        State::Active => limited,
+        State::Active => limited || !row.requests.live.is_empty(),
         State::Draining(_) => true,
         State::Ended(_) => false,
     };

@@ -5,9 +5,12 @@
 
 use fastrand::Rng;
 use sessiond_core::command::Command;
-use sessiond_core::ids::{DeliveryId, Epoch, InstanceId, QueueId, Seq, SessionId, StreamId};
+use sessiond_core::ids::{
+    DeliveryId, Epoch, InstanceId, QueueId, Seq, SessionId, SessionKey, StreamId,
+};
 use sessiond_core::limits::Policy;
 use sessiond_core::reply::{Delivery, Reply};
+use sessiond_core::requests::RequestToken;
 use sessiond_core::time::{Limit, Span};
 
 use super::verbs::{VERBS, Verb};
@@ -141,6 +144,8 @@ pub(crate) struct Clients {
     pub(crate) past: Vec<Held>,
     /// Every session there was.
     pub(crate) sessions: Vec<SessionId>,
+    /// Every request that was begun or renewed, with its session by key and by id.
+    pub(crate) requests: Vec<(Option<SessionKey>, SessionId, RequestToken)>,
     pub(crate) next_stream: u64,
     pub(crate) next_name: u64,
 }
@@ -158,6 +163,7 @@ impl Default for Clients {
             workers: (0..WORKERS).map(client).collect(),
             past: Vec::new(),
             sessions: Vec::new(),
+            requests: Vec::new(),
             next_stream: 1,
             next_name: 1,
         }
@@ -180,6 +186,12 @@ impl Clients {
         let opened = match reply {
             Reply::Opened { session, .. } => Some(&session.session.id),
             Reply::Enqueued { session, .. } => Some(session),
+            Reply::RequestBegun { session, token, .. } => {
+                let key = session.session.key.clone();
+                let id = session.session.id.clone();
+                self.requests.push((key, id, *token));
+                None
+            }
             Reply::Done
             | Reply::Session { .. }
             | Reply::Claimed { .. }

@@ -193,6 +193,8 @@ impl Model {
                 ..Totals::default()
             },
             volatile: (None, BTreeMap::new()),
+            requests: BTreeMap::new(),
+            requests_begun: 0,
             revision: 0,
             ends: 0,
             closed: false,

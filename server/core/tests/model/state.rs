@@ -63,6 +63,10 @@ pub(crate) struct Session {
     pub(crate) usage: Usage,
     pub(crate) totals: Totals,
     pub(crate) volatile: (Option<InstanceId>, Labels),
+    /// Uses that did not end, by number: how long each lasts and until when.
+    pub(crate) requests: BTreeMap<u64, (u64, u64)>,
+    /// How many ever began.
+    pub(crate) requests_begun: u64,
     /// The newest event about it.
     pub(crate) revision: u64,
     /// How many SESSION_END events it has; nothing is written about it after the first.
@@ -271,6 +275,13 @@ impl Model {
 impl Session {
     pub(crate) fn is_active(&self) -> bool {
         matches!(self.state, State::Active)
+    }
+
+    /// Uses whose lease is not over.
+    pub(crate) fn live_requests(&self, now: u64) -> BTreeMap<u64, (u64, u64)> {
+        let mut live = self.requests.clone();
+        live.retain(|_, (_, until)| *until > now);
+        live
     }
 
     pub(crate) fn in_flight_max(&self) -> usize {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use sessiond_core::change::Change;
 use sessiond_core::decide::Decision;
-use sessiond_core::event::{Actor, EventKind, EventRow};
+use sessiond_core::event::{Actor, DRAIN_TIMED_OUT, EventKind, EventRow, WARNING};
 use sessiond_core::explanation::{Deadline, DeadlineKind, Effect, Explanation};
 use sessiond_core::ids::{Epoch, InstanceId, SessionId, StreamId};
 use sessiond_core::rejection::Rejection;
@@ -44,6 +44,8 @@ pub(crate) struct EndFact {
     pub(crate) discarded: u64,
     pub(crate) successor: Option<SessionId>,
     pub(crate) totals: Totals,
+    /// Requests, deliveries and pending messages that the end waited for in vain.
+    pub(crate) late: Option<Vec<u64>>,
 }
 
 impl Fact {
@@ -158,6 +160,8 @@ pub(crate) enum Refusal {
     LeaseHeld(u64, u64),
     EtagMismatch,
     RequestIdReused,
+    RequestNotFound,
+    TooManyRequests(u64),
     /// The worker said goodbye on this stream.
     WorkerLeft,
     /// None of those that the commands of this test can meet.
@@ -186,6 +190,8 @@ impl Refusal {
             } => Self::LeaseHeld(epoch.0, expires_in.0),
             Rejection::EtagMismatch { .. } => Self::EtagMismatch,
             Rejection::RequestIdReused { .. } => Self::RequestIdReused,
+            Rejection::RequestNotFound { .. } => Self::RequestNotFound,
+            Rejection::TooManyRequests { limit, .. } => Self::TooManyRequests(*limit),
             Rejection::WorkerLeft => Self::WorkerLeft,
             Rejection::LeaseFenced { .. }
             | Rejection::TooManyLeases { .. }
@@ -208,6 +214,8 @@ pub(crate) enum Answer {
         already_ended: bool,
         duplicate: bool,
     },
+    /// Which session, which number, for how long, until when by the wall clock.
+    RequestBegun(u64, u64, u64, u64),
     Enqueued {
         session: SessionId,
         queue: u64,
@@ -255,6 +263,15 @@ impl Answer {
                 already_ended: *already_ended,
                 duplicate: *duplicate,
             },
+            Reply::RequestBegun {
+                session,
+                token,
+                lease,
+                expire_time,
+            } => {
+                assert_eq!(token.session, session.session.no, "whose request it is");
+                Self::RequestBegun(token.session.0, token.request.0, lease.0, expire_time.0)
+            }
             Reply::Enqueued {
                 session,
                 queue,
@@ -359,6 +376,7 @@ pub(crate) fn fact(event: &EventRow) -> Fact {
                 discarded: end.pending_discarded,
                 successor: end.successor.clone(),
                 totals: end.counts.totals,
+                late: late(event),
             })),
             other @ (Lifecycle::Active | Lifecycle::Draining(_)) => {
                 panic!("SESSION_END shows {other:?}")
@@ -381,6 +399,15 @@ pub(crate) fn fact(event: &EventRow) -> Fact {
             }
         }
     }
+}
+
+/// What an end's warning names.
+fn late(event: &EventRow) -> Option<Vec<u64>> {
+    let warning = event.attributes.get(WARNING)?;
+    assert_eq!(warning, DRAIN_TIMED_OUT);
+    let names = ["active_requests", "in_flight", "pending"];
+    let counts = names.map(|name| event.attributes.get(name).map_or(0, |n| n.parse().unwrap()));
+    Some(counts.to_vec())
 }
 
 pub(crate) fn text(instance: &InstanceId) -> String {

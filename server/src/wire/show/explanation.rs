@@ -58,6 +58,7 @@ fn stall(stall: &Stall) -> pb::Stall {
 fn hold_kind(kind: HoldKind) -> pb::HoldKind {
     match kind {
         HoldKind::Lease => pb::HoldKind::Lease,
+        HoldKind::Request => pb::HoldKind::Request,
         HoldKind::InFlight => pb::HoldKind::InFlight,
         HoldKind::Pending => pb::HoldKind::Pending,
     }

@@ -9,6 +9,7 @@ use sessiond_core::time::{Now, WallTime};
 use sessiond_proto::v1 as pb;
 
 use super::session::session;
+use super::time::{duration, timestamp};
 use super::{delivery, lease, settlement};
 
 /// When a reply is shown, and what its session needs beside its rows.
@@ -59,6 +60,35 @@ pub(crate) fn touched(reply: Reply, shown: Shown) -> pb::TouchSessionResponse {
     }
 }
 
+/// The answer to BeginRequest.
+pub(crate) fn request_begun(reply: &Reply, revision: Revision) -> pb::BeginRequestResponse {
+    let Reply::RequestBegun {
+        token,
+        lease,
+        expire_time,
+        ..
+    } = reply
+    else {
+        unreachable!("a request that begins is answered with its token")
+    };
+    pb::BeginRequestResponse {
+        request_token: token.to_string(),
+        request_lease: Some(duration(*lease)),
+        expire_time: Some(timestamp(*expire_time)),
+        revision: revision.0,
+    }
+}
+
+/// The answer to EndRequest.
+pub(crate) fn request_ended(reply: Reply, shown: Shown) -> pb::EndRequestResponse {
+    let (session, already_ended, _) = changed(reply, shown);
+    pb::EndRequestResponse {
+        session: Some(session),
+        already_ended,
+        revision: shown.revision.0,
+    }
+}
+
 /// The answer to EndSession. A caller that waited replaces the session with how it stands then.
 pub(crate) fn ended(reply: Reply, shown: Shown) -> pb::EndSessionResponse {
     let (session, already_ended, duplicate) = changed(reply, shown);
@@ -77,7 +107,7 @@ fn changed(reply: Reply, shown: Shown) -> (pb::Session, bool, bool) {
         duplicate,
     } = reply
     else {
-        unreachable!("an update, touch or end is answered with its session")
+        unreachable!("a change of a session is answered with it")
     };
     let session = session(&view, shown.now, shown.oldest_pending);
     (session, already_ended, duplicate)

@@ -10,7 +10,7 @@ use super::{end, lease};
 /// A session as of `now`, everything resolved. `oldest_pending` is when its oldest pending message
 /// was enqueued, if one is pending and the caller knows.
 ///
-/// Requests, circuits, restart guards and waiting sessions are not built, so none is shown.
+/// Circuits, restart guards and waiting sessions are not built, so none is shown.
 pub(crate) fn session(
     view: &SessionView,
     now: Now,
@@ -35,7 +35,8 @@ pub(crate) fn session(
         volatile: activity.volatile.entries.clone(),
         usage: Some(end::usage(activity.usage)),
         counts: Some(end::counts(view.counts())),
-        active_requests: 0,
+        active_requests: u32::try_from(activity.requests.live.len())
+            .expect("a session has at most REQUESTS_PER_SESSION_MAX requests"),
         create_time: Some(timestamp(row.create_time)),
         last_activity_time: Some(timestamp(activity.last_activity_time)),
         namespace: row.namespace.to_string(),

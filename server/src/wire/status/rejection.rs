@@ -2,6 +2,7 @@
 
 use sessiond_core::ids::{Epoch, PoolName, SessionId, SessionRef};
 use sessiond_core::rejection::Rejection;
+use sessiond_core::requests::RequestToken;
 use sessiond_core::session::EndReason;
 use sessiond_proto::reason::Reason;
 
@@ -65,6 +66,8 @@ impl Refusal {
                 let scope = "sessions of a worker";
                 full(Reason::QuotaExceeded, message, u64::from(*limit), scope)
             }
+            Rejection::RequestNotFound { session, token } => request_not_found(session, *token),
+            Rejection::TooManyRequests { session, limit } => too_many_requests(session, *limit),
             Rejection::EtagMismatch { current } => {
                 let message = "the session was changed since it was read";
                 Self::new(Reason::EtagMismatch, message).with("etag", current)
@@ -91,6 +94,19 @@ fn session_not_found(asked: &SessionRef) -> Refusal {
     Refusal::new(Reason::SessionNotFound, message)
         .with(how, name)
         .about(name)
+}
+
+fn request_not_found(session: &SessionId, token: RequestToken) -> Refusal {
+    let message = format!("session `{session}` has no such request open");
+    Refusal::new(Reason::RequestNotFound, message)
+        .with("session_id", session)
+        .about(&token)
+}
+
+fn too_many_requests(session: &SessionId, limit: u64) -> Refusal {
+    let message = format!("session `{session}` has {limit} open requests, as many as it may");
+    let scope = "requests of a session";
+    full(Reason::QuotaExceeded, message, limit, scope).with("session_id", session)
 }
 
 fn key_in_use(session: &SessionId) -> Refusal {

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use sessiond_core::event::{Actor, ActorKind, EventKind, EventRow, MessageRef};
 use sessiond_core::ids::{
     DeliveryId, Epoch, IdempotencyKey, InstanceId, MessageKind, Namespace, PoolName, QueueId,
-    Revision, Seq, SessionId, SessionKey, SessionNo, StreamId, WorkerName,
+    RequestNo, Revision, Seq, SessionId, SessionKey, SessionNo, StreamId, WorkerName,
 };
 use sessiond_core::lease::LeaseView;
 use sessiond_core::message::{MessageRow, Rank, Standing};
 use sessiond_core::presence::{Instance, Intent, Load, Window};
 use sessiond_core::queue::Depth;
 use sessiond_core::reply::WorkerView;
+use sessiond_core::requests::{LiveRequest, Requests};
 use sessiond_core::session::{
     ActivityRow, Counts, EndIntent, EndMode, EndReason, Lifecycle, Ordering, PendingPolicy,
     Profile, SessionEnd, SessionRow, SessionView, Timeouts, Totals, Usage, Volatile,
@@ -164,6 +165,14 @@ fn activity_row() -> ActivityRow {
         volatile: Volatile {
             instance: Some(InstanceId::parse("i").unwrap()),
             entries: labels([("model", "warm")]),
+        },
+        requests: Requests {
+            begun: RequestNo(60),
+            live: vec![LiveRequest {
+                number: RequestNo(59),
+                lease: Span(30_000),
+                until: EngineTime(120_000),
+            }],
         },
         check_at: None,
     }

@@ -57,7 +57,7 @@ fn every_field_of_an_active_session_is_shown() {
             superseded: 0,
             discarded: 58,
         }),
-        active_requests: 0,
+        active_requests: 1,
         create_time: millis(1_050_000),
         last_activity_time: millis(1_095_000),
         namespace: "default".to_owned(),

@@ -7,6 +7,7 @@ use sessiond_core::ids::{
     Epoch, Namespace, PoolName, Revision, SessionId, SessionKey, SessionRef, WorkerName,
 };
 use sessiond_core::rejection::Rejection;
+use sessiond_core::requests::RequestToken;
 use sessiond_core::session::EndReason;
 use sessiond_core::time::{Span, WallTime};
 use sessiond_proto::reason::{ERROR_DOMAIN, Reason};
@@ -110,6 +111,17 @@ fn what_is_missing_or_taken_is_named() {
             metadata: &[("key", "k")],
             resource: Some(("session", "k")),
             ..Expected::of(Reason::SessionNotFound, Code::NotFound)
+        },
+    );
+    check(
+        Refusal::rejected(&Rejection::RequestNotFound {
+            session: session(),
+            token: RequestToken::parse("rq-1-2"),
+        }),
+        &Expected {
+            metadata: &[("session_id", "s-1")],
+            resource: Some(("request", "rq-1-2")),
+            ..Expected::of(Reason::RequestNotFound, Code::NotFound)
         },
     );
     check(
@@ -255,6 +267,20 @@ fn what_is_full_names_its_limit_and_when_to_come_back() {
         retry_ms: Some(1_000),
         ..Expected::of(reason, Code::ResourceExhausted)
     };
+    check(
+        Refusal::rejected(&Rejection::TooManyRequests {
+            session: session(),
+            limit: 128,
+        }),
+        &Expected {
+            metadata: &[
+                ("limit", "128"),
+                ("scope", "requests of a session"),
+                ("session_id", "s-1"),
+            ],
+            ..full(Reason::QuotaExceeded)
+        },
+    );
     check(
         Refusal::rejected(&Rejection::TooManySessions {
             pool: PoolName::parse("p").unwrap(),

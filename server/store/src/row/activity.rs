@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use sessiond_core::ids::SessionNo;
+use sessiond_core::ids::{RequestNo, SessionNo};
+use sessiond_core::requests::{LiveRequest, Requests};
 use sessiond_core::session as domain;
-use sessiond_core::time::{EngineTime, WallTime};
+use sessiond_core::time::{EngineTime, Span, WallTime};
 
 use crate::row::tally::{Totals, Usage};
 use crate::row::text::text_if;
@@ -32,6 +33,20 @@ pub(crate) struct Activity {
     volatile: Option<Volatile>,
     #[prost(uint64, optional, tag = "10")]
     check_at: Option<u64>,
+    #[prost(message, repeated, tag = "80")]
+    requests: Vec<Request>,
+    #[prost(uint64, tag = "81")]
+    requests_begun: u64,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Request {
+    #[prost(uint64, tag = "1")]
+    number: u64,
+    #[prost(uint64, tag = "2")]
+    lease: u64,
+    #[prost(uint64, tag = "3")]
+    until: u64,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -55,6 +70,8 @@ impl From<&domain::ActivityRow> for Activity {
             totals: Some((&row.totals).into()),
             volatile: Some((&row.volatile).into()),
             check_at: row.check_at.map(|at| at.0),
+            requests: row.requests.live.iter().map(Request::from).collect(),
+            requests_begun: row.requests.begun.0,
         }
     }
 }
@@ -73,8 +90,32 @@ impl TryFrom<Activity> for domain::ActivityRow {
             usage: need(row.usage, "the usage")?.into(),
             totals: need(row.totals, "totals")?.into(),
             volatile: need(row.volatile, "the volatile part")?.try_into()?,
+            requests: Requests {
+                begun: RequestNo(row.requests_begun),
+                live: row.requests.iter().map(LiveRequest::from).collect(),
+            },
             check_at: row.check_at.map(EngineTime),
         })
+    }
+}
+
+impl From<&LiveRequest> for Request {
+    fn from(request: &LiveRequest) -> Self {
+        Self {
+            number: request.number.0,
+            lease: request.lease.0,
+            until: request.until.0,
+        }
+    }
+}
+
+impl From<&Request> for LiveRequest {
+    fn from(request: &Request) -> Self {
+        Self {
+            number: RequestNo(request.number),
+            lease: Span(request.lease),
+            until: EngineTime(request.until),
+        }
     }
 }
 

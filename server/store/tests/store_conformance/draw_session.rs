@@ -5,10 +5,11 @@ use std::num::NonZeroU32;
 use fastrand::Rng;
 use sessiond_core::event::{Actor, ActorKind, EventKind, EventRow, MessageRef};
 use sessiond_core::ids::{
-    Epoch, InstanceId, PoolName, QueueId, Revision, Seq, SessionId, SessionKey, SessionNo,
-    WorkerName,
+    Epoch, InstanceId, PoolName, QueueId, RequestNo, Revision, Seq, SessionId, SessionKey,
+    SessionNo, WorkerName,
 };
 use sessiond_core::lease::LeaseView;
+use sessiond_core::requests::{LiveRequest, Requests};
 use sessiond_core::session::{
     ActivityRow, Counts, EndIntent, EndMode, EndReason, Lifecycle, Ordering, PendingPolicy,
     Profile, SessionEnd, SessionRow, SessionView, Timeouts, Totals, Usage, Volatile,
@@ -177,6 +178,16 @@ pub(crate) fn activity(rng: &mut Rng, session: SessionNo) -> ActivityRow {
         volatile: Volatile {
             instance: option(rng, |rng| id(rng, InstanceId::parse)),
             entries: labels(rng),
+        },
+        requests: Requests {
+            begun: RequestNo(number(rng)),
+            live: (0..rng.usize(..3))
+                .map(|_| LiveRequest {
+                    number: RequestNo(number(rng)),
+                    lease: Span(number(rng)),
+                    until: engine(rng),
+                })
+                .collect(),
         },
         check_at: option(rng, engine),
     }

@@ -1,0 +1,34 @@
+//! Notices: what an operator should read in the log of what was decided.
+//!
+//! Each is a line with fields, written once, after the commit that made it true. What is ordinary is not
+//! here: whoever wants all of it watches the events.
+
+use sessiond_core::event::{EventKind, EventRow, WARNING};
+
+/// Writes the line of an event that has one.
+pub(super) fn note(event: &EventRow) {
+    let session = &event.session.session;
+    let attribute = |name: &str| event.attributes.get(name).map_or("0", String::as_str);
+    match event.kind {
+        EventKind::SessionEnd => {
+            if let Some(warning) = event.attributes.get(WARNING) {
+                tracing::warn!(
+                    warning,
+                    namespace = %session.namespace,
+                    session_id = %session.id,
+                    active_requests = attribute("active_requests"),
+                    in_flight = attribute("in_flight"),
+                    pending = attribute("pending"),
+                    "session ended with work open: its grace was over"
+                );
+            }
+        }
+        EventKind::SessionOpened
+        | EventKind::SessionUpdated
+        | EventKind::SessionDraining
+        | EventKind::WorkerAttached
+        | EventKind::WorkerDetached
+        | EventKind::WorkerLost
+        | EventKind::MessageDeadLettered => {}
+    }
+}
