@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use sessiond_core::ids::Revision;
 use sessiond_store::data_dir::OpenError;
 use sessiond_store::fault::Fault;
 use sessiond_store::kv::redb::Identity;
@@ -14,6 +15,7 @@ use thiserror::Error;
 use tokio::sync::oneshot;
 
 use crate::checkpoint::{self, Pace};
+use crate::cleanup_log;
 use crate::config::Settings;
 use crate::dispatch::Dispatcher;
 use crate::engine::{Engine, Handle, Parts};
@@ -22,7 +24,9 @@ use crate::feed::Feed;
 use crate::grpc;
 use crate::grpc::context::{Context, Identification};
 use crate::health::Health;
-use crate::limits::{STOP_CONNECTIONS_WITHIN, STOP_STORE_WITHIN, STOP_STREAMS_WITHIN};
+use crate::limits::{
+    STOP_CONNECTIONS_WITHIN, STOP_LOG_WITHIN, STOP_STORE_WITHIN, STOP_STREAMS_WITHIN,
+};
 use crate::stopping::Stopping;
 use crate::transport;
 
@@ -59,6 +63,7 @@ pub struct Running {
     stopping: Stopping,
     engine: Handle,
     engine_done: oneshot::Receiver<Result<(), Fault>>,
+    logged: oneshot::Receiver<()>,
     served: oneshot::Receiver<()>,
 }
 
@@ -114,7 +119,7 @@ pub async fn start(settings: &Settings, env: &Env) -> Result<Running, StartError
     let context = Arc::new(Context {
         engine: handle.clone(),
         reader,
-        feed,
+        feed: Arc::clone(&feed),
         dispatcher,
         env: env.clone(),
         policy,
@@ -123,6 +128,7 @@ pub async fn start(settings: &Settings, env: &Env) -> Result<Running, StartError
         stopping: stopping.clone(),
     });
     let routes = grpc::routes(&context, health, env)?;
+    let logged = run_cleanup_log(feed, newest, &handle, env);
     let engine_done = run_engine(engine, env);
     let checkpoints = checkpoint::run(checkpointer, pace, handle.clone());
     env.spawn.thread("checkpoint", Box::pin(checkpoints));
@@ -132,8 +138,27 @@ pub async fn start(settings: &Settings, env: &Env) -> Result<Running, StartError
         stopping,
         engine: handle,
         engine_done,
+        logged,
         served,
     })
+}
+
+/// Logs what the server does of itself from `after` on; answers when all of it is told.
+fn run_cleanup_log(
+    feed: Arc<Feed>,
+    after: Revision,
+    engine: &Handle,
+    env: &Env,
+) -> oneshot::Receiver<()> {
+    let (done, receiver) = oneshot::channel();
+    let log = cleanup_log::run(feed, after, engine.clone());
+    let run = async move {
+        log.await;
+        // Nobody waits for it only when the process is already going down.
+        let _nobody = done.send(());
+    };
+    env.spawn.thread("cleanup-log", Box::pin(run));
+    receiver
 }
 
 fn run_engine(engine: Engine, env: &Env) -> oneshot::Receiver<Result<(), Fault>> {
@@ -190,7 +215,10 @@ impl Running {
         let within = STOP_STREAMS_WITHIN + STOP_CONNECTIONS_WITHIN;
         let cut = tokio::time::timeout(within, self.served).await.is_err();
         self.engine.stop();
-        match tokio::time::timeout(STOP_STORE_WITHIN, self.engine_done).await {
+        let engine_done = tokio::time::timeout(STOP_STORE_WITHIN, self.engine_done).await;
+        // A log that nobody reads holds up nothing.
+        drop(tokio::time::timeout(STOP_LOG_WITHIN, self.logged).await);
+        match engine_done {
             Ok(Ok(Ok(()))) if cut => Stopped::ConnectionsCut,
             Ok(Ok(Ok(()))) => Stopped::Clean,
             Ok(Ok(Err(fault))) => Stopped::Fault(fault),

@@ -109,13 +109,7 @@ impl Feed {
     /// # Errors
     /// The store's fault.
     pub(crate) fn next(&self, query: &EventQuery, after: Revision) -> Result<Option<Step>, Fault> {
-        let ring = self.ring.read().unwrap_or_else(PoisonError::into_inner);
-        let in_ring = ring.page(after);
-        drop(ring);
-        let (page, source) = match in_ring {
-            Some(page) => (page, Source::Ring),
-            None => (self.in_log(after)?, Source::Log),
-        };
+        let (page, source) = self.page(after)?;
         if page.is_empty() {
             return Ok(None);
         }
@@ -131,6 +125,32 @@ impl Feed {
             through: page.through(),
             source,
         }))
+    }
+
+    /// Looks at every event of the next page; answers with where it ends, which is `after` if there is nothing yet.
+    ///
+    /// # Errors
+    /// The store's fault.
+    pub(crate) fn look(
+        &self,
+        after: Revision,
+        mut look: impl FnMut(&EventRow),
+    ) -> Result<Revision, Fault> {
+        let (page, _) = self.page(after)?;
+        for event in page.events() {
+            look(event.row());
+        }
+        Ok(page.through())
+    }
+
+    fn page(&self, after: Revision) -> Result<(Page, Source), Fault> {
+        let ring = self.ring.read().unwrap_or_else(PoisonError::into_inner);
+        let in_ring = ring.page(after);
+        drop(ring);
+        Ok(match in_ring {
+            Some(page) => (page, Source::Ring),
+            None => (self.in_log(after)?, Source::Log),
+        })
     }
 
     /// What a query lets pass of a page, as one frame.

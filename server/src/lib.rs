@@ -6,6 +6,7 @@
 
 pub mod app;
 pub mod checkpoint;
+mod cleanup_log;
 pub mod config;
 pub mod dispatch;
 pub mod engine;

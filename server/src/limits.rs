@@ -79,6 +79,8 @@ pub const STOP_STREAMS_WITHIN: Duration = Duration::from_secs(2);
 pub const STOP_CONNECTIONS_WITHIN: Duration = Duration::from_secs(2);
 /// How long the store may take to close.
 pub const STOP_STORE_WITHIN: Duration = Duration::from_secs(5);
+/// How long it may take to log what was done at the end.
+pub const STOP_LOG_WITHIN: Duration = Duration::from_millis(500);
 /// How often what was committed is carried from the journal into the tables: bounds what a restart replays.
 pub const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
 /// Committed bytes that make the next checkpoint due at once. Larger ones write fewer pages per message; smaller

@@ -38,6 +38,13 @@ pub(crate) fn event_type(kind: EventKind) -> pb::EventType {
     }
 }
 
+/// What happened as words, for example `session end`.
+pub(crate) fn type_name(kind: EventKind) -> String {
+    let name = event_type(kind).as_str_name();
+    let name = name.strip_prefix("EVENT_TYPE_").unwrap_or(name);
+    name.to_lowercase().replace('_', " ")
+}
+
 /// The end, for the one event that tells it; later events show it in the session.
 fn end_of(row: &EventRow) -> Option<pb::SessionEnd> {
     match (&row.session.session.lifecycle, row.kind) {

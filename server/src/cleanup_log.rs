@@ -1,0 +1,82 @@
+//! The log of what the server did of itself: sessions it ended, leases it took, messages it gave up. A line for each.
+//!
+//! It follows the feed as a watcher does, so a log that is slow holds up neither the engine nor anybody else, and what it
+//! falls behind of is read from the log of events. Ids are told, payloads and prompts never. What this deliberately does
+//! not do: log what somebody asked for; that is in the events, with who asked.
+
+use std::sync::Arc;
+
+use sessiond_core::event::{ActorKind, EventKind, EventRow};
+use sessiond_core::ids::Revision;
+use sessiond_core::session::Lifecycle;
+use sessiond_store::fault::Fault;
+
+use crate::engine::Handle;
+use crate::feed::Feed;
+use crate::wire::show;
+
+/// Logs what happens after `after`, until the engine has ended and all of it is told.
+pub(crate) async fn run(feed: Arc<Feed>, after: Revision, engine: Handle) {
+    let mut news = feed.follow();
+    let mut told = after;
+    let mut over = false;
+    loop {
+        match tell_page(&feed, told) {
+            Ok(reached) if reached == told && over => return,
+            Ok(reached) if reached == told => {}
+            Ok(reached) => {
+                told = reached;
+                continue;
+            }
+            Err(fault) => {
+                tracing::error!(fault = fault.describe(), "cleanup is no longer logged");
+                return;
+            }
+        }
+        // Either one: what is new is looked for after both.
+        tokio::select! {
+            changed = news.changed() => over |= changed.is_err(),
+            () = engine.ended() => over = true,
+        }
+    }
+}
+
+/// Tells what there is to tell of the next page; answers with where it ends.
+fn tell_page(feed: &Feed, told: Revision) -> Result<Revision, Fault> {
+    feed.look(told, |row| {
+        if is_own(row) {
+            tell(row);
+        }
+    })
+}
+
+/// Whether nobody asked for it.
+fn is_own(row: &EventRow) -> bool {
+    match row.actor.kind {
+        ActorKind::Reaper | ActorKind::Recovery | ActorKind::Drain => true,
+        ActorKind::Api | ActorKind::Worker => false,
+    }
+}
+
+fn tell(row: &EventRow) {
+    let session = &row.session.session;
+    let (reason, pending_kept) = match (&session.lifecycle, row.kind) {
+        (Lifecycle::Ended(end), EventKind::SessionEnd) => (
+            Some(show::end::reason_name(end.reason)),
+            Some(end.pending_kept),
+        ),
+        (Lifecycle::Active | Lifecycle::Draining(_) | Lifecycle::Ended(_), _) => (None, None),
+    };
+    tracing::info!(
+        revision = row.revision.0,
+        namespace = %session.namespace,
+        session_id = %session.id,
+        key = session.key.as_ref().map(tracing::field::display),
+        reason,
+        pending_kept,
+        seq = row.message.as_ref().map(|message| message.seq.0),
+        facts = (!row.attributes.is_empty()).then(|| tracing::field::debug(&row.attributes)),
+        "cleanup: {}",
+        show::event::type_name(row.kind),
+    );
+}
