@@ -168,6 +168,8 @@ pub struct Loaded {
     pub names: BTreeMap<(&'static str, String), Origin>,
     /// The file that was read.
     pub file: Option<PathBuf>,
+    /// Variables that were surely meant to set something and set nothing.
+    pub warnings: Vec<Problem>,
 }
 
 /// The settings of a server with these flags in this environment.
@@ -183,7 +185,11 @@ pub fn load(args: &ServeArgs, environment: &Environment) -> Result<Loaded, Vec<P
     resolver.layer(environment.variables(args));
     resolver.layer(flags(args));
     resolver.data_dir(environment.data_dir());
-    resolver.finish(path)
+    let loaded = resolver.finish(path)?;
+    Ok(Loaded {
+        warnings: environment.suspects(),
+        ..loaded
+    })
 }
 
 /// The settings that a file makes of the defaults, whatever is in the environment.

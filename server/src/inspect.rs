@@ -72,7 +72,8 @@ fn check(args: &CheckArgs) -> u8 {
         None => config::load(&args.serve, &Environment::of_process()),
     };
     match checked {
-        Ok(Loaded { file, .. }) => {
+        Ok(Loaded { file, warnings, .. }) => {
+            tell(&warnings);
             let file = file.map_or_else(
                 || "no configuration file".to_owned(),
                 |file| file.display().to_string(),
@@ -97,6 +98,7 @@ fn show(args: &ShowArgs) -> u8 {
             return exit::USAGE;
         }
     };
+    tell(&loaded.warnings);
     let origins = if args.origin {
         Origins::Shown
     } else {

@@ -32,8 +32,7 @@ pub(crate) mod exit {
 
 const EXIT_CODES: &str = "Exit codes:
   0  stopped cleanly: everything acknowledged is on disk
-  1  stopped by a second signal or before everything was written out; demo: the check failed; config check: it
-     found something
+  1  stopped by a second signal or before everything was written out; demo, config check: failed
   2  usage: a flag, a variable or the configuration file is not what it should be
   3  the data directory was refused, untouched
   4  the address could not be bound
@@ -96,6 +95,9 @@ async fn serve(args: &ServeArgs) -> u8 {
     if let Err(why) = logging::start(settings.log.format, &settings.log.level) {
         eprintln!("error: {why}");
         return exit::USAGE;
+    }
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
     }
     // Taken before the start, so that a signal during recovery is not lost.
     let mut signals = Signals::take();

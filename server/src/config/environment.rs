@@ -3,15 +3,21 @@
 //! Invariant: an empty variable is as good as none. What this deliberately does not do: read the environment
 //! itself; it is passed in, so that tests have their own.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::ServeArgs;
 use super::field::Spelling;
 use super::keys::{Key, SECTIONS, Section};
+use super::nearest::nearest;
 use super::problem::{Origin, Problem};
 use super::resolve::{Given, Layer, Named};
 
+/// What all variables of this system begin with.
+const PREFIX: &str = "SESSIOND_";
+/// What is behind it in those of other programs that are near to some of ours.
+const OF_OTHERS: [&str; 4] = ["ADDR", "NAMESPACE", "TOKEN", "RECORDING"];
 /// Names the file.
 const CONFIG_VARIABLE: &str = "SESSIOND_CONFIG";
 /// The file of the machine, read for root if it is there.
@@ -22,7 +28,7 @@ const USER_FILE: &str = "sessiond/sessiond.toml";
 /// What a process is started in.
 #[derive(Debug)]
 pub struct Environment {
-    variables: std::collections::BTreeMap<String, OsString>,
+    variables: BTreeMap<String, OsString>,
     root: bool,
 }
 
@@ -45,6 +51,15 @@ impl Environment {
         Self {
             variables: variables.iter().map(pair).collect(),
             root: false,
+        }
+    }
+
+    /// That of root, with no variables.
+    #[cfg(test)]
+    pub(super) fn of_root() -> Self {
+        Self {
+            variables: BTreeMap::new(),
+            root: true,
         }
     }
 
@@ -83,13 +98,41 @@ impl Environment {
         if let Some(named) = self.variable(CONFIG_VARIABLE) {
             return Some(PathBuf::from(named));
         }
-        let path = if self.root {
-            PathBuf::from(SYSTEM_FILE)
-        } else {
-            self.directory("XDG_CONFIG_HOME", ".config")?
-                .join(USER_FILE)
-        };
-        is_there(&path).then_some(path)
+        self.usual_file().filter(|path| is_there(path))
+    }
+
+    /// Where the file is, if nobody says.
+    pub(super) fn usual_file(&self) -> Option<PathBuf> {
+        if self.root {
+            return Some(PathBuf::from(SYSTEM_FILE));
+        }
+        let config = self.directory("XDG_CONFIG_HOME", ".config")?;
+        Some(config.join(USER_FILE))
+    }
+
+    /// Variables that were surely meant to set something and set nothing: they are called after a section, or
+    /// nearly like one that does. Other programs may have variables of such names too, so they are no reason not to
+    /// start.
+    pub(super) fn suspects(&self) -> Vec<Problem> {
+        let known = known_variables();
+        let mut found = Vec::new();
+        for name in self.variables.keys() {
+            let Some(word) = name.strip_prefix(PREFIX) else {
+                continue;
+            };
+            if known.contains(word) || OF_OTHERS.contains(&word) {
+                continue;
+            }
+            let what = match nearest(word, known.iter().map(String::as_str)) {
+                Some(close) => format!("sets nothing; did you mean {PREFIX}{close}?"),
+                None if is_of_a_section(word) => {
+                    "sets nothing; `sessiond config show` shows what can be set".to_owned()
+                }
+                None => continue,
+            };
+            found.push(Problem::new(Origin::Variable(name.clone()), "", what));
+        }
+        found
     }
 
     /// What variables set, but for what a flag sets.
@@ -114,11 +157,7 @@ impl Environment {
 
     /// What its variables say of a key.
     fn key(&self, section: &'static Section, key: &'static Key, layer: &mut Layer) {
-        let spellings = [
-            Some((key.name, Spelling::Plain)),
-            key.seconds.map(|name| (name, Spelling::Seconds)),
-        ];
-        for (name, spelling) in spellings.into_iter().flatten() {
+        for (name, spelling) in spellings(key) {
             let Some(variable) = section.variable(key, name) else {
                 continue;
             };
@@ -198,6 +237,34 @@ impl Given {
             origin,
         }
     }
+}
+
+/// What is behind the prefix in every variable that sets something.
+fn known_variables() -> BTreeSet<String> {
+    let mut known = BTreeSet::from([CONFIG_VARIABLE.to_owned()]);
+    for section in SECTIONS {
+        let flag = section.names.as_ref().and_then(|names| names.flag);
+        known.extend(flag.map(|(_, variable)| variable.to_owned()));
+        for key in section.keys {
+            known.extend(spellings(key).filter_map(|(name, _)| section.variable(key, name)));
+        }
+    }
+    let word = |name: String| name.strip_prefix(PREFIX).map(str::to_owned);
+    known.into_iter().filter_map(word).collect()
+}
+
+/// Whether a variable is called as those of a section's keys are.
+fn is_of_a_section(word: &str) -> bool {
+    let plain = SECTIONS.iter().filter(|section| section.names.is_none());
+    plain
+        .map(|section| format!("{}_", section.name.to_uppercase()))
+        .any(|start| word.starts_with(&start))
+}
+
+/// The names a key goes by.
+fn spellings(key: &'static Key) -> impl Iterator<Item = (&'static str, Spelling)> {
+    let seconds = key.seconds.map(|name| (name, Spelling::Seconds));
+    std::iter::once((key.name, Spelling::Plain)).chain(seconds)
 }
 
 fn is_there(path: &Path) -> bool {

@@ -237,6 +237,7 @@ impl Draft {
             origins: self.origins,
             names: self.names,
             file,
+            warnings: Vec::new(),
         })
     }
 }

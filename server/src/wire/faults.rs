@@ -91,13 +91,14 @@ impl Faults {
         self.found.violations.push(violation);
     }
 
-    /// Records a field that holds more bytes than this server takes.
-    pub(crate) fn too_large(&mut self, field: &str, limit: u64, bytes: u64) {
+    /// Records a field that holds more bytes than this server takes, and the setting that says so, if one does.
+    pub(crate) fn too_large(&mut self, field: &str, limit: u64, bytes: u64, setting: Option<&str>) {
         if self.found.too_large.len() == FAULTS_MAX {
             self.found.left_out += 1;
             return;
         }
-        let description = format!("must be at most {limit} bytes, got {bytes}");
+        let setting = setting.map_or_else(String::new, |setting| format!(" ({setting})"));
+        let description = format!("must be at most {limit} bytes{setting}, got {bytes}");
         let violation = self.violation(field, description);
         self.found.too_large.push(Oversize { violation, limit });
     }

@@ -252,6 +252,41 @@ fn a_file_alone_is_checked_without_the_environment() {
 }
 
 #[test]
+fn a_variable_that_sets_nothing_is_warned_of() {
+    let environment = Environment::of_user(&[
+        HOME,
+        ("SESSIOND_SESSION_MAX_SESION", "5"),
+        ("SESSIOND_LISTN", "127.0.0.1:1"),
+        ("SESSIOND_RETRY_COLOUR", "5"),
+        ("SESSIOND_ADDR", "127.0.0.1:1"),
+        ("SESSIOND_NAMESPACE", "blue"),
+        ("SESSIOND_TOKEN", "secret"),
+        ("SESSIOND_SOMETHING_ELSE", "5"),
+        ("SESSIOND_CONFIG", "/dev/null"),
+    ]);
+    let loaded = load(&ServeArgs::default(), &environment).expect("all is well");
+    let warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warnings,
+        [
+            "SESSIOND_LISTN: sets nothing; did you mean SESSIOND_LISTEN?",
+            "SESSIOND_RETRY_COLOUR: sets nothing; `sessiond config show` shows what can be set",
+            "SESSIOND_SESSION_MAX_SESION: sets nothing; did you mean SESSIOND_SESSION_MAX_SESSIONS?",
+        ]
+    );
+}
+
+#[test]
+fn root_has_the_places_of_the_machine() {
+    let root = Environment::of_root();
+    assert_eq!(
+        root.usual_file(),
+        Some("/etc/sessiond/sessiond.toml".into())
+    );
+    assert_eq!(root.data_dir(), Ok("/var/lib/sessiond".into()));
+}
+
+#[test]
 fn nowhere_to_keep_data_is_a_problem_of_its_own() {
     let nobody = Environment::of_user(&[]);
     let problems = load(&args(Path::new("/dev/null")), &nobody).expect_err("there is no home");

@@ -80,7 +80,7 @@ fn messages(
     number::some_items(faults, "messages", given.len(), ENQUEUE_MESSAGES_MAX);
     let bytes: usize = given.iter().map(|message| message.payload.len()).sum();
     if bytes > ENQUEUE_BYTES_MAX {
-        faults.too_large("messages", ENQUEUE_BYTES_MAX as u64, bytes as u64);
+        faults.too_large("messages", ENQUEUE_BYTES_MAX as u64, bytes as u64, None);
     }
     let mut messages = Vec::with_capacity(given.len().min(ENQUEUE_MESSAGES_MAX));
     // What lies past the bound is refused already; looking at it would only cost time.

@@ -26,7 +26,8 @@ pub(crate) fn message(
         .ok();
     let bytes = message.payload.len() as u64;
     if bytes > policy.message_bytes_max {
-        faults.too_large("payload", policy.message_bytes_max, bytes);
+        let setting = Some("[queue] max_message_bytes");
+        faults.too_large("payload", policy.message_bytes_max, bytes, setting);
     }
     let idempotency_key = text::optional(
         faults,

@@ -37,7 +37,9 @@ impl Refusal {
                 what,
                 limit,
             } => {
-                let message = format!("the queue of session `{session}` may hold {limit} {what}");
+                let message = format!(
+                    "the queue of session `{session}` may hold {limit} {what} ([queue] max_{what})"
+                );
                 full(
                     Reason::QueueFull,
                     message,

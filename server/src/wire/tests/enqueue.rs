@@ -244,6 +244,10 @@ fn size_alone_is_message_too_large() {
         .map(|one| one.violation.field.as_str())
         .collect();
     assert_eq!(told, ["messages[0].payload", "messages[3].payload"]);
+    assert_eq!(
+        invalid.too_large[0].violation.description,
+        "must be at most 100 bytes ([queue] max_message_bytes), got 101"
+    );
     assert_refused(&invalid, Reason::MessageTooLarge, Code::InvalidArgument);
     // With anything else wrong it is one violation among the others.
     request.messages[1].kind.clear();

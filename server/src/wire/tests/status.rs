@@ -377,7 +377,7 @@ fn what_is_wrong_with_a_request_is_told_at_once() {
     let wrong = faulty(|faults| {
         faults.not_built("later");
         faults.within_item("list", 3, |faults| {
-            faults.too_large("payload", 10, 11);
+            faults.too_large("payload", 10, 11, None);
             faults.within("inner", |faults| faults.invalid("", "must be so"));
         });
         faults.invalid("last", "must be different");
@@ -394,7 +394,7 @@ fn what_is_wrong_with_a_request_is_told_at_once() {
     assert_eq!(message, "`list[3].inner` must be so, and 2 more");
     let large = faulty(|faults| {
         faults.not_built("later");
-        faults.too_large("payload", 10, 11);
+        faults.too_large("payload", 10, 11, None);
     });
     check(
         Refusal::invalid(&large),
