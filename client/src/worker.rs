@@ -72,14 +72,14 @@ pub enum Outcome {
     Retry {
         /// What went wrong, for a person.
         error: String,
-        /// How long to wait; `None`: 1, 2, 4, 8 s with jitter, by attempt.
+        /// How long to wait; `None`: the server's pause, by default 1, 2, 4, 8 s by attempt.
         delay: Option<Duration>,
     },
     /// It cannot be done at the moment, but nothing failed: not counted.
     Defer {
         /// Why, for a person.
         error: String,
-        /// How long to wait; `None`: as for a retry.
+        /// How long to wait; `None`: the server's pause, by default 30 s.
         delay: Option<Duration>,
     },
     /// It can never succeed: a dead letter at once.

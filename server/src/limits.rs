@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use sessiond_core::time::Span;
+
 /// Envelopes waiting for the engine: a command each, or what arrived together on one stream. A command waits for one
 /// commit, about a millisecond, so this is a second's worth; more would only hide overload.
 pub const INBOX_COMMANDS_MAX: usize = 1_024;
@@ -94,6 +96,10 @@ pub const NAMESPACES_MAX: usize = 10_000;
 pub const POOLS_MAX: usize = 1_000;
 /// Live sessions a pool may be set to; what the contract can say.
 pub const POOL_SESSIONS_MAX: u64 = u32::MAX as u64;
+/// Shortest pace at which sessions are looked at that are past a limit and in use: each look is a commit.
+pub const CLEANUP_INTERVAL_MIN: Span = Span::seconds(1);
+/// Longest such pace; as long as pending messages protect a session.
+pub const CLEANUP_INTERVAL_MAX: Span = Span::seconds(24 * 3_600);
 /// Unsettled messages a queue may be set to: rows for which a machine has room, and far from the end of a counter.
 pub const QUEUE_MESSAGES_MAX: u64 = 1_000_000_000;
 /// Unsettled bytes a queue may be set to: 1 TiB, a whole disk.

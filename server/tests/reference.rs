@@ -16,7 +16,7 @@ fn the_reference_is_that_of_the_keys() {
             assert!(
                 made == written,
                 "docs/configuration.md is not what the keys say; write it with \
-                 `SESSIOND_CODEGEN=write cargo test -p sessiond --test reference`"
+                 `cargo xtask codegen`"
             );
         }
     }

@@ -1,5 +1,5 @@
-//! Writes what is generated anew: the code of `sessiond-proto` from the `.proto` files, and the page of features from
-//! what the tests say of themselves.
+//! Writes what is generated anew: the code of `sessiond-proto` from the `.proto` files, the reference of
+//! the configuration from the table of its keys, and the page of features from what the tests say of themselves.
 //!
 //! Keeps one generator for each: a test, which compares when it is run as a test and writes when asked to, so what
 //! `check` compares is what this wrote. It deliberately does not
@@ -28,6 +28,8 @@ pub(crate) fn run() -> Result<()> {
     let mut generate =
         workspace::cargo(&["test", "--package", "sessiond-proto", "--test", "generated"]);
     process::run(generate.env(MODE.0, MODE.1))?;
+    let mut describe = workspace::cargo(&["test", "--package", "sessiond", "--test", "reference"]);
+    process::run(describe.env(MODE.0, MODE.1))?;
     let mut gather = workspace::cargo(&["test", "--package", "sessiond-tests", "--test", "tidy"]);
     gather.args(["--", "the_page_of_features"]);
     process::run(gather.env(MODE.0, MODE.1))

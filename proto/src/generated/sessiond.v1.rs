@@ -1158,8 +1158,8 @@ pub struct Nack {
     #[prost(enumeration = "NackKind", tag = "1")]
     pub kind: i32,
     /// How long to wait before it is handed out again. More than zero; at most 24
-    /// h; refused for PERMANENT. Unset: 1, 2, 4, 8 s by attempt for RETRY, 30 s for
-    /// DEFER.
+    /// h; refused for PERMANENT. Unset: the server's pause, by
+    /// default 1, 2, 4, 8 s by attempt for RETRY and 30 s for DEFER.
     #[prost(message, optional, tag = "2")]
     pub delay: ::core::option::Option<::prost_types::Duration>,
     /// What went wrong, for a person. At most 4 KiB. Empty: not told.

@@ -8,7 +8,7 @@
 //! write anything; a session that is ending has its deadline elsewhere.
 
 use crate::explanation::HoldKind;
-use crate::limits::{LIFETIME_HARD_FACTOR, PENDING_PROTECTS, PROTECTED_RECHECK};
+use crate::limits::{LIFETIME_HARD_FACTOR, PENDING_PROTECTS};
 use crate::queue::Depth;
 use crate::session::{ActivityRow, EndReason, SessionRow};
 use crate::time::{EngineTime, Limit, Span};
@@ -78,12 +78,13 @@ pub(crate) fn passed(
 
 /// When a session in use is looked at next: at once if a limit ends it or a request has lapsed, else
 /// when the first limit that is still ahead may be passed or the first request lapses, and for a limit
-/// that is passed but excused after [`PROTECTED_RECHECK`] and in time for the age that nothing excuses.
+/// that is passed but excused after `pace` and in time for the age that nothing excuses.
 pub(crate) fn next_look(
     session: &SessionRow,
     activity: &ActivityRow,
     depth: Depth,
     now: EngineTime,
+    pace: Span,
 ) -> Option<EngineTime> {
     let first = session.next_check(activity)?;
     if first > now || passed(session, activity, depth, now).is_some() {
@@ -95,7 +96,12 @@ pub(crate) fn next_look(
     }
     let limits = session.limits_passed_at(activity).chain(lapse);
     let ahead = limits.filter(|at| *at > now);
-    let recheck = (now + PROTECTED_RECHECK).min(hard_age(session));
+    let pace = if faulty!(RecheckLate) {
+        Span(2 * pace.0)
+    } else {
+        pace
+    };
+    let recheck = (now + pace).min(hard_age(session));
     Some(ahead.fold(recheck, EngineTime::min))
 }
 

@@ -60,6 +60,10 @@ faults! {
     RequestUnprotected,
     /// An end does not wait for requests.
     DrainIgnoresRequests,
+    /// A session that is past a limit and in use is looked at again too late.
+    RecheckLate,
+    /// The pause after a nack does not grow.
+    BackoffFlat,
 }
 
 thread_local! {

@@ -74,16 +74,8 @@ pub const ASSIGN_SCAN_MAX: usize = 64;
 pub const PENDING_PROTECTS: Span = Span::seconds(24 * 3_600);
 /// A session that is in use at its age limit is ended at this many times that limit all the same.
 pub const LIFETIME_HARD_FACTOR: u64 = 2;
-/// First pause after a nack with RETRY; doubled each attempt up to [`RETRY_PAUSE_MAX`].
-pub const RETRY_PAUSE_FIRST: Span = Span::seconds(1);
-/// Longest pause the server chooses by itself after a nack.
-pub const RETRY_PAUSE_MAX: Span = Span::seconds(8);
-/// Longest pause a worker may ask for with a nack.
+/// Longest pause a worker may ask for with a nack, and an operator may set.
 pub const NACK_DELAY_MAX: Span = Span::seconds(24 * 3_600);
-/// Pause after a nack with DEFER that names none.
-pub const DEFER_PAUSE: Span = Span::seconds(30);
-/// How soon the limits of a session are looked at again while its use protects it from them.
-pub const PROTECTED_RECHECK: Span = Span::seconds(60);
 /// Leases a leaving worker gives back per decision.
 pub const GOODBYE_LEASES_PER_DECISION: usize = 128;
 /// Sessions a reconnecting worker may resume.
@@ -142,6 +134,12 @@ pub struct Policy {
     pub queue_bytes_max: u64,
     /// Hand-outs before a message becomes a dead letter.
     pub max_attempts: u32,
+    /// First pause after a nack with RETRY that names none; doubled each attempt up to the longest.
+    pub retry_pause_first: Span,
+    /// The longest of these pauses.
+    pub retry_pause_max: Span,
+    /// Pause after a nack with DEFER that names none.
+    pub defer_pause: Span,
     /// Lease of a worker on a `Work` stream.
     pub stream_lease: Span,
     /// Lease of a claim that names none.
@@ -152,6 +150,8 @@ pub struct Policy {
     pub max_lifetime: Limit,
     /// Owner limit of a session that names none.
     pub owner_timeout: Limit,
+    /// How soon the limits of a session are looked at again while its use protects it from them.
+    pub cleanup_interval: Span,
     /// Live sessions of each pool.
     pub max_sessions: u64,
     /// Pools that may be named.
@@ -173,11 +173,15 @@ impl Default for Policy {
             queue_messages_max: 100_000,
             queue_bytes_max: 1024 * 1024 * 1024,
             max_attempts: 3,
+            retry_pause_first: Span::seconds(1),
+            retry_pause_max: Span::seconds(8),
+            defer_pause: Span::seconds(30),
             stream_lease: Span::seconds(15),
             claim_lease: Span::seconds(60),
             idle_timeout: Limit::After(Span::seconds(3_600)),
             max_lifetime: Limit::After(Span::seconds(86_400)),
             owner_timeout: Limit::Never,
+            cleanup_interval: Span::seconds(60),
             max_sessions: 1_000,
             pools: [pool].into(),
             end_grace: Span::seconds(5),

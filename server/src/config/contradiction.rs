@@ -25,7 +25,7 @@ struct AtMost {
     because: &'static str,
 }
 
-const RULES: [AtMost; 4] = [
+const RULES: [AtMost; 5] = [
     AtMost {
         small: ("session", "max_idle_time"),
         more: 0,
@@ -43,6 +43,12 @@ const RULES: [AtMost; 4] = [
         more: 0,
         large: ("session", "end_grace_after_pending"),
         because: "an end that waits for all that is pending also waits for what is in flight",
+    },
+    AtMost {
+        small: ("retry", "first_pause"),
+        more: 0,
+        large: ("retry", "longest_pause"),
+        because: "the first pause is one of them",
     },
     AtMost {
         small: ("queue", "max_message_bytes"),

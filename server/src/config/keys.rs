@@ -3,9 +3,9 @@
 //! **To add a key**, write one row in the file of its section under `keys/`: its name, a [`Field`] that
 //! says what it takes and where in [`Settings`] (mostly in its policy) the value lies, and what it does.
 //! Nothing else: the file, the variable, the bounds, the messages, `config show` and
-//! `docs/configuration.md` follow from it (write that anew with
-//! `SESSIOND_CODEGEN=write cargo test -p sessiond --test reference`). A key that must not pass another
-//! one gets a row in `contradiction.rs` too. A new section is a file here and its name in [`SECTIONS`].
+//! `docs/configuration.md` follow from it (`cargo xtask codegen` writes that anew; a test compares). A key
+//! that must not pass another one gets a row in `contradiction.rs` too. A new section is a file here and its
+//! name in [`SECTIONS`].
 //!
 //! Invariant: a key exists when what it sets does. What is not built is an unknown key.
 

@@ -72,7 +72,8 @@ fn active_due(draft: &mut Draft<'_>, session: &SessionRow) -> Result<(), Stop> {
         };
         return finish::finish(draft, session.no, &intent);
     }
-    let check_at = deadlines::next_look(session, &activity, depth, now);
+    let pace = draft.policy().cleanup_interval;
+    let check_at = deadlines::next_look(session, &activity, depth, now, pace);
     draft.put_activity_checked_at(ActivityRow {
         check_at,
         ..activity

@@ -13,7 +13,7 @@ use crate::draft::{Draft, Stop};
 use crate::event::Actor;
 use crate::ids::{Namespace, QueueId};
 use crate::lease::LeaseMode;
-use crate::limits::{DEFER_PAUSE, RETRY_PAUSE_FIRST, RETRY_PAUSE_MAX};
+use crate::limits::Policy;
 use crate::message::{DeadReason, MessageRow, Standing};
 use crate::presence::InstanceKey;
 use crate::queue::{Disposition, QueueRow};
@@ -229,9 +229,12 @@ fn nack(
         NackKind::Retry | NackKind::Permanent => Attempt::Counts,
         NackKind::Defer => Attempt::Refunded,
     };
+    let policy = draft.policy();
     let pause = match kind {
-        NackKind::Retry | NackKind::Permanent => delay.unwrap_or_else(|| backoff(message.attempt)),
-        NackKind::Defer => delay.unwrap_or(DEFER_PAUSE),
+        NackKind::Retry | NackKind::Permanent => {
+            delay.unwrap_or_else(|| backoff(policy, message.attempt))
+        }
+        NackKind::Defer => delay.unwrap_or(policy.defer_pause),
     };
     Ok(Return {
         attempt,
@@ -259,8 +262,13 @@ fn nacked(
     }
 }
 
-/// 1, 2, 4, 8 s, from the first attempt on.
-fn backoff(attempt: u32) -> Span {
-    let doublings = attempt.saturating_sub(1).min(8);
-    Span((RETRY_PAUSE_FIRST.0 << doublings).min(RETRY_PAUSE_MAX.0))
+/// By default 1, 2, 4, 8 s, from the first attempt on.
+fn backoff(policy: &Policy, attempt: u32) -> Span {
+    let doublings = if faulty!(BackoffFlat) {
+        0
+    } else {
+        attempt.saturating_sub(1).min(63)
+    };
+    let pause = policy.retry_pause_first.0.saturating_mul(1 << doublings);
+    Span(pause.min(policy.retry_pause_max.0))
 }

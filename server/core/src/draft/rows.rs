@@ -250,7 +250,8 @@ impl Draft<'_> {
             return Ok(first);
         }
         let depth = self.queue_ref(session.queue)?.depth;
-        Ok(deadlines::next_look(session, row, depth, now))
+        let pace = self.policy().cleanup_interval;
+        Ok(deadlines::next_look(session, row, depth, now, pace))
     }
 
     /// Writes the warm row with the check it names.

@@ -2,10 +2,9 @@
 
 use sessiond_core::change::Change;
 use sessiond_core::ids::{Epoch, Namespace, SessionNo};
-use sessiond_core::limits::PROTECTED_RECHECK;
 use sessiond_core::presence::Presence;
 use sessiond_core::rows::{Row, RowKey};
-use sessiond_core::time::{EngineTime, Limit};
+use sessiond_core::time::{EngineTime, Limit, Span};
 
 use super::marks::Mark;
 use super::state::{Fate, Model, Session, State, Status};
@@ -127,7 +126,7 @@ pub(crate) fn nothing_overdue(model: &Model, store: &Store) {
             );
         }
         if let State::Active = &session.state {
-            check_watched(session, store, now);
+            check_watched(session, store, now, model.policy.cleanup_interval);
         }
         check_requests(session, store, now);
     }
@@ -151,7 +150,7 @@ fn check_requests(session: &Session, store: &Store, now: u64) {
 
 /// An active session's limits are looked at in time: when the first of them may be passed, or, while its use protects
 /// it, at a steady pace.
-fn check_watched(session: &Session, store: &Store, now: u64) {
+fn check_watched(session: &Session, store: &Store, now: u64, pace: Span) {
     let Some(Row::Activity(row)) = store.rows.get(&RowKey::Activity(SessionNo(session.no))) else {
         panic!("{} has no warm row", session.id);
     };
@@ -169,6 +168,6 @@ fn check_watched(session: &Session, store: &Store, now: u64) {
     };
     let check_at = row.check_at.map_or(0, |at| at.0);
     assert!(check_at > now, "{} was not looked at", session.id);
-    let latest = first.max(now + PROTECTED_RECHECK.0);
+    let latest = first.max(now + pace.0);
     assert!(check_at <= latest, "{} is looked at too late", session.id);
 }

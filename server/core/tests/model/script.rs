@@ -95,6 +95,14 @@ fn policy(rng: &mut Rng) -> Policy {
     if rng.u32(..4) == 0 {
         policy.idle_timeout = Limit::Never;
     }
+    if rng.bool() {
+        policy.retry_pause_first = Span(rng.u64(1..5_000));
+        policy.retry_pause_max = Span(rng.u64(policy.retry_pause_first.0..20_000));
+        policy.defer_pause = Span::seconds(rng.u64(1..120));
+    }
+    if rng.bool() {
+        policy.cleanup_interval = Span::seconds(rng.u64(1..600));
+    }
     let pool = sessiond_core::ids::PoolName::parse("small").unwrap();
     policy.pools.insert(pool);
     policy

@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 use sessiond_core::command::{NackKind, Outcome, Settlement};
 use sessiond_core::ids::Namespace;
 use sessiond_core::lease::LeaseMode;
-use sessiond_core::limits::{DEFER_PAUSE, RETRY_PAUSE_FIRST, RETRY_PAUSE_MAX};
 use sessiond_core::message::DeadReason;
 use sessiond_core::reply::SettleCode;
 use sessiond_core::session::Usage;
@@ -161,14 +160,23 @@ impl Model {
 
     fn nack(&mut self, id: u64, seq: u64, kind: NackKind, delay: Option<u64>, out: &mut Expected) {
         let now = self.now;
+        let (first, longest) = (
+            self.policy.retry_pause_first.0,
+            self.policy.retry_pause_max.0,
+        );
+        let defer = self.policy.defer_pause.0;
         let message = self
             .queue_mut(id)
             .messages
             .get_mut(&seq)
             .expect("found before");
         message.latest = None;
-        let doublings = (message.attempt - 1).min(8);
-        let backoff = (RETRY_PAUSE_FIRST.0 << doublings).min(RETRY_PAUSE_MAX.0);
+        let doubled = std::iter::successors(Some(first), |pause| Some(pause * 2));
+        let after_attempt = usize::try_from(message.attempt - 1).expect("attempts are few");
+        let backoff = doubled
+            .take_while(|pause| *pause < longest)
+            .nth(after_attempt)
+            .unwrap_or(longest);
         match kind {
             NackKind::Retry => {
                 let due = now + delay.unwrap_or(backoff);
@@ -176,7 +184,7 @@ impl Model {
                 self.marks.hit_if(dead, Mark::DeadByRetry);
             }
             NackKind::Defer => {
-                let due = now + delay.unwrap_or(DEFER_PAUSE.0);
+                let due = now + delay.unwrap_or(defer);
                 self.give_back(id, seq, Attempt::Refunded, Status::Paused { due }, out);
             }
             NackKind::Permanent => {

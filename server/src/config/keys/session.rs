@@ -5,7 +5,7 @@ use sessiond_core::time::Span;
 
 use super::{Key, Section};
 use crate::config::field::Field;
-use crate::limits::POOL_SESSIONS_MAX;
+use crate::limits::{CLEANUP_INTERVAL_MAX, CLEANUP_INTERVAL_MIN, POOL_SESSIONS_MAX};
 
 /// The shortest limit and grace: more than nothing.
 const SHORTEST: Span = Span(1);
@@ -24,7 +24,7 @@ pub(super) static SECTION: Section = Section {
                 max: TIMEOUT_MAX,
             },
             "A session without activity for longer than this ends, with reason IDLE. It is not idle while a worker \
-             holds messages of it, nor, for a day, while some are pending.",
+             holds messages of it or a request of it is live, nor, for a day, while messages are pending.",
         )
         .seconds("max_idle_time_secs"),
         Key::new(
@@ -46,6 +46,17 @@ pub(super) static SECTION: Section = Section {
             },
             "A session whose owner was not heard of for longer than this ends, with reason OWNER_LOST.",
         ),
+        Key::new(
+            "cleanup_interval",
+            Field::Span {
+                at: |settings, _| &mut settings.policy.cleanup_interval,
+                min: CLEANUP_INTERVAL_MIN,
+                max: CLEANUP_INTERVAL_MAX,
+            },
+            "How often a session is looked at that is past a limit but in use, to end it once it is not. One that is \
+             not in use ends when it passes its limit, and waits for nothing.",
+        )
+        .seconds("cleanup_interval_secs"),
         Key::new(
             "max_sessions",
             Field::Count {

@@ -32,6 +32,13 @@ fn two_limits_that_were_set_are_refused_together() {
         ],
     );
     check_refused(
+        "[retry]\nfirst_pause = \"2s\"\nlongest_pause = \"1s\"\n",
+        &[
+            "2:1: [retry] first_pause: \"2s\" is too much beside [retry] longest_pause = \"1s\" (FILE:3): the first pause \
+           is one of them; lower this one or raise that one",
+        ],
+    );
+    check_refused(
         "[queue]\nmax_bytes = \"1MiB\"\nmax_message_bytes = \"1MiB\"\n",
         &[
             "3:1: [queue] max_message_bytes: \"1MiB\" is too much beside [queue] max_bytes = \"1MiB\" (FILE:2): the \
