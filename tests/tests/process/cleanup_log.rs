@@ -23,21 +23,9 @@ fn cleanup(said: &[String]) -> Vec<Value> {
         .collect()
 }
 
-#[tokio::test]
-async fn what_the_server_does_of_itself_is_logged_and_what_was_asked_for_is_not() {
-    let temporary = tempfile::tempdir().expect("a temporary directory can be made");
-    let data = temporary.path().join("data");
-    let data = data.to_str().expect("a temporary path is UTF-8");
-    let flags = [
-        "--listen",
-        "127.0.0.1:0",
-        "--log-format",
-        "json",
-        "--data-dir",
-        data,
-    ];
-    let mut run = Run::start(command(&flags));
-    let caller = Caller::at(&format!("http://{}", run.listening())).await;
+/// A session with an open delivery whose lease lapses in a second, one that is soon idle, and one that its caller ended.
+/// Answers with the first two.
+async fn three_fates(caller: &Caller) -> (pb::Session, pb::Session) {
     caller.opened("asked").await;
     let asked = end(
         key("asked"),
@@ -61,42 +49,44 @@ async fn what_the_server_does_of_itself_is_logged_and_what_was_asked_for_is_not(
         prompt: "secret prompt".to_owned(),
         ..open("idle")
     };
-    let idle = caller
-        .open(idle)
-        .await
-        .expect("it opens")
-        .session
-        .expect("a session");
-    let lost = caller.session(key("lost")).await;
+    let idle = caller.open(idle).await.expect("it opens").session;
+    let idle = idle.expect("it answers with the session");
+    (caller.session(key("lost")).await, idle)
+}
+
+/// Proves: F75.
+#[tokio::test]
+async fn what_the_server_does_of_itself_is_logged_and_what_was_asked_for_is_not() {
+    let temporary = tempfile::tempdir().expect("a temporary directory can be made");
+    let data = temporary.path().join("data");
+    let data = data.to_str().expect("a temporary path is UTF-8");
+    let flags = ["--log-format", "json", "--listen", "127.0.0.1:0"];
+    let mut run = Run::start(command(&[&flags[..], &["--data-dir", data]].concat()));
+    let caller = Caller::at(&format!("http://{}", run.listening())).await;
+    let (lost, idle) = three_fates(&caller).await;
     let mut watch = WatchStream::from_the_start(&caller).await;
-    watch
-        .event(pb::EventType::SessionEnd, &idle.session_id)
-        .await;
-    watch
-        .event(pb::EventType::WorkerLost, &lost.session_id)
-        .await;
+    for (of, session) in [
+        (pb::EventType::SessionEnd, &idle),
+        (pb::EventType::WorkerLost, &lost),
+    ] {
+        watch.event(of, &session.session_id).await;
+    }
     drop(watch);
     run.signal(Signal::TERM);
     let (status, said) = run.ended();
     assert_eq!(status.code(), Some(0), "{said:?}");
     let lines = cleanup(&said);
-    let told: Vec<(&str, &str)> = lines
+    let word = |line: &Value, name: &str| line[name].as_str().unwrap_or_default().to_owned();
+    let told: Vec<(String, String)> = lines
         .iter()
-        .map(|line| {
-            (
-                line["message"].as_str().unwrap_or(""),
-                line["key"].as_str().unwrap_or(""),
-            )
-        })
+        .map(|line| (word(line, "message"), word(line, "key")))
         .collect();
-    assert_eq!(
-        told,
-        [
-            ("cleanup: session end", "idle"),
-            ("cleanup: worker lost", "lost")
-        ],
-        "{said:#?}"
-    );
+    let expected = [
+        ("cleanup: session end", "idle"),
+        ("cleanup: worker lost", "lost"),
+    ];
+    let expected = expected.map(|(what, key)| (what.to_owned(), key.to_owned()));
+    assert_eq!(told, expected, "{said:#?}");
     assert_eq!(lines[0]["reason"], "IDLE");
     assert_eq!(lines[0]["session_id"], idle.session_id.as_str());
     assert_eq!(lines[0]["namespace"], "default");

@@ -88,6 +88,7 @@ fn wrong(place: &Place) -> Vec<String> {
         .collect()
 }
 
+/// Proves: F83.
 #[test]
 fn a_bad_file_is_refused_with_all_its_problems_and_nothing_is_made() {
     let place = Place::with(BAD);
@@ -158,6 +159,7 @@ fn checking_without_a_file_checks_what_serve_would_start_with() {
     assert_eq!(checked.status.code(), Some(0), "{checked:?}");
 }
 
+/// Proves: F83.
 #[test]
 fn each_value_is_shown_with_where_it_is_from() {
     let place = Place::with("[session]\nmax_session_age_secs = 600\n[log]\nlevel = \"warn\"\n");
@@ -281,6 +283,7 @@ claim_lease = "31s"
 [pools.batch]
 "#;
 
+/// Proves: F83.
 #[tokio::test]
 async fn what_is_set_is_served_and_told() {
     let place = Place::with(SERVED);
@@ -343,6 +346,7 @@ async fn what_is_set_is_served_and_told() {
     assert_eq!(run.ended().0.code(), Some(0));
 }
 
+/// Proves: F25, F83.
 #[tokio::test]
 async fn a_session_ends_when_the_idle_limit_of_the_file_has_passed() {
     let place = Place::with("[session]\nmax_idle_time = \"200ms\"\n");

@@ -68,4 +68,12 @@ pub(crate) const ROWS: &[Row] = &[
         "What a worker keeps with a session is void for another instance, and named",
     ),
     row("F74", "Statistics agree with the records"),
+    row(
+        "F75",
+        "What the server ends, takes away or gives up of itself is logged with ids and without what was said",
+    ),
+    row(
+        "F83",
+        "Settings come from a file, variables and flags; all that is wrong is refused at once with file, line and the fix",
+    ),
 ];
