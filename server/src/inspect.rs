@@ -3,6 +3,7 @@
 //! Invariant: nothing is started, made or written; what is found is told in full. Problems go to standard error,
 //! what was asked for to standard output.
 
+use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -78,8 +79,7 @@ fn check(args: &CheckArgs) -> u8 {
                 || "no configuration file".to_owned(),
                 |file| file.display().to_string(),
             );
-            say(&format!("{file}: no problems\n"));
-            exit::CLEAN
+            say(&format!("{file}: no problems\n"))
         }
         Err(problems) => {
             tell(&problems);
@@ -108,7 +108,6 @@ fn show(args: &ShowArgs) -> u8 {
         Format::Toml => say(&show::toml(&loaded, origins)),
         Format::Json => say(&format!("{:#}\n", show::json(&loaded, origins))),
     }
-    exit::CLEAN
 }
 
 /// Tells problems, a line each.
@@ -126,8 +125,19 @@ pub(crate) fn count(problems: &[Problem]) -> String {
     }
 }
 
-/// What was asked for.
-#[expect(clippy::print_stdout, reason = "what is shown is the command's output")]
-fn say(text: &str) {
-    print!("{text}");
+/// Prints what was asked for; answers with the exit code.
+fn say(text: &str) -> u8 {
+    let mut output = std::io::stdout().lock();
+    let said = output
+        .write_all(text.as_bytes())
+        .and_then(|()| output.flush());
+    match said {
+        Ok(()) => exit::CLEAN,
+        // A reader that has seen enough is no failure.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => exit::CLEAN,
+        Err(error) => {
+            eprintln!("error: failed to write to standard output: {error}");
+            exit::UNCLEAN
+        }
+    }
 }

@@ -262,6 +262,16 @@ fn showing_a_bad_configuration_is_usage() {
     assert!(shown.stdout.is_empty(), "{shown:?}");
 }
 
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let (reader, writer) = std::io::pipe().expect("a pipe can be made");
+    drop(reader);
+    let mut command = command(&["config", "show"]);
+    let shown = command.stdout(writer).output().expect("it can be run");
+    assert_eq!(shown.status.code(), Some(0), "{shown:?}");
+    assert!(shown.stderr.is_empty(), "{shown:?}");
+}
+
 const SERVED: &str = r#"
 [session]
 max_idle_time_secs = 77
