@@ -10,6 +10,7 @@ mod keep;
 mod message;
 mod open;
 mod request;
+mod reset;
 
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ pub use self::message::NewMessage;
 pub use self::open::OpenBuilder;
 pub(crate) use self::open::to_span;
 pub use self::request::RequestGuard;
+pub use self::reset::ResetBuilder;
 use crate::client::Client;
 use crate::error::Error;
 
@@ -184,6 +186,12 @@ impl SessionHandle {
     /// Those of [`SessionHandle::begin_request`].
     pub async fn begin_request_for(&self, lease: Duration) -> Result<RequestGuard, Error> {
         RequestGuard::begin(self.clone(), Some(lease)).await
+    }
+
+    /// Prepares to end the session in favour of a new one of the same key;
+    /// [`ResetBuilder::send`] does it and answers with the new one's handle.
+    pub fn reset(&self) -> ResetBuilder {
+        ResetBuilder::new(self.client.clone(), self.session_ref())
     }
 
     /// Prepares the end of the session; [`EndBuilder::send`] ends it.

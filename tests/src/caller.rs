@@ -167,6 +167,8 @@ unary! {
     end = sessions.end_session(pb::EndSessionRequest) -> pb::EndSessionResponse;
     /// EndSessions.
     end_many = sessions.end_sessions(pb::EndSessionsRequest) -> pb::EndSessionsResponse;
+    /// ResetSession.
+    reset = sessions.reset_session(pb::ResetSessionRequest) -> pb::ResetSessionResponse;
     /// EnqueueMessages.
     enqueue = messages.enqueue_messages(pb::EnqueueMessagesRequest) -> pb::EnqueueMessagesResponse;
     /// ClaimMessages.

@@ -19,6 +19,8 @@ mod open;
 mod references;
 #[path = "bad_input/request.rs"]
 mod request;
+#[path = "bad_input/reset.rs"]
+mod reset;
 #[path = "bad_input/settle.rs"]
 mod settle;
 #[path = "bad_input/sizes.rs"]

@@ -56,6 +56,10 @@ mod replace;
 mod request_ids;
 #[path = "rules/requests.rs"]
 mod requests;
+#[path = "rules/resets.rs"]
+mod resets;
+#[path = "rules/resets_carry.rs"]
+mod resets_carry;
 #[path = "rules/restart.rs"]
 mod restart;
 #[path = "rules/restart_leases.rs"]

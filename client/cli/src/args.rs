@@ -34,7 +34,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Opens, reads, lists, ends and awaits sessions.
+    /// Opens, reads, lists, ends, resets and awaits sessions.
     #[command(subcommand)]
     Session(SessionCommand),
     /// Sends and lists messages.

@@ -1,4 +1,5 @@
 //! `sessionctl session`: open, get, ls, explain, begin-request, end-request, end and wait.
+//! `sessionctl session`: open, get, ls, explain, end, reset and wait.
 //!
 //! Invariant: one call of the server for each command, but for `wait`, which ends nothing. What
 //! this deliberately does not do: decide what an unset field means; the server does.
@@ -7,6 +8,7 @@ mod end;
 mod explain;
 mod open;
 mod request;
+mod reset;
 mod wait;
 
 use clap::{Args, Subcommand};
@@ -16,6 +18,7 @@ use sessiond_client::{Client, pb};
 use self::end::EndArgs;
 use self::open::OpenArgs;
 use self::request::{BeginRequestArgs, EndRequestArgs};
+use self::reset::ResetArgs;
 use self::wait::WaitArgs;
 use crate::args::{FilterArgs, SessionArg};
 use crate::failure::Failure;
@@ -41,6 +44,9 @@ pub(crate) enum SessionCommand {
     EndRequest(EndRequestArgs),
     /// Ends a session, or many at once. The first reason given holds.
     End(Box<EndArgs>),
+    /// Ends a live session and opens its successor in one step: the same key and slot, by default the
+    /// same messages.
+    Reset(Box<ResetArgs>),
     /// Waits until a session has reached a state.
     Wait(WaitArgs),
 }
@@ -76,6 +82,7 @@ impl SessionCommand {
             Self::BeginRequest(args) => args.run(client, output).await,
             Self::EndRequest(args) => args.run(client, output).await,
             Self::End(args) => args.run(client, output).await,
+            Self::Reset(args) => args.run(client, output).await,
             Self::Wait(args) => show(&args.run(client).await?, output),
         }
     }

@@ -147,6 +147,7 @@ wire_enums! {
     DeadlineKind "DEADLINE_KIND_"
     DeliveryMode "DELIVERY_MODE_"
     EndMode "END_MODE_"
+    Carry "CARRY_"
     EndOutcome "END_OUTCOME_"
     EndReason "END_REASON_"
     EnqueueStatus "ENQUEUE_STATUS_"

@@ -200,6 +200,24 @@ impl Client {
         .await
     }
 
+    /// Ends a live session and opens its successor in one commit.
+    ///
+    /// # Errors
+    ///
+    /// What `ResetSession` refuses, for example [`Error::FailedPrecondition`] when
+    /// the session has ended.
+    pub async fn reset(
+        &self,
+        mut request: pb::ResetSessionRequest,
+    ) -> Result<pb::ResetSessionResponse, Error> {
+        fill_request_id(&mut request.request_id);
+        self.call(Repeat::Harmless, Duration::ZERO, request, |request| {
+            let mut sessions = self.sessions();
+            async move { sessions.reset_session(request).await }
+        })
+        .await
+    }
+
     /// Makes messages durable, all or none.
     ///
     /// # Errors

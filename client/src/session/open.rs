@@ -171,7 +171,7 @@ impl OpenBuilder {
 }
 
 /// A limit as the wire has it; `None` turns it off.
-fn to_limit(limit: Option<Duration>) -> pb::Limit {
+pub(super) fn to_limit(limit: Option<Duration>) -> pb::Limit {
     let bound = match limit {
         Some(after) => pb::limit::Bound::After(to_span(after)),
         None => pb::limit::Bound::Never(true),

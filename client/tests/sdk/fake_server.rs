@@ -45,6 +45,7 @@ pub(crate) enum Call {
     End(Unary<pb::EndSessionRequest, pb::EndSessionResponse>),
     EndSessions(Unary<pb::EndSessionsRequest, pb::EndSessionsResponse>),
     Explain(Unary<pb::ExplainSessionRequest, pb::ExplainSessionResponse>),
+    Reset(Unary<pb::ResetSessionRequest, pb::ResetSessionResponse>),
     Enqueue(Unary<pb::EnqueueMessagesRequest, pb::EnqueueMessagesResponse>),
     Claim(Unary<pb::ClaimMessagesRequest, pb::ClaimMessagesResponse>),
     Settle(Unary<pb::SettleMessagesRequest, pb::SettleMessagesResponse>),

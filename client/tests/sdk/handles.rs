@@ -323,3 +323,57 @@ async fn plain_calls_carry_what_they_are_given() {
     };
     within(async { tokio::join!(calls, serve) }).await;
 }
+
+#[tokio::test]
+async fn a_reset_is_asked_for_as_it_is_built_and_answers_with_the_successor() {
+    let mut server = FakeServer::start().await;
+    let client = server.client();
+    let (handle, ()) = within(async {
+        tokio::join!(client.session("k").open(), async {
+            let Call::Open(call) = server.call().await else {
+                panic!("expected an open");
+            };
+            call.answer(pb::OpenSessionResponse {
+                session: session("s1"),
+                ..Default::default()
+            });
+        })
+    })
+    .await;
+    let reset = handle
+        .unwrap()
+        .reset()
+        .reason(pb::EndReason::Compacted)
+        .carry(pb::Carry::Keep)
+        .new_session_id("s2")
+        .label("a", "1")
+        .idle_timeout(None);
+    let sent = tokio::spawn(reset.send());
+    let Call::Reset(call) = server.call().await else {
+        panic!("expected a reset");
+    };
+    assert_ne!(call.request.request_id, "", "so that a repeat is harmless");
+    let expected = pb::ResetSessionRequest {
+        r#ref: Some(session_id("s1")),
+        reason: pb::EndReason::Compacted.into(),
+        carry: pb::Carry::Keep.into(),
+        new_session_id: "s2".to_owned(),
+        labels: [("a".to_owned(), "1".to_owned())].into_iter().collect(),
+        idle_timeout: Some(pb::Limit {
+            bound: Some(pb::limit::Bound::Never(true)),
+        }),
+        request_id: call.request.request_id.clone(),
+        ..Default::default()
+    };
+    assert_eq!(call.request, expected);
+    call.answer(pb::ResetSessionResponse {
+        ended: session("s1"),
+        successor: session("s2"),
+        ..Default::default()
+    });
+    let successor = within(sent).await.unwrap().unwrap();
+    assert_eq!(
+        (successor.id(), successor.opened()),
+        ("s2", Opened::Created)
+    );
+}

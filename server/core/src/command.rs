@@ -32,6 +32,8 @@ pub enum Command {
     EndRequest(EndRequest),
     /// End a session.
     End(End),
+    /// End a session in favour of a new one.
+    Reset(Box<Reset>),
     /// Accept messages.
     Enqueue(Enqueue),
     /// Take or renew a lease and hand out messages.
@@ -250,6 +252,54 @@ pub struct Explain {
     pub namespace: Namespace,
     /// Which.
     pub session: SessionRef,
+}
+
+/// End a session in favour of a new one, which takes its key and its slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reset {
+    /// Where.
+    pub namespace: Namespace,
+    /// Which.
+    pub session: SessionRef,
+    /// Why; of class ROTATED.
+    pub reason: EndReason,
+    /// The caller's words.
+    pub detail: String,
+    /// The id of the successor.
+    pub id: NewSessionId,
+    /// What becomes of the queue.
+    pub carry: Carry,
+    /// The caller's words about the successor. An empty prompt and transcript path stay empty, what else is empty is
+    /// taken over.
+    pub profile: Profile,
+    /// The number of the successor's prompt, if the caller counts.
+    pub prompt_number: Option<u32>,
+    /// The successor's limits; unset ones are taken over.
+    pub timeouts: TimeoutOverrides,
+    /// Unset is taken over.
+    pub ordering: Option<Ordering>,
+    /// Unset is taken over.
+    pub max_in_flight: Option<NonZeroU32>,
+    /// Unset is taken over.
+    pub parent: Option<SessionId>,
+    /// Only if the session still has this etag.
+    pub etag: Option<String>,
+    /// Its name as a mutation.
+    pub request: Option<RequestTag>,
+    /// Who asks.
+    pub actor: Actor,
+}
+
+/// What becomes of the queue of a session that gives way to a successor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Carry {
+    /// It goes over, with everything that is pending, in flight or given up.
+    #[default]
+    Move,
+    /// It stays; what is pending are dead letters of the old session.
+    Keep,
+    /// It stays; what is pending is deleted and counted.
+    Discard,
 }
 
 /// Accept messages, all or none.

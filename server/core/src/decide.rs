@@ -34,6 +34,7 @@ mod list_workers;
 mod open;
 mod release;
 mod request;
+mod reset;
 mod restore;
 mod returned;
 mod session_due;
@@ -101,6 +102,7 @@ fn dispatch(draft: &mut Draft<'_>, command: &Command) -> Result<Reply, Stop> {
         Command::BeginRequest(begin) => begin_request::begin_request(draft, begin),
         Command::EndRequest(end) => end_request::end_request(draft, end),
         Command::End(end) => end::end(draft, end),
+        Command::Reset(reset) => reset::reset(draft, reset),
         Command::Enqueue(enqueue) => enqueue::enqueue(draft, enqueue),
         Command::Claim(claim) => claim::claim(draft, claim),
         Command::Settle(settle) => settle::settle(draft, settle),

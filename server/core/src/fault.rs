@@ -38,6 +38,8 @@ faults! {
     BarrierIgnored,
     /// A new session begins with an empty queue beside the held one.
     HeldForgotten,
+    /// A reset that keeps messages behind takes them over all the same.
+    CarryIgnored,
     /// The oldest message stays the oldest after it is gone.
     OldestStale,
     /// Deleting a discarded message leaves it counted.

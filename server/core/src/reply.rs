@@ -54,6 +54,15 @@ pub enum Reply {
         /// Whether an earlier call with the same request id did it.
         duplicate: bool,
     },
+    /// To reset.
+    Reset {
+        /// The session that gave way; none if it was purged since.
+        ended: Option<Box<SessionView>>,
+        /// The one that goes on.
+        successor: Box<SessionView>,
+        /// Whether an earlier call with the same request id did it.
+        duplicate: bool,
+    },
     /// To enqueue.
     Enqueued {
         /// Which session took the messages.

@@ -283,6 +283,7 @@ fn payload_bytes(command: &Command) -> usize {
         | Command::BeginRequest(_)
         | Command::EndRequest(_)
         | Command::End(_)
+        | Command::Reset(_)
         | Command::Claim(_)
         | Command::Settle(_)
         | Command::Worker(_)

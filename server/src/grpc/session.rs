@@ -1,4 +1,4 @@
-//! SessionService: open, get, list, update, touch, begin and end a request, end one or many, explain, watch.
+//! SessionService: open, get, list, update, touch, begin and end a request, end one or many, reset, explain, watch.
 
 use std::time::Duration;
 
@@ -162,6 +162,39 @@ impl SessionService for Handlers {
         let shown = context.shown(&explanation.session, revision)?;
         let answer = show::explanation::explained(&explanation, shown);
         Ok(Response::new(answer))
+    }
+
+    async fn reset_session(
+        &self,
+        request: Request<pb::ResetSessionRequest>,
+    ) -> Result<Response<pb::ResetSessionResponse>, Status> {
+        let context = &self.context;
+        let namespace = context.namespace(request.metadata())?;
+        context.refuse_if_stopping()?;
+        let reset = parse::reset::reset(
+            &namespace,
+            request.into_inner(),
+            context.env.ids.session(),
+            Context::caller(),
+        )
+        .map_err(|invalid| Refusal::invalid(&invalid))?;
+        let (revision, reply) = context.ask(Command::Reset(Box::new(reset))).await?;
+        let Reply::Reset {
+            ended, successor, ..
+        } = &reply
+        else {
+            panic!("a reset is answered with its sessions: {reply:?}");
+        };
+        let successor_at = context.shown(successor, revision)?;
+        let ended_at = match ended {
+            Some(ended) => Some(context.shown(ended, revision)?),
+            None => None,
+        };
+        Ok(Response::new(show::reply::reset(
+            reply,
+            ended_at,
+            successor_at,
+        )))
     }
 
     type WatchSessionEventsStream = watch::Nothing;

@@ -23,6 +23,7 @@ pub(crate) mod open;
 pub(crate) mod page;
 pub(crate) mod reference;
 pub(crate) mod request_tag;
+pub(crate) mod reset;
 pub(crate) mod session_filter;
 pub(crate) mod settle;
 pub(crate) mod text;

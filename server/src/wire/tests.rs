@@ -9,6 +9,7 @@ mod lists;
 mod namespace;
 mod open;
 mod random;
+mod reset;
 pub(crate) mod samples;
 mod settle;
 mod show_events;

@@ -34,6 +34,7 @@ described! {
     Message EnqueueMessagesResponse EnqueueResult ListMessagesResponse
     GetStatsResponse EndSessionsResponse EndResult ExplainSessionResponse
     BeginRequestResponse EndRequestResponse
+    GetStatsResponse EndSessionsResponse EndResult ExplainSessionResponse ResetSessionResponse
 }
 
 static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {

@@ -117,6 +117,7 @@ service! {
     end_session(EndSessionRequest) -> EndSessionResponse: End;
     end_sessions(EndSessionsRequest) -> EndSessionsResponse: EndSessions;
     explain_session(ExplainSessionRequest) -> ExplainSessionResponse: Explain;
+    reset_session(ResetSessionRequest) -> ResetSessionResponse: Reset;
 }
 
 service! {

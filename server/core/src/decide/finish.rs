@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use super::{end, release};
+use crate::command::Carry;
 use crate::draft::events::Particulars;
 use crate::draft::{Draft, Stop};
 use crate::event::{Actor, DRAIN_TIMED_OUT, EventKind, WARNING};
@@ -52,7 +53,7 @@ pub(super) fn if_drained(draft: &mut Draft<'_>, no: SessionNo) -> Result<(), Sto
 /// Ends a session now.
 pub(super) fn finish(draft: &mut Draft<'_>, no: SessionNo, intent: &EndIntent) -> Result<(), Stop> {
     let said = Particulars::default();
-    finish_with(draft, no, intent, LeaseLostReason::SessionEnded, None, said)
+    finish_with(draft, no, intent, None, said)
 }
 
 /// Ends a session whose grace is over, with a warning that names what it waited for in vain.
@@ -77,57 +78,80 @@ pub(super) fn finish_late(
     let mut said = Particulars::attribute(WARNING, DRAIN_TIMED_OUT);
     let counts = open.map(|(what, count)| (what.to_owned(), count.to_string()));
     said.attributes.extend(counts);
-    finish_with(draft, no, intent, LeaseLostReason::SessionEnded, None, said)
+    finish_with(draft, no, intent, None, said)
 }
 
-/// Ends the live session of a key in favour of `successor`, which takes its queue.
-pub(super) fn replace(
+/// A live session that gives way to a new one.
+#[derive(Debug)]
+pub(super) struct Succession<'a> {
+    /// The session.
+    pub(super) old: &'a SessionRow,
+    /// Why; of class ROTATED.
+    pub(super) reason: EndReason,
+    /// The caller's words.
+    pub(super) detail: &'a str,
+    /// What becomes of its queue.
+    pub(super) carry: Carry,
+}
+
+/// Ends a session in favour of `successor`, which is about to be made in the same draft.
+pub(super) fn give_way(
     draft: &mut Draft<'_>,
-    no: SessionNo,
-    reason: EndReason,
+    succession: &Succession<'_>,
     actor: &Actor,
     successor: &SessionId,
 ) -> Result<(), Stop> {
     let intent = EndIntent {
-        reason,
-        detail: String::new(),
+        reason: succession.reason,
+        detail: succession.detail.to_owned(),
         actor: actor.clone(),
         mode: EndMode::Immediate,
         deadline: draft.now.engine,
-        pending: PendingPolicy::Keep,
+        pending: match succession.carry {
+            Carry::Move | Carry::Keep => PendingPolicy::Keep,
+            Carry::Discard => PendingPolicy::Discard,
+        },
         create_time: draft.now.wall,
     };
-    finish_with(
-        draft,
-        no,
-        &intent,
-        LeaseLostReason::Succeeded,
-        Some(successor),
-        Particulars::default(),
-    )
+    let heir = Heir {
+        id: successor,
+        carry: succession.carry,
+    };
+    let said = Particulars::default();
+    finish_with(draft, succession.old.no, &intent, Some(&heir), said)
+}
+
+/// Who goes on when a session ends, and with what.
+#[derive(Clone, Copy, Debug)]
+struct Heir<'a> {
+    id: &'a SessionId,
+    carry: Carry,
 }
 
 fn finish_with(
     draft: &mut Draft<'_>,
     no: SessionNo,
     intent: &EndIntent,
-    lost: LeaseLostReason,
-    successor: Option<&SessionId>,
+    heir: Option<&Heir<'_>>,
     said: Particulars,
 ) -> Result<(), Stop> {
     let mut session = Arc::unwrap_or_clone(draft.session(no)?);
-    if let Some(successor) = successor {
-        session.successor = Some(successor.clone());
+    if let Some(heir) = heir {
+        session.successor = Some(heir.id.clone());
         draft.put_session(session.clone());
     }
     end::free_key(draft, &session)?;
     if session.lease.is_some() {
+        let lost = match heir {
+            Some(_) => LeaseLostReason::Succeeded,
+            None => LeaseLostReason::SessionEnded,
+        };
         release::supersede(draft, &session, lost)?;
     }
     let mut session = Arc::unwrap_or_clone(draft.session(no)?);
     count_out(draft, &session)?;
     let queue = draft.queue(session.queue)?;
-    let fate = fate(draft, &session, &queue, intent)?;
+    let fate = fate(draft, &session, &queue, intent, heir)?;
     settle_queue(draft, &session, queue.clone(), fate)?;
     let record = record(draft, &session, &queue, intent, fate)?;
     session.lifecycle = Lifecycle::Ended(Box::new(record));
@@ -159,16 +183,22 @@ fn count_out(draft: &mut Draft<'_>, session: &SessionRow) -> Result<(), Stop> {
     Ok(())
 }
 
-/// What becomes of the queue.
+/// What becomes of the queue. One that goes over to an heir stays as it is until the heir takes it.
 fn fate(
     draft: &Draft<'_>,
     session: &SessionRow,
     queue: &QueueRow,
     intent: &EndIntent,
+    heir: Option<&Heir<'_>>,
 ) -> Result<Disposition, Stop> {
     let now = draft.now.engine;
     if intent.pending == PendingPolicy::Discard && queue.depth.unsettled() > 0 {
         return Ok(Disposition::Discarded { next: now });
+    }
+    match heir.map(|heir| heir.carry) {
+        Some(Carry::Move) => return Ok(queue.disposition),
+        Some(Carry::Keep | Carry::Discard) => return Ok(Disposition::Dead { since: now }),
+        None => {}
     }
     let adoptable = match intent.reason.class() {
         EndClass::Over => false,

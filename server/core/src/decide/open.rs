@@ -4,8 +4,9 @@
 //! held. Finding the session is activity; words that the caller gives refresh what is on record, and
 //! words it leaves out keep it.
 
-use super::{finish, request};
-use crate::command::{ConflictPolicy, NewSessionId, Open};
+use super::finish::{self, Succession};
+use super::request;
+use crate::command::{Carry, ConflictPolicy, NewSessionId, Open};
 use crate::draft::events::Particulars;
 use crate::draft::{Draft, Stop};
 use crate::event::EventKind;
@@ -51,7 +52,15 @@ fn find_or_create(draft: &mut Draft<'_>, open: &Open) -> Result<(SessionNo, bool
             Ok((live, false))
         }
         ConflictPolicy::Fail => Err(key_in_use(&existing)),
-        ConflictPolicy::Replace => Ok((create(draft, open, Some(&existing))?, true)),
+        ConflictPolicy::Replace => {
+            let replaced = Succession {
+                old: &existing,
+                reason: EndReason::Replaced,
+                detail: "",
+                carry: Carry::Move,
+            };
+            Ok((create(draft, open, Some(&replaced))?, true))
+        }
     }
 }
 
@@ -76,11 +85,11 @@ fn key_in_use(existing: &SessionRow) -> Stop {
     .into()
 }
 
-/// Creates a session; `replaced` is the live one of its key, ended in the same commit.
+/// Creates a session; that of `succession` gives way to it in the same commit.
 pub(super) fn create(
     draft: &mut Draft<'_>,
     open: &Open,
-    replaced: Option<&SessionRow>,
+    succession: Option<&Succession<'_>>,
 ) -> Result<SessionNo, Stop> {
     let id = open.id.id();
     if draft.session_id(&open.namespace, id)?.is_some() {
@@ -89,18 +98,19 @@ pub(super) fn create(
         }
         .into());
     }
-    let pool = pool_of(draft, open, replaced)?;
-    if let Some(old) = replaced {
-        finish::replace(draft, old.no, EndReason::Replaced, &open.actor, id)?;
+    let pool = pool_of(draft, open, succession)?;
+    if let Some(succession) = succession {
+        finish::give_way(draft, succession, &open.actor, id)?;
     }
-    take_slot(draft, open, &pool, replaced)?;
+    take_slot(draft, open, &pool, succession)?;
     let mut counters = draft.counters()?;
     counters.session = counters.session.next();
     counters.active += 1;
     let no = counters.session;
     draft.put_counters(counters);
-    let queue = take_queue(draft, open, no)?;
-    let predecessor = join_key(draft, open, no)?;
+    let queue = take_queue(draft, open, no, succession)?;
+    let before = join_key(draft, open, no)?;
+    let predecessor = before.or_else(|| succession.map(|given_way| given_way.old.id.clone()));
     let session = new_row(draft, open, no, pool, queue, predecessor);
     draft.put(
         RowKey::SessionId(open.namespace.clone(), id.clone()),
@@ -109,8 +119,10 @@ pub(super) fn create(
     draft.put_session(session.clone());
     let mut activity = ActivityRow::new(no, draft.now);
     activity.prompt_number = first_prompt_number(open);
-    // What it adopts counts as enqueued here.
-    activity.totals.enqueued = draft.queue(queue)?.depth.unsettled();
+    // What it takes over counts as enqueued here, and as given up if it was.
+    let depth = draft.queue(queue)?.depth;
+    activity.totals.enqueued = depth.unsettled() + depth.dead;
+    activity.totals.dead_lettered = depth.dead;
     draft.put_activity(&session, activity)?;
     draft.event(
         EventKind::SessionOpened,
@@ -133,11 +145,12 @@ fn first_prompt_number(open: &Open) -> u32 {
 fn pool_of(
     draft: &Draft<'_>,
     open: &Open,
-    replaced: Option<&SessionRow>,
+    succession: Option<&Succession<'_>>,
 ) -> Result<PoolName, Stop> {
-    let pool = match (&open.pool, replaced) {
+    let pool = match (&open.pool, succession) {
         (Some(pool), _) => pool.clone(),
-        (None, Some(old)) => old.pool.clone(),
+        // Its slot is passed on, whether such a pool could be asked for by now or not.
+        (None, Some(given_way)) => return Ok(given_way.old.pool.clone()),
         (None, None) => PoolName::parse(DEFAULT_POOL).expect("the default pool's name is an id"),
     };
     if draft.policy().pools.contains(&pool) {
@@ -147,17 +160,17 @@ fn pool_of(
     }
 }
 
-/// Takes a slot of the pool. A replacement in the same pool takes its predecessor's, which is why it
+/// Takes a slot of the pool. A successor in the same pool takes its predecessor's, which is why it
 /// is never refused.
 fn take_slot(
     draft: &mut Draft<'_>,
     open: &Open,
     pool: &PoolName,
-    replaced: Option<&SessionRow>,
+    succession: Option<&Succession<'_>>,
 ) -> Result<(), Stop> {
     let mut row = draft.pool_if(&open.namespace, pool)?.unwrap_or_default();
     let limit = draft.policy().max_sessions;
-    let inherits = replaced.is_some_and(|old| old.pool == *pool);
+    let inherits = succession.is_some_and(|given_way| given_way.old.pool == *pool);
     if row.live >= limit && !inherits {
         return Err(Rejection::TooManySessions {
             pool: pool.clone(),
@@ -173,13 +186,22 @@ fn take_slot(
     Ok(())
 }
 
-/// The queue that the key holds, or a new one.
-fn take_queue(draft: &mut Draft<'_>, open: &Open, owner: SessionNo) -> Result<QueueId, Stop> {
-    let held = match &open.key {
-        Some(key) => draft.key(&open.namespace, key)?.held,
-        None => None,
+/// The queue that goes over from the session before or that the key holds, or a new one.
+fn take_queue(
+    draft: &mut Draft<'_>,
+    open: &Open,
+    owner: SessionNo,
+    succession: Option<&Succession<'_>>,
+) -> Result<QueueId, Stop> {
+    let inherited = match (succession, &open.key) {
+        (Some(given_way), _) => {
+            let moves = given_way.carry == Carry::Move || faulty!(CarryIgnored);
+            moves.then_some(given_way.old.queue)
+        }
+        (None, Some(key)) => draft.key(&open.namespace, key)?.held,
+        (None, None) => None,
     };
-    if let Some(id) = held.filter(|_| !faulty!(HeldForgotten)) {
+    if let Some(id) = inherited.filter(|_| !faulty!(HeldForgotten)) {
         let mut queue = draft.queue(id)?;
         queue.owner = owner;
         draft.dispose(queue, Disposition::Serving)?;

@@ -75,7 +75,7 @@ impl World {
     }
 
     /// A request id, now and then one that was used before, with a body of `kind`.
-    fn tag(&mut self, kind: u8) -> Option<RequestTag> {
+    pub(crate) fn tag(&mut self, kind: u8) -> Option<RequestTag> {
         if !self.one_in(3) {
             return None;
         }
@@ -129,7 +129,7 @@ impl World {
         }
     }
 
-    fn an_open(&mut self, key: Option<SessionKey>) -> Open {
+    pub(crate) fn an_open(&mut self, key: Option<SessionKey>) -> Open {
         let number = self.clients.name();
         let fresh = SessionId::parse(format!("s{number}")).unwrap();
         let id = match self.rng.u32(..12) {

@@ -2,7 +2,7 @@
 //!
 //! Written from the design's rules 2, 3, 11, 13, 14 and 29. There is one way to end, whatever led to it.
 
-use sessiond_core::command::End;
+use sessiond_core::command::{Carry, End};
 use sessiond_core::event::Actor;
 use sessiond_core::ids::SessionKey;
 use sessiond_core::limits::{HELD_QUEUE_RETENTION, LIFETIME_HARD_FACTOR, PENDING_PROTECTS};
@@ -74,7 +74,7 @@ impl Model {
     /// Ends the session if there is nothing to wait for; otherwise it drains and its worker is told.
     fn drain_or_finish(&mut self, no: u64, ending: &Ending, out: &mut Expected) -> bool {
         if self.is_drained(no, ending.mode) {
-            self.finish(no, ending, LeaseLostReason::SessionEnded, out);
+            self.finish(no, ending, None, out);
             return true;
         }
         let session = self.session_mut(no);
@@ -108,7 +108,7 @@ impl Model {
         };
         let drained = self.is_drained(no, ending.mode);
         if drained {
-            self.finish(no, &ending, LeaseLostReason::SessionEnded, out);
+            self.finish(no, &ending, None, out);
         }
         drained
     }
@@ -123,22 +123,25 @@ impl Model {
         if ending.mode == EndMode::AfterPending {
             open[2] = unsettled - out_now;
         }
-        self.finish(no, ending, LeaseLostReason::SessionEnded, out);
+        self.finish(no, ending, None, out);
         let Some(Fact::Ended(end)) = out.facts.last_mut() else {
             panic!("a session that ends says so last");
         };
         end.late = Some(open);
     }
 
-    /// The one way a session ends.
+    /// The one way a session ends; with `carry` in favour of a successor.
     pub(crate) fn finish(
         &mut self,
         no: u64,
         ending: &Ending,
-        lost: LeaseLostReason,
+        carry: Option<Carry>,
         out: &mut Expected,
     ) {
-        let now = self.now;
+        let lost = match carry {
+            Some(_) => LeaseLostReason::Succeeded,
+            None => LeaseLostReason::SessionEnded,
+        };
         let requests = std::mem::take(&mut self.session_mut(no).requests);
         self.marks.hit_if(!requests.is_empty(), Mark::RequestVoided);
         self.session_mut(no).state = State::Ended(ending.reason);
@@ -147,7 +150,7 @@ impl Model {
         }
         let (id, key) = (self.session(no).queue, self.session(no).key.clone());
         let unsettled = self.queue(id).unsettled();
-        let fate = self.fate_of(key.as_ref(), unsettled, ending);
+        let fate = self.fate_of(key.as_ref(), unsettled, ending, carry);
         self.queue_mut(id).fate = fate;
         let totals = &mut self.session_mut(no).totals;
         match fate {
@@ -156,7 +159,7 @@ impl Model {
             Fate::Held { .. } | Fate::Serving | Fate::Quiet => {}
         }
         if let (Fate::Held { until }, Some(key)) = (fate, key) {
-            assert_eq!(until, now + HELD_QUEUE_RETENTION.0);
+            assert_eq!(until, self.now + HELD_QUEUE_RETENTION.0);
             self.held.insert(key, id);
         }
         let discarded = if fate == Fate::Discarded {
@@ -178,9 +181,21 @@ impl Model {
         })));
     }
 
-    fn fate_of(&self, key: Option<&SessionKey>, unsettled: u64, ending: &Ending) -> Fate {
+    fn fate_of(
+        &self,
+        key: Option<&SessionKey>,
+        unsettled: u64,
+        ending: &Ending,
+        carry: Option<Carry>,
+    ) -> Fate {
         if ending.pending == PendingPolicy::Discard && unsettled > 0 {
             return Fate::Discarded;
+        }
+        match carry {
+            // The successor takes it in the same commit.
+            Some(Carry::Move) => return Fate::Serving,
+            Some(Carry::Keep | Carry::Discard) => return Fate::Dead,
+            None => {}
         }
         let goes_on = ending.reason.class() != EndClass::Over;
         match key {
@@ -222,7 +237,7 @@ impl Model {
                         deadline: self.now,
                         pending: PendingPolicy::Keep,
                     };
-                    self.finish(no, &ending, LeaseLostReason::SessionEnded, out);
+                    self.finish(no, &ending, None, out);
                 }
             }
         }

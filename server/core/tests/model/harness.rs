@@ -16,6 +16,7 @@ pub(crate) mod messages;
 pub(crate) mod predict;
 pub(crate) mod queue_rows;
 pub(crate) mod requests;
+pub(crate) mod resets;
 pub(crate) mod rows;
 pub(crate) mod script;
 pub(crate) mod seeds;

@@ -42,6 +42,16 @@ marks! {
     ReplaceInFlight,
     /// A session of a full pool was replaced.
     ReplaceInFullPool,
+    /// A session was reset with deliveries in flight, which went over.
+    ResetInFlight,
+    /// A reset left pending messages behind as dead letters.
+    ResetKept,
+    /// A reset deleted pending messages.
+    ResetDiscarded,
+    /// A session without a key was reset with messages.
+    ResetWithoutKey,
+    /// A queue with messages that were given up before went over to another session.
+    DeadLettersMoved,
     /// A new session took over a held queue with messages.
     HeldAdopted,
     /// A held queue was given up.

@@ -57,6 +57,7 @@ impl Model {
             Command::BeginRequest(begin) => return self.begin_request(begin),
             Command::EndRequest(end) => return self.end_request(end, out),
             Command::End(end) => return self.end(end, out),
+            Command::Reset(reset) => return self.reset(reset, out),
             Command::Enqueue(enqueue) => return self.enqueue(enqueue, out),
             Command::Claim(claim) => return self.claim(claim, out),
             Command::Settle(settle) => {
@@ -127,6 +128,13 @@ impl Model {
         | Reply::RequestBegun { session, .. } = got
         {
             settled(self, session);
+        }
+        if let Reply::Reset {
+            ended, successor, ..
+        } = got
+        {
+            settled(self, successor);
+            ended.iter().for_each(|ended| settled(self, ended));
         }
         if let Reply::Claimed { deliveries, .. } = got {
             for delivery in deliveries {

@@ -193,6 +193,7 @@ impl Clients {
     pub(crate) fn remember_claim(&mut self, command: &Command, reply: &Reply) {
         let opened = match reply {
             Reply::Opened { session, .. } => Some(&session.session.id),
+            Reply::Reset { successor, .. } => Some(&successor.session.id),
             Reply::Enqueued { session, .. } => Some(session),
             Reply::RequestBegun { session, token, .. } => {
                 let key = session.session.key.clone();

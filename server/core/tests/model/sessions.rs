@@ -4,10 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use sessiond_core::command::{ConflictPolicy, NewSessionId, Open, Touch, Update};
+use sessiond_core::command::{Carry, ConflictPolicy, NewSessionId, Open, Touch, Update};
 use sessiond_core::ids::{PoolName, SessionId};
 use sessiond_core::limits::{DEFAULT_POOL, MAX_IN_FLIGHT_DEFAULT};
-use sessiond_core::reply::LeaseLostReason;
 use sessiond_core::session::{EndMode, EndReason, PendingPolicy, Timeouts, Totals, Usage};
 
 use super::finding::session_answer;
@@ -16,6 +15,14 @@ use super::state::{Ending, Fate, Model, Queue, Session, State};
 use super::told::{Answer, Expected, Fact, Refusal};
 
 pub(crate) type Verdict = Result<Answer, Refusal>;
+
+/// A session that gives way to the one that is created.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GivesWay {
+    pub(crate) old: u64,
+    pub(crate) reason: EndReason,
+    pub(crate) carry: Carry,
+}
 
 impl Model {
     // === open ===
@@ -39,7 +46,14 @@ impl Model {
                 self.marks.hit(Mark::KeyInUse);
                 return Err(Refusal::KeyInUse(self.session(no).id.clone()));
             }
-            (Some(no), ConflictPolicy::Replace) => (self.create(open, Some(no), out)?, true),
+            (Some(no), ConflictPolicy::Replace) => {
+                let replaced = GivesWay {
+                    old: no,
+                    reason: EndReason::Replaced,
+                    carry: Carry::Move,
+                };
+                (self.create(open, Some(replaced), out)?, true)
+            }
         };
         self.remember(open.request.as_ref(), session, created);
         Ok(Answer::Opened {
@@ -53,7 +67,7 @@ impl Model {
     pub(crate) fn refuse_create(
         &mut self,
         open: &Open,
-        replaced: Option<u64>,
+        replaced: Option<GivesWay>,
     ) -> Result<(), Refusal> {
         let id = open.id.id();
         if self.sessions.iter().any(|s| s.id == *id) {
@@ -65,7 +79,8 @@ impl Model {
             return Err(Refusal::PoolNotFound);
         }
         let counted = self.sessions.iter().filter(|s| {
-            s.pool == pool && !matches!(s.state, State::Ended(_)) && Some(s.no) != replaced
+            let leaves = replaced.is_some_and(|replaced| replaced.old == s.no);
+            s.pool == pool && !matches!(s.state, State::Ended(_)) && !leaves
         });
         let limit = self.policy.max_sessions;
         if counted.count() as u64 >= limit {
@@ -76,10 +91,10 @@ impl Model {
         Ok(())
     }
 
-    fn pool_of(&self, open: &Open, replaced: Option<u64>) -> PoolName {
+    fn pool_of(&self, open: &Open, replaced: Option<GivesWay>) -> PoolName {
         match (&open.pool, replaced) {
             (Some(pool), _) => pool.clone(),
-            (None, Some(old)) => self.session(old).pool.clone(),
+            (None, Some(replaced)) => self.session(replaced.old).pool.clone(),
             (None, None) => PoolName::parse(DEFAULT_POOL).unwrap(),
         }
     }
@@ -87,34 +102,42 @@ impl Model {
     pub(crate) fn create(
         &mut self,
         open: &Open,
-        replaced: Option<u64>,
+        replaced: Option<GivesWay>,
         out: &mut Expected,
     ) -> Result<u64, Refusal> {
         self.refuse_create(open, replaced)?;
         let pool = self.pool_of(open, replaced);
-        if let Some(old) = replaced {
-            self.mark_replace(old, &pool);
-            let ending = Ending {
-                reason: EndReason::Replaced,
-                actor: open.actor.clone(),
-                mode: EndMode::Immediate,
-                deadline: self.now,
-                pending: PendingPolicy::Keep,
-            };
-            self.session_mut(old).successor = Some(open.id.id().clone());
-            self.finish(old, &ending, LeaseLostReason::Succeeded, out);
+        if let Some(replaced) = replaced {
+            self.mark_replace(replaced.old, &pool);
+            self.give_way(open, replaced, out);
         }
         let no = self.sessions.len() as u64 + 1;
-        let queue = self.queue_for(open, no);
+        let queue = self.queue_for(open, no, replaced);
         let before = self.sessions.iter().rev();
         let predecessor = before
             .filter(|s| open.key.is_some() && s.key == open.key)
             .map(|s| s.id.clone())
-            .next();
+            .next()
+            .or_else(|| replaced.map(|replaced| self.session(replaced.old).id.clone()));
         let session = self.newcomer(open, no, pool, queue, predecessor);
         self.sessions.push(session);
         out.facts.push(Fact::Opened(no));
         Ok(no)
+    }
+
+    fn give_way(&mut self, open: &Open, replaced: GivesWay, out: &mut Expected) {
+        let ending = Ending {
+            reason: replaced.reason,
+            actor: open.actor.clone(),
+            mode: EndMode::Immediate,
+            deadline: self.now,
+            pending: match replaced.carry {
+                Carry::Move | Carry::Keep => PendingPolicy::Keep,
+                Carry::Discard => PendingPolicy::Discard,
+            },
+        };
+        self.session_mut(replaced.old).successor = Some(open.id.id().clone());
+        self.finish(replaced.old, &ending, Some(replaced.carry), out);
     }
 
     fn mark_replace(&mut self, old: u64, pool: &PoolName) {
@@ -126,15 +149,23 @@ impl Model {
         self.marks.hit_if(in_flight, Mark::ReplaceInFlight);
     }
 
-    /// The queue that the key holds, or a new one.
-    fn queue_for(&mut self, open: &Open, owner: u64) -> u64 {
-        let held = open.key.as_ref().and_then(|key| self.held.remove(key));
-        if let Some(id) = held {
+    /// The queue that goes over or that the key holds, or a new one.
+    fn queue_for(&mut self, open: &Open, owner: u64, replaced: Option<GivesWay>) -> u64 {
+        let inherited = match replaced {
+            Some(replaced) if replaced.carry == Carry::Move => {
+                Some(self.session(replaced.old).queue)
+            }
+            Some(_) => None,
+            None => open.key.as_ref().and_then(|key| self.held.remove(key)),
+        };
+        if let Some(id) = inherited {
             let queue = self.queue_mut(id);
             queue.owner = owner;
             queue.fate = Fate::Serving;
-            let some = queue.unsettled() > 0;
-            self.marks.hit_if(some, Mark::HeldAdopted);
+            let (some, dead) = (queue.unsettled() > 0, queue.dead() > 0);
+            let held = replaced.is_none();
+            self.marks.hit_if(some && held, Mark::HeldAdopted);
+            self.marks.hit_if(dead, Mark::DeadLettersMoved);
             return id;
         }
         self.queues.push(Queue {
@@ -189,7 +220,8 @@ impl Model {
             prompt_number,
             usage: Usage::default(),
             totals: Totals {
-                enqueued: self.queue(queue).unsettled(),
+                enqueued: self.queue(queue).messages.len() as u64,
+                dead_lettered: self.queue(queue).dead(),
                 ..Totals::default()
             },
             volatile: (None, BTreeMap::new()),

@@ -299,6 +299,11 @@ impl Queue {
         open.count() as u64
     }
 
+    /// Messages that were given up one by one.
+    pub(crate) fn dead(&self) -> u64 {
+        self.messages.len() as u64 - self.unsettled()
+    }
+
     pub(crate) fn out(&self) -> usize {
         self.messages.values().filter(|m| m.is_out()).count()
     }

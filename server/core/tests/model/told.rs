@@ -216,6 +216,11 @@ pub(crate) enum Answer {
     },
     /// Which session, which number, for how long, until when by the wall clock.
     RequestBegun(u64, u64, u64, u64),
+    Reset {
+        ended: Option<u64>,
+        successor: u64,
+        duplicate: bool,
+    },
     Enqueued {
         session: SessionId,
         queue: u64,
@@ -272,6 +277,15 @@ impl Answer {
                 assert_eq!(token.session, session.session.no, "whose request it is");
                 Self::RequestBegun(token.session.0, token.request.0, lease.0, expire_time.0)
             }
+            Reply::Reset {
+                ended,
+                successor,
+                duplicate,
+            } => Self::Reset {
+                ended: ended.as_ref().map(|ended| ended.session.no.0),
+                successor: successor.session.no.0,
+                duplicate: *duplicate,
+            },
             Reply::Enqueued {
                 session,
                 queue,

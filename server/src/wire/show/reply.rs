@@ -100,6 +100,33 @@ pub(crate) fn ended(reply: Reply, shown: Shown) -> pb::EndSessionResponse {
     }
 }
 
+/// The answer to ResetSession: how the session that ended is shown, if it is on record, and how its successor is.
+pub(crate) fn reset(
+    reply: Reply,
+    ended_at: Option<Shown>,
+    successor_at: Shown,
+) -> pb::ResetSessionResponse {
+    let Reply::Reset {
+        ended,
+        successor,
+        duplicate,
+    } = reply
+    else {
+        unreachable!("a reset is answered with its sessions")
+    };
+    let ended = ended.zip(ended_at);
+    pb::ResetSessionResponse {
+        ended: ended.map(|(view, at)| session(&view, at.now, at.oldest_pending)),
+        successor: Some(session(
+            &successor,
+            successor_at.now,
+            successor_at.oldest_pending,
+        )),
+        duplicate,
+        revision: successor_at.revision.0,
+    }
+}
+
 fn changed(reply: Reply, shown: Shown) -> (pb::Session, bool, bool) {
     let Reply::Session {
         session: view,

@@ -8,8 +8,8 @@ use std::num::NonZeroU32;
 use bytes::Bytes;
 use fastrand::Rng;
 use sessiond_core::command::{
-    Claim, Command, ConflictPolicy, End, Enqueue, NackKind, NewSessionId, Open,
-    Outcome as SettleOutcome, RequestTag, Settle, Settlement, TimeoutOverrides, Touch,
+    Carry, Claim, Command, ConflictPolicy, End, Enqueue, NackKind, NewSessionId, Open,
+    Outcome as SettleOutcome, RequestTag, Reset, Settle, Settlement, TimeoutOverrides, Touch,
 };
 use sessiond_core::event::{Actor, ActorKind};
 use sessiond_core::ids::{
@@ -52,14 +52,15 @@ impl Asker {
     /// The next command and its time.
     pub(crate) fn next(&mut self, world: &World) -> (Command, Now) {
         self.pass_time();
-        let command = match self.rng.u8(..24) {
+        let command = match self.rng.u8(..25) {
             0..4 => Command::Open(Box::new(self.open())),
             4..10 => Command::Enqueue(self.enqueue()),
             10..14 => Command::Claim(self.claim()),
             14..18 => Command::Settle(self.settle()),
             18 => Command::Touch(self.touch()),
             19..21 => Command::End(self.end()),
-            21 => self.lapse(world),
+            21 => Command::Reset(Box::new(self.reset())),
+            22 => self.lapse(world),
             _ => self.due(world),
         };
         (command, self.now)
@@ -157,6 +158,27 @@ impl Asker {
             ),
             max_in_flight: NonZeroU32::new(3),
             parent: None,
+            request: self.request(),
+            actor: caller(),
+            namespace,
+        }
+    }
+
+    fn reset(&mut self) -> Reset {
+        let (namespace, session) = self.session();
+        Reset {
+            session,
+            reason: EndReason::Reset,
+            detail: String::new(),
+            id: self.new_id(&namespace),
+            carry: one_of(&mut self.rng, &[Carry::Move, Carry::Keep, Carry::Discard]),
+            profile: self.profile(),
+            prompt_number: None,
+            timeouts: TimeoutOverrides::default(),
+            ordering: None,
+            max_in_flight: None,
+            parent: None,
+            etag: None,
             request: self.request(),
             actor: caller(),
             namespace,
