@@ -118,6 +118,13 @@ impl MessageService for Noop {
     ) -> Result<Response<pb::ListMessagesResponse>, Status> {
         Err(nothing_here())
     }
+
+    async fn list_dead_letters(
+        &self,
+        _: Request<pb::ListDeadLettersRequest>,
+    ) -> Result<Response<pb::ListDeadLettersResponse>, Status> {
+        Err(nothing_here())
+    }
 }
 
 fn nothing_here() -> Status {

@@ -7,6 +7,7 @@
 
 mod builder;
 mod calls;
+mod letter_calls;
 mod pages;
 
 use std::sync::Arc;

@@ -24,6 +24,7 @@ const RPCS: &[&str] = &[
     "MessageService.ClaimMessages",
     "MessageService.EnqueueMessages",
     "MessageService.EnqueueStream (stream) returns (stream)",
+    "MessageService.ListDeadLetters",
     "MessageService.ListMessages",
     "MessageService.SettleMessages",
     "SessionService.BeginRequest",
@@ -185,7 +186,7 @@ fn lists_are_paged_alike() {
         assert_field(&request, "page_token", "string");
         assert_field(&response, "next_page_token", "string");
     }
-    assert_eq!(lists, 3);
+    assert_eq!(lists, 4);
 }
 
 #[test]

@@ -113,6 +113,19 @@ const FIELDS: &[(&str, &str)] = &[
     ),
     ("ListMessagesResponse", "messages next_page_token"),
     (
+        "DeadLetter",
+        "message reason attempts last_error dead_letter_time session_id key session_state in_flight",
+    ),
+    (
+        "DeadLetterFilter",
+        "ref kinds reasons since_time until_time",
+    ),
+    (
+        "ListDeadLettersRequest",
+        "filter page_size page_token include_payload",
+    ),
+    ("ListDeadLettersResponse", "dead_letters next_page_token"),
+    (
         "WorkRequest",
         "hello attach detach window settle progress heartbeat cancel_result goodbye",
     ),

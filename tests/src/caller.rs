@@ -177,6 +177,8 @@ unary! {
     settle = messages.settle_messages(pb::SettleMessagesRequest) -> pb::SettleMessagesResponse;
     /// ListMessages.
     list_messages = messages.list_messages(pb::ListMessagesRequest) -> pb::ListMessagesResponse;
+    /// ListDeadLetters.
+    list_dead_letters = messages.list_dead_letters(pb::ListDeadLettersRequest) -> pb::ListDeadLettersResponse;
     /// GetServerInfo.
     info = admin.get_server_info(pb::GetServerInfoRequest) -> pb::GetServerInfoResponse;
     /// GetStats.
@@ -279,6 +281,16 @@ impl Caller {
             ..pb::ListMessagesRequest::default()
         };
         self.list_messages(request).await.expect("a list").messages
+    }
+
+    /// Lists the dead letters of a session, or of the whole namespace.
+    ///
+    /// # Panics
+    /// If it is refused.
+    pub async fn dead_letters_of(&self, session: Option<pb::SessionRef>) -> Vec<pb::DeadLetter> {
+        let request = crate::requests::dead_letters(session);
+        let answer = self.list_dead_letters(request).await;
+        answer.expect("a list").dead_letters
     }
 
     /// The newest revision.

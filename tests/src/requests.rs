@@ -113,6 +113,19 @@ pub fn enqueue(session: Option<pb::SessionRef>, payloads: &[&str]) -> pb::Enqueu
     }
 }
 
+/// Lists the dead letters of a session, or of the whole namespace.
+#[must_use]
+pub fn dead_letters(session: Option<pb::SessionRef>) -> pb::ListDeadLettersRequest {
+    pb::ListDeadLettersRequest {
+        filter: Some(pb::DeadLetterFilter {
+            r#ref: session,
+            ..pb::DeadLetterFilter::default()
+        }),
+        page_size: 1_000,
+        ..pb::ListDeadLettersRequest::default()
+    }
+}
+
 /// Claims up to 256 messages of a session without waiting.
 #[must_use]
 pub fn claim(session: Option<pb::SessionRef>, worker: &str) -> pb::ClaimMessagesRequest {

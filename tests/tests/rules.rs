@@ -16,6 +16,8 @@ mod absence;
 mod claim;
 #[path = "rules/claim_any.rs"]
 mod claim_any;
+#[path = "rules/dead_letters.rs"]
+mod dead_letters;
 #[path = "rules/end_modes.rs"]
 mod end_modes;
 #[path = "rules/ends.rs"]

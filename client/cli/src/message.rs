@@ -1,7 +1,9 @@
-//! `sessionctl message`: send and ls.
+//! `sessionctl message`: send, ls and dead.
 //!
 //! Invariant: a payload goes out byte for byte as it came in. What this deliberately does not do:
 //! look into payloads.
+
+mod dead;
 
 use std::fs;
 use std::io::{self, Read as _};
@@ -14,6 +16,7 @@ use clap::{Args, Subcommand};
 use futures_util::TryStreamExt as _;
 use sessiond_client::{Client, pb};
 
+use self::dead::DeadArgs;
 use crate::args::SessionArg;
 use crate::failure::Failure;
 use crate::output::Output;
@@ -32,6 +35,8 @@ pub(crate) enum MessageCommand {
     Send(Box<SendArgs>),
     /// Lists the messages of a session that are not settled, and its dead letters.
     Ls(ListArgs),
+    /// Lists dead letters: messages that were given up, of one session or of all.
+    Dead(DeadArgs),
 }
 
 /// What to send where.
@@ -109,6 +114,7 @@ impl MessageCommand {
                 output.answer(&answer, &answer.results)
             }
             Self::Ls(args) => args.run(client, output).await,
+            Self::Dead(args) => args.run(client, output).await,
         }
     }
 }

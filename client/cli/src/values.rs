@@ -4,9 +4,9 @@
 //! this deliberately does not do: know the server's own bounds, which the server names better.
 
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use sessiond_client::pb;
 
 /// A span of time that is more than nothing, as `30s`, `1h30m` or `PT5M`.
@@ -18,6 +18,18 @@ pub(crate) fn span(text: &str) -> Result<Duration, String> {
         Ok(span) if !span.is_zero() => Ok(span),
         Ok(_) | Err(_) => Err(format!("`{text}` is not more than zero")),
     }
+}
+
+/// A moment: a time with its zone, as `2026-01-31T12:00:00Z`, or so long ago, as `2h`.
+pub(crate) fn moment(text: &str) -> Result<SystemTime, String> {
+    if let Ok(time) = text.parse::<Timestamp>() {
+        return Ok(time.into());
+    }
+    let ago = span(text).ok();
+    ago.and_then(|ago| SystemTime::now().checked_sub(ago))
+        .ok_or_else(|| {
+            format!("`{text}` is no time: write for example `2026-01-31T12:00:00Z`, or `2h` for so long ago")
+        })
 }
 
 /// A limit that may be off: a span of time, or `never`.
@@ -143,6 +155,7 @@ macro_rules! wire_enums {
 wire_enums! {
     ActorKind "ACTOR_KIND_"
     ConflictPolicy "CONFLICT_POLICY_"
+    DeadLetterReason "DEAD_LETTER_REASON_"
     DeadlineEffect "DEADLINE_EFFECT_"
     DeadlineKind "DEADLINE_KIND_"
     DeliveryMode "DELIVERY_MODE_"
@@ -173,6 +186,22 @@ mod tests {
         assert_eq!(span("250ms"), Ok(Duration::from_millis(250)));
         for text in ["", "30", "x", "0s", "-5s", "1 fortnight", "s"] {
             let error = span(text).expect_err(text);
+            assert!(error.contains(&format!("`{text}`")), "{error}");
+        }
+    }
+
+    #[test]
+    fn moments_are_times_or_so_long_ago() {
+        let epoch = SystemTime::UNIX_EPOCH;
+        let noon = moment("2026-01-31T12:00:00+01:00").expect("a time");
+        let expected = epoch + Duration::from_secs(1_769_857_200);
+        assert_eq!(noon, expected);
+        let before = SystemTime::now();
+        let ago = moment("2h").expect("so long ago");
+        let two_hours = Duration::from_secs(7_200);
+        assert!(ago + two_hours >= before && ago + two_hours <= SystemTime::now());
+        for text in ["", "noon", "2026-01-31", "-2h", "12:00"] {
+            let error = moment(text).expect_err(text);
             assert!(error.contains(&format!("`{text}`")), "{error}");
         }
     }

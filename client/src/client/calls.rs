@@ -335,7 +335,7 @@ impl Client {
         Sessions::new(self.channels.unary.clone()).max_decoding_message_size(DECODE_BYTES_MAX)
     }
 
-    fn messages(&self) -> Messages {
+    pub(super) fn messages(&self) -> Messages {
         Messages::new(self.channels.unary.clone()).max_decoding_message_size(DECODE_BYTES_MAX)
     }
 

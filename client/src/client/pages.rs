@@ -81,7 +81,7 @@ impl Client {
     }
 }
 
-fn over_pages<T, F>(
+pub(super) fn over_pages<T, F>(
     token: String,
     fetch: impl Fn(String) -> F + Send + 'static,
 ) -> BoxStream<'static, Result<T, Error>>

@@ -50,6 +50,7 @@ pub(crate) enum Call {
     Claim(Unary<pb::ClaimMessagesRequest, pb::ClaimMessagesResponse>),
     Settle(Unary<pb::SettleMessagesRequest, pb::SettleMessagesResponse>),
     ListMessages(Unary<pb::ListMessagesRequest, pb::ListMessagesResponse>),
+    ListDeadLetters(Unary<pb::ListDeadLettersRequest, pb::ListDeadLettersResponse>),
     ServerInfo(Unary<pb::GetServerInfoRequest, pb::GetServerInfoResponse>),
     Stats(Unary<pb::GetStatsRequest, pb::GetStatsResponse>),
     ListWorkers(Unary<pb::ListWorkersRequest, pb::ListWorkersResponse>),

@@ -53,6 +53,43 @@ async fn lists_go_over_their_pages() {
 }
 
 #[tokio::test]
+async fn dead_letters_are_listed_over_pages_with_the_filter_on_each() {
+    let mut server = FakeServer::start().await;
+    let letters = server
+        .client()
+        .dead_letters()
+        .session(sessiond_client::session_key("k"))
+        .kind("note")
+        .reason(pb::DeadLetterReason::Permanent)
+        .since(std::time::UNIX_EPOCH);
+    let listing = tokio::spawn(letters.list_with_payloads().collect::<Vec<_>>());
+    let letter = |attempts: u32| pb::DeadLetter {
+        attempts,
+        ..Default::default()
+    };
+    for (token, next, attempts) in [("", "more", 1), ("more", "", 2)] {
+        let Call::ListDeadLetters(call) = server.call().await else {
+            panic!("expected a list");
+        };
+        let filter = call.request.filter.clone().unwrap();
+        assert_eq!(filter, letters.clone().filter());
+        assert_eq!(filter.kinds, ["note"]);
+        assert_eq!(call.request.page_token, token);
+        assert!(call.request.include_payload);
+        call.answer(pb::ListDeadLettersResponse {
+            dead_letters: vec![letter(attempts)],
+            next_page_token: next.to_owned(),
+        });
+    }
+    let listed = within(listing).await.unwrap();
+    let attempts: Vec<u32> = listed
+        .into_iter()
+        .map(|one| one.unwrap().attempts)
+        .collect();
+    assert_eq!(attempts, [1, 2]);
+}
+
+#[tokio::test]
 async fn a_list_ends_after_an_error() {
     let mut server = FakeServer::start().await;
     let client = server.client();

@@ -812,7 +812,8 @@ pub struct Session {
     /// It is ended when its owner does not touch it for longer than this.
     #[prost(message, optional, tag = "21")]
     pub owner_timeout: ::core::option::Option<Limit>,
-    /// When the oldest pending message was enqueued. Unset: nothing is pending.
+    /// When the oldest message that is neither settled nor given up was enqueued,
+    /// whatever became of its hand-outs. Unset: there is none.
     #[prost(message, optional, tag = "22")]
     pub oldest_pending_time: ::core::option::Option<::prost_types::Timestamp>,
     /// The soonest moment at which a limit ends it as things stand. Unset: all its
@@ -2468,6 +2469,93 @@ pub mod admin_service_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+/// A message that was given up and is kept for a person to look at. A worker that
+/// still holds its latest hand-out may acknowledge it all the same, and then it
+/// is gone.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct DeadLetter {
+    /// The message, without `status`. Its session is the one that owns the queue.
+    #[prost(message, optional, tag = "1")]
+    pub message: ::core::option::Option<Message>,
+    /// Why it was given up.
+    #[prost(enumeration = "DeadLetterReason", tag = "2")]
+    pub reason: i32,
+    /// How often it was handed out, refunded times excluded.
+    #[prost(uint32, tag = "3")]
+    pub attempts: u32,
+    /// What a worker said at its last nack. At most 4 KiB. Empty: nothing.
+    #[prost(string, tag = "4")]
+    pub last_error: ::prost::alloc::string::String,
+    /// When it was given up.
+    #[prost(message, optional, tag = "5")]
+    pub dead_letter_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// The session that owns its queue, or owned it last.
+    #[prost(string, tag = "6")]
+    pub session_id: ::prost::alloc::string::String,
+    /// The key of that session. Empty when it has none.
+    #[prost(string, tag = "7")]
+    pub key: ::prost::alloc::string::String,
+    /// Where that session is in its life.
+    #[prost(enumeration = "SessionState", tag = "8")]
+    pub session_state: i32,
+    /// Whether a worker still holds it from before the end of its session. Until
+    /// the worker gives it up, within one lease, nothing else can be done with it.
+    #[prost(bool, tag = "9")]
+    pub in_flight: bool,
+}
+/// Chooses dead letters of the call's namespace. One matches when it meets every
+/// condition that is set; a filter with none set matches all of them.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeadLetterFilter {
+    /// It is in the queue of this session; a key falls back to a draining, then to
+    /// the newest ended session. What lies in a queue that a successor took over is
+    /// the successor's. Unset: in any queue.
+    #[prost(message, optional, tag = "1")]
+    pub r#ref: ::core::option::Option<SessionRef>,
+    /// It is of one of these kinds. At most 64. Empty: any kind.
+    #[prost(string, repeated, tag = "2")]
+    pub kinds: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// It was given up for one of these reasons. At most 64. Empty: any reason.
+    #[prost(enumeration = "DeadLetterReason", repeated, tag = "3")]
+    pub reasons: ::prost::alloc::vec::Vec<i32>,
+    /// It was given up at this time or later, to the millisecond. From 1970 to
+    /// 9999. Unset: no condition.
+    #[prost(message, optional, tag = "4")]
+    pub since_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// It was given up before this time, to the millisecond. From 1970 to 9999,
+    /// and later than `since_time`. Unset: no condition.
+    #[prost(message, optional, tag = "5")]
+    pub until_time: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// Which dead letters to list.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListDeadLettersRequest {
+    /// Which ones. Unset: all of the namespace.
+    #[prost(message, optional, tag = "1")]
+    pub filter: ::core::option::Option<DeadLetterFilter>,
+    /// How many to return at most. Up to 1,000, more is refused FIELD_INVALID. A
+    /// page ends early at 16 MiB. 0: 100.
+    #[prost(uint32, tag = "2")]
+    pub page_size: u32,
+    /// Where to go on: the `next_page_token` of an answer to the same filter.
+    /// Empty: from the start.
+    #[prost(string, tag = "3")]
+    pub page_token: ::prost::alloc::string::String,
+    /// Return the payloads too. Unset: leave them empty.
+    #[prost(bool, tag = "4")]
+    pub include_payload: bool,
+}
+/// A page of dead letters.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListDeadLettersResponse {
+    /// The dead letters by queue, older queues first, and by `seq`. May be fewer
+    /// than asked for, even none, when more follow.
+    #[prost(message, repeated, tag = "1")]
+    pub dead_letters: ::prost::alloc::vec::Vec<DeadLetter>,
+    /// Gets the next page. Empty: there is none. Opaque.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
 /// Which sessions to end, and how. Exactly one of `filter`, `session_ids` and
 /// `key_glob` chooses them; none or several are refused FIELD_INVALID. It has no
 /// `request_id` because a repeat is harmless by nature: a session whose end was
@@ -2671,8 +2759,8 @@ pub struct SessionSnapshot {
     /// It is ended when its owner does not touch it for longer than this.
     #[prost(message, optional, tag = "21")]
     pub owner_timeout: ::core::option::Option<Limit>,
-    /// When the oldest pending message was enqueued. Unset in events, which do
-    /// not promise it: ask GetSession.
+    /// When the oldest message that is neither settled nor given up was enqueued,
+    /// whatever became of its hand-outs. Unset: there is none.
     #[prost(message, optional, tag = "22")]
     pub oldest_pending_time: ::core::option::Option<::prost_types::Timestamp>,
     /// The soonest moment at which a limit ends it as things stand. Unset: all its
@@ -5489,6 +5577,35 @@ pub mod message_service_client {
                 .insert(GrpcMethod::new("sessiond.v1.MessageService", "ListMessages"));
             self.inner.unary(req, path, codec).await
         }
+        /// Lists dead letters of one session or of the whole namespace, a page at a
+        /// time: messages that were given up one by one, and what sessions left behind
+        /// when they ended and nobody took their queue. Refuses SESSION_NOT_FOUND.
+        pub async fn list_dead_letters(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListDeadLettersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListDeadLettersResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sessiond.v1.MessageService/ListDeadLetters",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("sessiond.v1.MessageService", "ListDeadLetters"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -5563,6 +5680,16 @@ pub mod message_service_server {
             request: tonic::Request<super::ListMessagesRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ListMessagesResponse>,
+            tonic::Status,
+        >;
+        /// Lists dead letters of one session or of the whole namespace, a page at a
+        /// time: messages that were given up one by one, and what sessions left behind
+        /// when they ended and nobody took their queue. Refuses SESSION_NOT_FOUND.
+        async fn list_dead_letters(
+            &self,
+            request: tonic::Request<super::ListDeadLettersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListDeadLettersResponse>,
             tonic::Status,
         >;
     }
@@ -5862,6 +5989,52 @@ pub mod message_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListMessagesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/sessiond.v1.MessageService/ListDeadLetters" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListDeadLettersSvc<T: MessageService>(pub Arc<T>);
+                    impl<
+                        T: MessageService,
+                    > tonic::server::UnaryService<super::ListDeadLettersRequest>
+                    for ListDeadLettersSvc<T> {
+                        type Response = super::ListDeadLettersResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListDeadLettersRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as MessageService>::list_dead_letters(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListDeadLettersSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

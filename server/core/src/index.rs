@@ -30,6 +30,8 @@ pub enum IndexEntry {
     Pending(QueueId, Seq),
     /// A queue that wants a worker, by the age of its oldest message.
     Unserved(Namespace, EngineTime, QueueId),
+    /// A queue that has dead letters.
+    DeadLetters(Namespace, QueueId),
     /// A remembered control mutation, by age.
     RequestAge(EngineTime, Namespace, RequestId),
     /// Something that becomes due.
@@ -47,7 +49,11 @@ impl IndexEntry {
             | Self::InFlight(_, _, seq)
             | Self::Returned(_, seq)
             | Self::Pending(_, seq) => Some(*seq),
-            Self::Unserved(..) | Self::RequestAge(..) | Self::Due(..) | Self::Live(..) => None,
+            Self::Unserved(..)
+            | Self::DeadLetters(..)
+            | Self::RequestAge(..)
+            | Self::Due(..)
+            | Self::Live(..) => None,
         }
     }
 
@@ -63,7 +69,7 @@ impl IndexEntry {
             Self::Pending(queue, _) => [Some(Scan::Pending(*queue)), None],
             Self::Unserved(namespace, ..) => [Some(Scan::Unserved(namespace.clone())), None],
             Self::RequestAge(..) => [Some(Scan::RequestAges), None],
-            Self::Due(..) => [None, None],
+            Self::DeadLetters(..) | Self::Due(..) => [None, None],
             Self::Live(namespace, pool, _) => {
                 [Some(Scan::Live(namespace.clone(), pool.clone())), None]
             }
@@ -79,6 +85,7 @@ impl IndexEntry {
             | Self::Returned(..)
             | Self::Pending(..)
             | Self::Unserved(..)
+            | Self::DeadLetters(..)
             | Self::RequestAge(..)
             | Self::Due(..)
             | Self::Live(..) => None,
@@ -325,7 +332,7 @@ pub fn entries_of_message(row: &MessageRow) -> Entries {
 #[must_use]
 pub fn entries_of_queue(row: &QueueRow) -> Entries {
     let unserved = row.wants_worker().then(|| {
-        let since = row.oldest.map_or(EngineTime(0), |(_, at)| at);
+        let since = row.oldest.map_or(EngineTime(0), |oldest| oldest.at);
         IndexEntry::Unserved(row.namespace.clone(), since, row.id)
     });
     let due = match row.disposition {
@@ -334,7 +341,9 @@ pub fn entries_of_queue(row: &QueueRow) -> Entries {
         }
         Disposition::Serving | Disposition::Quiet | Disposition::Dead { .. } => None,
     };
-    [unserved, due, None]
+    let dead_letters = row.has_dead_letters();
+    let dead_letters = dead_letters.then(|| IndexEntry::DeadLetters(row.namespace.clone(), row.id));
+    [unserved, due, dead_letters]
 }
 
 /// The entries of a session's cold row.

@@ -5,7 +5,7 @@
 //! `draft` writes them, beside the row that moves them.
 
 use crate::ids::{DeliveryId, Epoch, Namespace, QueueId, Seq, SessionNo};
-use crate::time::EngineTime;
+use crate::time::{EngineTime, WallTime};
 
 /// The hot row of a queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,8 +26,19 @@ pub struct QueueRow {
     pub next_delivery: DeliveryId,
     /// How many messages are where.
     pub depth: Depth,
-    /// The oldest unsettled message and when it was accepted.
-    pub oldest: Option<(Seq, EngineTime)>,
+    /// The oldest unsettled message.
+    pub oldest: Option<Oldest>,
+}
+
+/// The unsettled message of a queue with the lowest seq, which is the one that was accepted first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Oldest {
+    /// Which.
+    pub seq: Seq,
+    /// When it was accepted, for age.
+    pub at: EngineTime,
+    /// When it was accepted, for display.
+    pub time: WallTime,
 }
 
 /// How many unsettled messages a queue has.
@@ -67,8 +78,10 @@ pub enum Disposition {
     },
     /// Whatever is left are dead letters of an ended session.
     Dead {
-        /// Since when.
+        /// Since when, for age.
         since: EngineTime,
+        /// Since when, for display.
+        time: WallTime,
     },
     /// Whatever is left is being deleted, a few rows at a time.
     Discarded {
@@ -92,6 +105,31 @@ impl QueueRow {
             depth: Depth::default(),
             oldest: None,
         }
+    }
+
+    /// What counts as the depth of a session that has it, and the oldest message in that: nothing once it is given up,
+    /// for what is left then is in the totals of its session, or another's, for a successor's queue is the successor's.
+    #[must_use]
+    pub fn seen_from(&self, session: SessionNo) -> (Depth, Option<Oldest>) {
+        match self.disposition {
+            Disposition::Serving | Disposition::Quiet | Disposition::Held { .. }
+                if self.owner == session =>
+            {
+                (self.depth, self.oldest)
+            }
+            Disposition::Serving
+            | Disposition::Quiet
+            | Disposition::Held { .. }
+            | Disposition::Dead { .. }
+            | Disposition::Discarded { .. } => (Depth::default(), None),
+        }
+    }
+
+    /// Whether it has dead letters: given up one by one, or all that its session's end left.
+    #[must_use]
+    pub fn has_dead_letters(&self) -> bool {
+        let left = matches!(self.disposition, Disposition::Dead { .. });
+        self.depth.dead > 0 || left && self.depth.unsettled() > 0
     }
 
     /// Whether a worker should be found for it.

@@ -444,6 +444,8 @@ pub struct SessionView {
     pub activity: ActivityRow,
     /// The queue's depth, if the session still owns its queue.
     pub depth: Depth,
+    /// When the oldest of these messages was accepted.
+    pub oldest_pending: Option<WallTime>,
     /// The current lease.
     pub lease: Option<LeaseView>,
 }

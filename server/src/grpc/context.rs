@@ -73,13 +73,6 @@ impl Identification {
     }
 }
 
-/// A session read from a snapshot and not yet shown.
-#[derive(Clone, Debug)]
-pub(crate) struct Seen {
-    view: SessionView,
-    oldest_pending: Option<WallTime>,
-}
-
 impl Context {
     /// The namespace a call names.
     pub(crate) fn namespace(&self, metadata: &MetadataMap) -> Result<Namespace, Status> {
@@ -128,59 +121,45 @@ impl Context {
         self.engine.clock().now()
     }
 
-    /// A session of a snapshot, ready to be shown.
-    pub(crate) fn see(&self, rows: &Rows, no: SessionNo) -> Result<Option<Seen>, Status> {
-        match rows.session_view(no).map_err(|fault| faulted(&fault))? {
-            Some(view) => self.see_view(rows, view).map(Some),
-            None => Ok(None),
+    /// A session of a snapshot.
+    pub(crate) fn see(&self, rows: &Rows, no: SessionNo) -> Result<Option<SessionView>, Status> {
+        rows.session_view(no).map_err(|fault| faulted(&fault))
+    }
+
+    /// When the answer to a command is shown.
+    pub(crate) fn shown(&self, revision: Revision) -> Shown {
+        Shown {
+            revision,
+            now: self.now(),
         }
     }
 
-    /// A view at hand, ready to be shown.
-    pub(crate) fn see_view(&self, rows: &Rows, view: SessionView) -> Result<Seen, Status> {
-        let oldest_pending = oldest_pending(rows, &view).map_err(|fault| faulted(&fault))?;
-        Ok(Seen {
-            view,
-            oldest_pending,
-        })
-    }
-
-    /// What the answer to a command that tells of a session needs beside it.
-    pub(crate) fn shown(&self, view: &SessionView, revision: Revision) -> Result<Shown, Status> {
-        let oldest_pending =
-            oldest_pending(&self.rows()?, view).map_err(|fault| faulted(&fault))?;
-        Ok(Shown {
-            revision,
-            now: self.now(),
-            oldest_pending,
-        })
-    }
-
     /// One session as it is shown.
-    pub(crate) async fn show(&self, seen: Seen) -> Result<pb::Session, Status> {
+    pub(crate) async fn show(&self, seen: SessionView) -> Result<pb::Session, Status> {
         let mut shown = self.show_all(vec![seen]).await?;
         Ok(shown.remove(0))
     }
 
     /// Sessions as they are shown. When their leases lapse is asked of the engine, which alone renews
     /// them; no snapshot is held meanwhile.
-    pub(crate) async fn show_all(&self, mut seen: Vec<Seen>) -> Result<Vec<pb::Session>, Status> {
+    pub(crate) async fn show_all(
+        &self,
+        mut seen: Vec<SessionView>,
+    ) -> Result<Vec<pb::Session>, Status> {
         let epochs: Vec<Epoch> = seen
             .iter()
-            .filter_map(|seen| seen.view.lease.as_ref().map(|lease| lease.epoch))
+            .filter_map(|view| view.lease.as_ref().map(|lease| lease.epoch))
             .collect();
         if !epochs.is_empty() {
             let times = self.lease_times(epochs).await?;
-            for lease in seen.iter_mut().filter_map(|seen| seen.view.lease.as_mut()) {
+            for lease in seen.iter_mut().filter_map(|view| view.lease.as_mut()) {
                 if let Some(time) = times.get(&lease.epoch) {
                     lease.expire_time = *time;
                 }
             }
         }
         let now = self.now();
-        let shown = seen
-            .iter()
-            .map(|seen| show::session::session(&seen.view, now, seen.oldest_pending));
+        let shown = seen.iter().map(|view| show::session::session(view, now));
         Ok(shown.collect())
     }
 
@@ -191,15 +170,6 @@ impl Context {
         };
         Ok(times.into_iter().collect())
     }
-}
-
-/// The age of the oldest message that waits or is out, if the session still owns its queue.
-fn oldest_pending(rows: &Rows, view: &SessionView) -> Result<Option<WallTime>, Fault> {
-    if view.depth.unsettled() == 0 {
-        return Ok(None);
-    }
-    let first = rows.messages_after(view.session.queue, sessiond_core::ids::Seq(0), 1)?;
-    Ok(first.first().map(|message| message.enqueue_time))
 }
 
 /// A duration of the server's own as the rules count it.

@@ -10,11 +10,12 @@ use sessiond_core::message::{MessageRow, Standing};
 use sessiond_core::queue::{Disposition, QueueRow};
 use sessiond_core::rejection::Rejection;
 use sessiond_core::rows::{Row, RowKey};
+use sessiond_core::session::SessionView;
 use sessiond_proto::v1 as pb;
 use sessiond_store::snapshot::Rows;
 use tonic::Status;
 
-use super::context::{Context, Seen, faulted};
+use super::context::{Context, faulted};
 use crate::limits::LIST_SCAN_MAX;
 use crate::wire::parse::list_messages::{ListMessagesCall, Payloads};
 use crate::wire::parse::list_sessions::ListSessionsCall;
@@ -25,9 +26,9 @@ use crate::wire::token::ResumeToken;
 use crate::wire::{parse, show};
 
 /// Rows read at once while a page is filled.
-const CHUNK: usize = 256;
+pub(super) const CHUNK: usize = 256;
 /// Bytes of messages on a page that shows payloads; below the 17 MiB a client must accept.
-const PAGE_BYTES_MAX: u64 = 16 * 1_024 * 1_024;
+pub(super) const PAGE_BYTES_MAX: u64 = 16 * 1_024 * 1_024;
 
 /// Answers ListSessions, newest first.
 pub(super) async fn sessions(
@@ -47,7 +48,7 @@ pub(super) async fn sessions(
 }
 
 struct SessionPage {
-    seen: Vec<Seen>,
+    seen: Vec<SessionView>,
     next: String,
     resume: String,
 }
@@ -232,7 +233,7 @@ fn is_kept(message: &MessageRow, disposition: Disposition) -> bool {
 }
 
 /// The next messages of a queue, unsettled and given-up ones together, by seq.
-fn by_seq(rows: &Rows, queue: QueueId, after: Seq) -> Result<Vec<MessageRow>, Status> {
+pub(super) fn by_seq(rows: &Rows, queue: QueueId, after: Seq) -> Result<Vec<MessageRow>, Status> {
     let faulted = |fault| faulted(&fault);
     let mut messages = rows.messages_after(queue, after, CHUNK).map_err(faulted)?;
     let dead = rows.dead_letters_after(queue, after, CHUNK);

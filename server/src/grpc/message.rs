@@ -1,4 +1,4 @@
-//! MessageService: enqueue, claim, settle, list.
+//! MessageService: enqueue, claim, settle, list, and what is done with dead letters.
 
 use std::pin::Pin;
 
@@ -9,7 +9,7 @@ use sessiond_proto::v1::message_service_server::MessageService;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::context::Context;
-use super::{Handlers, claim, enqueue_stream, list};
+use super::{Handlers, claim, dead_letters, enqueue_stream, list};
 use crate::wire::status::Refusal;
 use crate::wire::{parse, show};
 
@@ -78,5 +78,12 @@ impl MessageService for Handlers {
     ) -> Result<Response<pb::ListMessagesResponse>, Status> {
         let namespace = self.context.namespace(request.metadata())?;
         list::messages(&self.context, &namespace, request.into_inner()).map(Response::new)
+    }
+    async fn list_dead_letters(
+        &self,
+        request: Request<pb::ListDeadLettersRequest>,
+    ) -> Result<Response<pb::ListDeadLettersResponse>, Status> {
+        let namespace = self.context.namespace(request.metadata())?;
+        dead_letters::list(&self.context, &namespace, request.into_inner()).map(Response::new)
     }
 }

@@ -6,12 +6,13 @@ use sessiond_core::command::Command;
 use sessiond_core::ids::{Namespace, SessionNo, SessionRef};
 use sessiond_core::rejection::Rejection;
 use sessiond_core::reply::Reply;
+use sessiond_core::session::SessionView;
 use sessiond_core::time::Span;
 use sessiond_proto::v1 as pb;
 use sessiond_proto::v1::session_service_server::SessionService;
 use tonic::{Request, Response, Status};
 
-use super::context::{Context, Seen, faulted};
+use super::context::{Context, faulted};
 use super::watch::WatchBody;
 use super::{Handlers, end_sessions, list, watch};
 use crate::wire::show::reply::Shown;
@@ -35,10 +36,7 @@ impl SessionService for Handlers {
         )
         .map_err(|invalid| Refusal::invalid(&invalid))?;
         let (revision, reply) = context.ask(Command::Open(Box::new(open))).await?;
-        let Reply::Opened { session, .. } = &reply else {
-            panic!("open is answered with a session: {reply:?}");
-        };
-        let shown = context.shown(session, revision)?;
+        let shown = context.shown(revision);
         Ok(Response::new(show::reply::opened(reply, shown)))
     }
 
@@ -159,7 +157,7 @@ impl SessionService for Handlers {
         let Reply::Explained(explanation) = reply else {
             panic!("explain is answered with an explanation: {reply:?}");
         };
-        let shown = context.shown(&explanation.session, revision)?;
+        let shown = context.shown(revision);
         let answer = show::explanation::explained(&explanation, shown);
         Ok(Response::new(answer))
     }
@@ -209,7 +207,11 @@ impl SessionService for Handlers {
 }
 
 /// The session a read means.
-fn find(context: &Context, namespace: &Namespace, asked: &SessionRef) -> Result<Seen, Status> {
+fn find(
+    context: &Context,
+    namespace: &Namespace,
+    asked: &SessionRef,
+) -> Result<SessionView, Status> {
     let rows = context.rows()?;
     let found = rows
         .find(namespace, asked)
@@ -238,7 +240,7 @@ impl Handlers {
             panic!("a change of a session is answered with it: {reply:?}");
         };
         let no = session.session.no;
-        let shown = self.context.shown(session, revision)?;
+        let shown = self.context.shown(revision);
         Ok((reply, shown, no))
     }
 

@@ -5,6 +5,7 @@
 
 pub(crate) mod begin_request;
 pub(crate) mod claim;
+pub(crate) mod dead_letter_filter;
 pub(crate) mod end;
 pub(crate) mod end_request;
 pub(crate) mod end_sessions;
@@ -14,6 +15,7 @@ pub(crate) mod enumeration;
 pub(crate) mod explain;
 pub(crate) mod get;
 pub(crate) mod hello;
+pub(crate) mod list_dead_letters;
 pub(crate) mod list_messages;
 pub(crate) mod list_sessions;
 pub(crate) mod list_workers;

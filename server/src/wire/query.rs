@@ -13,6 +13,7 @@ use sessiond_core::message::MessageRow;
 use sessiond_core::presence::SessionFilter;
 use sessiond_core::queue::Disposition;
 use sessiond_core::session::{Labels, SessionRow};
+use sessiond_core::time::WallTime;
 use sessiond_proto::v1 as pb;
 
 use super::show;
@@ -49,6 +50,19 @@ pub(crate) struct MessageQuery {
     pub(crate) kinds: Vec<MessageKind>,
     /// In one of these states; empty: in any.
     pub(crate) states: Vec<pb::MessageState>,
+}
+
+/// Which dead letters are meant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LetterQuery {
+    /// Of one of these kinds; empty: of any.
+    pub(crate) kinds: Vec<MessageKind>,
+    /// Given up for one of these reasons; empty: for any.
+    pub(crate) reasons: Vec<pb::DeadLetterReason>,
+    /// Given up then or later.
+    pub(crate) since: Option<WallTime>,
+    /// Given up before.
+    pub(crate) until: Option<WallTime>,
 }
 
 /// Which events a watch shows, and of which sessions its initial state.
@@ -100,6 +114,20 @@ impl MessageQuery {
     pub(crate) fn matches(&self, message: &MessageRow, disposition: Disposition) -> bool {
         among(&self.kinds, &message.kind)
             && among(&self.states, &show::message::state(message, disposition))
+    }
+}
+
+// === impl LetterQuery ===
+
+impl LetterQuery {
+    /// Whether a message of a queue is a dead letter that is meant.
+    pub(crate) fn matches(&self, message: &MessageRow, disposition: Disposition) -> bool {
+        show::message::dead(message.standing, disposition).is_some_and(|(reason, time)| {
+            among(&self.kinds, &message.kind)
+                && among(&self.reasons, &reason)
+                && self.since.is_none_or(|since| time >= since)
+                && self.until.is_none_or(|until| time < until)
+        })
     }
 }
 

@@ -5,6 +5,7 @@ mod claim;
 mod end;
 mod end_sessions;
 mod enqueue;
+mod letters;
 mod lists;
 mod namespace;
 mod open;

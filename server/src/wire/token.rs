@@ -37,6 +37,8 @@ pub(crate) enum ListKind {
     Workers,
     /// EndSessions.
     Ends,
+    /// ListDeadLetters.
+    DeadLetters,
 }
 
 /// The entry after which a page begins.
@@ -54,6 +56,13 @@ pub(crate) enum PagePosition {
         /// The queue that the first page was read of.
         queue: QueueId,
         /// The last message that was looked at.
+        after: Seq,
+    },
+    /// Of ListDeadLetters.
+    DeadLetters {
+        /// The queue of the last letter that was looked at.
+        queue: QueueId,
+        /// Its seq.
         after: Seq,
     },
     /// Of ListWorkers.
@@ -108,11 +117,12 @@ enum Kind {
 // === impl Kind ===
 
 impl Kind {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Page(ListKind::Sessions),
         Self::Page(ListKind::Messages),
         Self::Page(ListKind::Workers),
         Self::Page(ListKind::Ends),
+        Self::Page(ListKind::DeadLetters),
         Self::Resume,
     ];
 
@@ -122,6 +132,7 @@ impl Kind {
             Self::Page(ListKind::Messages) => 2,
             Self::Page(ListKind::Workers) => 3,
             Self::Page(ListKind::Ends) => 4,
+            Self::Page(ListKind::DeadLetters) => 60,
             Self::Resume => 16,
         }
     }
@@ -147,7 +158,8 @@ impl Binding {
                 bytes.extend(after.0.to_be_bytes());
                 bytes.extend(revision.0.to_be_bytes());
             }
-            PagePosition::Messages { queue, after } => {
+            PagePosition::Messages { queue, after }
+            | PagePosition::DeadLetters { queue, after } => {
                 bytes.extend(queue.0.to_be_bytes());
                 bytes.extend(after.0.to_be_bytes());
             }
@@ -191,6 +203,12 @@ fn position_of(kind: ListKind, bytes: &[u8]) -> Option<PagePosition> {
             queue: QueueId(queue),
             after: Seq(after),
         }),
+        ListKind::DeadLetters => {
+            two_numbers(bytes).map(|(queue, after)| PagePosition::DeadLetters {
+                queue: QueueId(queue),
+                after: Seq(after),
+            })
+        }
         ListKind::Ends => two_numbers(bytes).map(|(after, until)| PagePosition::Ends {
             after: SessionNo(after),
             until: SessionNo(until),

@@ -63,6 +63,8 @@ pub enum Table {
     RequestAges,
     /// Index: sessions that have a slot, by (namespace, pool), in the order in which they were opened.
     LiveSessions,
+    /// Index: queues that have dead letters, by (namespace, queue).
+    DeadQueues,
 }
 
 /// Where a row lies in its table. Most keys have 24 bytes or fewer, three numbers, and need no memory of their own.

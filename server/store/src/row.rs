@@ -34,7 +34,8 @@ use thiserror::Error;
 
 pub use self::entry::key_of_entry;
 pub(crate) use self::entry::{
-    after_prefix, due_until, key_blocks_of, live_after, pools_of, range_of, unserved_after,
+    after_prefix, dead_queues_from, due_until, key_blocks_of, live_after, pools_of, range_of,
+    unserved_after,
 };
 pub use self::key::key_of_row;
 

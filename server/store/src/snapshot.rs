@@ -15,7 +15,7 @@ use sessiond_core::ids::{
 };
 use sessiond_core::index::{Extent, IndexEntry, Scan};
 use sessiond_core::lease::{LeaseRow, LeaseView};
-use sessiond_core::queue::{Depth, Disposition, QueueRow};
+use sessiond_core::queue::QueueRow;
 use sessiond_core::rows::{Counters, KeyRow, Row, RowKey};
 use sessiond_core::session::{ActivityRow, SessionRow, SessionView};
 use sessiond_core::time::WallTime;
@@ -159,8 +159,10 @@ impl Rows {
             }
             None => None,
         };
+        let (depth, oldest) = queue.seen_from(no);
         Ok(Some(SessionView {
-            depth: depth_shown(no, &queue),
+            depth,
+            oldest_pending: oldest.map(|oldest| oldest.time),
             session,
             activity,
             lease,
@@ -222,22 +224,6 @@ impl Rows {
             decode(&key, value).map_err(|error| row::malformed(range.table, &key, &error))
         });
         self.stop.note(decoded.collect())
-    }
-}
-
-/// The depth that counts as the session's: its queue's, while it owns that queue and may still hand it out.
-fn depth_shown(no: SessionNo, queue: &QueueRow) -> Depth {
-    match queue.disposition {
-        Disposition::Serving | Disposition::Quiet | Disposition::Held { .. }
-            if queue.owner == no =>
-        {
-            queue.depth
-        }
-        Disposition::Serving
-        | Disposition::Quiet
-        | Disposition::Held { .. }
-        | Disposition::Dead { .. }
-        | Disposition::Discarded { .. } => Depth::default(),
     }
 }
 

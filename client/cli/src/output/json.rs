@@ -35,6 +35,7 @@ described! {
     GetStatsResponse EndSessionsResponse EndResult ExplainSessionResponse
     BeginRequestResponse EndRequestResponse
     GetStatsResponse EndSessionsResponse EndResult ExplainSessionResponse ResetSessionResponse
+    DeadLetter ListDeadLettersResponse
 }
 
 static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {

@@ -140,6 +140,41 @@ impl Row for pb::Message {
     }
 }
 
+impl Row for pb::DeadLetter {
+    type Document = Self;
+
+    const HEADERS: &'static [&'static str] = &[
+        "LETTER", "KEY", "SESSION", "KIND", "REASON", "ATTEMPTS", "DEAD", "ERROR",
+    ];
+    const WIDTHS: &'static [usize] = &[10, 24, 36, 16, 13, 8, 6, 20];
+
+    fn cells(&self, now: Timestamp) -> Vec<String> {
+        let kind = self.message.as_ref().map(|message| message.kind.clone());
+        vec![
+            self.id(),
+            self.key.clone(),
+            self.session_id.clone(),
+            kind.unwrap_or_default(),
+            values::enum_name::<pb::DeadLetterReason>(self.reason),
+            self.attempts.to_string(),
+            ago(self.dead_letter_time, now),
+            self.last_error.clone(),
+        ]
+    }
+
+    /// Its queue and its place there.
+    fn id(&self) -> String {
+        let place = self.message.as_ref();
+        let place = place.map(|message| (message.queue_id, message.seq));
+        let (queue, seq) = place.unwrap_or_default();
+        format!("{queue}/{seq}")
+    }
+
+    fn document(&self) -> &Self::Document {
+        self
+    }
+}
+
 impl Row for pb::EnqueueResult {
     type Document = Self;
 

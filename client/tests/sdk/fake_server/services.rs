@@ -135,6 +135,7 @@ service! {
     claim_messages(ClaimMessagesRequest) -> ClaimMessagesResponse: Claim;
     settle_messages(SettleMessagesRequest) -> SettleMessagesResponse: Settle;
     list_messages(ListMessagesRequest) -> ListMessagesResponse: ListMessages;
+    list_dead_letters(ListDeadLettersRequest) -> ListDeadLettersResponse: ListDeadLetters;
 }
 
 #[tonic::async_trait]

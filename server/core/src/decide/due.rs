@@ -81,8 +81,7 @@ fn queue_due(draft: &mut Draft<'_>, id: QueueId) -> Result<(), Stop> {
             let mut activity = draft.activity(queue.owner)?;
             activity.totals.dead_lettered += queue.depth.unsettled();
             draft.put_activity(&session, activity)?;
-            let since = draft.now.engine;
-            draft.dispose(queue, Disposition::Dead { since })
+            draft.dispose(queue, dead(draft))
         }
         Disposition::Discarded { next } if next <= draft.now.engine => discard_some(draft, id),
         Disposition::Held { .. }
@@ -90,6 +89,14 @@ fn queue_due(draft: &mut Draft<'_>, id: QueueId) -> Result<(), Stop> {
         | Disposition::Serving
         | Disposition::Quiet
         | Disposition::Dead { .. } => Ok(()),
+    }
+}
+
+/// Given up as of this decision.
+fn dead(draft: &Draft<'_>) -> Disposition {
+    Disposition::Dead {
+        since: draft.now.engine,
+        time: draft.now.wall,
     }
 }
 
@@ -112,7 +119,7 @@ fn discard_some(draft: &mut Draft<'_>, id: QueueId) -> Result<(), Stop> {
             next: now + Span(1),
         }
     } else {
-        Disposition::Dead { since: now }
+        dead(draft)
     };
     draft.dispose(queue, disposition)
 }

@@ -216,7 +216,10 @@ fn fate(
             until: now + HELD_QUEUE_RETENTION,
         }
     } else {
-        Disposition::Dead { since: now }
+        Disposition::Dead {
+            since: now,
+            time: draft.now.wall,
+        }
     })
 }
 

@@ -10,7 +10,6 @@ use super::{Draft, Stop};
 use crate::event::{Actor, EventKind, EventRow, MessageRef};
 use crate::ids::{Epoch, SessionNo};
 use crate::lease::LeaseView;
-use crate::queue::{Depth, Disposition};
 use crate::session::SessionView;
 
 /// What an event says beside its kind.
@@ -77,20 +76,7 @@ impl Draft<'_> {
     pub(crate) fn session_view(&self, no: SessionNo) -> Result<SessionView, Stop> {
         let session = self.session(no)?;
         let queue = self.queue_ref(session.queue)?;
-        let depth = match queue.disposition {
-            Disposition::Serving | Disposition::Quiet | Disposition::Held { .. }
-                if queue.owner == no =>
-            {
-                queue.depth
-            }
-            // What is left of a given-up queue is in the totals of its session; a successor's queue
-            // is the successor's.
-            Disposition::Serving
-            | Disposition::Quiet
-            | Disposition::Held { .. }
-            | Disposition::Dead { .. }
-            | Disposition::Discarded { .. } => Depth::default(),
-        };
+        let (depth, oldest) = queue.seen_from(no);
         let lease = match session.lease {
             Some(epoch) => Some(self.lease_view(epoch)?),
             None => None,
@@ -99,6 +85,7 @@ impl Draft<'_> {
             activity: self.activity(no)?,
             session,
             depth,
+            oldest_pending: oldest.map(|oldest| oldest.time),
             lease,
         })
     }

@@ -8,7 +8,7 @@ use super::{Draft, Stop};
 use crate::ids::{QueueId, Seq};
 use crate::index::{IndexEntry, Scan, entries_of_message};
 use crate::message::{MessageRow, Standing};
-use crate::queue::{Depth, Disposition, QueueRow};
+use crate::queue::{Depth, Disposition, Oldest, QueueRow};
 use crate::rows::{Counters, Read, Row, RowKey};
 
 impl Draft<'_> {
@@ -139,7 +139,7 @@ impl Draft<'_> {
 
     /// Keeps `oldest` the lowest unsettled seq after `touched` came or went.
     fn refresh_oldest(&mut self, queue: &mut QueueRow, touched: Seq) -> Result<(), Stop> {
-        let later = queue.oldest.is_some_and(|(oldest, _)| oldest < touched);
+        let later = queue.oldest.is_some_and(|oldest| oldest.seq < touched);
         if later || faulty!(OldestStale) {
             return Ok(());
         }
@@ -148,7 +148,11 @@ impl Draft<'_> {
                 let row = self
                     .message(queue.id, *seq)?
                     .expect("an indexed message is on record");
-                Some((*seq, row.enqueued_at))
+                Some(Oldest {
+                    seq: *seq,
+                    at: row.enqueued_at,
+                    time: row.enqueue_time,
+                })
             }
             _ => None,
         };

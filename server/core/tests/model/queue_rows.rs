@@ -30,7 +30,7 @@ pub(crate) fn check_queue(model: &Model, row: &QueueRow) {
     }
     depth.bytes = queue.bytes();
     assert_eq!(row.depth, depth, "the depth of queue {id}");
-    let oldest = row.oldest.map(|(seq, at)| (seq.0, at.0));
+    let oldest = row.oldest.map(|oldest| (oldest.seq.0, oldest.at.0));
     assert_eq!(oldest, queue.oldest(), "the oldest of queue {id}");
     match (row.disposition, queue.fate) {
         (Disposition::Held { until: is }, Fate::Held { until }) => assert_eq!(is.0, until),

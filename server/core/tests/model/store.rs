@@ -241,6 +241,7 @@ impl Store {
                 | IndexEntry::Returned(..)
                 | IndexEntry::Pending(..)
                 | IndexEntry::Unserved(..)
+                | IndexEntry::DeadLetters(..)
                 | IndexEntry::RequestAge(..)
                 | IndexEntry::Live(..) => None,
             })

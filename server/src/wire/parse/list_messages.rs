@@ -1,12 +1,11 @@
 //! ListMessages.
 
 use prost::Message;
-use sessiond_core::ids::{MessageKind, Namespace, SessionRef};
-use sessiond_core::limits::{FILTER_KINDS_MAX, KIND_BYTES_MAX};
+use sessiond_core::ids::{Namespace, SessionRef};
 use sessiond_proto::v1 as pb;
 
 use super::page::{self, Page};
-use super::{enumeration, number, reference, text};
+use super::{dead_letter_filter, enumeration, reference};
 use crate::wire::faults::{Faults, Invalid};
 use crate::wire::query::MessageQuery;
 use crate::wire::token::{Binding, ListKind};
@@ -74,14 +73,7 @@ fn fields(
 }
 
 fn message_query(faults: &mut Faults, filter: pb::MessageFilter) -> MessageQuery {
-    number::items(faults, "kinds", filter.kinds.len(), FILTER_KINDS_MAX);
-    let mut kinds = Vec::new();
-    for (index, kind) in filter.kinds.into_iter().take(FILTER_KINDS_MAX).enumerate() {
-        faults.within_item("kinds", index, |faults| match MessageKind::parse(kind) {
-            Ok(kind) => kinds.push(kind),
-            Err(error) => faults.invalid("", text::describe(error, KIND_BYTES_MAX)),
-        });
-    }
+    let kinds = dead_letter_filter::kinds(faults, filter.kinds);
     let states = enumeration::listed(
         faults,
         "states",

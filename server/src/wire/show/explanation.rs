@@ -13,11 +13,7 @@ use super::time::timestamp;
 /// The answer to ExplainSession.
 pub(crate) fn explained(explanation: &Explanation, shown: Shown) -> pb::ExplainSessionResponse {
     pb::ExplainSessionResponse {
-        session: Some(session(
-            &explanation.session,
-            shown.now,
-            shown.oldest_pending,
-        )),
+        session: Some(session(&explanation.session, shown.now)),
         holds: explanation.holds.iter().map(hold).collect(),
         deadlines: explanation.deadlines.iter().map(deadline).collect(),
         stalls: explanation.stalls.iter().map(stall).collect(),

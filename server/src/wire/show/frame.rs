@@ -52,7 +52,7 @@ pub(crate) fn frame(frame: Frame, terms: &Terms, revision: Revision, now: Now) -
             session: view,
             voided_keys,
         } => {
-            let shown = session::session(&view, now, None);
+            let shown = session::session(&view, now);
             return Act::Send(attached(&held, shown, voided_keys));
         }
         Frame::AttachFailed { asked, rejection } => {

@@ -5,7 +5,7 @@ use sessiond_core::ids::SessionId;
 use sessiond_core::lease::LeaseView;
 use sessiond_core::message::{DeadReason, MessageRow, Standing};
 use sessiond_core::queue::Disposition;
-use sessiond_core::time::Now;
+use sessiond_core::time::{Now, WallTime};
 use sessiond_proto::v1 as pb;
 
 use super::time::timestamp;
@@ -93,9 +93,10 @@ fn status(row: &MessageRow, at: Listed<'_>) -> pb::MessageStatus {
             status.due_time = Some(timestamp(at.now.wall_of(due)));
         }
         (pb::MessageState::DeadLettered, standing) => {
-            let (reason, since) = dead(standing, at);
-            status.dead_letter_reason = reason.into();
-            status.dead_letter_time = since.map(timestamp);
+            if let Some((reason, time)) = dead(standing, at.disposition) {
+                status.dead_letter_reason = reason.into();
+                status.dead_letter_time = Some(timestamp(time));
+            }
         }
         (
             pb::MessageState::Unspecified | pb::MessageState::Pending | pb::MessageState::InFlight,
@@ -108,29 +109,26 @@ fn status(row: &MessageRow, at: Listed<'_>) -> pb::MessageStatus {
     status
 }
 
-/// Why and when a message was given up: by itself, or with all that its session's end left.
-fn dead(
+/// Why and when a message was given up, if it was: by itself, or with all that its session's end left.
+pub(crate) fn dead(
     standing: Standing,
-    at: Listed<'_>,
-) -> (pb::DeadLetterReason, Option<sessiond_core::time::WallTime>) {
-    match (standing, at.disposition) {
+    disposition: Disposition,
+) -> Option<(pb::DeadLetterReason, WallTime)> {
+    match (standing, disposition) {
         (Standing::Dead { reason, time }, _) => {
             let reason = match reason {
                 DeadReason::MaxAttempts => pb::DeadLetterReason::MaxAttempts,
                 DeadReason::Permanent => pb::DeadLetterReason::Permanent,
             };
-            (reason, Some(time))
+            Some((reason, time))
         }
-        (_, Disposition::Dead { since }) => (
-            pb::DeadLetterReason::SessionEnded,
-            Some(at.now.wall_of(since)),
-        ),
+        (_, Disposition::Dead { time, .. }) => Some((pb::DeadLetterReason::SessionEnded, time)),
         (
             Standing::Ready(_) | Standing::Waiting { .. } | Standing::InFlight(_),
             Disposition::Serving
             | Disposition::Quiet
             | Disposition::Held { .. }
             | Disposition::Discarded { .. },
-        ) => (pb::DeadLetterReason::Unspecified, None),
+        ) => None,
     }
 }

@@ -5,22 +5,20 @@
 
 use sessiond_core::ids::Revision;
 use sessiond_core::reply::{EnqueueResult, Reply};
-use sessiond_core::time::{Now, WallTime};
+use sessiond_core::time::Now;
 use sessiond_proto::v1 as pb;
 
 use super::session::session;
 use super::time::{duration, timestamp};
 use super::{delivery, lease, settlement};
 
-/// When a reply is shown, and what its session needs beside its rows.
+/// When a reply is shown.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shown {
     /// The newest revision at the commit.
     pub(crate) revision: Revision,
     /// The time of the answer.
     pub(crate) now: Now,
-    /// When the session's oldest pending message was enqueued.
-    pub(crate) oldest_pending: Option<WallTime>,
 }
 
 /// The answer to OpenSession.
@@ -34,7 +32,7 @@ pub(crate) fn opened(reply: Reply, shown: Shown) -> pb::OpenSessionResponse {
         unreachable!("an open is answered with its session")
     };
     pb::OpenSessionResponse {
-        session: Some(session(&view, shown.now, shown.oldest_pending)),
+        session: Some(session(&view, shown.now)),
         created,
         duplicate,
         revision: shown.revision.0,
@@ -136,7 +134,7 @@ fn changed(reply: Reply, shown: Shown) -> (pb::Session, bool, bool) {
     else {
         unreachable!("a change of a session is answered with it")
     };
-    let session = session(&view, shown.now, shown.oldest_pending);
+    let session = session(&view, shown.now);
     (session, already_ended, duplicate)
 }
 

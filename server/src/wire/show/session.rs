@@ -7,15 +7,10 @@ use sessiond_proto::v1 as pb;
 use super::time::{limit, timestamp};
 use super::{end, lease};
 
-/// A session as of `now`, everything resolved. `oldest_pending` is when its oldest pending message
-/// was enqueued, if one is pending and the caller knows.
+/// A session as of `now`, everything resolved.
 ///
 /// Circuits, restart guards and waiting sessions are not built, so none is shown.
-pub(crate) fn session(
-    view: &SessionView,
-    now: Now,
-    oldest_pending: Option<WallTime>,
-) -> pb::Session {
+pub(crate) fn session(view: &SessionView, now: Now) -> pb::Session {
     let row = &view.session;
     let activity = &view.activity;
     let profile = &row.profile;
@@ -43,7 +38,7 @@ pub(crate) fn session(
         idle_timeout: Some(limit(row.timeouts.idle)),
         max_lifetime: Some(limit(row.timeouts.lifetime)),
         owner_timeout: Some(limit(row.timeouts.owner)),
-        oldest_pending_time: oldest_pending.map(timestamp),
+        oldest_pending_time: view.oldest_pending.map(timestamp),
         expire_time: expire_at(view).map(|at| timestamp(now.wall_of(at))),
         end_time: end_time(&row.lifecycle).map(timestamp),
         lease: view

@@ -13,7 +13,7 @@ pub(crate) fn snapshot(view: &SessionView) -> pb::SessionSnapshot {
         engine: view.activity.last_activity,
         wall: view.activity.last_activity_time,
     };
-    let session = session(view, then, None);
+    let session = session(view, then);
     pb::SessionSnapshot {
         session_id: session.session_id,
         key: session.key,

@@ -221,6 +221,7 @@ fn a_message_filter_matches_kind_and_state() {
     // The end of a session gives up what it leaves, whatever the message itself says.
     let given_up = Disposition::Dead {
         since: EngineTime(1),
+        time: WallTime(1),
     };
     assert!(!pending.matches(&row, given_up) && dead.matches(&row, given_up));
     let mut row = row;

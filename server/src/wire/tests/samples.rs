@@ -40,6 +40,7 @@ pub(super) fn active() -> SessionView {
             dead: 14,
             bytes: 15,
         },
+        oldest_pending: Some(WallTime(1_080_002)),
         lease: Some(lease()),
     }
 }

@@ -20,7 +20,7 @@ use crate::wire::token::ResumeToken;
 fn a_snapshot_is_the_session_without_what_is_private() {
     for view in [active(), super::samples::draining(), ended()] {
         let snapshot = show::snapshot::snapshot(&view);
-        let mut session = show::session::session(&view, NOW, None);
+        let mut session = show::session::session(&view, NOW);
         session.prompt.clear();
         session.volatile.clear();
         // Every field has the number it has in the session, so the encodings are the same.
@@ -40,7 +40,7 @@ fn every_field_of_an_event_is_shown() {
         time: millis(1_098_765),
         namespace: "default".to_owned(),
         session: Some(show::snapshot::snapshot(&row.session)),
-        end: show::session::session(&ended(), NOW, None).end,
+        end: show::session::session(&ended(), NOW).end,
         actor: Some(pb::Actor {
             kind: pb::ActorKind::Worker.into(),
             name: "w".to_owned(),
@@ -112,7 +112,7 @@ fn frames_of_a_watch_say_where_to_resume() {
     assert_eq!(bookmark.cause(), cause);
     assert_eq!((bookmark.revision, bookmark.lag_events), (7, 2));
     assert_eq!(resumes(&bookmark.resume_token), Some(Revision(7)));
-    let session = show::session::session(&active(), NOW, None);
+    let session = show::session::session(&active(), NOW);
     assert_eq!(
         frame(show::watch::initial(session.clone())),
         Frame::Initial(session)

@@ -71,7 +71,7 @@ fn an_attach_is_answered_with_the_session_or_why_not() {
         session: Box::new(active()),
         voided_keys: vec!["model".to_owned()],
     });
-    let shown = show::session::session(&active(), NOW, None);
+    let shown = show::session::session(&active(), NOW);
     let expected = pb::Attached {
         lease: shown.lease.clone(),
         session: Some(shown),

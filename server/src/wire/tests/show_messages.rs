@@ -143,8 +143,9 @@ fn a_listed_message_shows_where_it_stands() {
     }
     let given_up = Disposition::Dead {
         since: EngineTime(99_000),
+        time: WallTime(1_098_000),
     };
-    let by_end = dead(pb::DeadLetterReason::SessionEnded, 1_099_000);
+    let by_end = dead(pb::DeadLetterReason::SessionEnded, 1_098_000);
     for standing in [
         Standing::Ready(Rank::New),
         waiting(100_001),
@@ -250,9 +251,8 @@ fn answers_about_a_session_show_it() {
     let shown = Shown {
         revision: Revision(9),
         now: NOW,
-        oldest_pending: Some(WallTime(1_080_002)),
     };
-    let session = Some(show::session::session(&active(), NOW, shown.oldest_pending));
+    let session = Some(show::session::session(&active(), NOW));
     let opened = Reply::Opened {
         session: Box::new(active()),
         created: true,

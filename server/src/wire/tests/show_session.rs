@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sessiond_core::ids::SessionNo;
 use sessiond_core::session::{EndReason, Lifecycle, Ordering, SessionView};
-use sessiond_core::time::{Limit, Span, WallTime};
+use sessiond_core::time::{Limit, Span};
 use sessiond_proto::v1 as pb;
 
 use super::samples::{NOW, active, draining, ended, worker_view};
@@ -26,7 +26,7 @@ fn limit(seconds: i64, nanos: i32) -> Option<pb::Limit> {
 }
 
 fn shown(view: &SessionView) -> pb::Session {
-    show::session::session(view, NOW, Some(WallTime(1_080_002)))
+    show::session::session(view, NOW)
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn a_session_expires_at_the_first_of_its_limits() {
         let mut view = active();
         let timeouts = &mut Arc::make_mut(&mut view.session).timeouts;
         (timeouts.idle, timeouts.lifetime, timeouts.owner) = (idle, lifetime, owner);
-        show::session::session(&view, NOW, None).expire_time
+        show::session::session(&view, NOW).expire_time
     };
     let after = |seconds| Limit::After(Span::seconds(seconds));
     assert_eq!(expire(Limit::Never, Limit::Never, Limit::Never), None);

@@ -4,7 +4,7 @@ use sessiond_core::ids::{InstanceId, QueueId, Revision, Seq, SessionNo, WorkerNa
 
 use crate::wire::token::{Binding, ListKind, PagePosition, ResumeToken, TokenError};
 
-fn positions() -> [(ListKind, PagePosition); 4] {
+fn positions() -> [(ListKind, PagePosition); 5] {
     [
         (
             ListKind::Sessions,
@@ -18,6 +18,13 @@ fn positions() -> [(ListKind, PagePosition); 4] {
             PagePosition::Messages {
                 queue: QueueId(1),
                 after: Seq(0),
+            },
+        ),
+        (
+            ListKind::DeadLetters,
+            PagePosition::DeadLetters {
+                queue: QueueId(u64::MAX),
+                after: Seq(3),
             },
         ),
         (

@@ -7,7 +7,7 @@ use crate::kv::Table;
 
 impl Table {
     /// Every table, in the order of declaration. The tags 10 and 19 were given out before the format was a promise.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Counters,
         Self::Sessions,
         Self::Activities,
@@ -29,6 +29,7 @@ impl Table {
         Self::Unserved,
         Self::RequestAges,
         Self::LiveSessions,
+        Self::DeadQueues,
     ];
 
     /// The name of the table on disk, its version included.
@@ -74,6 +75,7 @@ impl Table {
             Self::DeadLetters => (21, "dead_letters.v1"),
             Self::KeyBlocks => (22, "key_blocks.v1"),
             Self::LiveSessions => (40, "live_sessions.v1"),
+            Self::DeadQueues => (60, "dead_queues.v1"),
         }
     }
 }

@@ -8,6 +8,7 @@
 //! unserved          u16 length | namespace | u64 time | u64 queue
 //! request_ages      u64 time | namespace 00 | text
 //! live_sessions     u16 length | namespace | u16 length | pool | u64 session
+//! dead_queues       u16 length | namespace | u64 queue
 //! ```
 //!
 //! Within the group of a scan, and within all that is due, bytes compare as the core's entries do. Values are empty.
@@ -52,6 +53,11 @@ pub fn key_of_entry(entry: &IndexEntry) -> (Table, Key) {
             put_u64(&mut key, since.0);
             put_u64(&mut key, queue.0);
             (Table::Unserved, key)
+        }
+        IndexEntry::DeadLetters(namespace, queue) => {
+            let mut key = namespace_prefix(namespace);
+            put_u64(&mut key, queue.0);
+            (Table::DeadQueues, key)
         }
         IndexEntry::RequestAge(at, namespace, id) => {
             let mut key = one(at.0);
@@ -127,6 +133,9 @@ pub(crate) fn entry(table: Table, key: &[u8]) -> Result<IndexEntry, DecodeError>
             EngineTime(cursor.u64()?),
             QueueId(cursor.u64()?),
         ),
+        Table::DeadQueues => {
+            IndexEntry::DeadLetters(text(cursor.prefixed()?)?, QueueId(cursor.u64()?))
+        }
         Table::RequestAges => {
             let (at, namespace) = (EngineTime(cursor.u64()?), text(cursor.ended()?)?);
             return Ok(IndexEntry::RequestAge(at, namespace, text(cursor.text()?)?));
@@ -250,6 +259,20 @@ pub(crate) fn pools_of(namespace: &Namespace) -> Range {
         from: prefix.into_vec(),
         order: Order::Ascending,
         limit: usize::MAX,
+    }
+}
+
+/// The queues of a namespace that have dead letters, from `first` on.
+pub(crate) fn dead_queues_from(namespace: &Namespace, first: QueueId, limit: usize) -> Range {
+    let mut from = namespace_prefix(namespace);
+    let to = after_prefix(&from);
+    put_u64(&mut from, first.0);
+    Range {
+        table: Table::DeadQueues,
+        from: from.into_vec(),
+        to,
+        order: Order::Ascending,
+        limit,
     }
 }
 

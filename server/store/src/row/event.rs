@@ -53,6 +53,8 @@ struct SessionView {
     depth: Option<Depth>,
     #[prost(message, optional, tag = "4")]
     lease: Option<LeaseView>,
+    #[prost(uint64, optional, tag = "60")]
+    oldest_pending: Option<u64>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -124,6 +126,7 @@ impl From<&domain_session::SessionView> for SessionView {
             activity: Some((&view.activity).into()),
             depth: Some((&view.depth).into()),
             lease: view.lease.as_ref().map(Into::into),
+            oldest_pending: view.oldest_pending.map(|time| time.0),
         }
     }
 }
@@ -137,6 +140,7 @@ impl TryFrom<SessionView> for domain_session::SessionView {
             activity: need(view.activity, "the warm part of a session")?.try_into()?,
             depth: need(view.depth, "the depth")?.into(),
             lease: view.lease.map(TryInto::try_into).transpose()?,
+            oldest_pending: view.oldest_pending.map(WallTime),
         })
     }
 }

@@ -76,6 +76,7 @@ pub(crate) fn row_key(table: Table, bytes: &[u8]) -> Option<Result<RowKey, Decod
         | Table::Returned
         | Table::Due
         | Table::Unserved
+        | Table::DeadQueues
         | Table::RequestAges
         | Table::LiveSessions => return None,
     })

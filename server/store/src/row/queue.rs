@@ -2,7 +2,7 @@
 
 use sessiond_core::ids::{DeliveryId, Epoch, QueueId, Seq, SessionNo};
 use sessiond_core::queue as domain;
-use sessiond_core::time::EngineTime;
+use sessiond_core::time::{EngineTime, WallTime};
 
 use crate::row::tally::Depth;
 use crate::row::text::text;
@@ -28,6 +28,9 @@ pub(crate) struct Queue {
     depth: Option<Depth>,
     #[prost(message, optional, tag = "13")]
     oldest: Option<Oldest>,
+    /// When it was given up, for display; with `DeadSince` only.
+    #[prost(uint64, tag = "60")]
+    dead_time: u64,
 }
 
 #[derive(Clone, PartialEq, prost::Oneof)]
@@ -50,6 +53,8 @@ struct Oldest {
     seq: u64,
     #[prost(uint64, tag = "2")]
     at: u64,
+    #[prost(uint64, tag = "60")]
+    time: u64,
 }
 
 impl From<&domain::QueueRow> for Queue {
@@ -63,10 +68,12 @@ impl From<&domain::QueueRow> for Queue {
             next_seq: row.next_seq.0,
             next_delivery: row.next_delivery.0,
             depth: Some((&row.depth).into()),
-            oldest: row.oldest.map(|(seq, at)| Oldest {
-                seq: seq.0,
-                at: at.0,
+            oldest: row.oldest.map(|oldest| Oldest {
+                seq: oldest.seq.0,
+                at: oldest.at.0,
+                time: oldest.time.0,
             }),
+            dead_time: dead_time(row.disposition),
         }
     }
 }
@@ -79,14 +86,16 @@ impl TryFrom<Queue> for domain::QueueRow {
             id: QueueId(row.id),
             namespace: text(row.namespace)?,
             owner: SessionNo(row.owner),
-            disposition: need(row.disposition, "the disposition")?.into(),
+            disposition: need(row.disposition, "the disposition")?.since(row.dead_time),
             lease: row.lease.map(Epoch),
             next_seq: Seq(row.next_seq),
             next_delivery: DeliveryId(row.next_delivery),
             depth: need(row.depth, "the depth")?.into(),
-            oldest: row
-                .oldest
-                .map(|oldest| (Seq(oldest.seq), EngineTime(oldest.at))),
+            oldest: row.oldest.map(|oldest| domain::Oldest {
+                seq: Seq(oldest.seq),
+                at: EngineTime(oldest.at),
+                time: WallTime(oldest.time),
+            }),
         })
     }
 }
@@ -97,26 +106,38 @@ impl From<domain::Disposition> for Disposition {
             domain::Disposition::Serving => Self::Serving(()),
             domain::Disposition::Quiet => Self::Quiet(()),
             domain::Disposition::Held { until } => Self::HeldUntil(until.0),
-            domain::Disposition::Dead { since } => Self::DeadSince(since.0),
+            domain::Disposition::Dead { since, .. } => Self::DeadSince(since.0),
             domain::Disposition::Discarded { next } => Self::DiscardedNext(next.0),
         }
     }
 }
 
-impl From<Disposition> for domain::Disposition {
-    fn from(disposition: Disposition) -> Self {
-        match disposition {
-            Disposition::Serving(()) => Self::Serving,
-            Disposition::Quiet(()) => Self::Quiet,
-            Disposition::HeldUntil(until) => Self::Held {
+impl Disposition {
+    /// The disposition of a queue that was given up at `dead_time`, if it was.
+    fn since(self, dead_time: u64) -> domain::Disposition {
+        match self {
+            Self::Serving(()) => domain::Disposition::Serving,
+            Self::Quiet(()) => domain::Disposition::Quiet,
+            Self::HeldUntil(until) => domain::Disposition::Held {
                 until: EngineTime(until),
             },
-            Disposition::DeadSince(since) => Self::Dead {
+            Self::DeadSince(since) => domain::Disposition::Dead {
                 since: EngineTime(since),
+                time: WallTime(dead_time),
             },
-            Disposition::DiscardedNext(next) => Self::Discarded {
+            Self::DiscardedNext(next) => domain::Disposition::Discarded {
                 next: EngineTime(next),
             },
         }
+    }
+}
+
+fn dead_time(disposition: domain::Disposition) -> u64 {
+    match disposition {
+        domain::Disposition::Dead { time, .. } => time.0,
+        domain::Disposition::Serving
+        | domain::Disposition::Quiet
+        | domain::Disposition::Held { .. }
+        | domain::Disposition::Discarded { .. } => 0,
     }
 }

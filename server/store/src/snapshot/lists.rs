@@ -186,11 +186,34 @@ impl Rows {
             | IndexEntry::InFlight(..)
             | IndexEntry::Returned(..)
             | IndexEntry::Pending(..)
+            | IndexEntry::DeadLetters(..)
             | IndexEntry::RequestAge(..)
             | IndexEntry::Due(..)
             | IndexEntry::Live(..) => None,
         });
         Ok(unserved.collect())
+    }
+
+    /// Queues of a namespace that have dead letters, from `first` on, in order of their numbers.
+    pub fn dead_queues_from(
+        &self,
+        namespace: &Namespace,
+        first: QueueId,
+        limit: usize,
+    ) -> Result<Vec<QueueId>, Fault> {
+        let entries = self.entries(&row::dead_queues_from(namespace, first, limit))?;
+        let queues = entries.into_iter().filter_map(|entry| match entry {
+            IndexEntry::DeadLetters(_, queue) => Some(queue),
+            IndexEntry::Ready(..)
+            | IndexEntry::InFlight(..)
+            | IndexEntry::Returned(..)
+            | IndexEntry::Pending(..)
+            | IndexEntry::Unserved(..)
+            | IndexEntry::RequestAge(..)
+            | IndexEntry::Due(..)
+            | IndexEntry::Live(..) => None,
+        });
+        Ok(queues.collect())
     }
 
     fn sessions(&self, range: &Range) -> Result<Vec<SessionRow>, Fault> {
@@ -275,6 +298,7 @@ fn live_of(entry: &IndexEntry) -> Option<SessionNo> {
         | IndexEntry::Returned(..)
         | IndexEntry::Pending(..)
         | IndexEntry::Unserved(..)
+        | IndexEntry::DeadLetters(..)
         | IndexEntry::RequestAge(..)
         | IndexEntry::Due(..) => None,
     }
@@ -288,6 +312,7 @@ fn due_of(entry: &IndexEntry) -> Option<(EngineTime, Due)> {
         | IndexEntry::Returned(..)
         | IndexEntry::Pending(..)
         | IndexEntry::Unserved(..)
+        | IndexEntry::DeadLetters(..)
         | IndexEntry::RequestAge(..)
         | IndexEntry::Live(..) => None,
     }

@@ -100,6 +100,16 @@ impl Tables {
         entries.collect()
     }
 
+    fn dead_queues(&self, namespace: &Namespace) -> Vec<QueueId> {
+        let entries = self.entries.iter().filter_map(|entry| {
+            let IndexEntry::DeadLetters(of, queue) = entry else {
+                return None;
+            };
+            (of == namespace).then_some(*queue)
+        });
+        entries.collect()
+    }
+
     fn unserved(&self, namespace: &Namespace) -> Vec<(EngineTime, QueueId)> {
         let entries = self.entries.iter().filter_map(|entry| {
             let IndexEntry::Unserved(of, since, queue) = entry else {
@@ -189,6 +199,7 @@ pub(crate) fn lists(tables: &Tables, rows: &Rows) {
         }
         due(tables, rows, limit);
         unserved(tables, rows, limit);
+        dead_queues(tables, rows, limit);
     }
 }
 
@@ -244,6 +255,19 @@ fn unserved(tables: &Tables, rows: &Rows, limit: usize) {
                 .unserved_after(&namespace, Some(*after), limit)
                 .expect("unserved");
             assert_eq!(found, page(&all, |place| *place, after, limit));
+        }
+    }
+}
+
+fn dead_queues(tables: &Tables, rows: &Rows, limit: usize) {
+    for namespace in ["n", "nn", "none"] {
+        let namespace = Namespace::parse(namespace).expect("an id");
+        let all = tables.dead_queues(&namespace);
+        for first in (0..=4).map(QueueId) {
+            let found = rows.dead_queues_from(&namespace, first, limit);
+            let expected = all.iter().filter(|queue| **queue >= first).take(limit);
+            let expected: Vec<QueueId> = expected.copied().collect();
+            assert_eq!(found.expect("dead queues"), expected);
         }
     }
 }

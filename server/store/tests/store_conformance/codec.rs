@@ -11,9 +11,9 @@ use sessiond_core::ids::{
 };
 use sessiond_core::index::{Due, IndexEntry, Scan};
 use sessiond_core::message::Rank;
-use sessiond_core::queue::{Depth, QueueRow};
+use sessiond_core::queue::{Depth, Oldest, QueueRow};
 use sessiond_core::rows::{PoolRow, Row, RowKey};
-use sessiond_core::time::EngineTime;
+use sessiond_core::time::{EngineTime, WallTime};
 use sessiond_store::kv::{Op, Table};
 use sessiond_store::row;
 
@@ -150,7 +150,11 @@ fn the_row_of_a_busy_queue_is_small() {
             dead: 1_000,
             bytes: 1 << 30,
         },
-        oldest: Some((Seq(9_900_000), EngineTime(40_000_000_000))),
+        oldest: Some(Oldest {
+            seq: Seq(9_900_000),
+            at: EngineTime(40_000_000_000),
+            time: WallTime(1_800_000_000_000),
+        }),
         ..QueueRow::new(
             QueueId(5_000_000),
             Namespace::parse("a-team-of-average-name").expect("an id"),
@@ -244,7 +248,7 @@ fn scans_of(entry: &IndexEntry) -> Vec<Scan> {
         IndexEntry::Pending(queue, _) => vec![Scan::Pending(*queue)],
         IndexEntry::Unserved(namespace, ..) => vec![Scan::Unserved(namespace.clone())],
         IndexEntry::RequestAge(..) => vec![Scan::RequestAges],
-        IndexEntry::Due(..) => vec![],
+        IndexEntry::DeadLetters(..) | IndexEntry::Due(..) => vec![],
         IndexEntry::Live(namespace, pool, _) => {
             vec![Scan::Live(namespace.clone(), pool.clone())]
         }
@@ -252,14 +256,17 @@ fn scans_of(entry: &IndexEntry) -> Vec<Scan> {
 }
 
 #[test]
-fn bytes_compare_as_entries_do_within_every_scan_and_over_all_that_is_due() {
+fn bytes_compare_as_entries_do_within_every_scan_and_every_list() {
     let mut compared = [0_usize; ENTRY_KINDS];
     for seed in 0..SEEDS * 10 {
         let mut rng = Rng::with_seed(seed);
         for (kind, compared) in compared.iter_mut().enumerate() {
             let (a, b) = (draw::entry(&mut rng, kind), draw::entry(&mut rng, kind));
-            let due = matches!(a, IndexEntry::Due(..));
-            if due || scans_of(&a).iter().any(|scan| scan.contains(&b)) {
+            let listed = match (&a, &b) {
+                (IndexEntry::DeadLetters(of, _), IndexEntry::DeadLetters(other, _)) => of == other,
+                _ => matches!(a, IndexEntry::Due(..)),
+            };
+            if listed || scans_of(&a).iter().any(|scan| scan.contains(&b)) {
                 let bytes = row::key_of_entry(&a).cmp(&row::key_of_entry(&b));
                 assert_eq!(bytes, a.cmp(&b), "seed {seed}: {a:?} and {b:?}");
                 *compared += usize::from(bytes != Ordering::Equal);

@@ -14,7 +14,7 @@ use sessiond_core::key_window::{KeyBlock, RememberedKey};
 use sessiond_core::lease::{LeaseMode, LeaseRow, LeaseStanding};
 use sessiond_core::limits::KEY_BLOCK_KEYS;
 use sessiond_core::message::{DeadReason, MessageRow, Rank, Standing, Turn};
-use sessiond_core::queue::{Depth, Disposition, QueueRow};
+use sessiond_core::queue::{Depth, Disposition, Oldest, QueueRow};
 use sessiond_core::rows::{Counters, KeyRow, PoolRow, RequestRow, Row, RowKey};
 use sessiond_core::session::Labels;
 use sessiond_core::time::{EngineTime, Span, WallTime};
@@ -192,7 +192,7 @@ pub(crate) fn depth(rng: &mut Rng) -> Depth {
 }
 
 fn queue(rng: &mut Rng, id: QueueId) -> QueueRow {
-    let at = engine(rng);
+    let (at, time) = (engine(rng), wall(rng));
     QueueRow {
         id,
         namespace: namespace(rng),
@@ -203,7 +203,7 @@ fn queue(rng: &mut Rng, id: QueueId) -> QueueRow {
                 Disposition::Serving,
                 Disposition::Quiet,
                 Disposition::Held { until: at },
-                Disposition::Dead { since: at },
+                Disposition::Dead { since: at, time },
                 Disposition::Discarded { next: at },
             ],
         ),
@@ -211,7 +211,11 @@ fn queue(rng: &mut Rng, id: QueueId) -> QueueRow {
         next_seq: Seq(number(rng)),
         next_delivery: DeliveryId(number(rng)),
         depth: depth(rng),
-        oldest: option(rng, |rng| (Seq(number(rng)), engine(rng))),
+        oldest: option(rng, |rng| Oldest {
+            seq: Seq(number(rng)),
+            at: engine(rng),
+            time: wall(rng),
+        }),
     }
 }
 
@@ -280,7 +284,7 @@ fn lease(rng: &mut Rng, epoch: Epoch) -> LeaseRow {
 }
 
 /// How many kinds of entries there are.
-pub(crate) const ENTRY_KINDS: usize = 8;
+pub(crate) const ENTRY_KINDS: usize = 9;
 
 /// An index entry, all kinds in turn by `kind`.
 pub(crate) fn entry(rng: &mut Rng, kind: usize) -> IndexEntry {
@@ -297,6 +301,7 @@ pub(crate) fn entry(rng: &mut Rng, kind: usize) -> IndexEntry {
             let pool = PoolName::parse(one_of(rng, &["a", "ab"])).expect("an id");
             IndexEntry::Live(namespace(rng), pool, SessionNo(number(rng)))
         }
+        7 => IndexEntry::DeadLetters(namespace(rng), queue),
         _ => {
             let all = [
                 Due::Session(SessionNo(number(rng))),

@@ -204,6 +204,7 @@ pub(crate) fn event(rng: &mut Rng, revision: Revision) -> EventRow {
             session: session(rng, no).into(),
             activity: activity(rng, no),
             depth: depth(rng),
+            oldest_pending: option(rng, wall),
             lease: option(rng, |rng| LeaseView {
                 worker: id(rng, WorkerName::parse),
                 instance: id(rng, InstanceId::parse),

@@ -126,6 +126,7 @@ fn scans(entries: &BTreeSet<IndexEntry>) -> BTreeSet<Scan> {
         | IndexEntry::InFlight(..)
         | IndexEntry::Returned(..)
         | IndexEntry::Pending(..)
+        | IndexEntry::DeadLetters(..)
         | IndexEntry::RequestAge(..)
         | IndexEntry::Due(..) => None,
     }));
