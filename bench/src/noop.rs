@@ -119,6 +119,20 @@ impl MessageService for Noop {
         Err(nothing_here())
     }
 
+    async fn requeue_dead_letters(
+        &self,
+        _: Request<pb::RequeueDeadLettersRequest>,
+    ) -> Result<Response<pb::RequeueDeadLettersResponse>, Status> {
+        Err(nothing_here())
+    }
+
+    async fn discard_messages(
+        &self,
+        _: Request<pb::DiscardMessagesRequest>,
+    ) -> Result<Response<pb::DiscardMessagesResponse>, Status> {
+        Err(nothing_here())
+    }
+
     async fn list_dead_letters(
         &self,
         _: Request<pb::ListDeadLettersRequest>,

@@ -11,6 +11,9 @@ use sessiond_proto::v1 as pb;
 use crate::client::Client;
 use crate::error::Error;
 
+/// How many messages one call may name.
+pub(crate) const LETTERS_PER_CALL: usize = 256;
+
 /// The dead letters that meet every condition, of the whole namespace unless a
 /// session is named.
 #[derive(Clone, Debug)]
@@ -63,6 +66,12 @@ impl DeadLetters {
         self
     }
 
+    /// Those that this filter means, instead of what was set before.
+    pub fn matching(mut self, filter: pb::DeadLetterFilter) -> Self {
+        self.filter = filter;
+        self
+    }
+
     /// The filter, for requests of one's own.
     pub fn filter(self) -> pb::DeadLetterFilter {
         self.filter
@@ -91,5 +100,140 @@ impl DeadLetters {
                 include_payload,
                 ..Default::default()
             })
+    }
+}
+
+/// Dead letters on their way back, to be sent.
+#[derive(Clone, Debug)]
+#[must_use = "nothing is brought back before `send` or `send_all`"]
+pub struct RequeueBuilder {
+    client: Client,
+    request: pb::RequeueDeadLettersRequest,
+}
+
+impl Client {
+    /// Prepares to bring back these dead letters, named by queue and number;
+    /// [`RequeueBuilder::send_all`] does it.
+    pub fn requeue(&self, letters: impl IntoIterator<Item = (u64, u64)>) -> RequeueBuilder {
+        let letters = letters
+            .into_iter()
+            .map(|(queue_id, seq)| pb::DeadLetterRef { queue_id, seq });
+        RequeueBuilder {
+            client: self.clone(),
+            request: pb::RequeueDeadLettersRequest {
+                letters: letters.collect(),
+                ..Default::default()
+            },
+        }
+    }
+}
+
+impl DeadLetters {
+    /// Prepares to bring them back; [`RequeueBuilder::send_all`] does it.
+    pub fn requeue(self) -> RequeueBuilder {
+        RequeueBuilder {
+            client: self.client,
+            request: pb::RequeueDeadLettersRequest {
+                filter: Some(self.filter),
+                ..Default::default()
+            },
+        }
+    }
+}
+
+// === impl RequeueBuilder ===
+
+impl RequeueBuilder {
+    /// Into this live session. Default: each into its own queue, if its session
+    /// is live.
+    pub fn into_session(mut self, session: pb::SessionRef) -> Self {
+        self.request.into = Some(session);
+        self
+    }
+
+    /// Changes nothing, and answers what would be done.
+    pub fn validate_only(mut self) -> Self {
+        self.request.validate_only = true;
+        self
+    }
+
+    /// Makes a repeat harmless beyond the repeats of the SDK. Each page after the
+    /// first has the id with `/` and its number.
+    pub fn request_id(mut self, request_id: impl Into<String>) -> Self {
+        self.request.request_id = request_id.into();
+        self
+    }
+
+    /// Sets how many letters one call looks after at most. Default: 256. For
+    /// letters that are not named one by one.
+    pub fn page_size(mut self, letters: u32) -> Self {
+        self.request.page_size = letters;
+        self
+    }
+
+    /// Brings back one page of them, or the named ones, at most 256; the answer's
+    /// `next_page_token` and `not_reached` tell whether there are more.
+    ///
+    /// # Errors
+    ///
+    /// What `RequeueDeadLetters` refuses. A letter that stays where it is is
+    /// counted in the answer, and is no error.
+    pub async fn send(self) -> Result<pb::RequeueDeadLettersResponse, Error> {
+        self.client.requeue_page(self.request).await
+    }
+
+    /// Brings back all of them, page by page, and answers with the sum of all
+    /// pages.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`RequeueBuilder::send`]; the pages before the one that failed
+    /// were brought back.
+    pub async fn send_all(mut self) -> Result<pb::RequeueDeadLettersResponse, Error> {
+        let mut letters = std::mem::take(&mut self.request.letters);
+        let by_name = self.request.filter.is_none();
+        let first_id = self.request.request_id.clone();
+        let mut whole = pb::RequeueDeadLettersResponse::default();
+        for page_number in 2_u64.. {
+            if by_name {
+                let count = letters.len().min(LETTERS_PER_CALL);
+                self.request.letters = letters.drain(..count).collect();
+            }
+            let page = self.client.requeue_page(self.request.clone()).await?;
+            if by_name {
+                let left = usize::try_from(page.not_reached).unwrap_or(usize::MAX);
+                let done = self.request.letters.len().saturating_sub(left);
+                drop(letters.splice(..0, self.request.letters.drain(done..)));
+            }
+            add(&mut whole, &page);
+            let is_last = page.next_page_token.is_empty() && letters.is_empty();
+            if is_last {
+                break;
+            }
+            self.request.page_token = page.next_page_token;
+            self.request.request_id = next_id(&first_id, page_number);
+        }
+        Ok(whole)
+    }
+}
+
+/// Adds a page to the sum of those before it.
+fn add(whole: &mut pb::RequeueDeadLettersResponse, page: &pb::RequeueDeadLettersResponse) {
+    whole.requeued += page.requeued;
+    whole.not_found += page.not_found;
+    whole.in_flight += page.in_flight;
+    whole.without_session += page.without_session;
+    whole.no_room += page.no_room;
+    whole.duplicates += page.duplicates;
+    whole.duplicate |= page.duplicate;
+    whole.revision = page.revision;
+}
+
+/// The request id of a page after the first; none for a call that has none.
+pub(crate) fn next_id(first: &str, page_number: u64) -> String {
+    if first.is_empty() {
+        String::new()
+    } else {
+        format!("{first}/{page_number}")
     }
 }

@@ -21,6 +21,7 @@ pub mod hook;
 mod channel;
 mod client;
 mod dead_letters;
+mod discard;
 mod error;
 mod link;
 mod retry;
@@ -37,7 +38,8 @@ pub use self::client::{
     ADDR_ENV, Client, ClientBuilder, DEADLINE_DEFAULT, DECODE_BYTES_MAX, NAMESPACE_ENV, TOKEN_ENV,
     session_id, session_key,
 };
-pub use self::dead_letters::DeadLetters;
+pub use self::dead_letters::{DeadLetters, RequeueBuilder};
+pub use self::discard::DiscardBuilder;
 pub use self::error::{Error, Refusal, Violation};
 pub use self::link::{LinkObserver, LinkState};
 pub use self::retry::{BACKOFF_FIRST, BACKOFF_MAX, RETRY_TOTAL_DEFAULT, RetryPolicy};

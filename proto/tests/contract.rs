@@ -22,10 +22,12 @@ const RPCS: &[&str] = &[
     "AdminService.GetStats",
     "AdminService.ListWorkers",
     "MessageService.ClaimMessages",
+    "MessageService.DiscardMessages",
     "MessageService.EnqueueMessages",
     "MessageService.EnqueueStream (stream) returns (stream)",
     "MessageService.ListDeadLetters",
     "MessageService.ListMessages",
+    "MessageService.RequeueDeadLetters",
     "MessageService.SettleMessages",
     "SessionService.BeginRequest",
     "SessionService.EndRequest",
@@ -191,7 +193,13 @@ fn lists_are_paged_alike() {
 
 #[test]
 fn control_mutations_can_be_repeated() {
-    for rpc in ["OpenSession", "UpdateSession", "EndSession"] {
+    for rpc in [
+        "OpenSession",
+        "UpdateSession",
+        "EndSession",
+        "RequeueDeadLetters",
+        "DiscardMessages",
+    ] {
         assert_field(&message(&format!("{rpc}Request")), "request_id", "string");
         assert_field(&message(&format!("{rpc}Response")), "duplicate", "bool");
     }

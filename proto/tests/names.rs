@@ -126,6 +126,23 @@ const FIELDS: &[(&str, &str)] = &[
     ),
     ("ListDeadLettersResponse", "dead_letters next_page_token"),
     (
+        "RequeueDeadLettersRequest",
+        "filter letters into validate_only request_id page_size page_token",
+    ),
+    (
+        "RequeueDeadLettersResponse",
+        "requeued not_found in_flight without_session no_room duplicates not_reached \
+         next_page_token duplicate revision",
+    ),
+    (
+        "DiscardMessagesRequest",
+        "ref seqs filter validate_only request_id page_size page_token",
+    ),
+    (
+        "DiscardMessagesResponse",
+        "discarded not_found in_flight next_page_token duplicate revision",
+    ),
+    (
         "WorkRequest",
         "hello attach detach window settle progress heartbeat cancel_result goodbye",
     ),

@@ -179,6 +179,10 @@ unary! {
     list_messages = messages.list_messages(pb::ListMessagesRequest) -> pb::ListMessagesResponse;
     /// ListDeadLetters.
     list_dead_letters = messages.list_dead_letters(pb::ListDeadLettersRequest) -> pb::ListDeadLettersResponse;
+    /// RequeueDeadLetters.
+    requeue = messages.requeue_dead_letters(pb::RequeueDeadLettersRequest) -> pb::RequeueDeadLettersResponse;
+    /// DiscardMessages.
+    discard = messages.discard_messages(pb::DiscardMessagesRequest) -> pb::DiscardMessagesResponse;
     /// GetServerInfo.
     info = admin.get_server_info(pb::GetServerInfoRequest) -> pb::GetServerInfoResponse;
     /// GetStats.

@@ -18,6 +18,8 @@ mod claim;
 mod claim_any;
 #[path = "rules/dead_letters.rs"]
 mod dead_letters;
+#[path = "rules/discard.rs"]
+mod discard;
 #[path = "rules/end_modes.rs"]
 mod end_modes;
 #[path = "rules/ends.rs"]
@@ -62,6 +64,10 @@ mod requests;
 mod resets;
 #[path = "rules/resets_carry.rs"]
 mod resets_carry;
+#[path = "rules/requeue.rs"]
+mod requeue;
+#[path = "rules/requeue_many.rs"]
+mod requeue_many;
 #[path = "rules/restart.rs"]
 mod restart;
 #[path = "rules/restart_leases.rs"]

@@ -37,7 +37,7 @@ pub(crate) enum Command {
     /// Opens, reads, lists, ends, resets and awaits sessions.
     #[command(subcommand)]
     Session(SessionCommand),
-    /// Sends and lists messages.
+    /// Sends, lists, brings back and discards messages.
     #[command(subcommand)]
     Message(MessageCommand),
     /// Works on sessions: prints every message and settles it.

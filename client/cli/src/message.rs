@@ -1,9 +1,11 @@
-//! `sessionctl message`: send, ls and dead.
+//! `sessionctl message`: send, ls, dead, requeue and discard.
 //!
 //! Invariant: a payload goes out byte for byte as it came in. What this deliberately does not do:
 //! look into payloads.
 
 mod dead;
+mod discard;
+mod requeue;
 
 use std::fs;
 use std::io::{self, Read as _};
@@ -17,6 +19,8 @@ use futures_util::TryStreamExt as _;
 use sessiond_client::{Client, pb};
 
 use self::dead::DeadArgs;
+use self::discard::DiscardArgs;
+use self::requeue::RequeueArgs;
 use crate::args::SessionArg;
 use crate::failure::Failure;
 use crate::output::Output;
@@ -37,6 +41,10 @@ pub(crate) enum MessageCommand {
     Ls(ListArgs),
     /// Lists dead letters: messages that were given up, of one session or of all.
     Dead(DeadArgs),
+    /// Brings dead letters back: into their own queues, or into a live session.
+    Requeue(Box<RequeueArgs>),
+    /// Deletes messages of a session unprocessed, pending ones and dead letters.
+    Discard(DiscardArgs),
 }
 
 /// What to send where.
@@ -115,6 +123,8 @@ impl MessageCommand {
             }
             Self::Ls(args) => args.run(client, output).await,
             Self::Dead(args) => args.run(client, output).await,
+            Self::Requeue(args) => args.run(client, output).await,
+            Self::Discard(args) => args.run(client, output).await,
         }
     }
 }

@@ -365,7 +365,7 @@ pub(crate) fn no_session() -> Error {
 }
 
 /// A request id for a request that has none.
-fn fill_request_id(request_id: &mut String) {
+pub(super) fn fill_request_id(request_id: &mut String) {
     if request_id.is_empty() {
         *request_id = Uuid::now_v7().to_string();
     }

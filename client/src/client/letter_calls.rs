@@ -1,5 +1,5 @@
-//! The unary calls about dead letters. [`Client::dead_letters`] is the
-//! comfortable way; nothing is hidden here.
+//! The unary calls about dead letters and about messages that are thrown away.
+//! [`Client::dead_letters`] is the comfortable way; nothing is hidden here.
 
 use std::time::Duration;
 
@@ -7,6 +7,7 @@ use futures_util::Stream;
 use sessiond_proto::v1 as pb;
 
 use super::Client;
+use super::calls::fill_request_id;
 use super::pages::over_pages;
 use crate::error::Error;
 use crate::retry::Repeat;
@@ -43,5 +44,42 @@ impl Client {
                 Ok((page.dead_letters, page.next_page_token))
             }
         })
+    }
+
+    /// Brings back one page of dead letters, or those that are named.
+    /// [`Client::dead_letters`] and [`Client::requeue`] are the comfortable ways.
+    ///
+    /// # Errors
+    ///
+    /// What `RequeueDeadLetters` refuses.
+    pub async fn requeue_page(
+        &self,
+        mut request: pb::RequeueDeadLettersRequest,
+    ) -> Result<pb::RequeueDeadLettersResponse, Error> {
+        fill_request_id(&mut request.request_id);
+        self.call(Repeat::Harmless, Duration::ZERO, request, |request| {
+            let mut messages = self.messages();
+            async move { messages.requeue_dead_letters(request).await }
+        })
+        .await
+    }
+
+    /// Deletes one page of a session's messages, or those that are named.
+    /// [`Client::discard_messages`] and [`Client::discard_matching`] are the
+    /// comfortable ways.
+    ///
+    /// # Errors
+    ///
+    /// What `DiscardMessages` refuses.
+    pub async fn discard_page(
+        &self,
+        mut request: pb::DiscardMessagesRequest,
+    ) -> Result<pb::DiscardMessagesResponse, Error> {
+        fill_request_id(&mut request.request_id);
+        self.call(Repeat::Harmless, Duration::ZERO, request, |request| {
+            let mut messages = self.messages();
+            async move { messages.discard_messages(request).await }
+        })
+        .await
     }
 }

@@ -51,6 +51,8 @@ pub(crate) enum Call {
     Settle(Unary<pb::SettleMessagesRequest, pb::SettleMessagesResponse>),
     ListMessages(Unary<pb::ListMessagesRequest, pb::ListMessagesResponse>),
     ListDeadLetters(Unary<pb::ListDeadLettersRequest, pb::ListDeadLettersResponse>),
+    Requeue(Unary<pb::RequeueDeadLettersRequest, pb::RequeueDeadLettersResponse>),
+    Discard(Unary<pb::DiscardMessagesRequest, pb::DiscardMessagesResponse>),
     ServerInfo(Unary<pb::GetServerInfoRequest, pb::GetServerInfoResponse>),
     Stats(Unary<pb::GetStatsRequest, pb::GetStatsResponse>),
     ListWorkers(Unary<pb::ListWorkersRequest, pb::ListWorkersResponse>),

@@ -17,6 +17,8 @@ use crate::requests::RequestToken;
 use crate::session::{EndMode, EndReason, Labels, Ordering, PendingPolicy, Profile, Usage};
 use crate::time::{Limit, Span};
 
+pub mod letters;
+
 /// Everything that can be asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
@@ -40,6 +42,10 @@ pub enum Command {
     Claim(Claim),
     /// Settle deliveries without a stream.
     Settle(Settle),
+    /// Bring dead letters back.
+    Requeue(letters::Requeue),
+    /// Delete messages.
+    Discard(letters::Discard),
     /// A frame of a worker's stream, or its end.
     Worker(WorkerCommand),
     /// Give work that has no worker to an instance.

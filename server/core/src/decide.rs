@@ -20,6 +20,7 @@ mod attach;
 mod begin_request;
 mod claim;
 mod detach;
+mod discard;
 mod due;
 mod end;
 mod end_request;
@@ -35,6 +36,7 @@ mod open;
 mod release;
 mod request;
 mod reset;
+mod requeue;
 mod restore;
 mod returned;
 mod session_due;
@@ -106,6 +108,8 @@ fn dispatch(draft: &mut Draft<'_>, command: &Command) -> Result<Reply, Stop> {
         Command::Enqueue(enqueue) => enqueue::enqueue(draft, enqueue),
         Command::Claim(claim) => claim::claim(draft, claim),
         Command::Settle(settle) => settle::settle(draft, settle),
+        Command::Requeue(requeue) => requeue::requeue(draft, requeue),
+        Command::Discard(discard) => discard::discard(draft, discard),
         Command::Worker(command) => worker::worker(draft, command),
         Command::Assign { instance, skip } => assign::assign(draft, instance, *skip),
         Command::Due(due) => due::due(draft, *due),

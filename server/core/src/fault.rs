@@ -46,6 +46,12 @@ faults! {
     DiscardLeaks,
     /// A nack with RETRY refunds the attempt.
     RetryRefunded,
+    /// A letter that is brought back keeps its attempts.
+    RequeueCounted,
+    /// A letter that goes into another queue stays in its own too.
+    RequeueCopied,
+    /// A letter that is thrown away stays counted as one.
+    DiscardKept,
     /// A control mutation is done without leaving its record.
     RequestUnrecorded,
     /// What a replaced session's worker has in flight is handed out again at once.

@@ -60,7 +60,10 @@ impl IndexEntry {
     /// The groups it belongs to.
     fn scans(&self) -> [Option<Scan>; 2] {
         match self {
-            Self::Ready(queue, ..) => [Some(Scan::Ready(*queue)), None],
+            Self::Ready(queue, Rank::New, _) => {
+                [Some(Scan::Ready(*queue)), Some(Scan::New(*queue))]
+            }
+            Self::Ready(queue, Rank::Returned, _) => [Some(Scan::Ready(*queue)), None],
             Self::InFlight(queue, epoch, _) => [
                 Some(Scan::InFlight(*queue, *epoch)),
                 Some(Scan::InFlightOfQueue(*queue)),
@@ -111,6 +114,8 @@ pub enum Due {
 pub enum Scan {
     /// What a queue can hand out.
     Ready(QueueId),
+    /// What of it was never handed out.
+    New(QueueId),
     /// What a lease has in flight.
     InFlight(QueueId, Epoch),
     /// What all leases have in flight of a queue.
@@ -135,6 +140,7 @@ impl Scan {
             (Self::Ready(q), IndexEntry::Ready(e, ..))
             | (Self::Returned(q), IndexEntry::Returned(e, _))
             | (Self::Pending(q), IndexEntry::Pending(e, _)) => q == e,
+            (Self::New(q), IndexEntry::Ready(e, rank, _)) => q == e && *rank == Rank::New,
             (Self::InFlightOfQueue(q), IndexEntry::InFlight(e, ..)) => q == e,
             (Self::InFlight(q, lease), IndexEntry::InFlight(e, epoch, _)) => {
                 q == e && lease == epoch
@@ -144,6 +150,7 @@ impl Scan {
             (Self::Live(ns, pool), IndexEntry::Live(e, p, _)) => ns == e && pool == p,
             (
                 Self::Ready(_)
+                | Self::New(_)
                 | Self::InFlight(..)
                 | Self::InFlightOfQueue(_)
                 | Self::Returned(_)
@@ -161,6 +168,7 @@ impl Scan {
     pub fn first(&self) -> IndexEntry {
         match self {
             Self::Ready(q) => IndexEntry::Ready(*q, Rank::Returned, Seq(0)),
+            Self::New(q) => IndexEntry::Ready(*q, Rank::New, Seq(0)),
             Self::InFlight(q, epoch) => IndexEntry::InFlight(*q, *epoch, Seq(0)),
             Self::InFlightOfQueue(q) => IndexEntry::InFlight(*q, Epoch(0), Seq(0)),
             Self::Returned(q) => IndexEntry::Returned(*q, Seq(0)),
@@ -206,6 +214,9 @@ pub(crate) struct KnownIndexes {
     uncommitted: Vec<(IndexEntry, bool)>,
     /// Entries of all groups.
     entries: usize,
+    /// Groups of what was never handed out. Hardly ever is one asked for, and while none is known nothing need be looked
+    /// up for it.
+    new_groups: usize,
 }
 
 /// The beginning of a group.
@@ -227,14 +238,19 @@ impl KnownIndexes {
             }
         }
         self.entries += entries.len();
-        if let Some(old) = self.groups.insert(scan, Group { entries, extent }) {
-            self.entries -= old.entries.len();
+        let is_new = matches!(scan, Scan::New(_));
+        match self.groups.insert(scan, Group { entries, extent }) {
+            Some(old) => self.entries -= old.entries.len(),
+            None => self.new_groups += usize::from(is_new),
         }
     }
 
     /// Takes what a decision changed.
     pub(crate) fn apply(&mut self, entry: &IndexEntry, present: bool) {
         for scan in entry.scans().into_iter().flatten() {
+            if self.new_groups == 0 && matches!(scan, Scan::New(_)) {
+                continue;
+            }
             let Some(group) = self.groups.get_mut(&scan) else {
                 continue;
             };

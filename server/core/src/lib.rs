@@ -19,6 +19,7 @@ macro_rules! faulty {
     };
 }
 
+pub mod backoff;
 pub mod change;
 pub mod command;
 mod deadlines;

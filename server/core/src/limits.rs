@@ -26,6 +26,11 @@ pub const ENQUEUE_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const MESSAGE_OVERHEAD_BYTES: u64 = 256;
 /// Settlements in one call or frame.
 pub const SETTLEMENTS_MAX: usize = 256;
+/// Dead letters that one call requeues, or messages that one discards, all of them in one decision: a commit of some
+/// milliseconds.
+pub const MESSAGES_NAMED_MAX: usize = 256;
+/// Bytes that one call carries from one queue into another: as much as a full enqueue.
+pub const REQUEUE_BYTES_MAX: u64 = ENQUEUE_BYTES_MAX as u64;
 /// Deliveries of one claim.
 pub const CLAIM_MESSAGES_MAX: u32 = 256;
 /// Payload bytes of one claim or one delivery frame; below the 17 MiB a client must accept.
@@ -76,6 +81,13 @@ pub const PENDING_PROTECTS: Span = Span::seconds(24 * 3_600);
 pub const LIFETIME_HARD_FACTOR: u64 = 2;
 /// Longest pause a worker may ask for with a nack, and an operator may set.
 pub const NACK_DELAY_MAX: Span = Span::seconds(24 * 3_600);
+/// A pause that the server chooses is longer by up to this part of it: enough that messages which failed together come
+/// back one after the other.
+pub const RETRY_SPREAD_PART: u64 = 8;
+/// Longest pause a worker may ask for with a nack.
+pub const NACK_DELAY_MAX: Span = Span::seconds(24 * 3_600);
+/// How soon the limits of a session are looked at again while its use protects it from them.
+pub const PROTECTED_RECHECK: Span = Span::seconds(60);
 /// Leases a leaving worker gives back per decision.
 pub const GOODBYE_LEASES_PER_DECISION: usize = 128;
 /// Sessions a reconnecting worker may resume.
@@ -134,9 +146,9 @@ pub struct Policy {
     pub queue_bytes_max: u64,
     /// Hand-outs before a message becomes a dead letter.
     pub max_attempts: u32,
-    /// First pause after a nack with RETRY that names none; doubled each attempt up to the longest.
+    /// Pause after the first nack with RETRY that names none; doubled with each attempt.
     pub retry_pause_first: Span,
-    /// The longest of these pauses.
+    /// Longest pause of that kind; not less than the first.
     pub retry_pause_max: Span,
     /// Pause after a nack with DEFER that names none.
     pub defer_pause: Span,

@@ -17,6 +17,7 @@ use crate::message::MessageRow;
 use crate::presence::{Instance, InstanceKey};
 use crate::rejection::Rejection;
 use crate::requests::RequestToken;
+use crate::rows::MessageTally;
 use crate::session::{EndMode, EndReason, SessionView};
 use crate::time::{Span, WallTime};
 
@@ -85,6 +86,13 @@ pub enum Reply {
     },
     /// To settle.
     Settled(Vec<SettleResult>),
+    /// To requeue and discard.
+    Counted {
+        /// What was done.
+        tally: MessageTally,
+        /// Whether an earlier call with the same request id did it.
+        duplicate: bool,
+    },
     /// To the question when leases lapse; those that nobody holds are left out.
     LeaseTimes(Vec<(Epoch, WallTime)>),
     /// To the question what an instance holds, in order of the leases' epochs.
@@ -93,6 +101,13 @@ pub enum Reply {
     Explained(Box<Explanation>),
     /// To the question who is here.
     Workers(Vec<WorkerView>),
+}
+
+impl Reply {
+    /// What a call did with the messages it named.
+    pub(crate) fn counted(tally: MessageTally, duplicate: bool) -> Self {
+        Self::Counted { tally, duplicate }
+    }
 }
 
 /// What became of one message of an enqueue.

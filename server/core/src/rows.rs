@@ -134,6 +134,40 @@ pub struct RequestRow {
     pub flag: bool,
     /// When it was answered.
     pub at: EngineTime,
+    /// What the first answer counted, if it was about messages.
+    pub tally: Option<MessageTally>,
+}
+
+/// What one call did with the messages it named.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MessageTally {
+    /// Requeued or discarded.
+    pub done: u64,
+    /// Not there, or none of those that the call is about.
+    pub not_found: u64,
+    /// Left to the worker that has them.
+    pub in_flight: u64,
+    /// Left because their session is not live and no other was named.
+    pub without_session: u64,
+    /// Left because the queue they would go to is full.
+    pub no_room: u64,
+    /// Left because the queue they would go to remembers their names.
+    pub duplicates: u64,
+    /// Not come to: the call carried as much as it may.
+    pub not_reached: u64,
+    /// Where its caller goes on.
+    pub next: Option<MessageMark>,
+}
+
+/// A place among messages, from which a call that looks after many goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MessageMark {
+    /// The queue of the last message that was looked at.
+    pub queue: QueueId,
+    /// Its seq.
+    pub after: Seq,
+    /// The first seq of the queue in question that is not meant: it came after the first call.
+    pub until: Seq,
 }
 
 /// How many sessions count in a pool.

@@ -302,7 +302,7 @@ pub struct Totals {
     pub enqueued: u64,
     /// Acknowledged.
     pub processed: u64,
-    /// Given up.
+    /// Given up, and neither acknowledged late nor requeued nor discarded since.
     pub dead_lettered: u64,
     /// Deleted on request.
     pub discarded: u64,

@@ -47,8 +47,8 @@ const RULES: [AtMost; 5] = [
     AtMost {
         small: ("retry", "first_pause"),
         more: 0,
-        large: ("retry", "longest_pause"),
-        because: "the first pause is one of them",
+        large: ("retry", "max_pause"),
+        because: "the first pause is the shortest one",
     },
     AtMost {
         small: ("queue", "max_message_bytes"),

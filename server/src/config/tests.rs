@@ -116,8 +116,8 @@ max_bytes = 2_000_000
 [retry]
 max_attempts = 9
 first_pause = "2s"
-longest_pause = "1m"
-defer_pause = "5m"
+max_pause = "1m"
+defer_pause = "90s"
 [workers]
 lease = "20s"
 claim_lease = "2m"
@@ -137,7 +137,7 @@ fn every_key_is_set_where_it_belongs() {
         max_attempts: 9,
         retry_pause_first: Span::seconds(2),
         retry_pause_max: Span::seconds(60),
-        defer_pause: Span::seconds(300),
+        defer_pause: Span::seconds(90),
         stream_lease: Span::seconds(20),
         claim_lease: Span::seconds(120),
         idle_timeout: Limit::After(Span::seconds(90)),
@@ -244,7 +244,7 @@ fn names_that_do_not_exist_are_told_with_the_one_that_is_meant() {
         ),
         (
             "[retry]\ncolour = 1",
-            "2:1: [retry] colour: no such key; [retry] takes max_attempts, first_pause, longest_pause, defer_pause",
+            "2:1: [retry] colour: no such key; [retry] takes max_attempts, first_pause, max_pause, defer_pause",
         ),
         (
             "[namespaces.blue]\nquota = 1",

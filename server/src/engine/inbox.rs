@@ -286,6 +286,8 @@ fn payload_bytes(command: &Command) -> usize {
         | Command::Reset(_)
         | Command::Claim(_)
         | Command::Settle(_)
+        | Command::Requeue(_)
+        | Command::Discard(_)
         | Command::Worker(_)
         | Command::Assign { .. }
         | Command::Due(_)

@@ -227,7 +227,7 @@ fn fill(
 
 /// Whether a message is there for whoever lists: of a discarded queue only what was given up before
 /// is, although the rows of the rest are deleted a few at a time.
-fn is_kept(message: &MessageRow, disposition: Disposition) -> bool {
+pub(super) fn is_kept(message: &MessageRow, disposition: Disposition) -> bool {
     let discarded = matches!(disposition, Disposition::Discarded { .. });
     !discarded || matches!(message.standing, Standing::Dead { .. })
 }

@@ -9,7 +9,7 @@ use sessiond_proto::v1::message_service_server::MessageService;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::context::Context;
-use super::{Handlers, claim, dead_letters, enqueue_stream, list};
+use super::{Handlers, claim, dead_letters, discard, enqueue_stream, list, requeue};
 use crate::wire::status::Refusal;
 use crate::wire::{parse, show};
 
@@ -85,5 +85,24 @@ impl MessageService for Handlers {
     ) -> Result<Response<pb::ListDeadLettersResponse>, Status> {
         let namespace = self.context.namespace(request.metadata())?;
         dead_letters::list(&self.context, &namespace, request.into_inner()).map(Response::new)
+    }
+    async fn requeue_dead_letters(
+        &self,
+        request: Request<pb::RequeueDeadLettersRequest>,
+    ) -> Result<Response<pb::RequeueDeadLettersResponse>, Status> {
+        let namespace = self.context.namespace(request.metadata())?;
+        requeue::requeue(&self.context, &namespace, request.into_inner())
+            .await
+            .map(Response::new)
+    }
+
+    async fn discard_messages(
+        &self,
+        request: Request<pb::DiscardMessagesRequest>,
+    ) -> Result<Response<pb::DiscardMessagesResponse>, Status> {
+        let namespace = self.context.namespace(request.metadata())?;
+        discard::discard(&self.context, &namespace, request.into_inner())
+            .await
+            .map(Response::new)
     }
 }

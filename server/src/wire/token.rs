@@ -11,6 +11,7 @@
 use std::fmt::Write;
 
 use sessiond_core::ids::{InstanceId, QueueId, Revision, Seq, SessionNo, WorkerName};
+use sessiond_core::rows::MessageMark;
 use sha2::{Digest, Sha256};
 
 /// The layout of tokens; another one is not understood.
@@ -39,6 +40,10 @@ pub(crate) enum ListKind {
     Ends,
     /// ListDeadLetters.
     DeadLetters,
+    /// RequeueDeadLetters.
+    Requeues,
+    /// DiscardMessages.
+    Discards,
 }
 
 /// The entry after which a page begins.
@@ -65,6 +70,10 @@ pub(crate) enum PagePosition {
         /// Its seq.
         after: Seq,
     },
+    /// Of RequeueDeadLetters.
+    Requeues(MessageMark),
+    /// Of DiscardMessages.
+    Discards(MessageMark),
     /// Of ListWorkers.
     Workers {
         /// The name of the last one that was shown.
@@ -117,12 +126,14 @@ enum Kind {
 // === impl Kind ===
 
 impl Kind {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 8] = [
         Self::Page(ListKind::Sessions),
         Self::Page(ListKind::Messages),
         Self::Page(ListKind::Workers),
         Self::Page(ListKind::Ends),
         Self::Page(ListKind::DeadLetters),
+        Self::Page(ListKind::Requeues),
+        Self::Page(ListKind::Discards),
         Self::Resume,
     ];
 
@@ -133,6 +144,8 @@ impl Kind {
             Self::Page(ListKind::Workers) => 3,
             Self::Page(ListKind::Ends) => 4,
             Self::Page(ListKind::DeadLetters) => 60,
+            Self::Page(ListKind::Requeues) => 61,
+            Self::Page(ListKind::Discards) => 62,
             Self::Resume => 16,
         }
     }
@@ -162,6 +175,11 @@ impl Binding {
             | PagePosition::DeadLetters { queue, after } => {
                 bytes.extend(queue.0.to_be_bytes());
                 bytes.extend(after.0.to_be_bytes());
+            }
+            PagePosition::Requeues(mark) | PagePosition::Discards(mark) => {
+                bytes.extend(mark.queue.0.to_be_bytes());
+                bytes.extend(mark.after.0.to_be_bytes());
+                bytes.extend(mark.until.0.to_be_bytes());
             }
             PagePosition::Ends { after, until } => {
                 bytes.extend(after.0.to_be_bytes());
@@ -209,6 +227,8 @@ fn position_of(kind: ListKind, bytes: &[u8]) -> Option<PagePosition> {
                 after: Seq(after),
             })
         }
+        ListKind::Requeues => mark_of(bytes).map(PagePosition::Requeues),
+        ListKind::Discards => mark_of(bytes).map(PagePosition::Discards),
         ListKind::Ends => two_numbers(bytes).map(|(after, until)| PagePosition::Ends {
             after: SessionNo(after),
             until: SessionNo(until),
@@ -223,6 +243,16 @@ fn position_of(kind: ListKind, bytes: &[u8]) -> Option<PagePosition> {
             })
         }
     }
+}
+
+fn mark_of(bytes: &[u8]) -> Option<MessageMark> {
+    let (queue, rest) = bytes.split_first_chunk::<8>()?;
+    let (after, until) = two_numbers(rest)?;
+    Some(MessageMark {
+        queue: QueueId(u64::from_be_bytes(*queue)),
+        after: Seq(after),
+        until: Seq(until),
+    })
 }
 
 fn two_numbers(bytes: &[u8]) -> Option<(u64, u64)> {

@@ -1,4 +1,4 @@
-//! ListDeadLetters.
+//! ListDeadLetters, RequeueDeadLetters and DiscardMessages.
 
 use sessiond_proto::v1 as pb;
 use sessiond_tests::requests::{id, key};
@@ -89,5 +89,117 @@ async fn lists_of_dead_letters() {
         .refuses(table, async |request| {
             world.caller.list_dead_letters(request).await
         })
+        .await;
+}
+
+#[tokio::test]
+async fn requeues() {
+    let world = World::new().await;
+    let none = pb::RequeueDeadLettersRequest::default;
+    let letters = |letters: &[(u64, u64)]| pb::RequeueDeadLettersRequest {
+        letters: letters
+            .iter()
+            .map(|&(queue_id, seq)| pb::DeadLetterRef { queue_id, seq })
+            .collect(),
+        ..none()
+    };
+    let all = || pb::RequeueDeadLettersRequest {
+        filter: Some(pb::DeadLetterFilter::default()),
+        ..none()
+    };
+    let everything = pb::RequeueDeadLettersRequest {
+        filter: Some(pb::DeadLetterFilter::default()),
+        into: key(""),
+        request_id: "\u{0}".to_owned(),
+        page_size: 1,
+        page_token: "x".to_owned(),
+        ..letters(&[(1, 1), (0, 0)])
+    };
+    let paged = pb::RequeueDeadLettersRequest {
+        page_size: 257,
+        page_token: "zz".to_owned(),
+        into: Some(pb::SessionRef { r#ref: None }),
+        ..all()
+    };
+    let mut table = vec![
+        invalid(none(), &["letters"]),
+        invalid(letters(&[(0, 1)]), &["letters[0].queue_id"]),
+        invalid(letters(&[(1, 1), (1, 0)]), &["letters[1].seq"]),
+        invalid(letters(&[(1, 1); 257]), &["letters"]),
+        invalid(paged, &["into", "page_size", "page_token"]),
+        invalid(
+            everything,
+            &[
+                "request_id",
+                "into.key",
+                "page_size",
+                "page_token",
+                "letters",
+                "letters[1].queue_id",
+                "letters[1].seq",
+            ],
+        ),
+    ];
+    for (filter, fields) in filters() {
+        let fields = under_filter(&fields);
+        let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
+        let request = pb::RequeueDeadLettersRequest {
+            filter: Some(filter),
+            ..none()
+        };
+        table.push(invalid(request, &fields));
+    }
+    world
+        .refuses(table, async |request| world.caller.requeue(request).await)
+        .await;
+}
+
+#[tokio::test]
+async fn discards() {
+    let world = World::new().await;
+    let of = |session| pb::DiscardMessagesRequest {
+        r#ref: session,
+        ..pb::DiscardMessagesRequest::default()
+    };
+    let seqs = |seqs: &[u64]| pb::DiscardMessagesRequest {
+        seqs: seqs.to_vec(),
+        ..of(key("a"))
+    };
+    let filtered = |kinds: &[&str], states: &[i32]| pb::DiscardMessagesRequest {
+        filter: Some(pb::MessageFilter {
+            kinds: kinds.iter().map(|kind| (*kind).to_owned()).collect(),
+            states: states.to_vec(),
+        }),
+        ..of(key("a"))
+    };
+    let everything = pb::DiscardMessagesRequest {
+        r#ref: None,
+        filter: Some(pb::MessageFilter::default()),
+        request_id: bytes(257),
+        page_size: 1,
+        page_token: "x".to_owned(),
+        ..seqs(&[1, 0])
+    };
+    let paged = pb::DiscardMessagesRequest {
+        page_size: 257,
+        page_token: "zz".to_owned(),
+        ..filtered(&[], &[])
+    };
+    let table = vec![
+        invalid(of(key("a")), &["seqs"]),
+        invalid(of(None), &["ref", "seqs"]),
+        invalid(seqs(&[0]), &["seqs[0]"]),
+        invalid(seqs(&[1; 257]), &["seqs"]),
+        invalid(filtered(&[""], &[]), &["filter.kinds[0]"]),
+        invalid(filtered(&[], &[0, 9]), &["filter.states[0]", "filter.states[1]"]),
+        invalid(filtered(&[], &[1, 2]), &["filter.states[1]"]),
+        invalid(paged, &["page_size", "page_token"]),
+        invalid(
+            everything,
+            &["request_id", "ref", "page_size", "page_token", "seqs", "seqs[1]"],
+        ),
+    ];
+    world
+        .refuses(table, async |request| world.caller.discard(request).await)
         .await;
 }

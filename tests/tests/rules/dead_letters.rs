@@ -8,6 +8,7 @@ use sessiond_tests::requests::{
     ack, claim, dead_letters, end, id, key, message, millis, nack, payloads,
 };
 use sessiond_tests::server::Server;
+use sessiond_tests::watch_stream::WatchStream;
 use tonic::Code;
 
 /// Opens a key and gives up the first of its messages.
@@ -44,6 +45,7 @@ fn at(key: &str, seq: u64, why: Why) -> (String, u64, Why) {
     (key.to_owned(), seq, why)
 }
 
+/// Proves: F49, F50.
 #[tokio::test]
 async fn letters_are_listed_whether_given_up_one_by_one_or_left_by_an_end() {
     let server = Server::start_with(&["--namespaces", "other"]);
@@ -234,6 +236,7 @@ async fn a_token_goes_with_its_filter() {
     assert_eq!(refusal.fields, ["page_token"]);
 }
 
+/// Proves: F53.
 #[tokio::test]
 async fn a_letter_that_a_worker_still_holds_is_marked_and_its_ack_removes_it() {
     let server = Server::start();
@@ -253,6 +256,9 @@ async fn a_letter_that_a_worker_still_holds_is_marked_and_its_ack_removes_it() {
         .map(|l| l.in_flight)
         .collect();
     assert_eq!(held, [true, false]);
+    let counts = caller.session(key("a")).await.counts.unwrap();
+    assert_eq!((counts.pending, counts.in_flight), (0, 0), "nothing is to be done");
+    assert_eq!(counts.dead_lettered, 2);
     assert_eq!(caller.code(ack(&out[0])).await, pb::SettleCode::Ok);
     let left = caller.dead_letters_of(None).await;
     assert_eq!(places(&left), [at("a", 2, Why::SessionEnded)]);
@@ -324,4 +330,38 @@ async fn a_message_is_given_up_after_as_many_attempts_as_allowed() {
     let letters = caller.dead_letters_of(key("a")).await;
     assert_eq!(places(&letters), [at("a", 1, Why::MaxAttempts)]);
     assert_eq!(letters[0].attempts, 3);
+}
+
+/// Proves: F54.
+#[tokio::test]
+async fn the_oldest_pending_time_is_kept_through_failures_and_told_by_events_too() {
+    let server = Server::start();
+    let caller = Caller::to(&server).await;
+    caller.opened("a").await;
+    caller.enqueued(key("a"), &["one"]).await;
+    let first = caller.session(key("a")).await.oldest_pending_time;
+    assert!(first.is_some());
+    caller.a_millisecond_later().await;
+    caller.enqueued(key("a"), &["two"]).await;
+    let mut watch = WatchStream::from_now(&caller).await;
+    let out = caller.claimed(key("a"), "w").await;
+    let attached = watch.batch().await.events.remove(0);
+    assert_eq!(attached.session.unwrap().oldest_pending_time, first);
+    caller.code(nack(&out[0], pb::NackKind::Retry, Some(60_000))).await;
+    let paused = caller.session(key("a")).await.oldest_pending_time;
+    assert_eq!(paused, first, "a failure moves nothing");
+    caller.code(nack(&out[1], pb::NackKind::Permanent, None)).await;
+    let dead = watch.batch().await.events.remove(0);
+    assert_eq!(dead.r#type(), pb::EventType::MessageDeadLettered);
+    assert_eq!(dead.session.unwrap().oldest_pending_time, first);
+    let late = caller.code(ack(&out[0])).await;
+    assert_eq!(late, pb::SettleCode::StaleDelivery, "its nack was the last word");
+    let discard = pb::DiscardMessagesRequest {
+        r#ref: key("a"),
+        seqs: vec![1],
+        ..pb::DiscardMessagesRequest::default()
+    };
+    caller.discard(discard).await.expect("discarded");
+    let done = caller.session(key("a")).await.oldest_pending_time;
+    assert_eq!(done, None, "nothing is left of the batch");
 }

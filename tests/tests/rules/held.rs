@@ -176,6 +176,7 @@ async fn discard_deletes_and_counts() {
     );
 }
 
+/// Proves: F52.
 #[tokio::test]
 async fn discarded_messages_are_gone_from_lists_and_stats_and_leave_no_dead_letter() {
     const MESSAGES: usize = 600;

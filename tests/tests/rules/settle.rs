@@ -24,6 +24,7 @@ fn waits(worker: &str) -> pb::ClaimMessagesRequest {
     }
 }
 
+/// Proves: F46.
 #[tokio::test]
 async fn an_ack_settles_and_a_repeat_is_harmless() {
     let server = Server::start();
@@ -172,6 +173,7 @@ async fn a_retry_is_counted_and_comes_back_after_its_delay() {
     assert_eq!(caller.code(ack(&again[0])).await, Code::Ok);
 }
 
+/// Proves: F61.
 #[tokio::test]
 async fn a_retry_without_a_delay_waits_one_second_at_first() {
     let server = Server::start();

@@ -57,6 +57,7 @@ async fn a_late_ack_counts_until_the_message_is_handed_out_again() {
     assert_eq!(payloads(&next), ["two"], "done is not done again");
 }
 
+/// Proves: F46.
 #[tokio::test]
 async fn a_late_ack_is_stale_once_the_message_is_handed_out_again() {
     let server = Server::start();

@@ -212,6 +212,46 @@ async fn no_more_sessions_are_assigned_than_the_window_takes() {
     assert_eq!(assigned(&mut one).await.0, "c");
 }
 
+/// Proves: F63.
+#[tokio::test]
+async fn a_backlog_without_workers_is_served_up_to_the_window_and_what_runs_is_skipped() {
+    const SESSIONS: usize = 12;
+    let server = Server::start();
+    let caller = Caller::to(&server).await;
+    let names: Vec<String> = (0..SESSIONS).map(|number| format!("s{number:02}")).collect();
+    for name in &names {
+        caller.with_work(open(name)).await;
+        caller.a_millisecond_later().await;
+    }
+    // Every third one runs already.
+    for name in names.iter().step_by(3) {
+        assert_eq!(caller.claimed(key(name), "runs").await.len(), 1);
+    }
+    let five = pb::Hello {
+        window: Some(pb::Window {
+            max_messages: Some(100),
+            max_sessions: Some(5),
+            max_bytes: None,
+        }),
+        ..serving("w", 100, any())
+    };
+    let (mut worker, _) = WorkStream::greet(&caller, five).await;
+    let mut begun = Vec::new();
+    for _ in 0..5 {
+        begun.push(assigned(&mut worker).await.0);
+    }
+    assert_eq!(begun, ["s01", "s02", "s04", "s05", "s07"], "oldest first");
+    worker.is_quiet().await;
+    worker.say(Said::Window(pb::Window {
+        max_messages: Some(100),
+        max_sessions: Some(100),
+        max_bytes: None,
+    }));
+    let rest = [assigned(&mut worker).await.0, assigned(&mut worker).await.0, assigned(&mut worker).await.0];
+    assert_eq!(rest, ["s08", "s10", "s11"]);
+    worker.is_quiet().await;
+}
+
 #[tokio::test]
 async fn a_session_that_is_given_back_is_assigned_to_another_worker() {
     let server = Server::start();

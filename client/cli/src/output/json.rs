@@ -36,6 +36,7 @@ described! {
     BeginRequestResponse EndRequestResponse
     GetStatsResponse EndSessionsResponse EndResult ExplainSessionResponse ResetSessionResponse
     DeadLetter ListDeadLettersResponse
+    DeadLetter ListDeadLettersResponse RequeueDeadLettersResponse DiscardMessagesResponse
 }
 
 static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {

@@ -136,6 +136,8 @@ service! {
     settle_messages(SettleMessagesRequest) -> SettleMessagesResponse: Settle;
     list_messages(ListMessagesRequest) -> ListMessagesResponse: ListMessages;
     list_dead_letters(ListDeadLettersRequest) -> ListDeadLettersResponse: ListDeadLetters;
+    requeue_dead_letters(RequeueDeadLettersRequest) -> RequeueDeadLettersResponse: Requeue;
+    discard_messages(DiscardMessagesRequest) -> DiscardMessagesResponse: Discard;
 }
 
 #[tonic::async_trait]

@@ -17,6 +17,7 @@ use crate::rejection::Rejection;
 use crate::reply::{EnqueueResult, Reply};
 use crate::rows::{Row, RowKey};
 use crate::session::SessionRow;
+use crate::time::{Now, WallTime};
 
 /// Accepts the messages of one call.
 pub(super) fn enqueue(draft: &mut Draft<'_>, enqueue: &Enqueue) -> Result<Reply, Stop> {
@@ -72,7 +73,9 @@ fn accept(
         });
     }
     let row = new_row(draft, session, &queue, message)?;
-    refuse_full(draft, session, &queue, row.bytes)?;
+    if let Some(refusal) = full(draft, session, &queue, row.bytes) {
+        return Err(refusal.into());
+    }
     let seq = row.seq;
     if let Some(digest) = digest {
         draft.remember(&queue, digest, seq)?;
@@ -97,14 +100,6 @@ fn new_row(
     message: &NewMessage,
 ) -> Result<MessageRow, Stop> {
     let now = draft.now;
-    let deferred = message.not_before_time.filter(|at| *at > now.wall);
-    let standing = match deferred {
-        Some(at) => Standing::Waiting {
-            due: now.engine_of(at),
-            turn: Turn::Waives,
-        },
-        None => Standing::Ready(Rank::New),
-    };
     let prompt_number = match message.prompt_number {
         Some(number) => number,
         None => draft.activity(session.no)?.prompt_number,
@@ -128,8 +123,19 @@ fn new_row(
         attempt: 0,
         latest: None,
         last_error: String::new(),
-        standing,
+        standing: first_standing(message.not_before_time, now),
     })
+}
+
+/// Where a message stands that was never handed out.
+pub(super) fn first_standing(not_before: Option<WallTime>, now: Now) -> Standing {
+    match not_before.filter(|at| *at > now.wall) {
+        Some(at) => Standing::Waiting {
+            due: now.engine_of(at),
+            turn: Turn::Waives,
+        },
+        None => Standing::Ready(Rank::New),
+    }
 }
 
 /// What a message costs its queue: everything the caller sent, and our own rows about it.
@@ -143,24 +149,24 @@ fn charged(message: &NewMessage) -> u64 {
     u64::try_from(sent).expect("a length fits 64 bits") + MESSAGE_OVERHEAD_BYTES
 }
 
-fn refuse_full(
+/// Why a queue has no room for a message of so many bytes, if it has none.
+pub(super) fn full(
     draft: &Draft<'_>,
     session: &SessionRow,
     queue: &QueueRow,
     bytes: u64,
-) -> Result<(), Stop> {
+) -> Option<Rejection> {
     let policy = draft.policy();
     let (what, limit) = if queue.depth.unsettled() >= policy.queue_messages_max {
         ("messages", policy.queue_messages_max)
     } else if queue.depth.bytes + bytes > policy.queue_bytes_max {
         ("bytes", policy.queue_bytes_max)
     } else {
-        return Ok(());
+        return None;
     };
-    Err(Rejection::QueueFull {
+    Some(Rejection::QueueFull {
         session: session.id.clone(),
         what,
         limit,
-    }
-    .into())
+    })
 }

@@ -13,8 +13,8 @@ use crate::draft::{Draft, Stop};
 use crate::ids::{Epoch, QueueId, Seq};
 use crate::index::{IndexEntry, Scan};
 use crate::lease::LeaseMode;
-use crate::limits::{DELIVERY_BYTES_MAX, MAX_IN_FLIGHT_MAX};
-use crate::message::{MessageRow, Standing};
+use crate::limits::DELIVERY_BYTES_MAX;
+use crate::message::{MessageRow, Rank, Standing};
 use crate::presence::{Instance, InstanceKey};
 use crate::queue::{Disposition, QueueRow};
 use crate::reply::{Delivery, Frame, Wake};
@@ -123,15 +123,21 @@ fn eligible(
         Ordering::Strict | Ordering::Serial if faulty!(BarrierIgnored) => None,
         Ordering::Strict | Ordering::Serial => first_returned(draft, queue.id)?,
     };
-    // Returned messages behind the barrier come first in the index and must not hide what is before it.
-    let hidden = barrier.map_or(0, |_| MAX_IN_FLIGHT_MAX as usize);
-    let ready = draft.scan(&Scan::Ready(queue.id), want + hidden)?;
-    Ok(ready
+    let ready = draft.scan(&Scan::Ready(queue.id), want)?;
+    let Some(barrier) = barrier else {
+        return Ok(ready.iter().filter_map(IndexEntry::seq).collect());
+    };
+    let before = |entry: &IndexEntry| entry.seq().filter(|seq| *seq < barrier);
+    let returned = ready
         .iter()
-        .filter_map(IndexEntry::seq)
-        .filter(|seq| barrier.is_none_or(|barrier| *seq < barrier))
-        .take(want)
-        .collect())
+        .filter(|entry| matches!(entry, IndexEntry::Ready(_, Rank::Returned, _)));
+    let mut next: Vec<Seq> = returned.filter_map(before).collect();
+    if next.len() < want {
+        // However many were brought back behind the barrier, they do not hide what is before it.
+        let new = draft.scan(&Scan::New(queue.id), want - next.len())?;
+        next.extend(new.iter().filter_map(before));
+    }
+    Ok(next)
 }
 
 fn first_returned(draft: &Draft<'_>, queue: QueueId) -> Result<Option<Seq>, Stop> {

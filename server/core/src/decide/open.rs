@@ -119,7 +119,7 @@ pub(super) fn create(
     draft.put_session(session.clone());
     let mut activity = ActivityRow::new(no, draft.now);
     activity.prompt_number = first_prompt_number(open);
-    // What it takes over counts as enqueued here, and as given up if it was.
+    // What it adopts counts as enqueued here, and dead letters among it as its own.
     let depth = draft.queue(queue)?.depth;
     activity.totals.enqueued = depth.unsettled() + depth.dead;
     activity.totals.dead_lettered = depth.dead;

@@ -10,7 +10,7 @@ use crate::ids::{Namespace, SessionNo};
 use crate::index::{Entries, IndexEntry, Scan};
 use crate::limits::{REQUEST_RETENTION, REQUESTS_MAX};
 use crate::rejection::Rejection;
-use crate::rows::{RequestRow, Row, RowKey};
+use crate::rows::{MessageTally, RequestRow, Row, RowKey};
 
 /// Old records dropped beside each new one: two, so that a backlog of expired ones shrinks.
 const DROPPED_PER_RECORD: usize = 2;
@@ -39,6 +39,21 @@ pub(super) fn earlier(
     Ok(Some(row))
 }
 
+/// Remembers what a call did with messages.
+pub(super) fn record_tally(
+    draft: &mut Draft<'_>,
+    namespace: &Namespace,
+    tag: Option<&RequestTag>,
+    subject: SessionNo,
+    tally: MessageTally,
+) -> Result<(), Stop> {
+    let row = RequestRow {
+        tally: Some(tally),
+        ..new_row(draft, tag, subject, false)
+    };
+    put_record(draft, namespace, tag, row)
+}
+
 /// Remembers what a call did.
 pub(super) fn record(
     draft: &mut Draft<'_>,
@@ -46,6 +61,31 @@ pub(super) fn record(
     tag: Option<&RequestTag>,
     subject: SessionNo,
     flag: bool,
+) -> Result<(), Stop> {
+    let row = new_row(draft, tag, subject, flag);
+    put_record(draft, namespace, tag, row)
+}
+
+fn new_row(
+    draft: &Draft<'_>,
+    tag: Option<&RequestTag>,
+    subject: SessionNo,
+    flag: bool,
+) -> RequestRow {
+    RequestRow {
+        body: tag.map_or([0; 32], |tag| tag.body),
+        subject,
+        flag,
+        at: draft.now.engine,
+        tally: None,
+    }
+}
+
+fn put_record(
+    draft: &mut Draft<'_>,
+    namespace: &Namespace,
+    tag: Option<&RequestTag>,
+    row: RequestRow,
 ) -> Result<(), Stop> {
     let Some(tag) = tag.filter(|_| !faulty!(RequestUnrecorded)) else {
         return Ok(());
@@ -61,13 +101,7 @@ pub(super) fn record(
     }
     counters.requests += 1;
     draft.put_counters(counters);
-    let at = draft.now.engine;
-    let row = RequestRow {
-        body: tag.body,
-        subject,
-        flag,
-        at,
-    };
+    let at = row.at;
     draft.put(
         RowKey::Request(namespace.clone(), tag.id.clone()),
         Row::Request(row.into()),

@@ -8,12 +8,12 @@ use std::collections::BTreeSet;
 
 use super::returned::{self, Attempt, Ended, Return};
 use super::{finish, hand_out, release};
+use crate::backoff::retry_pause;
 use crate::command::{NackKind, Outcome, Settle, Settlement};
 use crate::draft::{Draft, Stop};
 use crate::event::Actor;
 use crate::ids::{Namespace, QueueId};
 use crate::lease::LeaseMode;
-use crate::limits::Policy;
 use crate::message::{DeadReason, MessageRow, Standing};
 use crate::presence::InstanceKey;
 use crate::queue::{Disposition, QueueRow};
@@ -231,9 +231,8 @@ fn nack(
     };
     let policy = draft.policy();
     let pause = match kind {
-        NackKind::Retry | NackKind::Permanent => {
-            delay.unwrap_or_else(|| backoff(policy, message.attempt))
-        }
+        NackKind::Retry | NackKind::Permanent => delay
+            .unwrap_or_else(|| retry_pause(policy, message.queue, message.seq, message.attempt)),
         NackKind::Defer => delay.unwrap_or(policy.defer_pause),
     };
     Ok(Return {
@@ -260,15 +259,4 @@ fn nacked(
             returned::give_up(draft, message, after, DeadReason::Permanent, &how.actor)
         }
     }
-}
-
-/// By default 1, 2, 4, 8 s, from the first attempt on.
-fn backoff(policy: &Policy, attempt: u32) -> Span {
-    let doublings = if faulty!(BackoffFlat) {
-        0
-    } else {
-        attempt.saturating_sub(1).min(63)
-    };
-    let pause = policy.retry_pause_first.0.saturating_mul(1 << doublings);
-    Span(pause.min(policy.retry_pause_max.0))
 }

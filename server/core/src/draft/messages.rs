@@ -18,7 +18,25 @@ impl Draft<'_> {
         &self,
         places: impl Iterator<Item = (QueueId, Seq)>,
     ) -> Result<(), Stop> {
-        let keys = places.map(|(queue, seq)| RowKey::Message(queue, seq));
+        self.know(places.map(|(queue, seq)| RowKey::Message(queue, seq)))
+    }
+
+    /// The same for messages that may be given up, and their queues.
+    pub(crate) fn know_letters(
+        &self,
+        places: impl Iterator<Item = (QueueId, Seq)>,
+    ) -> Result<(), Stop> {
+        self.know(places.flat_map(|(queue, seq)| {
+            [
+                RowKey::DeadLetter(queue, seq),
+                RowKey::Message(queue, seq),
+                RowKey::Queue(queue),
+            ]
+        }))
+    }
+
+    /// Sees to it that rows are known, and asks for all that are not at once.
+    pub(crate) fn know(&self, keys: impl Iterator<Item = RowKey>) -> Result<(), Stop> {
         let unknown =
             keys.filter(|key| !self.rows.contains_key(key) && self.view.row(key).is_none());
         let missing: Vec<Read> = unknown.map(Read::Row).collect();
@@ -26,6 +44,14 @@ impl Draft<'_> {
             Ok(())
         } else {
             Err(Stop::Missing(missing))
+        }
+    }
+
+    /// The payload of a message on record.
+    pub(crate) fn payload(&self, queue: QueueId, seq: Seq) -> Result<Bytes, Stop> {
+        match self.row(&RowKey::Payload(queue, seq))? {
+            Some(Row::Payload(bytes)) => Ok(bytes.clone()),
+            other => panic!("a message on record has its payload, not {other:?}"),
         }
     }
 

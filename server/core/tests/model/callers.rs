@@ -80,7 +80,8 @@ impl World {
             return None;
         }
         let mut body = [0; 32];
-        body[0] = if self.one_in(10) { 9 } else { kind };
+        // No body of one kind of call is that of another.
+        body[0] = if self.one_in(10) { 90 + kind } else { kind };
         Some(RequestTag {
             id: RequestId::parse(format!("r{}", self.rng.u32(..12))).unwrap(),
             body,

@@ -39,6 +39,7 @@ impl Model {
                 subject,
                 flag,
                 at: self.now,
+                tally: None,
             };
             self.requests.insert(tag.id.clone(), request);
         }

@@ -100,6 +100,34 @@ marks! {
     DeadByRetry,
     /// A worker said that a message cannot succeed.
     DeadByWord,
+    /// A dead letter went back into its own queue.
+    RequeuedHome,
+    /// A dead letter went into another queue.
+    RequeuedElsewhere,
+    /// A letter that a session's end had left was brought back.
+    RequeueOfEnded,
+    /// A letter was still held by a worker.
+    RequeueInFlight,
+    /// A letter had no live session to go to.
+    RequeueWithoutSession,
+    /// The queue of a letter's new session knew its name.
+    RequeueDuplicate,
+    /// A call brought back what there was room for.
+    RequeueInPart,
+    /// A call that named a session without room was refused.
+    RequeueRefused,
+    /// A call told what it would do.
+    RequeueForeseen,
+    /// A pending message was thrown away.
+    DiscardedPending,
+    /// A dead letter was thrown away.
+    DiscardedLetter,
+    /// A message that held others back was thrown away.
+    DiscardedBarrier,
+    /// A message to be thrown away was in flight.
+    DiscardInFlight,
+    /// A draining session ended with the last message that was thrown away.
+    DrainedByDiscard,
     /// A lease lapsed that the server's own absence kept from renewing.
     RestartRefund,
     /// A lease lapsed with deliveries out.

@@ -115,6 +115,8 @@ impl Model {
             prompt_number: message.prompt_number.unwrap_or(current_prompt),
             enqueued_at: now,
             payload: message.payload.clone(),
+            name: message.idempotency_key.clone(),
+            not_before: message.not_before_time.map(|at| at.0),
         };
         queue.messages.insert(seq, message);
         (seq, false)

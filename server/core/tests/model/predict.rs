@@ -65,6 +65,8 @@ impl Model {
                 self.after_settle(&touched, out);
                 return Ok(Answer::Settled(codes));
             }
+            Command::Requeue(requeue) => return self.requeue(requeue),
+            Command::Discard(discard) => return self.discard(discard, out),
             Command::Worker(command) => self.frame(command, out),
             Command::Assign { instance, .. } => self.assign(&instance.1, pushes, out),
             Command::Due(Due::Session(no)) => self.session_due(no.0, out),

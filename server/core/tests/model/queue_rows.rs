@@ -19,6 +19,16 @@ pub(crate) fn check_queue(model: &Model, row: &QueueRow) {
         model.lease_of(queue.owner),
         "the lease of queue {id}"
     );
+    let left = match queue.fate {
+        Fate::Dead => queue.unsettled(),
+        Fate::Serving | Fate::Quiet | Fate::Held { .. } | Fate::Discarded => 0,
+    };
+    let counted = model.session(queue.owner).totals.dead_lettered;
+    assert_eq!(
+        counted,
+        queue.given_up() + left,
+        "the dead letters counted for queue {id}"
+    );
     let mut depth = Depth::default();
     for message in queue.messages.values() {
         match message.status {

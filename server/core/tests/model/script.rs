@@ -205,6 +205,7 @@ impl Clients {
             | Reply::Session { .. }
             | Reply::Claimed { .. }
             | Reply::Settled(_)
+            | Reply::Counted { .. }
             | Reply::LeaseTimes(_)
             | Reply::Held(_)
             | Reply::Explained(_)

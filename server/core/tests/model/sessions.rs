@@ -162,7 +162,7 @@ impl Model {
             let queue = self.queue_mut(id);
             queue.owner = owner;
             queue.fate = Fate::Serving;
-            let (some, dead) = (queue.unsettled() > 0, queue.dead() > 0);
+            let (some, dead) = (queue.unsettled() > 0, queue.given_up() > 0);
             let held = replaced.is_none();
             self.marks.hit_if(some && held, Mark::HeldAdopted);
             self.marks.hit_if(dead, Mark::DeadLettersMoved);
@@ -221,7 +221,7 @@ impl Model {
             usage: Usage::default(),
             totals: Totals {
                 enqueued: self.queue(queue).messages.len() as u64,
-                dead_lettered: self.queue(queue).dead(),
+                dead_lettered: self.queue(queue).given_up(),
                 ..Totals::default()
             },
             volatile: (None, BTreeMap::new()),

@@ -4,8 +4,9 @@
 
 use std::collections::BTreeSet;
 
+use sessiond_core::backoff::retry_pause;
 use sessiond_core::command::{NackKind, Outcome, Settlement};
-use sessiond_core::ids::Namespace;
+use sessiond_core::ids::{Namespace, QueueId, Seq};
 use sessiond_core::lease::LeaseMode;
 use sessiond_core::message::DeadReason;
 use sessiond_core::reply::SettleCode;
@@ -160,23 +161,15 @@ impl Model {
 
     fn nack(&mut self, id: u64, seq: u64, kind: NackKind, delay: Option<u64>, out: &mut Expected) {
         let now = self.now;
-        let (first, longest) = (
-            self.policy.retry_pause_first.0,
-            self.policy.retry_pause_max.0,
-        );
-        let defer = self.policy.defer_pause.0;
         let message = self
             .queue_mut(id)
             .messages
             .get_mut(&seq)
             .expect("found before");
         message.latest = None;
-        let doubled = std::iter::successors(Some(first), |pause| Some(pause * 2));
-        let after_attempt = usize::try_from(message.attempt - 1).expect("attempts are few");
-        let backoff = doubled
-            .take_while(|pause| *pause < longest)
-            .nth(after_attempt)
-            .unwrap_or(longest);
+        let attempt = message.attempt;
+        let backoff = self.backoff(id, seq, attempt);
+        let defer_pause = self.policy.defer_pause.0;
         match kind {
             NackKind::Retry => {
                 let due = now + delay.unwrap_or(backoff);
@@ -184,7 +177,7 @@ impl Model {
                 self.marks.hit_if(dead, Mark::DeadByRetry);
             }
             NackKind::Defer => {
-                let due = now + delay.unwrap_or(defer);
+                let due = now + delay.unwrap_or(defer_pause);
                 self.give_back(id, seq, Attempt::Refunded, Status::Paused { due }, out);
             }
             NackKind::Permanent => {
@@ -197,6 +190,22 @@ impl Model {
         if session.is_active() {
             session.last_activity = now;
         }
+    }
+
+    /// How long a message waits after so many attempts: twice as long each time, with a little spread, never more than
+    /// the bound.
+    fn backoff(&self, id: u64, seq: u64, attempt: u32) -> u64 {
+        let policy = &self.policy;
+        let (first, longest) = (policy.retry_pause_first.0, policy.retry_pause_max.0);
+        let doubled = first * 2_u64.pow(attempt - 1);
+        let pause = retry_pause(policy, QueueId(id), Seq(seq), attempt).0;
+        let least = doubled.min(longest - longest / 8);
+        let most = (doubled + doubled / 8).min(longest);
+        assert!(
+            (least..=most).contains(&pause),
+            "a pause of {pause} ms after attempt {attempt}"
+        );
+        pause
     }
 
     // === return ===

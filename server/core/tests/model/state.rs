@@ -14,6 +14,7 @@ use sessiond_core::lease::LeaseMode;
 use sessiond_core::limits::Policy;
 use sessiond_core::message::DeadReason;
 use sessiond_core::presence::{SessionFilter, Window};
+use sessiond_core::rows::MessageTally;
 use sessiond_core::session::{
     EndMode, EndReason, Labels, Ordering, PendingPolicy, Profile, Timeouts, Totals, Usage,
 };
@@ -125,6 +126,9 @@ pub(crate) struct Message {
     pub(crate) prompt_number: u32,
     pub(crate) enqueued_at: u64,
     pub(crate) payload: Bytes,
+    pub(crate) name: Option<IdempotencyKey>,
+    /// As the caller said it.
+    pub(crate) not_before: Option<u64>,
 }
 
 /// Where a message stands.
@@ -181,6 +185,7 @@ pub(crate) struct Request {
     pub(crate) subject: u64,
     pub(crate) flag: bool,
     pub(crate) at: u64,
+    pub(crate) tally: Option<MessageTally>,
 }
 
 impl Model {
@@ -300,8 +305,8 @@ impl Queue {
     }
 
     /// Messages that were given up one by one.
-    pub(crate) fn dead(&self) -> u64 {
-        self.messages.len() as u64 - self.unsettled()
+    pub(crate) fn given_up(&self) -> u64 {
+        self.messages.values().filter(|m| m.is_dead()).count() as u64
     }
 
     pub(crate) fn out(&self) -> usize {

@@ -12,7 +12,7 @@ use sessiond_core::explanation::{Deadline, DeadlineKind, Effect, Explanation};
 use sessiond_core::ids::{Epoch, InstanceId, SessionId, StreamId};
 use sessiond_core::rejection::Rejection;
 use sessiond_core::reply::{Delivery, Frame, GoAwayReason, LeaseLostReason, Reply, SettleCode};
-use sessiond_core::rows::Row;
+use sessiond_core::rows::{MessageTally, Row};
 use sessiond_core::session::{EndReason, Lifecycle, Totals};
 use sessiond_core::time::WallTime;
 
@@ -234,6 +234,10 @@ pub(crate) enum Answer {
         deliveries: Vec<Handed>,
     },
     Settled(Vec<SettleCode>),
+    Counted {
+        tally: MessageTally,
+        duplicate: bool,
+    },
     Held(Vec<u64>),
     Explained {
         session: u64,
@@ -307,6 +311,10 @@ impl Answer {
                 deliveries: deliveries.iter().map(Handed::of).collect(),
             },
             Reply::Settled(results) => Self::Settled(results.iter().map(|r| r.code).collect()),
+            Reply::Counted { tally, duplicate } => Self::Counted {
+                tally: *tally,
+                duplicate: *duplicate,
+            },
             Reply::LeaseTimes(times) => {
                 let entry = |(epoch, at): &(Epoch, WallTime)| (epoch.to_string(), vec![at.0]);
                 Self::Listing(times.iter().map(entry).collect())

@@ -1,4 +1,4 @@
-//! `[retry]`: how often a message is tried, and when again.
+//! `[retry]`: how often and how soon a message is tried.
 
 use sessiond_core::limits::NACK_DELAY_MAX;
 use sessiond_core::time::Span;
@@ -7,9 +7,12 @@ use super::{Key, Section};
 use crate::config::field::Field;
 use crate::limits::ATTEMPTS_MAX;
 
+/// The clock of the rules counts milliseconds.
+const PAUSE_MIN: Span = Span(1);
+
 pub(super) static SECTION: Section = Section {
     name: "retry",
-    doc: "How often a message is tried, and when again.",
+    doc: "How often and how soon a message is tried.",
     names: None,
     keys: &[
         Key::new(
@@ -25,28 +28,29 @@ pub(super) static SECTION: Section = Section {
             "first_pause",
             Field::Span {
                 at: |settings, _| &mut settings.policy.retry_pause_first,
-                min: Span(1),
+                min: PAUSE_MIN,
                 max: NACK_DELAY_MAX,
             },
-            "Pause after the first nack with RETRY that names none. It doubles with each attempt.",
+            "How long a message waits after its first nack with RETRY that names no delay; twice as long after each \
+             further one, and up to an eighth longer, so that messages that failed together do not come back together.",
         ),
         Key::new(
-            "longest_pause",
+            "max_pause",
             Field::Span {
                 at: |settings, _| &mut settings.policy.retry_pause_max,
-                min: Span(1),
+                min: PAUSE_MIN,
                 max: NACK_DELAY_MAX,
             },
-            "The longest it becomes.",
+            "The longest such pause.",
         ),
         Key::new(
             "defer_pause",
             Field::Span {
                 at: |settings, _| &mut settings.policy.defer_pause,
-                min: Span(1),
+                min: PAUSE_MIN,
                 max: NACK_DELAY_MAX,
             },
-            "Pause after a nack with DEFER that names none.",
+            "How long a message waits after a nack with DEFER that names no delay.",
         ),
     ],
 };

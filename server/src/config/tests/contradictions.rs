@@ -32,10 +32,10 @@ fn two_limits_that_were_set_are_refused_together() {
         ],
     );
     check_refused(
-        "[retry]\nfirst_pause = \"2s\"\nlongest_pause = \"1s\"\n",
+        "[retry]\nfirst_pause = \"2s\"\nmax_pause = \"1s\"\n",
         &[
-            "2:1: [retry] first_pause: \"2s\" is too much beside [retry] longest_pause = \"1s\" (FILE:3): the first pause \
-           is one of them; lower this one or raise that one",
+            "2:1: [retry] first_pause: \"2s\" is too much beside [retry] max_pause = \"1s\" (FILE:3): the first pause \
+           is the shortest one; lower this one or raise that one",
         ],
     );
     check_refused(

@@ -72,7 +72,8 @@ fn fields(
     })
 }
 
-fn message_query(faults: &mut Faults, filter: pb::MessageFilter) -> MessageQuery {
+/// Which messages a filter means.
+pub(super) fn message_query(faults: &mut Faults, filter: pb::MessageFilter) -> MessageQuery {
     let kinds = dead_letter_filter::kinds(faults, filter.kinds);
     let states = enumeration::listed(
         faults,

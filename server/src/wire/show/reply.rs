@@ -5,6 +5,7 @@
 
 use sessiond_core::ids::Revision;
 use sessiond_core::reply::{EnqueueResult, Reply};
+use sessiond_core::rows::MessageMark;
 use sessiond_core::time::Now;
 use sessiond_proto::v1 as pb;
 
@@ -224,6 +225,48 @@ pub(crate) fn settled(reply: Reply, revision: Revision) -> pb::SettleMessagesRes
     };
     pb::SettleMessagesResponse {
         results: settlement::results(&results),
+        revision: revision.0,
+    }
+}
+
+/// The answer to RequeueDeadLetters; `token` makes the next page's of a place.
+pub(crate) fn requeued(
+    reply: &Reply,
+    token: impl FnOnce(MessageMark) -> String,
+    revision: Revision,
+) -> pb::RequeueDeadLettersResponse {
+    let Reply::Counted { tally, duplicate } = reply else {
+        unreachable!("a requeue is answered with what it counted")
+    };
+    pb::RequeueDeadLettersResponse {
+        requeued: tally.done,
+        not_found: tally.not_found,
+        in_flight: tally.in_flight,
+        without_session: tally.without_session,
+        no_room: tally.no_room,
+        duplicates: tally.duplicates,
+        not_reached: tally.not_reached,
+        next_page_token: tally.next.map_or_else(String::new, token),
+        duplicate: *duplicate,
+        revision: revision.0,
+    }
+}
+
+/// The answer to DiscardMessages; `token` makes the next page's of a place.
+pub(crate) fn discarded(
+    reply: &Reply,
+    token: impl FnOnce(MessageMark) -> String,
+    revision: Revision,
+) -> pb::DiscardMessagesResponse {
+    let Reply::Counted { tally, duplicate } = reply else {
+        unreachable!("a discard is answered with what it counted")
+    };
+    pb::DiscardMessagesResponse {
+        discarded: tally.done,
+        not_found: tally.not_found,
+        in_flight: tally.in_flight,
+        next_page_token: tally.next.map_or_else(String::new, token),
+        duplicate: *duplicate,
         revision: revision.0,
     }
 }

@@ -1,10 +1,17 @@
 //! Tokens: what they say comes back, and nothing else is taken for one.
 
 use sessiond_core::ids::{InstanceId, QueueId, Revision, Seq, SessionNo, WorkerName};
+use sessiond_core::rows::MessageMark;
 
 use crate::wire::token::{Binding, ListKind, PagePosition, ResumeToken, TokenError};
 
-fn positions() -> [(ListKind, PagePosition); 5] {
+const MARK: MessageMark = MessageMark {
+    queue: QueueId(9),
+    after: Seq(8),
+    until: Seq(u64::MAX),
+};
+
+fn positions() -> [(ListKind, PagePosition); 7] {
     [
         (
             ListKind::Sessions,
@@ -27,6 +34,8 @@ fn positions() -> [(ListKind, PagePosition); 5] {
                 after: Seq(3),
             },
         ),
+        (ListKind::Requeues, PagePosition::Requeues(MARK)),
+        (ListKind::Discards, PagePosition::Discards(MARK)),
         (
             ListKind::Ends,
             PagePosition::Ends {

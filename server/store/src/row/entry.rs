@@ -17,6 +17,7 @@
 
 use sessiond_core::ids::{Epoch, Namespace, PoolName, QueueId, Seq, SessionNo};
 use sessiond_core::index::{Due, IndexEntry, Scan};
+use sessiond_core::message::Rank;
 use sessiond_core::time::EngineTime;
 
 use crate::kv::{Key, Order, Range, Table};
@@ -37,7 +38,7 @@ pub fn key_of_entry(entry: &IndexEntry) -> (Table, Key) {
     match entry {
         IndexEntry::Ready(queue, rank, seq) => {
             let mut key = one(queue.0);
-            key.push(u8::try_from(rank.number()).expect("ranks have small numbers"));
+            key.push(rank_byte(*rank));
             put_u64(&mut key, seq.0);
             (Table::Ready, key)
         }
@@ -72,6 +73,10 @@ pub fn key_of_entry(entry: &IndexEntry) -> (Table, Key) {
             (Table::LiveSessions, key)
         }
     }
+}
+
+fn rank_byte(rank: Rank) -> u8 {
+    u8::try_from(rank.number()).expect("ranks have small numbers")
 }
 
 fn due_key(at: EngineTime, due: Due) -> Key {
@@ -183,6 +188,11 @@ fn due(cursor: &mut Cursor<'_>) -> Result<Due, DecodeError> {
 pub(crate) fn range_of(scan: &Scan, limit: usize) -> Range {
     let (table, prefix) = match scan {
         Scan::Ready(queue) => (Table::Ready, one(queue.0)),
+        Scan::New(queue) => {
+            let mut prefix = one(queue.0);
+            prefix.push(rank_byte(Rank::New));
+            (Table::Ready, prefix)
+        }
         Scan::InFlight(queue, epoch) => (Table::InFlight, two(queue.0, epoch.0)),
         Scan::InFlightOfQueue(queue) => (Table::InFlight, one(queue.0)),
         Scan::Returned(queue) => (Table::Returned, one(queue.0)),

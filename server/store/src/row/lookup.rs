@@ -1,6 +1,6 @@
 //! Small rows that answer a name with a number: keys, ids, control mutations, pools.
 
-use sessiond_core::ids::{QueueId, SessionNo};
+use sessiond_core::ids::{QueueId, Seq, SessionNo};
 use sessiond_core::rows as domain;
 use sessiond_core::time::EngineTime;
 
@@ -32,6 +32,39 @@ pub(crate) struct Request {
     flag: bool,
     #[prost(uint64, tag = "4")]
     at: u64,
+    #[prost(message, optional, tag = "60")]
+    tally: Option<Tally>,
+}
+
+/// What a call did with messages.
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+struct Tally {
+    #[prost(uint64, tag = "1")]
+    done: u64,
+    #[prost(uint64, tag = "2")]
+    not_found: u64,
+    #[prost(uint64, tag = "3")]
+    in_flight: u64,
+    #[prost(uint64, tag = "4")]
+    without_session: u64,
+    #[prost(uint64, tag = "5")]
+    no_room: u64,
+    #[prost(uint64, tag = "6")]
+    duplicates: u64,
+    #[prost(uint64, tag = "7")]
+    not_reached: u64,
+    #[prost(message, optional, tag = "8")]
+    next: Option<Mark>,
+}
+
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+struct Mark {
+    #[prost(uint64, tag = "1")]
+    queue: u64,
+    #[prost(uint64, tag = "2")]
+    after: u64,
+    #[prost(uint64, tag = "3")]
+    until: u64,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -81,6 +114,7 @@ impl From<&domain::RequestRow> for Request {
             subject: row.subject.0,
             flag: row.flag,
             at: row.at.0,
+            tally: row.tally.map(Into::into),
         }
     }
 }
@@ -101,7 +135,46 @@ impl TryFrom<Request> for domain::RequestRow {
             subject: SessionNo(row.subject),
             flag: row.flag,
             at: EngineTime(row.at),
+            tally: row.tally.map(Into::into),
         })
+    }
+}
+
+impl From<domain::MessageTally> for Tally {
+    fn from(tally: domain::MessageTally) -> Self {
+        Self {
+            done: tally.done,
+            not_found: tally.not_found,
+            in_flight: tally.in_flight,
+            without_session: tally.without_session,
+            no_room: tally.no_room,
+            duplicates: tally.duplicates,
+            not_reached: tally.not_reached,
+            next: tally.next.map(|mark| Mark {
+                queue: mark.queue.0,
+                after: mark.after.0,
+                until: mark.until.0,
+            }),
+        }
+    }
+}
+
+impl From<Tally> for domain::MessageTally {
+    fn from(tally: Tally) -> Self {
+        Self {
+            done: tally.done,
+            not_found: tally.not_found,
+            in_flight: tally.in_flight,
+            without_session: tally.without_session,
+            no_room: tally.no_room,
+            duplicates: tally.duplicates,
+            not_reached: tally.not_reached,
+            next: tally.next.map(|mark| domain::MessageMark {
+                queue: QueueId(mark.queue),
+                after: Seq(mark.after),
+                until: Seq(mark.until),
+            }),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::num::NonZeroU32;
 
 use bytes::Bytes;
 use fastrand::Rng;
+use sessiond_core::command::letters::{Discard, Effect, Requeue};
 use sessiond_core::command::{
     Carry, Claim, Command, ConflictPolicy, End, Enqueue, NackKind, NewSessionId, Open,
     Outcome as SettleOutcome, RequestTag, Reset, Settle, Settlement, TimeoutOverrides, Touch,
@@ -52,7 +53,7 @@ impl Asker {
     /// The next command and its time.
     pub(crate) fn next(&mut self, world: &World) -> (Command, Now) {
         self.pass_time();
-        let command = match self.rng.u8(..25) {
+        let command = match self.rng.u8(..30) {
             0..4 => Command::Open(Box::new(self.open())),
             4..10 => Command::Enqueue(self.enqueue()),
             10..14 => Command::Claim(self.claim()),
@@ -60,7 +61,9 @@ impl Asker {
             18 => Command::Touch(self.touch()),
             19..21 => Command::End(self.end()),
             21 => Command::Reset(Box::new(self.reset())),
-            22 => self.lapse(world),
+            22..25 => Command::Requeue(self.requeue()),
+            25..27 => Command::Discard(self.discard()),
+            27 => self.lapse(world),
             _ => self.due(world),
         };
         (command, self.now)
@@ -302,6 +305,34 @@ impl Asker {
                 delay: None,
                 error: "no".to_owned(),
             },
+        }
+    }
+
+    fn requeue(&mut self) -> Requeue {
+        let (namespace, session) = self.session();
+        let mut letters = Vec::new();
+        for _ in 0..self.rng.usize(1..6) {
+            letters.push((QueueId(self.rng.u64(1..9)), Seq(self.rng.u64(1..9))));
+        }
+        Requeue {
+            namespace,
+            letters,
+            into: self.rng.bool().then_some(session),
+            next: None,
+            effect: one_of(&mut self.rng, &[Effect::Made, Effect::Made, Effect::LeftOut]),
+            request: None,
+        }
+    }
+
+    fn discard(&mut self) -> Discard {
+        let (namespace, session) = self.session();
+        Discard {
+            namespace,
+            session,
+            seqs: vec![Seq(self.rng.u64(1..9)), Seq(self.rng.u64(1..9))],
+            next: None,
+            effect: Effect::Made,
+            request: None,
         }
     }
 

@@ -237,7 +237,7 @@ fn keys_are_laid_out_as_promised() {
 /// The scans that an entry is found by.
 fn scans_of(entry: &IndexEntry) -> Vec<Scan> {
     match entry {
-        IndexEntry::Ready(queue, ..) => vec![Scan::Ready(*queue)],
+        IndexEntry::Ready(queue, ..) => vec![Scan::Ready(*queue), Scan::New(*queue)],
         IndexEntry::InFlight(queue, epoch, _) => {
             vec![
                 Scan::InFlight(*queue, *epoch),

@@ -15,7 +15,9 @@ use sessiond_core::lease::{LeaseMode, LeaseRow, LeaseStanding};
 use sessiond_core::limits::KEY_BLOCK_KEYS;
 use sessiond_core::message::{DeadReason, MessageRow, Rank, Standing, Turn};
 use sessiond_core::queue::{Depth, Disposition, Oldest, QueueRow};
-use sessiond_core::rows::{Counters, KeyRow, PoolRow, RequestRow, Row, RowKey};
+use sessiond_core::rows::{
+    Counters, KeyRow, MessageMark, MessageTally, PoolRow, RequestRow, Row, RowKey,
+};
 use sessiond_core::session::Labels;
 use sessiond_core::time::{EngineTime, Span, WallTime};
 
@@ -149,6 +151,7 @@ pub(crate) fn row(rng: &mut Rng, key: &RowKey) -> Row {
             subject: SessionNo(number(rng)),
             flag: rng.bool(),
             at: engine(rng),
+            tally: option(rng, tally),
         })),
         RowKey::Pool(..) => Row::Pool(PoolRow { live: number(rng) }),
         RowKey::Event(revision) => Row::Event(std::sync::Arc::new(event(rng, *revision))),
@@ -178,6 +181,23 @@ fn counters(rng: &mut Rng) -> Counters {
         pending: number(rng),
         in_flight: number(rng),
         dead_lettered: number(rng),
+    }
+}
+
+fn tally(rng: &mut Rng) -> MessageTally {
+    MessageTally {
+        done: number(rng),
+        not_found: number(rng),
+        in_flight: number(rng),
+        without_session: number(rng),
+        no_room: number(rng),
+        duplicates: number(rng),
+        not_reached: number(rng),
+        next: option(rng, |rng| MessageMark {
+            queue: QueueId(number(rng)),
+            after: Seq(number(rng)),
+            until: Seq(number(rng)),
+        }),
     }
 }
 

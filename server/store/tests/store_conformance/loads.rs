@@ -116,7 +116,7 @@ fn scans(entries: &BTreeSet<IndexEntry>) -> BTreeSet<Scan> {
     for number in [0, 1, 2, 3, 255, 256, u64::MAX - 1, u64::MAX] {
         let queue = QueueId(number);
         scans.extend([Scan::Ready(queue), Scan::InFlightOfQueue(queue)]);
-        scans.insert(Scan::Returned(queue));
+        scans.extend([Scan::Returned(queue), Scan::New(queue)]);
         scans.extend([0, 1, u64::MAX].map(|epoch| Scan::InFlight(queue, Epoch(epoch))));
     }
     scans.extend(entries.iter().filter_map(|entry| match entry {

@@ -47,6 +47,10 @@ pub(crate) const ROWS: &[Row] = &[
         "No two workers get the same message; the oldest goes first",
     ),
     row(
+        "F46",
+        "A message is gone only once its work is acknowledged; a repeat is harmless, and what is too late is told so",
+    ),
+    row(
         "F47",
         "A lease that lapses gives its messages back; one that is renewed keeps them",
     ),
@@ -55,8 +59,28 @@ pub(crate) const ROWS: &[Row] = &[
         "A message is tried a bounded number of times, counted through crashes",
     ),
     row(
+        "F49",
+        "What was given up is listed, brought back one by one or all, and cleared, each time counted",
+    ),
+    row(
+        "F50",
+        "All that is pending or in work can be given up at once, only by explicit request, and is counted",
+    ),
+    row(
         "F51",
         "After a restart the work of workers that are gone goes on, without losing or repeating an attempt",
+    ),
+    row(
+        "F52",
+        "How much is pending and in work is known at once, and agrees with the records after any removal",
+    ),
+    row(
+        "F53",
+        "A session has work as long as some is pending or in work; what an ended session left does not count",
+    ),
+    row(
+        "F54",
+        "When the oldest pending message came is kept through failures, and gone with the last one",
     ),
     row("F55", "Tokens used add up in 64 bits and survive a restart"),
     row(
@@ -66,6 +90,14 @@ pub(crate) const ROWS: &[Row] = &[
     row(
         "F59",
         "What a worker keeps with a session is void for another instance, and named",
+    ),
+    row(
+        "F61",
+        "What failed is tried again after pauses that double up to a bound, spread a little",
+    ),
+    row(
+        "F63",
+        "Sessions with a backlog and no worker are served up to a bound; those that run already are skipped",
     ),
     row("F74", "Statistics agree with the records"),
     row(

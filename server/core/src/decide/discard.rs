@@ -1,0 +1,84 @@
+//! Discard: messages that are pending or given up are deleted, each by its name, and counted.
+//!
+//! What a worker has in flight is left to it and counted apart: its ack or nack decides. What is not there, or is
+//! being deleted already, is counted as not found; so a repeat is harmless. The last message of a queue that is
+//! deleted may be what a draining session waited for, and one that held others back lets them go.
+
+use super::{find, finish, hand_out, request};
+use crate::command::letters::{Discard, Effect};
+use crate::draft::{Draft, Stop};
+use crate::ids::Seq;
+use crate::message::Standing;
+use crate::queue::{Disposition, QueueRow};
+use crate::reply::Reply;
+use crate::rows::MessageTally;
+use crate::session::SessionRow;
+
+/// Discards messages of one session, as many as one decision may.
+pub(super) fn discard(draft: &mut Draft<'_>, discard: &Discard) -> Result<Reply, Stop> {
+    let tag = discard.request.as_ref();
+    if discard.effect == Effect::Made
+        && let Some(row) = request::earlier(draft, &discard.namespace, tag)?
+    {
+        return Ok(Reply::counted(row.tally.unwrap_or_default(), true));
+    }
+    let session = find::any(draft, &discard.namespace, &discard.session)?;
+    let queue = draft.queue(session.queue)?;
+    let mut tally = MessageTally::default();
+    // A queue that a successor has adopted is the successor's.
+    if queue.owner == session.no {
+        draft.know_letters(discard.seqs.iter().map(|seq| (queue.id, *seq)))?;
+        for seq in &discard.seqs {
+            one(draft, &session, &queue, *seq, &mut tally)?;
+        }
+    } else {
+        let asked = discard.seqs.len();
+        tally.not_found = u64::try_from(asked).expect("a length fits 64 bits");
+    }
+    tally.next = discard.next;
+    if discard.effect == Effect::LeftOut {
+        draft.clear();
+        return Ok(Reply::counted(tally, false));
+    }
+    if tally.done > 0 {
+        finish::if_drained(draft, session.no)?;
+        hand_out::offer(draft, queue.id)?;
+    }
+    request::record_tally(draft, &discard.namespace, tag, session.no, tally)?;
+    Ok(Reply::counted(tally, false))
+}
+
+fn one(
+    draft: &mut Draft<'_>,
+    session: &SessionRow,
+    queue: &QueueRow,
+    seq: Seq,
+    tally: &mut MessageTally,
+) -> Result<(), Stop> {
+    let gone = matches!(queue.disposition, Disposition::Discarded { .. });
+    let found = match draft.dead_letter(queue.id, seq)? {
+        Some(letter) => Some(letter),
+        // What is left of a discarded queue is counted already and waits for its turn to be deleted.
+        None if gone => None,
+        None => draft.message(queue.id, seq)?,
+    };
+    let Some(message) = found else {
+        tally.not_found += 1;
+        return Ok(());
+    };
+    if matches!(message.standing, Standing::InFlight(_)) {
+        tally.in_flight += 1;
+        return Ok(());
+    }
+    draft.move_message(Some(&message), None)?;
+    let mut activity = draft.activity(session.no)?;
+    let given_up = matches!(message.standing, Standing::Dead { .. })
+        || matches!(queue.disposition, Disposition::Dead { .. });
+    if given_up && !faulty!(DiscardKept) {
+        activity.totals.dead_lettered = activity.totals.dead_lettered.saturating_sub(1);
+    }
+    activity.totals.discarded += 1;
+    draft.put_activity(session, activity)?;
+    tally.done += 1;
+    Ok(())
+}
