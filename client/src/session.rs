@@ -159,6 +159,21 @@ impl SessionHandle {
         answer.session.ok_or_else(crate::client::no_session)
     }
 
+    /// Closes the circuit of a kind of message, so that it is accepted again at once.
+    ///
+    /// # Errors
+    ///
+    /// What `ResetCircuit` refuses.
+    pub async fn reset_circuit(&self, kind: impl Into<String>) -> Result<pb::Session, Error> {
+        let request = pb::ResetCircuitRequest {
+            r#ref: Some(self.session_ref()),
+            target: Some(pb::reset_circuit_request::Target::Kind(kind.into())),
+            request_id: String::new(),
+        };
+        let answer = self.client.reset_circuit(request).await?;
+        answer.session.ok_or_else(crate::client::no_session)
+    }
+
     /// Touches the session every `interval` until the guard is dropped: for a
     /// session with an `owner_timeout`, of which a third is a good interval.
     #[must_use = "dropping the guard stops the touching"]

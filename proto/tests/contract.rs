@@ -21,6 +21,7 @@ const RPCS: &[&str] = &[
     "AdminService.GetServerInfo",
     "AdminService.GetStats",
     "AdminService.ListWorkers",
+    "AdminService.ResetCircuit",
     "MessageService.ClaimMessages",
     "MessageService.DiscardMessages",
     "MessageService.EnqueueMessages",

@@ -187,6 +187,8 @@ unary! {
     info = admin.get_server_info(pb::GetServerInfoRequest) -> pb::GetServerInfoResponse;
     /// GetStats.
     stats = admin.get_stats(pb::GetStatsRequest) -> pb::GetStatsResponse;
+    /// ResetCircuit.
+    reset_circuit = admin.reset_circuit(pb::ResetCircuitRequest) -> pb::ResetCircuitResponse;
     /// ListWorkers.
     list_workers = admin.list_workers(pb::ListWorkersRequest) -> pb::ListWorkersResponse;
 }

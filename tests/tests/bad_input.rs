@@ -23,6 +23,8 @@ mod references;
 mod request;
 #[path = "bad_input/reset.rs"]
 mod reset;
+#[path = "bad_input/reset_circuit.rs"]
+mod reset_circuit;
 #[path = "bad_input/settle.rs"]
 mod settle;
 #[path = "bad_input/sizes.rs"]

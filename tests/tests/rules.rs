@@ -12,6 +12,8 @@
 
 #[path = "rules/absence.rs"]
 mod absence;
+#[path = "rules/circuits.rs"]
+mod circuits;
 #[path = "rules/claim.rs"]
 mod claim;
 #[path = "rules/claim_any.rs"]

@@ -1,5 +1,6 @@
 //! `sessionctl session`: open, get, ls, explain, begin-request, end-request, end and wait.
 //! `sessionctl session`: open, get, ls, explain, end, reset and wait.
+//! `sessionctl session`: open, get, ls, explain, end, reset-circuit and wait.
 //!
 //! Invariant: one call of the server for each command, but for `wait`, which ends nothing. What
 //! this deliberately does not do: decide what an unset field means; the server does.
@@ -9,6 +10,7 @@ mod explain;
 mod open;
 mod request;
 mod reset;
+mod reset_circuit;
 mod wait;
 
 use clap::{Args, Subcommand};
@@ -19,6 +21,7 @@ use self::end::EndArgs;
 use self::open::OpenArgs;
 use self::request::{BeginRequestArgs, EndRequestArgs};
 use self::reset::ResetArgs;
+use self::reset_circuit::ResetCircuitArgs;
 use self::wait::WaitArgs;
 use crate::args::{FilterArgs, SessionArg};
 use crate::failure::Failure;
@@ -47,6 +50,8 @@ pub(crate) enum SessionCommand {
     /// Ends a live session and opens its successor in one step: the same key and slot, by default the
     /// same messages.
     Reset(Box<ResetArgs>),
+    /// Accepts messages of a kind again that failed too often.
+    ResetCircuit(ResetCircuitArgs),
     /// Waits until a session has reached a state.
     Wait(WaitArgs),
 }
@@ -83,6 +88,7 @@ impl SessionCommand {
             Self::EndRequest(args) => args.run(client, output).await,
             Self::End(args) => args.run(client, output).await,
             Self::Reset(args) => args.run(client, output).await,
+            Self::ResetCircuit(args) => args.run(client, output).await,
             Self::Wait(args) => show(&args.run(client).await?, output),
         }
     }
@@ -146,6 +152,20 @@ fn in_use(requests: u32) -> String {
         0 => String::new(),
         open => format!("{open} open"),
     }
+/// The kinds of message that failed lately: state, failures, and when the next one is let through.
+fn circuits(session: &pb::Session, now: jiff::Timestamp) -> String {
+    let shown = session.circuits.iter().map(|circuit| {
+        let state = values::enum_name::<pb::CircuitState>(circuit.state);
+        let retry = match circuit.retry_time {
+            Some(_) => format!(", retry in {}", age::until(circuit.retry_time, now)),
+            None => String::new(),
+        };
+        format!(
+            "{} {state} ({} failures{retry})",
+            circuit.kind, circuit.failures
+        )
+    });
+    shown.collect::<Vec<String>>().join(", ")
 }
 
 /// What a person wants to know about one session. What is unset is left out.
@@ -205,6 +225,7 @@ fn fields(session: &pb::Session) -> Vec<[String; 2]> {
             format!("{} in, {} out", usage.input_tokens, usage.output_tokens),
         ),
         ("worker", worker.unwrap_or_default()),
+        ("circuits", circuits(session, now)),
         ("end", end.unwrap_or_default()),
         ("predecessor", session.predecessor_id.clone()),
         ("successor", session.successor_id.clone()),

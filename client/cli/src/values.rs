@@ -162,6 +162,7 @@ wire_enums! {
     EndMode "END_MODE_"
     Carry "CARRY_"
     EndOutcome "END_OUTCOME_"
+    CircuitState "CIRCUIT_STATE_"
     EndReason "END_REASON_"
     EnqueueStatus "ENQUEUE_STATUS_"
     EventType "EVENT_TYPE_"

@@ -315,6 +315,23 @@ impl Client {
         .await
     }
 
+    /// Lets a session go on at once where failures hold it up.
+    ///
+    /// # Errors
+    ///
+    /// What `ResetCircuit` refuses.
+    pub async fn reset_circuit(
+        &self,
+        mut request: pb::ResetCircuitRequest,
+    ) -> Result<pb::ResetCircuitResponse, Error> {
+        fill_request_id(&mut request.request_id);
+        self.call(Repeat::Harmless, Duration::ZERO, request, |request| {
+            let mut admin = self.admin();
+            async move { admin.reset_circuit(request).await }
+        })
+        .await
+    }
+
     /// Lists one page of the workers that have a stream open.
     ///
     /// # Errors

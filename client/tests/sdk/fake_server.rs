@@ -56,6 +56,7 @@ pub(crate) enum Call {
     ServerInfo(Unary<pb::GetServerInfoRequest, pb::GetServerInfoResponse>),
     Stats(Unary<pb::GetStatsRequest, pb::GetStatsResponse>),
     ListWorkers(Unary<pb::ListWorkersRequest, pb::ListWorkersResponse>),
+    ResetCircuit(Unary<pb::ResetCircuitRequest, pb::ResetCircuitResponse>),
     Watch(WatchCall),
     Work(WorkCall),
 }

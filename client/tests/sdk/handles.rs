@@ -379,6 +379,12 @@ async fn plain_calls_carry_what_they_are_given() {
     let settle = pb::SettleMessagesRequest {
         settlements: vec![pb::Settlement::default()],
     };
+    let reset = pb::ResetCircuitRequest {
+        target: Some(pb::reset_circuit_request::Target::Kind(
+            "summarize".to_owned(),
+        )),
+        ..Default::default()
+    };
     let list = pb::ListWorkersRequest {
         page_size: 5,
         ..Default::default()
@@ -405,12 +411,20 @@ async fn plain_calls_carry_what_they_are_given() {
         };
         assert_eq!(call.request.page_size, 5);
         call.answer(pb::ListWorkersResponse::default());
+        let Call::ResetCircuit(call) = server.call().await else {
+            panic!("expected a reset");
+        };
+        let target = pb::reset_circuit_request::Target::Kind("summarize".to_owned());
+        assert_eq!(call.request.target, Some(target));
+        assert!(!call.request.request_id.is_empty());
+        call.answer(pb::ResetCircuitResponse::default());
     };
     let calls = async {
         let error = client.update(update).await.unwrap_err();
         assert!(matches!(error, Error::Conflict(_)), "{error:?}");
         client.settle(settle).await.unwrap();
         client.list_workers(list).await.unwrap();
+        client.reset_circuit(reset).await.unwrap();
     };
     within(async { tokio::join!(calls, serve) }).await;
 }

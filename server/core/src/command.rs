@@ -7,8 +7,8 @@ use std::num::NonZeroU32;
 
 use crate::event::Actor;
 use crate::ids::{
-    DeliveryId, Epoch, InstanceId, Namespace, PoolName, QueueId, RequestId, Seq, SessionId,
-    SessionKey, SessionRef, StreamId, WorkerName,
+    DeliveryId, Epoch, InstanceId, MessageKind, Namespace, PoolName, QueueId, RequestId, Seq,
+    SessionId, SessionKey, SessionRef, StreamId, WorkerName,
 };
 use crate::index::Due;
 use crate::message::NewMessage;
@@ -36,6 +36,8 @@ pub enum Command {
     End(End),
     /// End a session in favour of a new one.
     Reset(Box<Reset>),
+    /// Forget what failed lately.
+    ResetCircuit(ResetCircuit),
     /// Accept messages.
     Enqueue(Enqueue),
     /// Take or renew a lease and hand out messages.
@@ -290,6 +292,15 @@ pub struct Reset {
     pub parent: Option<SessionId>,
     /// Only if the session still has this etag.
     pub etag: Option<String>,
+/// Forget what failed lately in a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResetCircuit {
+    /// Where.
+    pub namespace: Namespace,
+    /// Which session.
+    pub session: SessionRef,
+    /// Which of its breakers.
+    pub target: ResetTarget,
     /// Its name as a mutation.
     pub request: Option<RequestTag>,
     /// Who asks.
@@ -306,6 +317,11 @@ pub enum Carry {
     Keep,
     /// It stays; what is pending is deleted and counted.
     Discard,
+/// One of the breakers of a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ResetTarget {
+    /// The circuit of a kind of message.
+    Kind(MessageKind),
 }
 
 /// Accept messages, all or none.

@@ -18,6 +18,7 @@ mod acquire;
 mod assign;
 mod attach;
 mod begin_request;
+mod circuits;
 mod claim;
 mod detach;
 mod discard;
@@ -105,6 +106,7 @@ fn dispatch(draft: &mut Draft<'_>, command: &Command) -> Result<Reply, Stop> {
         Command::EndRequest(end) => end_request::end_request(draft, end),
         Command::End(end) => end::end(draft, end),
         Command::Reset(reset) => reset::reset(draft, reset),
+        Command::ResetCircuit(reset) => circuits::reset_circuit(draft, reset),
         Command::Enqueue(enqueue) => enqueue::enqueue(draft, enqueue),
         Command::Claim(claim) => claim::claim(draft, claim),
         Command::Settle(settle) => settle::settle(draft, settle),

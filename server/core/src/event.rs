@@ -55,6 +55,10 @@ pub enum EventKind {
     WorkerLost,
     /// A message was given up.
     MessageDeadLettered,
+    /// A kind of message failed too often and is skipped for a while.
+    CircuitOpened,
+    /// A kind of message is accepted again.
+    CircuitClosed,
 }
 
 /// Who caused a change.

@@ -72,6 +72,12 @@ faults! {
     RecheckLate,
     /// The pause after a nack does not grow.
     BackoffFlat,
+    /// A nack that says that nothing failed counts as a failure of its kind.
+    DeferFails,
+    /// All messages after the pause of an open circuit are let through.
+    ProbeUnlimited,
+    /// An ack leaves the failures of its kind counted.
+    CircuitKept,
 }
 
 thread_local! {

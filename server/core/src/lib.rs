@@ -21,6 +21,7 @@ macro_rules! faulty {
 
 pub mod backoff;
 pub mod change;
+pub mod circuit;
 pub mod command;
 mod deadlines;
 pub mod decide;

@@ -3,7 +3,7 @@
 //! A constant here is a bound nobody configures; a field of [`Policy`] is one that an operator may
 //! set. Both are quoted in the refusals they cause.
 
-use crate::ids::PoolName;
+use crate::ids::{MessageKind, PoolName};
 use crate::time::{Limit, Span};
 
 /// Bytes of an id or a key; `agent:main:main` and paths fit with room to spare.
@@ -135,6 +135,13 @@ pub const VOLATILE_KEYS_MAX: usize = 64;
 /// Events of one decision; they are committed together and sent in one frame.
 pub const EVENTS_PER_DECISION_MAX: usize = 1_000;
 
+/// Kinds of message whose failures may be watched; more than any system of workers has.
+pub const CIRCUIT_KINDS_MAX: usize = 64;
+/// Failures in a row that may be asked for before a circuit opens.
+pub const CIRCUIT_FAILURES_MAX: u32 = 1_000;
+/// Longest pause of an open circuit; a day of skipped messages is an outage.
+pub const CIRCUIT_COOL_DOWN_MAX: Span = Span::seconds(24 * 3_600);
+
 /// The limits an operator sets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
@@ -172,14 +179,26 @@ pub struct Policy {
     pub end_grace: Span,
     /// Grace of an AFTER_PENDING end.
     pub after_pending_grace: Span,
+    /// Kinds of message that have a circuit, at most [`CIRCUIT_KINDS_MAX`]. An open circuit drops what is sent: right
+    /// for work that the next message of its kind makes up for, wrong for what is sent once. So by default only
+    /// `summarize` has one.
+    pub circuit_kinds: std::collections::BTreeSet<MessageKind>,
+    /// Failures in a row that open a circuit, at most [`CIRCUIT_FAILURES_MAX`].
+    pub circuit_failures: u32,
+    /// How long an open circuit skips messages before it lets one through, at most [`CIRCUIT_COOL_DOWN_MAX`].
+    pub circuit_cool_down: Span,
 }
 
 /// The pool of a session that names none.
 pub const DEFAULT_POOL: &str = "default";
 
+/// The kind of message that asks for a summary.
+pub const SUMMARIZE: &str = "summarize";
+
 impl Default for Policy {
     fn default() -> Self {
         let pool = PoolName::parse(DEFAULT_POOL).expect("the default pool's name is an id");
+        let summarize = MessageKind::parse(SUMMARIZE).expect("it is the name of a kind");
         Self {
             message_bytes_max: 8 * 1024 * 1024,
             queue_messages_max: 100_000,
@@ -198,6 +217,9 @@ impl Default for Policy {
             pools: [pool].into(),
             end_grace: Span::seconds(5),
             after_pending_grace: Span::seconds(600),
+            circuit_kinds: [summarize].into(),
+            circuit_failures: 3,
+            circuit_cool_down: Span::seconds(300),
         }
     }
 }

@@ -113,10 +113,21 @@ impl Reply {
 /// What became of one message of an enqueue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EnqueueResult {
-    /// Its seq, or that of the message it repeats.
+    /// Its seq, or that of the message it repeats; 0 for one that was skipped.
     pub seq: Seq,
-    /// Whether it repeats one.
-    pub duplicate: bool,
+    /// Whether it was accepted.
+    pub status: EnqueueStatus,
+}
+
+/// Whether a message of an enqueue was accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EnqueueStatus {
+    /// It was.
+    Enqueued,
+    /// It repeats one.
+    Duplicate,
+    /// Its kind failed too often lately.
+    SkippedCircuitOpen,
 }
 
 /// What became of one settlement.

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use crate::circuit::Circuits;
 use crate::event::Actor;
 use crate::ids::{
     Epoch, InstanceId, Namespace, PoolName, QueueId, Revision, SessionId, SessionKey, SessionNo,
@@ -338,6 +339,8 @@ pub struct ActivityRow {
     pub usage: Usage,
     /// Message totals of this incarnation.
     pub totals: Totals,
+    /// The kinds of message that failed lately.
+    pub circuits: Circuits,
     /// What the worker instance keeps here, void for any other instance.
     pub volatile: Volatile,
     /// Callers' uses of it.
@@ -368,6 +371,7 @@ impl ActivityRow {
             prompt_number: 0,
             usage: Usage::default(),
             totals: Totals::default(),
+            circuits: Circuits::default(),
             volatile: Volatile::default(),
             requests: Requests::default(),
             check_at: None,

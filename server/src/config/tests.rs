@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use sessiond_core::ids::MessageKind;
 use sessiond_core::limits::Policy;
 use sessiond_core::time::{Limit, Span};
 
@@ -118,6 +119,9 @@ max_attempts = 9
 first_pause = "2s"
 max_pause = "1m"
 defer_pause = "90s"
+circuit_kinds = "summarize, digest"
+circuit_failures = 4
+circuit_cool_down = "90s"
 [workers]
 lease = "20s"
 claim_lease = "2m"
@@ -138,6 +142,11 @@ fn every_key_is_set_where_it_belongs() {
         retry_pause_first: Span::seconds(2),
         retry_pause_max: Span::seconds(60),
         defer_pause: Span::seconds(90),
+        circuit_kinds: ["digest", "summarize"]
+            .map(|kind| MessageKind::parse(kind).unwrap())
+            .into(),
+        circuit_failures: 4,
+        circuit_cool_down: Span::seconds(90),
         stream_lease: Span::seconds(20),
         claim_lease: Span::seconds(120),
         idle_timeout: Limit::After(Span::seconds(90)),
@@ -244,7 +253,8 @@ fn names_that_do_not_exist_are_told_with_the_one_that_is_meant() {
         ),
         (
             "[retry]\ncolour = 1",
-            "2:1: [retry] colour: no such key; [retry] takes max_attempts, first_pause, max_pause, defer_pause",
+            "2:1: [retry] colour: no such key; [retry] takes max_attempts, first_pause, max_pause, defer_pause, \
+             circuit_kinds, circuit_failures, circuit_cool_down",
         ),
         (
             "[namespaces.blue]\nquota = 1",

@@ -284,6 +284,7 @@ fn payload_bytes(command: &Command) -> usize {
         | Command::EndRequest(_)
         | Command::End(_)
         | Command::Reset(_)
+        | Command::ResetCircuit(_)
         | Command::Claim(_)
         | Command::Settle(_)
         | Command::Requeue(_)

@@ -1,4 +1,4 @@
-//! AdminService: who this server is, how it is getting on, who works for it.
+//! AdminService: who this server is, how it is getting on, who works for it, and what an operator does about it.
 
 use std::collections::BTreeMap;
 
@@ -124,6 +124,18 @@ impl AdminService for Handlers {
             workers,
             next_page_token,
         }))
+    }
+
+    async fn reset_circuit(
+        &self,
+        request: Request<pb::ResetCircuitRequest>,
+    ) -> Result<Response<pb::ResetCircuitResponse>, Status> {
+        let namespace = self.context.namespace(request.metadata())?;
+        let request = request.into_inner();
+        let reset = parse::reset_circuit::reset_circuit(&namespace, request, Context::caller())
+            .map_err(|invalid| Refusal::invalid(&invalid))?;
+        let (reply, shown, _) = self.change(Command::ResetCircuit(reset)).await?;
+        Ok(Response::new(show::reply::reset_circuit(reply, shown)))
     }
 }
 

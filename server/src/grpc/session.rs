@@ -234,7 +234,10 @@ fn has_ended(session: &pb::Session) -> bool {
 
 impl Handlers {
     /// Asks for a change of a session; answers with what it needs to be shown.
-    async fn change(&self, command: Command) -> Result<(Reply, Shown, SessionNo), Status> {
+    pub(super) async fn change(
+        &self,
+        command: Command,
+    ) -> Result<(Reply, Shown, SessionNo), Status> {
         let (revision, reply) = self.context.ask(command).await?;
         let Reply::Session { session, .. } = &reply else {
             panic!("a change of a session is answered with it: {reply:?}");

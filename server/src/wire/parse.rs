@@ -29,6 +29,7 @@ pub(crate) mod reference;
 pub(crate) mod request_tag;
 pub(crate) mod reset;
 pub(crate) mod requeue;
+pub(crate) mod reset_circuit;
 pub(crate) mod session_filter;
 pub(crate) mod settle;
 pub(crate) mod text;

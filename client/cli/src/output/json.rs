@@ -37,6 +37,7 @@ described! {
     GetStatsResponse EndSessionsResponse EndResult ExplainSessionResponse ResetSessionResponse
     DeadLetter ListDeadLettersResponse
     DeadLetter ListDeadLettersResponse RequeueDeadLettersResponse DiscardMessagesResponse
+    GetStatsResponse EndSessionsResponse EndResult ExplainSessionResponse ResetCircuitResponse
 }
 
 static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {

@@ -89,6 +89,7 @@ service! {
     get_server_info(GetServerInfoRequest) -> GetServerInfoResponse: ServerInfo;
     get_stats(GetStatsRequest) -> GetStatsResponse: Stats;
     list_workers(ListWorkersRequest) -> ListWorkersResponse: ListWorkers;
+    reset_circuit(ResetCircuitRequest) -> ResetCircuitResponse: ResetCircuit;
 }
 
 service! {

@@ -2,19 +2,21 @@
 //! commit.
 //!
 //! A message whose idempotency key the queue remembers is answered with the first one's seq and adds
-//! nothing; it consumes neither seq nor key. A refusal refuses the whole call.
+//! nothing; one whose kind failed too often lately is skipped. Neither consumes seq or key. A refusal refuses the
+//! whole call.
 
 use std::sync::Arc;
 
 use super::{find, hand_out, open};
+use crate::circuit::{Admission, Circuits};
 use crate::command::Enqueue;
 use crate::draft::{Draft, Stop};
-use crate::ids::IdempotencyKey;
+use crate::ids::{IdempotencyKey, Seq};
 use crate::limits::MESSAGE_OVERHEAD_BYTES;
 use crate::message::{MessageRow, NewMessage, Rank, Standing, Turn};
 use crate::queue::QueueRow;
 use crate::rejection::Rejection;
-use crate::reply::{EnqueueResult, Reply};
+use crate::reply::{EnqueueResult, EnqueueStatus, Reply};
 use crate::rows::{Row, RowKey};
 use crate::session::SessionRow;
 use crate::time::{Now, WallTime};
@@ -24,12 +26,15 @@ pub(super) fn enqueue(draft: &mut Draft<'_>, enqueue: &Enqueue) -> Result<Reply,
     let (session, opened) = find_or_open(draft, enqueue)?;
     let mut results = Vec::with_capacity(enqueue.messages.len());
     let mut accepted = 0;
+    let activity = draft.activity_row(session.no)?;
+    let mut circuits = activity.map_or_else(Circuits::default, |row| row.circuits.clone());
     for message in &enqueue.messages {
-        let result = accept(draft, &session, message)?;
-        accepted += u64::from(!result.duplicate);
+        let result = accept(draft, &session, &mut circuits, message)?;
+        accepted += u64::from(result.status == EnqueueStatus::Enqueued);
         results.push(result);
     }
     let mut activity = draft.activity(session.no)?;
+    activity.circuits = circuits;
     activity.touch(draft.now);
     activity.totals.enqueued += accepted;
     draft.put_activity(&session, activity)?;
@@ -59,6 +64,7 @@ fn find_or_open(draft: &mut Draft<'_>, enqueue: &Enqueue) -> Result<(Arc<Session
 fn accept(
     draft: &mut Draft<'_>,
     session: &SessionRow,
+    circuits: &mut Circuits,
     message: &NewMessage,
 ) -> Result<EnqueueResult, Stop> {
     let mut queue = draft.queue(session.queue)?;
@@ -69,7 +75,13 @@ fn accept(
     {
         return Ok(EnqueueResult {
             seq,
-            duplicate: true,
+            status: EnqueueStatus::Duplicate,
+        });
+    }
+    if circuits.admit(&message.kind, draft.now.engine, draft.policy()) == Admission::Skipped {
+        return Ok(EnqueueResult {
+            seq: Seq(0),
+            status: EnqueueStatus::SkippedCircuitOpen,
         });
     }
     let row = new_row(draft, session, &queue, message)?;
@@ -89,7 +101,7 @@ fn accept(
     draft.move_message(None, Some(row.into()))?;
     Ok(EnqueueResult {
         seq,
-        duplicate: false,
+        status: EnqueueStatus::Enqueued,
     })
 }
 

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use super::returned::{self, Attempt, Ended, Return};
-use super::{finish, hand_out, release};
+use super::{circuits, finish, hand_out, release};
 use crate::backoff::retry_pause;
 use crate::command::{NackKind, Outcome, Settle, Settlement};
 use crate::draft::{Draft, Stop};
@@ -136,6 +136,7 @@ fn settle_one(
             // First, or a session that gives up its last message would look idle.
             touch(draft, &queue)?;
             nacked(draft, &message, *kind, &how)?;
+            circuits::failed(draft, queue.owner, &message, *kind, &how.actor)?;
             touched.queues.insert(queue.id);
         }
     }
@@ -167,9 +168,31 @@ fn ack(
     if session.is_active() {
         activity.touch(draft.now);
     }
+    let closed = if session.is_ended() || faulty!(CircuitKept) {
+        None
+    } else {
+        activity.circuits.close(&message.kind)
+    };
     draft.put_activity(&session, activity)?;
     touched.queues.insert(queue.id);
-    Ok(())
+    match closed {
+        Some(circuit) => {
+            let actor = acknowledger(draft, message)?;
+            circuits::closed_by(draft, queue.owner, &circuit, message, actor)
+        }
+        None => Ok(()),
+    }
+}
+
+/// Who works on a message; one whose lease is gone has no name any more.
+fn acknowledger(draft: &Draft<'_>, message: &MessageRow) -> Result<Actor, Stop> {
+    let lease = match message.standing {
+        Standing::InFlight(epoch) => draft.lease_if(epoch)?,
+        Standing::Ready(_) | Standing::Waiting { .. } | Standing::Dead { .. } => None,
+    };
+    Ok(Actor::worker(
+        lease.as_ref().map_or("", |lease| lease.worker.as_str()),
+    ))
 }
 
 /// Gives the holder its room back.

@@ -11,6 +11,7 @@ use sessiond_core::event::{Actor, ActorKind};
 use sessiond_core::ids::{
     IdempotencyKey, MessageKind, PoolName, RequestId, SessionId, SessionKey, SessionRef,
 };
+use sessiond_core::limits::SUMMARIZE;
 use sessiond_core::message::NewMessage;
 use sessiond_core::session::{EndMode, EndReason, Labels, Ordering, PendingPolicy, Profile, Usage};
 use sessiond_core::time::{Limit, Span, WallTime};
@@ -41,7 +42,7 @@ impl World {
         (!of.is_empty()).then(|| of[self.rng.usize(..of.len())].clone())
     }
 
-    fn key(&mut self) -> SessionKey {
+    pub(crate) fn key(&mut self) -> SessionKey {
         SessionKey::parse(format!("k{}", self.rng.u32(..KEYS))).unwrap()
     }
 
@@ -66,7 +67,7 @@ impl World {
         self.clients.sessions[self.rng.usize(from..known)].clone()
     }
 
-    fn actor(&mut self) -> Actor {
+    pub(crate) fn actor(&mut self) -> Actor {
         let name = if self.rng.bool() { "ann" } else { "bob" };
         Actor {
             kind: ActorKind::Api,
@@ -260,7 +261,12 @@ impl World {
         }
     }
 
-    fn message(&mut self) -> NewMessage {
+    pub(crate) fn message(&mut self) -> NewMessage {
+        let kind = if self.one_in(3) {
+            SUMMARIZE
+        } else {
+            "observation"
+        };
         let number = self.clients.name();
         let length = match self.rng.u32(..10) {
             0 => self.rng.usize(500..3_000),
@@ -270,7 +276,7 @@ impl World {
         let payload = format!("{number:<length$}");
         let now = self.now().wall.0;
         NewMessage {
-            kind: MessageKind::parse("observation").unwrap(),
+            kind: MessageKind::parse(kind).unwrap(),
             payload: Bytes::from(payload),
             content_type: String::new(),
             attributes: Labels::new(),

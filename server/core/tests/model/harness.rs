@@ -4,8 +4,10 @@
 //! Both the model test and the proof that it finds deliberate faults use these parts. Nothing here reads a clock or a
 //! disk: a run follows from its seed alone.
 
+pub(crate) mod breakdowns;
 pub(crate) mod callers;
 pub(crate) mod check;
+pub(crate) mod circuits;
 pub(crate) mod endings;
 pub(crate) mod explaining;
 pub(crate) mod finding;

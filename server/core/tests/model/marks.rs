@@ -196,6 +196,20 @@ marks! {
     DeferredDue,
     /// A message opened its session.
     OpenedByEnqueue,
+    /// Failures in a row opened a circuit.
+    CircuitOpened,
+    /// A message was skipped.
+    CircuitSkipped,
+    /// A message was let through an open circuit.
+    CircuitProbed,
+    /// Another one was, for nothing was heard of the first.
+    CircuitProbedAgain,
+    /// A failure came while a probe was out.
+    CircuitProbeFailed,
+    /// An ack closed an open circuit.
+    CircuitClosed,
+    /// An operator did.
+    CircuitReset,
     /// The server restarted with deliveries out.
     RestartInFlight,
     /// A request was renewed while its session waited for it.

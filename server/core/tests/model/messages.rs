@@ -5,8 +5,10 @@
 use sessiond_core::command::Enqueue;
 use sessiond_core::limits::{MESSAGE_OVERHEAD_BYTES, REQUEST_RETENTION};
 use sessiond_core::message::NewMessage;
+use sessiond_core::reply::EnqueueStatus;
 use sessiond_core::session::Ordering;
 
+use super::circuits::{self, Admitted, OfSession};
 use super::marks::Mark;
 use super::sessions::Verdict;
 use super::state::{Fate, Message, Model, Status};
@@ -20,7 +22,8 @@ impl Model {
         let (no, opened) = match (found, &enqueue.open_if_missing) {
             (Ok(no), _) => {
                 let queue = self.session(no).queue;
-                self.refuse_full(Some(queue), &enqueue.messages)?;
+                let circuits = self.session(no).circuits.clone();
+                self.refuse_full(Some(queue), circuits, &enqueue.messages)?;
                 (no, false)
             }
             (Err(Refusal::NotFound), Some(open)) => {
@@ -29,7 +32,7 @@ impl Model {
                     .key
                     .as_ref()
                     .and_then(|key| self.held.get(key).copied());
-                self.refuse_full(held, &enqueue.messages)?;
+                self.refuse_full(held, OfSession::new(), &enqueue.messages)?;
                 self.marks.hit(Mark::OpenedByEnqueue);
                 (self.create(open, None, out)?, true)
             }
@@ -39,7 +42,8 @@ impl Model {
         for message in &enqueue.messages {
             results.push(self.accept(no, message));
         }
-        let accepted = results.iter().filter(|(_, duplicate)| !duplicate).count() as u64;
+        let enqueued = |(_, status): &&(u64, EnqueueStatus)| *status == EnqueueStatus::Enqueued;
+        let accepted = results.iter().filter(enqueued).count() as u64;
         let now = self.now;
         let session = self.session_mut(no);
         session.last_activity = now;
@@ -53,7 +57,12 @@ impl Model {
     }
 
     /// All of a call or none of it.
-    fn refuse_full(&mut self, queue: Option<u64>, messages: &[NewMessage]) -> Result<(), Refusal> {
+    fn refuse_full(
+        &mut self,
+        queue: Option<u64>,
+        mut circuits: OfSession,
+        messages: &[NewMessage],
+    ) -> Result<(), Refusal> {
         let queue = queue.map(|id| self.queue(id));
         let mut count = queue.map_or(0, |queue| queue.unsettled());
         let mut bytes = queue.map_or(0, |queue| queue.bytes());
@@ -67,8 +76,12 @@ impl Model {
                 if remembered || new_names.contains(&name) {
                     continue;
                 }
-                new_names.push(name);
             }
+            let kind = message.kind.as_str();
+            if circuits::admit(&mut circuits, kind, self.now, &self.policy) == Admitted::Skipped {
+                continue;
+            }
+            new_names.extend(&message.idempotency_key);
             if count >= self.policy.queue_messages_max {
                 self.marks.hit(Mark::FullOfMessages);
                 let limit = self.policy.queue_messages_max;
@@ -86,19 +99,22 @@ impl Model {
         Ok(())
     }
 
-    fn accept(&mut self, session: u64, message: &NewMessage) -> (u64, bool) {
+    fn accept(&mut self, session: u64, message: &NewMessage) -> (u64, EnqueueStatus) {
         let (now, wall) = (self.now, self.wall);
         let current_prompt = self.session(session).prompt_number;
         let id = self.session(session).queue;
-        let queue = &mut self.queues[usize::try_from(id - 1).unwrap()];
-        if let Some(name) = &message.idempotency_key {
-            if let Some((seq, at)) = queue.names.get(name) {
-                if now < at + REQUEST_RETENTION.0 {
-                    self.marks.hit(Mark::DuplicateName);
-                    return (*seq, true);
-                }
-                self.marks.hit(Mark::NameForgotten);
-            }
+        let named = message.idempotency_key.as_ref();
+        let known = named.and_then(|name| self.queue(id).names.get(name).copied());
+        if let Some((seq, _)) = known.filter(|(_, at)| now < at + REQUEST_RETENTION.0) {
+            self.marks.hit(Mark::DuplicateName);
+            return (seq, EnqueueStatus::Duplicate);
+        }
+        if !self.lets_in(session, message.kind.as_str()) {
+            return (0, EnqueueStatus::SkippedCircuitOpen);
+        }
+        self.marks.hit_if(known.is_some(), Mark::NameForgotten);
+        let queue = self.queue_mut(id);
+        if let Some(name) = named {
             queue.names.insert(name.clone(), (queue.next_seq, now));
         }
         let seq = queue.next_seq;
@@ -108,6 +124,7 @@ impl Model {
             due: now + (at.0 - wall),
         });
         let message = Message {
+            kind: message.kind.as_str().to_owned(),
             status,
             attempt: 0,
             latest: None,
@@ -119,7 +136,7 @@ impl Model {
             not_before: message.not_before_time.map(|at| at.0),
         };
         queue.messages.insert(seq, message);
-        (seq, false)
+        (seq, EnqueueStatus::Enqueued)
     }
 
     // === order ===

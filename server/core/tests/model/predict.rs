@@ -58,6 +58,7 @@ impl Model {
             Command::EndRequest(end) => return self.end_request(end, out),
             Command::End(end) => return self.end(end, out),
             Command::Reset(reset) => return self.reset(reset, out),
+            Command::ResetCircuit(reset) => return self.reset_circuit(reset, out),
             Command::Enqueue(enqueue) => return self.enqueue(enqueue, out),
             Command::Claim(claim) => return self.claim(claim, out),
             Command::Settle(settle) => {

@@ -14,6 +14,7 @@ use sessiond_core::rows::{Counters, KeyRow, Row, RowKey};
 use sessiond_core::session::{ActivityRow, Lifecycle, SessionRow};
 use sessiond_core::time::Limit;
 
+use super::circuits;
 use super::queue_rows::{check_lease, check_message, check_queue};
 use super::state::{Fate, Model, State};
 use super::store::Store;
@@ -295,6 +296,7 @@ fn check_activity(model: &Model, row: &ActivityRow) {
     assert_eq!(row.prompt_number, session.prompt_number);
     assert_eq!(row.usage, session.usage);
     assert_eq!(row.totals, session.totals, "totals of {}", session.id);
+    circuits::check(&row.circuits, &session.circuits);
     let volatile = (&row.volatile.instance, &row.volatile.entries);
     assert_eq!(volatile, (&session.volatile.0, &session.volatile.1));
     let requests = row.requests.live.iter();

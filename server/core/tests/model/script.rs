@@ -84,6 +84,8 @@ fn policy(rng: &mut Rng) -> Policy {
         queue_bytes_max: rng.u64(2_000..12_000),
         max_attempts: rng.u32(1..=4),
         max_sessions: rng.u64(2..=6),
+        circuit_failures: rng.u32(1..=3),
+        circuit_cool_down: Span::seconds(rng.u64(1..60)),
         ..Policy::default()
     };
     if rng.bool() {

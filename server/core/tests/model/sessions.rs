@@ -224,6 +224,7 @@ impl Model {
                 dead_lettered: self.queue(queue).given_up(),
                 ..Totals::default()
             },
+            circuits: BTreeMap::new(),
             volatile: (None, BTreeMap::new()),
             requests: BTreeMap::new(),
             requests_begun: 0,

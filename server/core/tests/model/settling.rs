@@ -85,7 +85,7 @@ impl Model {
                 .is_some_and(|lease| lease.until.is_none());
         match &settlement.outcome {
             Outcome::Ack { usage } => {
-                self.ack(id, seq, *usage);
+                self.ack(id, seq, *usage, out);
                 touched.insert(id);
             }
             Outcome::Extend { .. } | Outcome::Nack { .. } if !current => {
@@ -101,7 +101,7 @@ impl Model {
         SettleCode::Ok
     }
 
-    fn ack(&mut self, id: u64, seq: u64, usage: Usage) {
+    fn ack(&mut self, id: u64, seq: u64, usage: Usage, out: &mut Expected) {
         let now = self.now;
         let message = self
             .queue_mut(id)
@@ -122,6 +122,7 @@ impl Model {
         if session.is_active() {
             session.last_activity = now;
         }
+        self.circuit_succeeded(owner, &message.kind, out);
     }
 
     fn mark_ack(&mut self, id: u64, message: &Message) {
@@ -168,6 +169,7 @@ impl Model {
             .expect("found before");
         message.latest = None;
         let attempt = message.attempt;
+        let named = message.kind.clone();
         let backoff = self.backoff(id, seq, attempt);
         let defer_pause = self.policy.defer_pause.0;
         match kind {
@@ -190,6 +192,7 @@ impl Model {
         if session.is_active() {
             session.last_activity = now;
         }
+        self.circuit_failed(id, &named, kind, out);
     }
 
     /// How long a message waits after so many attempts: twice as long each time, with a little spread, never more than

@@ -63,6 +63,7 @@ pub(crate) struct Session {
     pub(crate) prompt_number: u32,
     pub(crate) usage: Usage,
     pub(crate) totals: Totals,
+    pub(crate) circuits: super::circuits::OfSession,
     pub(crate) volatile: (Option<InstanceId>, Labels),
     /// Uses that did not end, by number: how long each lasts and until when.
     pub(crate) requests: BTreeMap<u64, (u64, u64)>,
@@ -119,6 +120,7 @@ pub(crate) enum Fate {
 /// An unsettled or given-up message.
 #[derive(Clone, Debug)]
 pub(crate) struct Message {
+    pub(crate) kind: String,
     pub(crate) status: Status,
     pub(crate) attempt: u32,
     pub(crate) latest: Option<u64>,

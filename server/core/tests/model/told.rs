@@ -13,6 +13,10 @@ use sessiond_core::ids::{Epoch, InstanceId, SessionId, StreamId};
 use sessiond_core::rejection::Rejection;
 use sessiond_core::reply::{Delivery, Frame, GoAwayReason, LeaseLostReason, Reply, SettleCode};
 use sessiond_core::rows::{MessageTally, Row};
+use sessiond_core::reply::{
+    Delivery, EnqueueStatus, Frame, GoAwayReason, LeaseLostReason, Reply, SettleCode,
+};
+use sessiond_core::rows::Row;
 use sessiond_core::session::{EndReason, Lifecycle, Totals};
 use sessiond_core::time::WallTime;
 
@@ -26,6 +30,9 @@ pub(crate) enum Fact {
     Attached(u64, String),
     Detached(u64, String),
     Lost(u64, String),
+    /// After so many failures.
+    CircuitOpened(u64, String, u32),
+    CircuitClosed(u64, String, &'static str),
     DeadLettered {
         session: u64,
         queue: u64,
@@ -57,6 +64,8 @@ impl Fact {
             | Self::Attached(no, _)
             | Self::Detached(no, _)
             | Self::Lost(no, _)
+            | Self::CircuitOpened(no, ..)
+            | Self::CircuitClosed(no, ..)
             | Self::DeadLettered { session: no, .. } => *no,
             Self::Ended(end) => end.session,
         }
@@ -225,8 +234,7 @@ pub(crate) enum Answer {
         session: SessionId,
         queue: u64,
         opened: bool,
-        /// Seq and whether it repeats one.
-        results: Vec<(u64, bool)>,
+        results: Vec<(u64, EnqueueStatus)>,
     },
     Claimed {
         session: SessionId,
@@ -299,7 +307,7 @@ impl Answer {
                 session: session.clone(),
                 queue: queue.0,
                 opened: *opened,
-                results: results.iter().map(|r| (r.seq.0, r.duplicate)).collect(),
+                results: results.iter().map(|r| (r.seq.0, r.status)).collect(),
             },
             Reply::Claimed {
                 session,
@@ -407,6 +415,19 @@ pub(crate) fn fact(event: &EventRow) -> Fact {
         EventKind::WorkerAttached => Fact::Attached(no, attribute("instance_id")),
         EventKind::WorkerDetached => Fact::Detached(no, attribute("instance_id")),
         EventKind::WorkerLost => Fact::Lost(no, attribute("instance_id")),
+        EventKind::CircuitOpened => {
+            let failures = attribute("failures").parse().expect("a count of failures");
+            Fact::CircuitOpened(no, attribute("kind"), failures)
+        }
+        EventKind::CircuitClosed => {
+            let cause = match attribute("cause").as_str() {
+                "ack" => "ack",
+                "reset" => "reset",
+                other => panic!("a circuit is closed by {other:?}"),
+            };
+            assert_eq!(event.message.is_some(), cause == "ack", "what closed it");
+            Fact::CircuitClosed(no, attribute("kind"), cause)
+        }
         EventKind::MessageDeadLettered => {
             let message = event.message.as_ref().expect("it names its message");
             Fact::DeadLettered {

@@ -22,6 +22,9 @@ pub(crate) enum Verb {
     EndRequest,
     End,
     Reset,
+    ResetCircuit,
+    Breakdown,
+    Probe,
     Enqueue,
     Claim,
     Settle,
@@ -53,6 +56,9 @@ pub(crate) const VERBS: &[(Verb, u32)] = &[
     (Verb::EndRequest, 5),
     (Verb::End, 8),
     (Verb::Reset, 5),
+    (Verb::ResetCircuit, 2),
+    (Verb::Breakdown, 4),
+    (Verb::Probe, 3),
     (Verb::Enqueue, 32),
     (Verb::Claim, 12),
     (Verb::Settle, 10),
@@ -93,6 +99,9 @@ impl World {
             Verb::EndRequest => self.end_request(),
             Verb::End => self.end(),
             Verb::Reset => self.reset(),
+            Verb::ResetCircuit => self.reset_circuit(),
+            Verb::Breakdown => self.breakdown(),
+            Verb::Probe => self.probe(),
             Verb::Enqueue => self.enqueue(),
             Verb::Claim => self.claim(),
             Verb::Settle => self.settle(),
@@ -183,7 +192,7 @@ impl World {
             .collect()
     }
 
-    fn jump(&mut self, to: u64) {
+    pub(crate) fn jump(&mut self, to: u64) {
         self.engine_ms = self.engine_ms.max(to);
         self.run_due();
     }

@@ -35,6 +35,8 @@ pub(crate) fn event_type(kind: EventKind) -> pb::EventType {
         EventKind::WorkerDetached => pb::EventType::WorkerDetached,
         EventKind::WorkerLost => pb::EventType::WorkerLost,
         EventKind::MessageDeadLettered => pb::EventType::MessageDeadLettered,
+        EventKind::CircuitOpened => pb::EventType::CircuitOpened,
+        EventKind::CircuitClosed => pb::EventType::CircuitClosed,
     }
 }
 

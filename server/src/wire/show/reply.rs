@@ -4,7 +4,7 @@
 //! process.
 
 use sessiond_core::ids::Revision;
-use sessiond_core::reply::{EnqueueResult, Reply};
+use sessiond_core::reply::{EnqueueResult, EnqueueStatus, Reply};
 use sessiond_core::rows::MessageMark;
 use sessiond_core::time::Now;
 use sessiond_proto::v1 as pb;
@@ -84,6 +84,16 @@ pub(crate) fn request_ended(reply: Reply, shown: Shown) -> pb::EndRequestRespons
     pb::EndRequestResponse {
         session: Some(session),
         already_ended,
+        revision: shown.revision.0,
+    }
+}
+
+/// The answer to ResetCircuit.
+pub(crate) fn reset_circuit(reply: Reply, shown: Shown) -> pb::ResetCircuitResponse {
+    let (session, _, duplicate) = changed(reply, shown);
+    pb::ResetCircuitResponse {
+        session: Some(session),
+        duplicate,
         revision: shown.revision.0,
     }
 }
@@ -190,10 +200,10 @@ pub(crate) fn refused_frame(
 }
 
 fn enqueue_result(result: EnqueueResult) -> pb::EnqueueResult {
-    let status = if result.duplicate {
-        pb::EnqueueStatus::Duplicate
-    } else {
-        pb::EnqueueStatus::Enqueued
+    let status = match result.status {
+        EnqueueStatus::Enqueued => pb::EnqueueStatus::Enqueued,
+        EnqueueStatus::Duplicate => pb::EnqueueStatus::Duplicate,
+        EnqueueStatus::SkippedCircuitOpen => pb::EnqueueStatus::SkippedCircuitOpen,
     };
     pb::EnqueueResult {
         seq: result.seq.0,

@@ -44,8 +44,10 @@ pub(crate) struct ServerFacts<'a> {
     pub(crate) heartbeat: Span,
 }
 
-/// The answer to GetServerInfo. Every part of the contract that is built has an RPC of its own, so no
-/// capability is named.
+/// Parts of the contract that are built and have no RPC of their own, sorted.
+const CAPABILITIES: &[&str] = &["circuits"];
+
+/// The answer to GetServerInfo.
 pub(crate) fn server_info(facts: &ServerFacts<'_>) -> pb::GetServerInfoResponse {
     pb::GetServerInfoResponse {
         version: facts.version.to_owned(),
@@ -58,7 +60,7 @@ pub(crate) fn server_info(facts: &ServerFacts<'_>) -> pb::GetServerInfoResponse 
         server_time: Some(timestamp(facts.wall)),
         draining: facts.draining,
         namespaces: facts.namespaces.iter().map(ToString::to_string).collect(),
-        capabilities: Vec::new(),
+        capabilities: CAPABILITIES.iter().map(ToString::to_string).collect(),
         limits: Some(limits(facts)),
         defaults: Some(defaults(facts)),
     }

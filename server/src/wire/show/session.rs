@@ -1,6 +1,7 @@
 //! Sessions.
 
-use sessiond_core::session::{Lifecycle, Ordering, SessionView};
+use sessiond_core::circuit::CircuitState;
+use sessiond_core::session::{ActivityRow, Lifecycle, Ordering, SessionView};
 use sessiond_core::time::{EngineTime, Now, WallTime};
 use sessiond_proto::v1 as pb;
 
@@ -9,7 +10,7 @@ use super::{end, lease};
 
 /// A session as of `now`, everything resolved.
 ///
-/// Circuits, restart guards and waiting sessions are not built, so none is shown.
+/// Restart guards and waiting sessions are not built, so none is shown.
 pub(crate) fn session(view: &SessionView, now: Now) -> pb::Session {
     let row = &view.session;
     let activity = &view.activity;
@@ -53,12 +54,30 @@ pub(crate) fn session(view: &SessionView, now: Now) -> pb::Session {
         ordering: ordering(row.ordering).into(),
         max_in_flight: row.in_flight_max(),
         waiting_for: pb::WaitingFor::Unspecified.into(),
-        circuits: Vec::new(),
+        circuits: circuits(activity, now),
         restart_guard: None,
         touch_count: activity.touch_count,
         revision: row.revision.0,
         etag: row.etag(),
     }
+}
+
+/// The kinds of message that failed lately, and what came of it.
+fn circuits(activity: &ActivityRow, now: Now) -> Vec<pb::Circuit> {
+    let shown = activity.circuits.iter().map(|circuit| {
+        let (state, retry_at) = match circuit.state {
+            CircuitState::Closed => (pb::CircuitState::Closed, None),
+            CircuitState::Open { retry_at } => (pb::CircuitState::Open, Some(retry_at)),
+            CircuitState::Probing { retry_at } => (pb::CircuitState::Probing, Some(retry_at)),
+        };
+        pb::Circuit {
+            kind: circuit.kind.as_str().to_owned(),
+            state: state.into(),
+            failures: circuit.failures,
+            retry_time: retry_at.map(|at| timestamp(now.wall_of(at))),
+        }
+    });
+    shown.collect()
 }
 
 /// Where a session is in its life.

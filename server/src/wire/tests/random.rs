@@ -131,6 +131,9 @@ fn random_message_requests_never_panic() {
 #[test]
 fn random_frames_never_panic() {
     check("work", parse::work::frame);
+    check("reset_circuit", |r| {
+        parse::reset_circuit::reset_circuit(&namespace(), r, caller())
+    });
     check("list_workers", |r: pb::ListWorkersRequest| {
         parse::list_workers::list_workers(&namespace(), &r, "log")
     });

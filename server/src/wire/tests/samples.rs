@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use sessiond_core::circuit::{Circuit, CircuitState, Circuits};
 use sessiond_core::event::{Actor, ActorKind, EventKind, EventRow, MessageRef};
 use sessiond_core::ids::{
     DeliveryId, Epoch, IdempotencyKey, InstanceId, MessageKind, Namespace, PoolName, QueueId,
@@ -175,7 +176,30 @@ fn activity_row() -> ActivityRow {
                 until: EngineTime(120_000),
             }],
         },
+        circuits: Circuits::of(vec![
+            circuit("a", CircuitState::Closed),
+            circuit(
+                "b",
+                CircuitState::Open {
+                    retry_at: EngineTime(160_000),
+                },
+            ),
+            circuit(
+                "c",
+                CircuitState::Probing {
+                    retry_at: EngineTime(99_000),
+                },
+            ),
+        ]),
         check_at: None,
+    }
+}
+
+fn circuit(kind: &str, state: CircuitState) -> Circuit {
+    Circuit {
+        kind: MessageKind::parse(kind).unwrap(),
+        failures: 59,
+        state,
     }
 }
 

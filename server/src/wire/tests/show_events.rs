@@ -67,6 +67,8 @@ fn only_the_end_event_tells_the_end() {
         (EventKind::WorkerDetached, "WORKER_DETACHED"),
         (EventKind::WorkerLost, "WORKER_LOST"),
         (EventKind::MessageDeadLettered, "MESSAGE_DEAD_LETTERED"),
+        (EventKind::CircuitOpened, "CIRCUIT_OPENED"),
+        (EventKind::CircuitClosed, "CIRCUIT_CLOSED"),
     ] {
         let mut row = event_row();
         row.kind = kind;

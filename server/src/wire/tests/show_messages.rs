@@ -4,7 +4,9 @@ use bytes::Bytes;
 use sessiond_core::ids::{DeliveryId, Epoch, QueueId, Revision, Seq, SessionId};
 use sessiond_core::message::{DeadReason, MessageRow, Rank, Standing, Turn};
 use sessiond_core::queue::Disposition;
-use sessiond_core::reply::{Current, Delivery, EnqueueResult, Reply, SettleCode, SettleResult};
+use sessiond_core::reply::{
+    Current, Delivery, EnqueueResult, EnqueueStatus, Reply, SettleCode, SettleResult,
+};
 use sessiond_core::time::{EngineTime, WallTime};
 use sessiond_proto::v1 as pb;
 
@@ -164,11 +166,15 @@ fn answers_tell_what_became_of_messages() {
         results: vec![
             EnqueueResult {
                 seq: Seq(1),
-                duplicate: false,
+                status: EnqueueStatus::Enqueued,
             },
             EnqueueResult {
                 seq: Seq(2),
-                duplicate: true,
+                status: EnqueueStatus::Duplicate,
+            },
+            EnqueueResult {
+                seq: Seq(0),
+                status: EnqueueStatus::SkippedCircuitOpen,
             },
         ],
     };
@@ -182,6 +188,10 @@ fn answers_tell_what_became_of_messages() {
             pb::EnqueueResult {
                 seq: 2,
                 status: pb::EnqueueStatus::Duplicate.into(),
+            },
+            pb::EnqueueResult {
+                seq: 0,
+                status: pb::EnqueueStatus::SkippedCircuitOpen.into(),
             },
         ],
         revision: 9,

@@ -84,13 +84,31 @@ fn every_field_of_an_active_session_is_shown() {
         ordering: pb::Ordering::Relaxed.into(),
         max_in_flight: 41,
         waiting_for: pb::WaitingFor::Unspecified.into(),
-        circuits: Vec::new(),
+        circuits: vec![
+            circuit("a", pb::CircuitState::Closed, None),
+            circuit("b", pb::CircuitState::Open, millis(1_160_000)),
+            // Its pause is over: the next message is let through.
+            circuit("c", pb::CircuitState::Probing, millis(1_099_000)),
+        ],
         restart_guard: None,
         touch_count: 51,
         revision: 255,
         etag: "ff".to_owned(),
     };
     assert_eq!(shown(&active()), expected);
+}
+
+fn circuit(
+    kind: &str,
+    state: pb::CircuitState,
+    retry_time: Option<prost_types::Timestamp>,
+) -> pb::Circuit {
+    pb::Circuit {
+        kind: kind.to_owned(),
+        state: state.into(),
+        failures: 59,
+        retry_time,
+    }
 }
 
 #[test]

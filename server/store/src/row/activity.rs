@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use sessiond_core::circuit as domain_circuit;
+use sessiond_core::circuit::CircuitState;
 use sessiond_core::ids::{RequestNo, SessionNo};
 use sessiond_core::requests::{LiveRequest, Requests};
 use sessiond_core::session as domain;
 use sessiond_core::time::{EngineTime, Span, WallTime};
 
 use crate::row::tally::{Totals, Usage};
-use crate::row::text::text_if;
+use crate::row::text::{text, text_if};
 use crate::row::{DecodeError, need};
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -37,6 +39,8 @@ pub(crate) struct Activity {
     requests: Vec<Request>,
     #[prost(uint64, tag = "81")]
     requests_begun: u64,
+    #[prost(message, repeated, tag = "70")]
+    circuits: Vec<Circuit>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -47,6 +51,26 @@ struct Request {
     lease: u64,
     #[prost(uint64, tag = "3")]
     until: u64,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Circuit {
+    #[prost(string, tag = "1")]
+    kind: String,
+    #[prost(uint32, tag = "2")]
+    failures: u32,
+    /// Absent: it is closed.
+    #[prost(oneof = "Holding", tags = "3, 4")]
+    holding: Option<Holding>,
+}
+
+/// Until when an open circuit holds messages off.
+#[derive(Clone, Copy, PartialEq, prost::Oneof)]
+enum Holding {
+    #[prost(uint64, tag = "3")]
+    Open(u64),
+    #[prost(uint64, tag = "4")]
+    Probing(u64),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -72,6 +96,7 @@ impl From<&domain::ActivityRow> for Activity {
             check_at: row.check_at.map(|at| at.0),
             requests: row.requests.live.iter().map(Request::from).collect(),
             requests_begun: row.requests.begun.0,
+            circuits: row.circuits.iter().map(Into::into).collect(),
         }
     }
 }
@@ -95,6 +120,47 @@ impl TryFrom<Activity> for domain::ActivityRow {
                 live: row.requests.iter().map(LiveRequest::from).collect(),
             },
             check_at: row.check_at.map(EngineTime),
+            circuits: circuits(row.circuits)?,
+        })
+    }
+}
+
+fn circuits(rows: Vec<Circuit>) -> Result<domain_circuit::Circuits, DecodeError> {
+    let circuits = rows.into_iter().map(TryInto::try_into);
+    let circuits = circuits.collect::<Result<Vec<_>, _>>()?;
+    Ok(domain_circuit::Circuits::of(circuits))
+}
+
+impl From<&domain_circuit::Circuit> for Circuit {
+    fn from(circuit: &domain_circuit::Circuit) -> Self {
+        Self {
+            kind: circuit.kind.as_str().to_owned(),
+            failures: circuit.failures,
+            holding: match circuit.state {
+                CircuitState::Closed => None,
+                CircuitState::Open { retry_at } => Some(Holding::Open(retry_at.0)),
+                CircuitState::Probing { retry_at } => Some(Holding::Probing(retry_at.0)),
+            },
+        }
+    }
+}
+
+impl TryFrom<Circuit> for domain_circuit::Circuit {
+    type Error = DecodeError;
+
+    fn try_from(circuit: Circuit) -> Result<Self, DecodeError> {
+        Ok(Self {
+            kind: text(circuit.kind)?,
+            failures: circuit.failures,
+            state: match circuit.holding {
+                None => CircuitState::Closed,
+                Some(Holding::Open(at)) => CircuitState::Open {
+                    retry_at: EngineTime(at),
+                },
+                Some(Holding::Probing(at)) => CircuitState::Probing {
+                    retry_at: EngineTime(at),
+                },
+            },
         })
     }
 }

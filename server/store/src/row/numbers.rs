@@ -98,6 +98,8 @@ numbers! {
         WorkerDetached = 6,
         WorkerLost = 7,
         MessageDeadLettered = 8,
+        CircuitOpened = 70,
+        CircuitClosed = 71,
     }
     ActorKind ("the kind of an actor") {
         Api = 1,

@@ -72,7 +72,7 @@ pub(crate) const VARIANTS: &str = "Active Draining Ended Serving Quiet Held Dead
     Failed Deleted Admin Reset Replaced Compacted Scheduled Shutdown Restart Idle Expired Evicted \
     Capacity OwnerLost WorkerStuck RestartLimit Crashed SessionOpened SessionUpdated \
     SessionDraining SessionEnd WorkerAttached WorkerDetached WorkerLost MessageDeadLettered Api \
-    Worker Reaper Recovery Drain Some None";
+    Worker Reaper Recovery Drain CircuitOpened CircuitClosed Closed Open Probing Some None";
 
 /// The words of a change as it is printed; variants are among them.
 pub(crate) fn words(printed: &str) -> BTreeSet<String> {

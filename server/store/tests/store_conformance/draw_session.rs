@@ -3,10 +3,11 @@
 use std::num::NonZeroU32;
 
 use fastrand::Rng;
+use sessiond_core::circuit::{Circuit, CircuitState, Circuits};
 use sessiond_core::event::{Actor, ActorKind, EventKind, EventRow, MessageRef};
 use sessiond_core::ids::{
-    Epoch, InstanceId, PoolName, QueueId, RequestNo, Revision, Seq, SessionId, SessionKey,
-    SessionNo, WorkerName,
+    Epoch, InstanceId, MessageKind, PoolName, QueueId, RequestNo, Revision, Seq, SessionId,
+    SessionKey, SessionNo, WorkerName,
 };
 use sessiond_core::lease::LeaseView;
 use sessiond_core::requests::{LiveRequest, Requests};
@@ -42,7 +43,7 @@ const REASONS: [EndReason; 18] = [
     EndReason::Crashed,
 ];
 
-const EVENT_KINDS: [EventKind; 8] = [
+const EVENT_KINDS: [EventKind; 10] = [
     EventKind::SessionOpened,
     EventKind::SessionUpdated,
     EventKind::SessionDraining,
@@ -51,6 +52,8 @@ const EVENT_KINDS: [EventKind; 8] = [
     EventKind::WorkerDetached,
     EventKind::WorkerLost,
     EventKind::MessageDeadLettered,
+    EventKind::CircuitOpened,
+    EventKind::CircuitClosed,
 ];
 
 const ACTOR_KINDS: [ActorKind; 5] = [
@@ -190,7 +193,28 @@ pub(crate) fn activity(rng: &mut Rng, session: SessionNo) -> ActivityRow {
                 .collect(),
         },
         check_at: option(rng, engine),
+        circuits: circuits(rng),
     }
+}
+
+fn circuits(rng: &mut Rng) -> Circuits {
+    let circuit = |rng: &mut Rng, kind: &str| {
+        let retry_at = engine(rng);
+        Circuit {
+            kind: MessageKind::parse(kind).expect("a kind"),
+            failures: small(rng),
+            state: one_of(
+                rng,
+                &[
+                    CircuitState::Closed,
+                    CircuitState::Open { retry_at },
+                    CircuitState::Probing { retry_at },
+                ],
+            ),
+        }
+    };
+    let some: &[&str] = one_of(rng, &[&[], &[], &["a"], &["a", "b"]]);
+    Circuits::of(some.iter().map(|kind| circuit(rng, kind)).collect())
 }
 
 pub(crate) fn event(rng: &mut Rng, revision: Revision) -> EventRow {

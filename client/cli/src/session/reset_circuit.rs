@@ -1,0 +1,36 @@
+//! `sessionctl session reset-circuit`: lets a session go on at once where failures hold it up.
+//!
+//! Invariant: exactly what is named is reset. What this deliberately does not do: ask whether anything failed; where
+//! nothing did, nothing changes.
+
+use clap::Args;
+use sessiond_client::{Client, pb};
+
+use crate::args::SessionArg;
+use crate::failure::Failure;
+use crate::output::Output;
+
+/// What to reset.
+#[derive(Debug, Args)]
+pub(crate) struct ResetCircuitArgs {
+    #[command(flatten)]
+    session: SessionArg,
+    /// The kind of message that is skipped, for example `summarize`.
+    #[arg(short, long)]
+    kind: String,
+    /// Makes a repeat of this command harmless for 24 h.
+    #[arg(long)]
+    request_id: Option<String>,
+}
+
+impl ResetCircuitArgs {
+    pub(crate) async fn run(self, client: &Client, output: &mut Output) -> Result<(), Failure> {
+        let request = pb::ResetCircuitRequest {
+            r#ref: Some(self.session.session_ref()),
+            target: Some(pb::reset_circuit_request::Target::Kind(self.kind)),
+            request_id: self.request_id.unwrap_or_default(),
+        };
+        let answer = client.reset_circuit(request).await?;
+        output.answer(&answer, answer.session.as_slice())
+    }
+}
