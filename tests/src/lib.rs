@@ -1,5 +1,5 @@
 //! What tests across crates share: how much of them is run, a disk that fails on purpose, a server in
-//! a process of its own, and the ways to talk to it over the wire.
+//! a process of its own or with time in the test's hands, and the ways to talk to it over the wire.
 //!
 //! Nothing here knows what a test claims. It is not published and no crate but this one may depend on it.
 
@@ -12,6 +12,7 @@ pub mod recording;
 pub mod seed;
 pub mod server;
 pub mod sessionctl;
+pub mod simulated;
 
 pub mod caller;
 pub mod refusal;

@@ -38,6 +38,23 @@ impl Server {
     #[must_use]
     pub fn start_with(arguments: &[&str]) -> Self {
         let temporary = tempfile::tempdir().expect("a temporary directory can be made");
+        Self::start_in(temporary, arguments)
+    }
+
+    /// The same with what a configuration file says.
+    ///
+    /// # Panics
+    /// If the file cannot be written.
+    #[must_use]
+    pub fn start_configured(config: &str) -> Self {
+        let temporary = tempfile::tempdir().expect("a temporary directory can be made");
+        let file = temporary.path().join("sessiond.toml");
+        std::fs::write(&file, config).expect("a temporary directory can be written to");
+        let file = file.to_str().expect("a temporary path is text").to_owned();
+        Self::start_in(temporary, &["--config", &file])
+    }
+
+    fn start_in(temporary: TempDir, arguments: &[&str]) -> Self {
         let directory = temporary.path().join("data");
         let mut server = Self {
             child: None,

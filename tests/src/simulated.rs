@@ -1,0 +1,169 @@
+//! A real server in this process, reached over the wire, whose clock stands still until a test moves it.
+//!
+//! Everything but time is real: the engine on its thread, the store on its disk, gRPC on a port. So a promised instant is
+//! met exactly: nothing happens a millisecond before it, and it has happened when [`Simulated::advance`] returns. It
+//! cannot be killed; `server.rs` has a server for that. Deadlines of the edge (long polls, heartbeats, bookmarks) stay
+//! real.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use sessiond::app::{self, Running};
+use sessiond::config::{Log, Settings};
+use sessiond::env::{Clock, Env, Machine};
+use sessiond::logging::LogFormat;
+use sessiond_core::ids::Namespace;
+use sessiond_core::limits::Policy;
+use sessiond_core::time::WallTime;
+use sessiond_proto::v1 as pb;
+use tempfile::TempDir;
+
+use crate::caller::Caller;
+
+/// Where the wall clock stands when the first server of a test starts: 2026-03-01 12:00 UTC.
+pub const STARTS_AT_MS: u64 = 1_772_366_400_000;
+
+/// Looks at what is due, after which something must have come to rest.
+const LOOKS_MAX: usize = 100_000;
+
+/// The hands of both clocks.
+#[derive(Debug)]
+struct Hands {
+    monotonic: AtomicU64,
+    wall: AtomicU64,
+}
+
+impl Clock for Hands {
+    fn monotonic_ms(&self) -> u64 {
+        self.monotonic.load(Ordering::SeqCst)
+    }
+
+    fn wall(&self) -> WallTime {
+        WallTime(self.wall.load(Ordering::SeqCst))
+    }
+}
+
+/// A server whose time is in the test's hands.
+#[derive(Debug)]
+pub struct Simulated {
+    hands: Arc<Hands>,
+    settings: Settings,
+    running: Option<Running>,
+    caller: Caller,
+    /// Removes the directory when it is dropped.
+    _temporary: TempDir,
+}
+
+impl Simulated {
+    /// A server with the default limits.
+    pub async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    /// A server with other limits.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub async fn start_with(change: impl FnOnce(&mut Policy)) -> Self {
+        let temporary = tempfile::tempdir().expect("a temporary directory can be made");
+        let mut policy = Policy::default();
+        change(&mut policy);
+        let namespace = Namespace::parse(sessiond_proto::DEFAULT_NAMESPACE).expect("a name");
+        let settings = Settings {
+            data_dir: temporary.path().join("data"),
+            listen: "127.0.0.1:0".parse().expect("an address"),
+            namespaces: [namespace].into(),
+            log: Log {
+                level: "off".to_owned(),
+                format: LogFormat::default(),
+            },
+            policy,
+        };
+        let hands = Arc::new(Hands {
+            monotonic: AtomicU64::new(0),
+            wall: AtomicU64::new(STARTS_AT_MS),
+        });
+        let (running, caller) = serve(&settings, &hands).await;
+        Self {
+            hands,
+            settings,
+            running: Some(running),
+            caller,
+            _temporary: temporary,
+        }
+    }
+
+    /// A caller of the server that runs now.
+    #[must_use]
+    pub fn caller(&self) -> Caller {
+        self.caller.clone()
+    }
+
+    /// Lets time pass, on both clocks and in one step, and waits until everything is done that came due.
+    pub async fn advance(&self, span: Duration) {
+        let ms = u64::try_from(span.as_millis()).expect("tests are short");
+        self.hands.monotonic.fetch_add(ms, Ordering::SeqCst);
+        self.hands.wall.fetch_add(ms, Ordering::SeqCst);
+        self.settle().await;
+    }
+
+    /// Moves the wall clock alone, as a person or a time server does.
+    pub async fn step_wall(&self, ms: i64) {
+        let step = |wall: u64| Some(wall.saturating_add_signed(ms));
+        let stepped = self
+            .hands
+            .wall
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, step);
+        stepped.expect("every step is taken");
+        self.settle().await;
+    }
+
+    /// Milliseconds that have passed on the monotonic clock.
+    #[must_use]
+    pub fn passed_ms(&self) -> u64 {
+        self.hands.monotonic.load(Ordering::SeqCst)
+    }
+
+    /// Waits until nothing is left to do at this instant.
+    ///
+    /// # Panics
+    /// If the server does not come to rest.
+    pub async fn settle(&self) {
+        let mut before = None;
+        for _ in 0..LOOKS_MAX {
+            // Any question has the engine look at what is due; it is answered after the commit of that.
+            let asked = pb::ListWorkersRequest::default();
+            self.caller.list_workers(asked).await.expect("a list");
+            let stats = self.caller.stats(pb::GetStatsRequest::default()).await;
+            let engine = stats.expect("the server counts").engine.expect("counts");
+            if before == Some(engine.commits) {
+                return;
+            }
+            before = Some(engine.commits);
+        }
+        panic!("something is due again and again");
+    }
+
+    /// Stops the server in order and starts another on the same data; no time passes meanwhile.
+    ///
+    /// # Panics
+    /// If it does not start again.
+    pub async fn restart(&mut self) {
+        let running = self.running.take().expect("it runs");
+        running.stop().await;
+        let (running, caller) = serve(&self.settings, &self.hands).await;
+        self.running = Some(running);
+        self.caller = caller;
+    }
+}
+
+async fn serve(settings: &Settings, hands: &Arc<Hands>) -> (Running, Caller) {
+    let env = Env {
+        clock: Arc::clone(hands) as Arc<dyn Clock>,
+        ..Machine::env()
+    };
+    let running = app::start(settings, &env).await.expect("it starts");
+    let caller = Caller::at(&format!("http://{}", running.address())).await;
+    (running, caller)
+}

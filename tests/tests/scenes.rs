@@ -1,0 +1,11 @@
+//! Scenes: what people complained of, played against a server whose time is in the test's hands.
+//!
+//! Each is named after the complaint that caused it and goes through the wire. The rules that they come down to have
+//! tests of their own in `rules.rs`; here it is shown that together they keep the complaint from coming true.
+
+#[path = "scenes/clock.rs"]
+mod clock;
+#[path = "scenes/crowd.rs"]
+mod crowd;
+#[path = "scenes/hung.rs"]
+mod hung;
