@@ -20,6 +20,8 @@ mod order;
 mod played;
 #[path = "kill/producer.rs"]
 mod producer;
+#[path = "kill/recovery.rs"]
+mod recovery;
 #[path = "kill/storm.rs"]
 mod storm;
 #[path = "kill/verdict.rs"]

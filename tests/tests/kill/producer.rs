@@ -14,7 +14,7 @@ use super::draw;
 use super::journal::{Call, Journal, Life, Sign, Told};
 
 /// Sessions of its own that it keeps open.
-const OWN_MAX: usize = 4;
+const OWN_MAX: usize = 20;
 
 /// One answered call in so many is repeated.
 const REPEATED: u32 = 12;
@@ -119,7 +119,7 @@ impl Producer {
                 }
                 Request::End(end)
             }
-            (60.., Some(at)) if self.own.len() >= OWN_MAX || rng.u32(..4) > 0 => {
+            (60.., Some(at)) if self.own.len() >= OWN_MAX || rng.bool() => {
                 let (messages, request_id) = draw::batch(&request, rng);
                 self.journal.book().send(&request, &messages);
                 Request::Enqueue(pb::EnqueueMessagesRequest {

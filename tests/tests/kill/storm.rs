@@ -25,11 +25,17 @@ use super::producer::Producer;
 use super::worker::{Mood, Worker};
 use super::{look, order};
 
-/// Clients of each sort.
-const CLIENTS: usize = 4;
+/// Clients that open, enqueue and end; with 20 sessions of each, 200 live at once.
+const PRODUCERS: usize = 10;
 
-/// Answers between two kills, at most.
-const ANSWERS_MAX: u64 = 250;
+/// Clients that claim and settle.
+const WORKERS: usize = 20;
+
+/// Sessions that live at once in a run that proves what it says: most of the 200 there may be.
+const LIVE_AT_ONCE: usize = 150;
+
+/// Answers between two kills, at most: in half as many on average, every client had its turn many times.
+const ANSWERS_MAX: u64 = 1_000;
 
 /// One start in so many is killed before it is done.
 const STILLBORN: u32 = 4;
@@ -39,7 +45,7 @@ const STILLBORN_AFTER: Duration = Duration::from_millis(60);
 
 /// With so many kills, calls of every sort are cut off and every way out of a queue is taken; a run in
 /// which they are not proves less than it says.
-const KILLS_TO_MEET_ALL: u32 = 20;
+const KILLS_TO_MEET_ALL: u32 = 30;
 
 /// How long nothing may happen, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -59,6 +65,8 @@ struct Storm {
     fold: Fold,
     producers: Vec<Producer>,
     workers: Vec<Worker>,
+    /// The most sessions that lived at once when somebody looked.
+    most_live: usize,
 }
 
 #[test]
@@ -89,13 +97,12 @@ impl Drop for Alarm {
 impl Storm {
     fn new(mut rng: Rng) -> Self {
         let journal = Arc::new(Journal::default());
-        let clients = 0..CLIENTS;
-        let producers = clients.clone().map(|at| {
+        let producers = (0..PRODUCERS).map(|at| {
             let journal = Arc::clone(&journal);
             Producer::new(format!("p{at}"), rng.fork(), journal)
         });
         let producers = producers.collect();
-        let workers = clients.map(|at| {
+        let workers = (0..WORKERS).map(|at| {
             let journal = Arc::clone(&journal);
             Worker::new(format!("w{at}"), rng.fork(), journal)
         });
@@ -108,6 +115,7 @@ impl Storm {
             fold: Fold::default(),
             producers,
             workers,
+            most_live: 0,
         }
     }
 
@@ -182,6 +190,9 @@ impl Storm {
         let listed = self
             .runtime
             .block_on(look::list(&client, &self.fold, &queues));
+        let live = self.fold.sessions.values();
+        let live = live.filter(|life| life.ended.is_none()).count();
+        self.most_live = self.most_live.max(live);
         let mut book = self.journal.book();
         look::promises(&mut book, &self.fold, &listed);
         look::batches(&book, &self.fold);
@@ -282,7 +293,8 @@ impl Storm {
     fn rarities(&self) {
         let book = self.journal.book();
         let met = format!(
-            "{} answers, {} messages, {} given up, {} sessions to be discarded, {:?} unanswered",
+            "{} sessions at once, {} answers, {} messages, {} given up, {} sessions to be discarded, {:?} unanswered",
+            self.most_live,
             self.journal.answered.count(),
             book.names.len(),
             self.fold.dead.len(),
@@ -306,6 +318,7 @@ impl Storm {
             .values()
             .filter(|life| life.draining.is_some());
         assert!(drained.count() > 0, "no session was drained: {met}");
+        assert!(self.most_live >= LIVE_AT_ONCE, "{met}");
     }
 }
 
