@@ -157,12 +157,12 @@ impl Engine {
             batch.decide(&self.store, &mut self.view, envelope, now)?;
         }
         self.carried = batch.decide_follow_ups(&self.store, &mut self.view, now)?;
-        self.progress.decided(batch.commands());
+        self.progress.decided(batch.tally());
         if batch.has_changes() || self.timers.clock_is_due(self.persisted, now.engine) {
             batch.stamp(&self.store, &mut self.view, now.engine)?;
             self.progress.committing(self.clock.monotonic_ms());
             let outcome = self.store.commit(batch.changes());
-            self.progress.committed(batch.events());
+            self.progress.committed(batch.tally());
             outcome?;
             self.parts.pace.gathered(self.store.gathered_bytes());
             self.persisted = now.engine;

@@ -21,6 +21,7 @@ fn fields(stats: &pb::GetStatsResponse) -> Vec<[String; 2]> {
     let sessions = stats.sessions.unwrap_or_default();
     let messages = stats.messages.unwrap_or_default();
     let engine = stats.engine.unwrap_or_default();
+    let cleanup = stats.cleanup.unwrap_or_default();
     let uptime = stats.uptime.and_then(|uptime| uptime.try_into().ok());
     let number = |name: &str, value: u64| [name.to_owned(), value.to_string()];
     vec![
@@ -36,6 +37,10 @@ fn fields(stats: &pb::GetStatsResponse) -> Vec<[String; 2]> {
         number("commands", engine.commands),
         number("commits", engine.commits),
         number("events", engine.events),
+        number("sessions created", cleanup.sessions_created),
+        number("sessions cleaned up", cleanup.sessions_cleaned),
+        number("cleanup runs", cleanup.runs),
+        number("cleanup errors", cleanup.errors),
         [
             "uptime".to_owned(),
             uptime.map(age::length).unwrap_or_default(),

@@ -21,6 +21,7 @@ use smallvec::SmallVec;
 
 use super::inbox::{Envelope, ReplyTo};
 use super::notices;
+use super::progress::Tally;
 use crate::dispatch::Dispatcher;
 use crate::feed::Feed;
 use crate::limits::{BATCH_FOLLOW_UPS_MAX, MISSING_ROUNDS_MAX};
@@ -33,7 +34,7 @@ pub(super) struct Batch {
     pushes: Vec<Push>,
     wakes: Vec<Wake>,
     follow_ups: Vec<Command>,
-    commands: u64,
+    tally: Tally,
     events: Vec<Arc<EventRow>>,
 }
 
@@ -48,13 +49,21 @@ impl Batch {
     ) -> Result<(), Fault> {
         let mut answers = SmallVec::with_capacity(envelope.commands.len());
         for command in &envelope.commands {
-            self.commands += 1;
+            self.tally.commands += 1;
+            let looks = is_look(command);
+            self.tally.looks += u64::from(looks);
             answers.push(match settle(store, view, command, now)? {
                 Ok(decision) => self.take(view, decision),
-                Err(rejection) => Answer {
-                    revision: counters(store, view)?.revision,
-                    outcome: Err(*rejection),
-                },
+                Err(rejection) => {
+                    if looks {
+                        self.tally.looks_refused += 1;
+                        tracing::error!(?command, ?rejection, "what was due was refused");
+                    }
+                    Answer {
+                        revision: counters(store, view)?.revision,
+                        outcome: Err(*rejection),
+                    }
+                }
             });
         }
         self.replies.push((envelope.reply, answers));
@@ -65,6 +74,7 @@ impl Batch {
         view.apply(&decision.changes, decision.presence);
         for change in &decision.changes {
             if let Change::Row(RowKey::Event(_), Some(Row::Event(event))) = change {
+                self.tally.count(event);
                 self.events.push(Arc::clone(event));
             }
         }
@@ -122,12 +132,8 @@ impl Batch {
         &self.changes
     }
 
-    pub(super) fn commands(&self) -> u64 {
-        self.commands
-    }
-
-    pub(super) fn events(&self) -> u64 {
-        self.events.len() as u64
+    pub(super) fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     /// Publishes, pushes, answers, wakes: in this order, after the commit. Answers with the pushes
@@ -153,6 +159,11 @@ impl Batch {
         }
         unsent
     }
+}
+
+/// Whether the server asks it of itself because its time has come.
+fn is_look(command: &Command) -> bool {
+    matches!(command, Command::Due(_) | Command::Lapse(_))
 }
 
 /// The frames of each stream, in their order.

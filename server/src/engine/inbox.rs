@@ -296,6 +296,7 @@ fn payload_bytes(command: &Command) -> usize {
         | Command::Restore(_)
         | Command::LeaseTimes(_)
         | Command::HeldBy(_)
+        | Command::Reap(_)
         | Command::Explain(_)
         | Command::ListWorkers { .. } => 0,
     }

@@ -29,6 +29,8 @@ pub(super) fn note(event: &EventRow) {
         | EventKind::WorkerAttached
         | EventKind::WorkerDetached
         | EventKind::WorkerLost
-        | EventKind::MessageDeadLettered => {}
+        | EventKind::MessageDeadLettered
+        | EventKind::CircuitOpened
+        | EventKind::CircuitClosed => {}
     }
 }

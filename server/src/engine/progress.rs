@@ -3,14 +3,52 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use sessiond_core::event::{EventKind, EventRow};
+use sessiond_core::session::{EndClass, Lifecycle};
+
 /// Counters that only the engine moves.
 #[derive(Debug, Default)]
 pub struct Progress {
     commands: AtomicU64,
     commits: AtomicU64,
     events: AtomicU64,
+    sessions_created: AtomicU64,
+    sessions_cleaned: AtomicU64,
+    cleanup_runs: AtomicU64,
+    cleanup_errors: AtomicU64,
     /// Monotonic milliseconds plus one at which the commit under way began; 0 between commits.
     committing_since: AtomicU64,
+}
+
+/// What one batch did.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    /// Commands decided.
+    pub(super) commands: u64,
+    /// Commands of the server's own timers among them.
+    pub(super) looks: u64,
+    /// Those of them that were refused.
+    pub(super) looks_refused: u64,
+    /// Events written.
+    pub(super) events: u64,
+    /// Sessions opened.
+    pub(super) opened: u64,
+    /// Sessions ended by a limit or because somebody is gone.
+    pub(super) cleaned: u64,
+}
+
+impl Tally {
+    /// Counts an event.
+    pub(super) fn count(&mut self, event: &EventRow) {
+        self.events += 1;
+        self.opened += u64::from(event.kind == EventKind::SessionOpened);
+        if event.kind == EventKind::SessionEnd
+            && let Lifecycle::Ended(end) = &event.session.session.lifecycle
+        {
+            let cleaned = matches!(end.reason.class(), EndClass::Reaped | EndClass::Lost);
+            self.cleaned += u64::from(cleaned);
+        }
+    }
 }
 
 impl Progress {
@@ -20,13 +58,22 @@ impl Progress {
     }
 
     /// Counts what a batch decided, whether or not it changed anything that is committed.
-    pub(super) fn decided(&self, commands: u64) {
-        self.commands.fetch_add(commands, Ordering::Relaxed);
+    pub(super) fn decided(&self, tally: &Tally) {
+        self.commands.fetch_add(tally.commands, Ordering::Relaxed);
+        let runs = u64::from(tally.looks > 0);
+        self.cleanup_runs.fetch_add(runs, Ordering::Relaxed);
+        self.cleanup_errors
+            .fetch_add(tally.looks_refused, Ordering::Relaxed);
     }
 
-    pub(super) fn committed(&self, events: u64) {
+    /// Counts what a batch committed.
+    pub(super) fn committed(&self, tally: &Tally) {
         self.commits.fetch_add(1, Ordering::Relaxed);
-        self.events.fetch_add(events, Ordering::Relaxed);
+        self.events.fetch_add(tally.events, Ordering::Relaxed);
+        self.sessions_created
+            .fetch_add(tally.opened, Ordering::Relaxed);
+        self.sessions_cleaned
+            .fetch_add(tally.cleaned, Ordering::Relaxed);
         self.committing_since.store(0, Ordering::Relaxed);
     }
 
@@ -55,5 +102,29 @@ impl Progress {
     #[must_use]
     pub fn events(&self) -> u64 {
         self.events.load(Ordering::Relaxed)
+    }
+
+    /// Sessions opened since start.
+    #[must_use]
+    pub fn sessions_created(&self) -> u64 {
+        self.sessions_created.load(Ordering::Relaxed)
+    }
+
+    /// Sessions that a limit ended since start, or that whoever was responsible is gone.
+    #[must_use]
+    pub fn sessions_cleaned(&self) -> u64 {
+        self.sessions_cleaned.load(Ordering::Relaxed)
+    }
+
+    /// Batches since start in which something was due.
+    #[must_use]
+    pub fn cleanup_runs(&self) -> u64 {
+        self.cleanup_runs.load(Ordering::Relaxed)
+    }
+
+    /// Looks at what was due that were refused since start.
+    #[must_use]
+    pub fn cleanup_errors(&self) -> u64 {
+        self.cleanup_errors.load(Ordering::Relaxed)
     }
 }

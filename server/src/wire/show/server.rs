@@ -108,6 +108,7 @@ pub(crate) fn stats(
     workers_connected: u32,
     uptime: Span,
     engine: pb::EngineStats,
+    cleanup: pb::CleanupStats,
 ) -> pb::GetStatsResponse {
     pb::GetStatsResponse {
         sessions: Some(pb::SessionStats {
@@ -125,6 +126,7 @@ pub(crate) fn stats(
         revision: counters.revision.0,
         uptime: Some(duration(uptime)),
         engine: Some(engine),
+        cleanup: Some(cleanup),
     }
 }
 

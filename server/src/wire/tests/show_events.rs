@@ -249,6 +249,12 @@ fn stats_are_the_stores_counters() {
         commits: 9,
         events: 10,
     };
+    let cleanup = pb::CleanupStats {
+        sessions_created: 16,
+        sessions_cleaned: 17,
+        runs: 18,
+        errors: 19,
+    };
     let expected = pb::GetStatsResponse {
         sessions: Some(pb::SessionStats {
             queued: 0,
@@ -265,7 +271,8 @@ fn stats_are_the_stores_counters() {
         revision: 1,
         uptime: super::seconds(12),
         engine: Some(engine),
+        cleanup: Some(cleanup),
     };
-    let stats = show::server::stats(&counters, 11, Span::seconds(12), engine);
+    let stats = show::server::stats(&counters, 11, Span::seconds(12), engine, cleanup);
     assert_eq!(stats, expected);
 }
