@@ -18,10 +18,11 @@ use crate::env::Env;
 use crate::health::Health;
 use crate::http;
 use crate::limits::REQUEST_BYTES_MAX;
+use bulk::Bulk;
 use context::Context;
-use end_sessions::BulkEnds;
 
 mod admin;
+mod bulk;
 mod claim;
 pub mod context;
 mod dead_letters;
@@ -35,6 +36,7 @@ mod oversize;
 mod payloads;
 mod requeue;
 mod session;
+mod sweep;
 mod watch;
 mod work;
 
@@ -42,7 +44,7 @@ mod work;
 #[derive(Clone, Debug)]
 struct Handlers {
     context: Arc<Context>,
-    bulk_ends: Arc<BulkEnds>,
+    bulk: Arc<Bulk>,
 }
 
 /// Everything served on the port.
@@ -56,7 +58,7 @@ pub fn routes(
 ) -> Result<Routes, tonic_reflection::server::Error> {
     let handlers = Handlers {
         context: Arc::clone(context),
-        bulk_ends: Arc::default(),
+        bulk: Arc::default(),
     };
     let (reporter, health_service) = tonic_health::server::health_reporter();
     env.spawn

@@ -48,16 +48,16 @@ pub const STREAM_GROUP_FRAMES: usize = 128;
 pub const STREAM_GROUP_BYTES: usize = 1_024 * 1_024;
 /// Groups of enqueue frames of one stream under way in the engine: two full batches and what waits behind them.
 pub const ENQUEUE_STREAM_AHEAD: usize = 16;
-/// Ends under way in the engine for all EndSessions calls together: a batch being committed and half of the next one.
-/// A quarter of the inbox stays for everybody else.
-pub const END_SESSIONS_AHEAD: usize = 768;
-/// EndSessions calls that run at once, the others wait their turn. More would end nothing sooner, since all share what is
-/// ahead, and each holds its results.
-pub const END_SESSIONS_AT_ONCE: usize = 8;
-/// Sessions looked at in one snapshot for EndSessions.
-pub const END_SESSIONS_CHUNK: usize = 256;
-/// Bytes of the results of one EndSessions; below the 17 MiB a client must accept.
-pub const END_SESSIONS_BYTES_MAX: usize = 16 * 1_024 * 1_024;
+/// Commands under way in the engine for all calls together that do something to many sessions: a batch being committed
+/// and half of the next one. A quarter of the inbox stays for everybody else.
+pub const BULK_AHEAD: usize = 768;
+/// Such calls that run at once, the others wait their turn. More would be done no sooner, since all share what is ahead,
+/// and each holds its results.
+pub const BULK_AT_ONCE: usize = 8;
+/// Sessions looked at in one snapshot for such a call.
+pub const BULK_CHUNK: usize = 256;
+/// Bytes of the results of such a call; below the 17 MiB a client must accept.
+pub const BULK_RESULT_BYTES_MAX: usize = 16 * 1_024 * 1_024;
 /// Bytes of one request. A full enqueue is 16 MiB of payload and its headers.
 pub const REQUEST_BYTES_MAX: usize = 17 * 1_024 * 1_024;
 /// Rows looked at for one page of a filtered list.

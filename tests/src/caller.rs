@@ -189,6 +189,8 @@ unary! {
     stats = admin.get_stats(pb::GetStatsRequest) -> pb::GetStatsResponse;
     /// ResetCircuit.
     reset_circuit = admin.reset_circuit(pb::ResetCircuitRequest) -> pb::ResetCircuitResponse;
+    /// Sweep.
+    sweep = admin.sweep(pb::SweepRequest) -> pb::SweepResponse;
     /// ListWorkers.
     list_workers = admin.list_workers(pb::ListWorkersRequest) -> pb::ListWorkersResponse;
 }

@@ -29,6 +29,8 @@ mod reset_circuit;
 mod settle;
 #[path = "bad_input/sizes.rs"]
 mod sizes;
+#[path = "bad_input/sweep.rs"]
+mod sweep;
 #[path = "bad_input/table.rs"]
 mod table;
 #[path = "bad_input/update.rs"]

@@ -18,6 +18,8 @@ mod circuits;
 mod claim;
 #[path = "rules/claim_any.rs"]
 mod claim_any;
+#[path = "rules/cleanup.rs"]
+mod cleanup;
 #[path = "rules/dead_letters.rs"]
 mod dead_letters;
 #[path = "rules/discard.rs"]
@@ -62,14 +64,14 @@ mod replace;
 mod request_ids;
 #[path = "rules/requests.rs"]
 mod requests;
-#[path = "rules/resets.rs"]
-mod resets;
-#[path = "rules/resets_carry.rs"]
-mod resets_carry;
 #[path = "rules/requeue.rs"]
 mod requeue;
 #[path = "rules/requeue_many.rs"]
 mod requeue_many;
+#[path = "rules/resets.rs"]
+mod resets;
+#[path = "rules/resets_carry.rs"]
+mod resets_carry;
 #[path = "rules/restart.rs"]
 mod restart;
 #[path = "rules/restart_leases.rs"]
@@ -80,6 +82,8 @@ mod settle;
 mod settle_late;
 #[path = "rules/stats.rs"]
 mod stats;
+#[path = "rules/sweeps.rs"]
+mod sweeps;
 #[path = "rules/update.rs"]
 mod update;
 #[path = "rules/watch.rs"]

@@ -1,6 +1,7 @@
 //! `sessionctl session`: open, get, ls, explain, begin-request, end-request, end and wait.
 //! `sessionctl session`: open, get, ls, explain, end, reset and wait.
 //! `sessionctl session`: open, get, ls, explain, end, reset-circuit and wait.
+//! `sessionctl session`: open, get, ls, explain, begin-request, end-request, end, sweep and wait.
 //!
 //! Invariant: one call of the server for each command, but for `wait`, which ends nothing. What
 //! this deliberately does not do: decide what an unset field means; the server does.
@@ -11,6 +12,7 @@ mod open;
 mod request;
 mod reset;
 mod reset_circuit;
+mod sweep;
 mod wait;
 
 use clap::{Args, Subcommand};
@@ -22,6 +24,7 @@ use self::open::OpenArgs;
 use self::request::{BeginRequestArgs, EndRequestArgs};
 use self::reset::ResetArgs;
 use self::reset_circuit::ResetCircuitArgs;
+use self::sweep::SweepArgs;
 use self::wait::WaitArgs;
 use crate::args::{FilterArgs, SessionArg};
 use crate::failure::Failure;
@@ -52,6 +55,8 @@ pub(crate) enum SessionCommand {
     Reset(Box<ResetArgs>),
     /// Accepts messages of a kind again that failed too often.
     ResetCircuit(ResetCircuitArgs),
+    /// Ends the live sessions that have passed a limit: their own, or one given here.
+    Sweep(SweepArgs),
     /// Waits until a session has reached a state.
     Wait(WaitArgs),
 }
@@ -89,6 +94,7 @@ impl SessionCommand {
             Self::End(args) => args.run(client, output).await,
             Self::Reset(args) => args.run(client, output).await,
             Self::ResetCircuit(args) => args.run(client, output).await,
+            Self::Sweep(args) => args.run(client, output).await,
             Self::Wait(args) => show(&args.run(client).await?, output),
         }
     }
@@ -152,6 +158,8 @@ fn in_use(requests: u32) -> String {
         0 => String::new(),
         open => format!("{open} open"),
     }
+}
+
 /// The kinds of message that failed lately: state, failures, and when the next one is let through.
 fn circuits(session: &pb::Session, now: jiff::Timestamp) -> String {
     let shown = session.circuits.iter().map(|circuit| {

@@ -173,6 +173,7 @@ wire_enums! {
     SessionState "SESSION_STATE_"
     SettleCode "SETTLE_CODE_"
     StallReason "STALL_REASON_"
+    SweepOutcome "SWEEP_OUTCOME_"
 }
 
 #[cfg(test)]

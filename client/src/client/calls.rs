@@ -14,9 +14,9 @@ use super::{Admin, Client, DECODE_BYTES_MAX, Messages, Sessions};
 use crate::error::Error;
 use crate::retry::Repeat;
 
-/// How long one call that ends many sessions may work and wait for its turn,
+/// How long one call about many sessions may work and wait for its turn,
 /// beside the deadline of every call: a full page takes seconds.
-const END_SESSIONS_WAIT: Duration = Duration::from_secs(60);
+const BULK_WAIT: Duration = Duration::from_secs(60);
 
 impl Client {
     /// Opens a session, or returns the live one of its key.
@@ -193,7 +193,7 @@ impl Client {
         &self,
         request: pb::EndSessionsRequest,
     ) -> Result<pb::EndSessionsResponse, Error> {
-        self.call(Repeat::Harmless, END_SESSIONS_WAIT, request, |request| {
+        self.call(Repeat::Harmless, BULK_WAIT, request, |request| {
             let mut sessions = self.sessions();
             async move { sessions.end_sessions(request).await }
         })
@@ -344,6 +344,20 @@ impl Client {
         self.call(Repeat::Harmless, Duration::ZERO, request, |request| {
             let mut admin = self.admin();
             async move { admin.list_workers(request).await }
+        })
+        .await
+    }
+
+    /// Looks at the limits of live sessions now, one page of them, and ends
+    /// those that have passed one.
+    ///
+    /// # Errors
+    ///
+    /// What `Sweep` refuses.
+    pub async fn sweep(&self, request: pb::SweepRequest) -> Result<pb::SweepResponse, Error> {
+        self.call(Repeat::Harmless, BULK_WAIT, request, |request| {
+            let mut admin = self.admin();
+            async move { admin.sweep(request).await }
         })
         .await
     }

@@ -234,6 +234,31 @@ async fn an_explanation_is_told_as_it_came() {
 }
 
 #[tokio::test]
+async fn a_sweep_is_asked_for_as_it_was_given() {
+    let mut server = FakeServer::start().await;
+    let client = server.client();
+    let asked = pb::SweepRequest {
+        validate_only: true,
+        ..pb::SweepRequest::default()
+    };
+    let told = pb::SweepResponse {
+        examined: 3,
+        ..pb::SweepResponse::default()
+    };
+    let (answer, ()) = within(async {
+        tokio::join!(client.sweep(asked.clone()), async {
+            let Call::Sweep(call) = server.call().await else {
+                panic!("expected a sweep");
+            };
+            assert_eq!(call.request, asked);
+            call.answer(told.clone());
+        })
+    })
+    .await;
+    assert_eq!(answer.unwrap(), told);
+}
+
+#[tokio::test]
 async fn every_violation_is_told() {
     let mut server = FakeServer::start().await;
     let client = server.client();

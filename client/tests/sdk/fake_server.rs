@@ -44,6 +44,7 @@ pub(crate) enum Call {
     EndRequest(Unary<pb::EndRequestRequest, pb::EndRequestResponse>),
     End(Unary<pb::EndSessionRequest, pb::EndSessionResponse>),
     EndSessions(Unary<pb::EndSessionsRequest, pb::EndSessionsResponse>),
+    Sweep(Unary<pb::SweepRequest, pb::SweepResponse>),
     Explain(Unary<pb::ExplainSessionRequest, pb::ExplainSessionResponse>),
     Reset(Unary<pb::ResetSessionRequest, pb::ResetSessionResponse>),
     Enqueue(Unary<pb::EnqueueMessagesRequest, pb::EnqueueMessagesResponse>),

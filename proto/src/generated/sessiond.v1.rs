@@ -87,287 +87,10 @@ pub mod limit {
         Never(bool),
     }
 }
-/// A durable unit of pending work. Fields marked "set by the server" are refused
-/// FIELD_INVALID when an enqueue sets them.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct Message {
-    /// The session it is worked on in. Set by the server.
-    #[prost(string, tag = "1")]
-    pub session_id: ::prost::alloc::string::String,
-    /// The queue that holds it. Set by the server.
-    #[prost(uint64, tag = "2")]
-    pub queue_id: u64,
-    /// Its number in the queue, from 1. Set by the server.
-    #[prost(uint64, tag = "3")]
-    pub seq: u64,
-    /// What sort of work it is, for example `observation` or `summarize`. Any
-    /// name: UTF-8 without control characters, 1 to 64 bytes. Required.
-    #[prost(string, tag = "4")]
-    pub kind: ::prost::alloc::string::String,
-    /// The work itself, opaque to the server. At most 8 MiB by default, else
-    /// MESSAGE_TOO_LARGE. May be empty.
-    #[prost(bytes = "bytes", tag = "5")]
-    pub payload: ::prost::bytes::Bytes,
-    /// The media type of the payload, for example `application/json`. At most 256
-    /// bytes. Empty: not told.
-    #[prost(string, tag = "6")]
-    pub content_type: ::prost::alloc::string::String,
-    /// Anything the worker should know beside the payload. At most 64 entries,
-    /// keys and values 8 KiB in all.
-    #[prost(btree_map = "string, string", tag = "7")]
-    pub attributes: ::prost::alloc::collections::BTreeMap<
-        ::prost::alloc::string::String,
-        ::prost::alloc::string::String,
-    >,
-    /// The sub-agent it comes from. UTF-8 without control characters, at most 256
-    /// bytes. Empty: the main agent.
-    #[prost(string, tag = "8")]
-    pub agent_id: ::prost::alloc::string::String,
-    /// The type of that sub-agent. At most 256 bytes. Empty: not told.
-    #[prost(string, tag = "9")]
-    pub agent_type: ::prost::alloc::string::String,
-    /// The prompt it belongs to. Unset in an enqueue: the session's current one.
-    /// Always set in what the server hands out.
-    #[prost(uint32, optional, tag = "10")]
-    pub prompt_number: ::core::option::Option<u32>,
-    /// When what it reports happened, on the caller's clock: from 1970 to 9999,
-    /// kept as given to the millisecond. Unset in an enqueue: the enqueue time.
-    #[prost(message, optional, tag = "11")]
-    pub occurred_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// When it became durable. Set by the server.
-    #[prost(message, optional, tag = "12")]
-    pub enqueue_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// It is not handed out before this time, to the millisecond, and stands
-    /// outside the order until then. From 1970 to 9999. A time in the past is no
-    /// condition. Unset: at once.
-    #[prost(message, optional, tag = "13")]
-    pub not_before_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// Makes a repeated enqueue harmless: within 24 h, or the newest 16,384 of the
-    /// queue, a second message with this key answers DUPLICATE with the first
-    /// one's seq. UTF-8 without control characters, at most 256 bytes. Empty: the
-    /// request id and the index of the message when a request id is given, else
-    /// every enqueue counts.
-    #[prost(string, tag = "14")]
-    pub idempotency_key: ::prost::alloc::string::String,
-    /// How often it was handed out, this time included and refunded times
-    /// excluded. 0: never. Set by the server.
-    #[prost(uint32, tag = "15")]
-    pub attempt: u32,
-    /// The W3C `traceparent` of the caller, handed to the worker as it is. At most
-    /// 256 bytes. Empty: none.
-    #[prost(string, tag = "16")]
-    pub trace_parent: ::prost::alloc::string::String,
-    /// How it relates to work in progress. Unset: FOLLOW_UP.
-    #[prost(enumeration = "DeliveryMode", tag = "17")]
-    pub delivery_mode: i32,
-    /// A newer message with the same key supersedes pending ones; those in flight
-    /// are untouched. At most 256 bytes. Empty: never superseded.
-    #[prost(string, tag = "18")]
-    pub coalesce_key: ::prost::alloc::string::String,
-    /// Waits for a pause in the messages of its coalesce key, or of its kind when
-    /// it has none. Unset: no wait.
-    #[prost(message, optional, tag = "19")]
-    pub debounce: ::core::option::Option<Debounce>,
-    /// Where it stands. Set by the server in ListMessages only; unset elsewhere.
-    #[prost(message, optional, tag = "20")]
-    pub status: ::core::option::Option<MessageStatus>,
-}
-/// Holds a message back until things are quiet.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Debounce {
-    /// It is handed out when nothing was enqueued for this long. More than zero;
-    /// at most 1 h. Required.
-    #[prost(message, optional, tag = "1")]
-    pub quiet: ::core::option::Option<::prost_types::Duration>,
-    /// It is handed out after this long in any case. Not less than `quiet`; at
-    /// most 24 h. Unset: ten times `quiet`.
-    #[prost(message, optional, tag = "2")]
-    pub max_wait: ::core::option::Option<::prost_types::Duration>,
-}
-/// Names one message.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct MessageRef {
-    /// The queue that holds it.
-    #[prost(uint64, tag = "1")]
-    pub queue_id: u64,
-    /// Its number in the queue.
-    #[prost(uint64, tag = "2")]
-    pub seq: u64,
-    /// What sort of work it is.
-    #[prost(string, tag = "3")]
-    pub kind: ::prost::alloc::string::String,
-}
-/// Where a message stands at the moment of the answer.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct MessageStatus {
-    /// Whether it waits, is worked on or was given up.
-    #[prost(enumeration = "MessageState", tag = "1")]
-    pub state: i32,
-    /// Its latest hand-out. 0: it was never handed out.
-    #[prost(uint64, tag = "2")]
-    pub delivery_id: u64,
-    /// The worker it is handed out to. Empty unless it is in flight.
-    #[prost(string, tag = "3")]
-    pub worker: ::prost::alloc::string::String,
-    /// The process of that worker. Empty unless it is in flight.
-    #[prost(string, tag = "4")]
-    pub instance_id: ::prost::alloc::string::String,
-    /// The epoch of the lease it was handed out under. 0 unless it is in flight.
-    #[prost(uint64, tag = "5")]
-    pub epoch: u64,
-    /// When that hand-out lapses. Unset unless it is in flight.
-    #[prost(message, optional, tag = "6")]
-    pub deadline: ::core::option::Option<::prost_types::Timestamp>,
-    /// When it becomes due: after a nack, a delay or a debounce. Unset: it is due,
-    /// or it is not pending.
-    #[prost(message, optional, tag = "7")]
-    pub due_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// What the worker said at its last nack. At most 4 KiB. Empty: nothing.
-    #[prost(string, tag = "8")]
-    pub last_error: ::prost::alloc::string::String,
-    /// When it became a dead letter. Unset unless it is one.
-    #[prost(message, optional, tag = "9")]
-    pub dead_letter_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// Why it became one. UNSPECIFIED unless it is one.
-    #[prost(enumeration = "DeadLetterReason", tag = "10")]
-    pub dead_letter_reason: i32,
-}
-/// How a message relates to the work in progress of its session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
-#[repr(i32)]
-pub enum DeliveryMode {
-    /// DELIVERY_MODE_FOLLOW_UP.
-    Unspecified = 0,
-    /// Its turn comes in the session's order.
-    FollowUp = 1,
-    /// It goes before messages that wait, so that it can steer what runs.
-    Steer = 2,
-    /// Several of them are handed out in one frame and settled one by one.
-    Collect = 3,
-    /// It cancels what is in flight, which returns uncounted, and goes first.
-    Interrupt = 4,
-}
-impl DeliveryMode {
-    /// String value of the enum field names used in the ProtoBuf definition.
-    ///
-    /// The values are not transformed in any way and thus are considered stable
-    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
-    pub fn as_str_name(&self) -> &'static str {
-        match self {
-            Self::Unspecified => "DELIVERY_MODE_UNSPECIFIED",
-            Self::FollowUp => "DELIVERY_MODE_FOLLOW_UP",
-            Self::Steer => "DELIVERY_MODE_STEER",
-            Self::Collect => "DELIVERY_MODE_COLLECT",
-            Self::Interrupt => "DELIVERY_MODE_INTERRUPT",
-        }
-    }
-    /// Creates an enum from field names used in the ProtoBuf definition.
-    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
-        match value {
-            "DELIVERY_MODE_UNSPECIFIED" => Some(Self::Unspecified),
-            "DELIVERY_MODE_FOLLOW_UP" => Some(Self::FollowUp),
-            "DELIVERY_MODE_STEER" => Some(Self::Steer),
-            "DELIVERY_MODE_COLLECT" => Some(Self::Collect),
-            "DELIVERY_MODE_INTERRUPT" => Some(Self::Interrupt),
-            _ => None,
-        }
-    }
-}
-/// The states of an unsettled message. A settled one is gone and has none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
-#[repr(i32)]
-pub enum MessageState {
-    /// Never sent by the server; refused FIELD_INVALID in a filter.
-    Unspecified = 0,
-    /// It waits to be handed out, due or not.
-    Pending = 1,
-    /// It is handed out and not settled yet.
-    InFlight = 2,
-    /// It is a dead letter: kept for a person to look at.
-    DeadLettered = 3,
-}
-impl MessageState {
-    /// String value of the enum field names used in the ProtoBuf definition.
-    ///
-    /// The values are not transformed in any way and thus are considered stable
-    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
-    pub fn as_str_name(&self) -> &'static str {
-        match self {
-            Self::Unspecified => "MESSAGE_STATE_UNSPECIFIED",
-            Self::Pending => "MESSAGE_STATE_PENDING",
-            Self::InFlight => "MESSAGE_STATE_IN_FLIGHT",
-            Self::DeadLettered => "MESSAGE_STATE_DEAD_LETTERED",
-        }
-    }
-    /// Creates an enum from field names used in the ProtoBuf definition.
-    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
-        match value {
-            "MESSAGE_STATE_UNSPECIFIED" => Some(Self::Unspecified),
-            "MESSAGE_STATE_PENDING" => Some(Self::Pending),
-            "MESSAGE_STATE_IN_FLIGHT" => Some(Self::InFlight),
-            "MESSAGE_STATE_DEAD_LETTERED" => Some(Self::DeadLettered),
-            _ => None,
-        }
-    }
-}
-/// Why a message became a dead letter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
-#[repr(i32)]
-pub enum DeadLetterReason {
-    /// It is none.
-    Unspecified = 0,
-    /// It failed as often as `max_attempts` allows; 3 by default.
-    MaxAttempts = 1,
-    /// A worker nacked it PERMANENT.
-    Permanent = 2,
-    /// Its session ended and no successor took the queue.
-    SessionEnded = 3,
-}
-impl DeadLetterReason {
-    /// String value of the enum field names used in the ProtoBuf definition.
-    ///
-    /// The values are not transformed in any way and thus are considered stable
-    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
-    pub fn as_str_name(&self) -> &'static str {
-        match self {
-            Self::Unspecified => "DEAD_LETTER_REASON_UNSPECIFIED",
-            Self::MaxAttempts => "DEAD_LETTER_REASON_MAX_ATTEMPTS",
-            Self::Permanent => "DEAD_LETTER_REASON_PERMANENT",
-            Self::SessionEnded => "DEAD_LETTER_REASON_SESSION_ENDED",
-        }
-    }
-    /// Creates an enum from field names used in the ProtoBuf definition.
-    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
-        match value {
-            "DEAD_LETTER_REASON_UNSPECIFIED" => Some(Self::Unspecified),
-            "DEAD_LETTER_REASON_MAX_ATTEMPTS" => Some(Self::MaxAttempts),
-            "DEAD_LETTER_REASON_PERMANENT" => Some(Self::Permanent),
-            "DEAD_LETTER_REASON_SESSION_ENDED" => Some(Self::SessionEnded),
-            _ => None,
-        }
-    }
-}
-/// One hand-out of a message to a lease.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct Delivery {
-    /// The message, with its payload.
-    #[prost(message, optional, tag = "1")]
-    pub message: ::core::option::Option<Message>,
-    /// The number of this hand-out in the queue. It only grows; an ack counts for
-    /// the latest one of the message.
-    #[prost(uint64, tag = "2")]
-    pub delivery_id: u64,
-    /// The epoch of the lease it is handed out under.
-    #[prost(uint64, tag = "3")]
-    pub epoch: u64,
-    /// When it lapses: the deadline of its lease, which any frame of the worker
-    /// moves. Settle or extend before.
-    #[prost(message, optional, tag = "4")]
-    pub deadline: ::core::option::Option<::prost_types::Timestamp>,
-}
 /// How many messages of a session went where. The numbers belong to the session,
 /// not to its queue: the next incarnation of the key starts from zero, and what
-/// it adopts counts there as enqueued.
+/// it takes over counts there as enqueued, and what of it was given up before as
+/// dead-lettered too.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SessionCounts {
     /// Messages accepted so far, adopted ones included.
@@ -382,7 +105,8 @@ pub struct SessionCounts {
     /// Messages handed out and not settled yet.
     #[prost(uint64, tag = "4")]
     pub in_flight: u64,
-    /// Messages that became dead letters.
+    /// Messages that are dead letters: given up, and neither acknowledged late nor
+    /// requeued nor discarded since.
     #[prost(uint64, tag = "5")]
     pub dead_lettered: u64,
     /// Pending messages that a newer one with the same coalesce key replaced.
@@ -851,7 +575,8 @@ pub struct Session {
     /// What a QUEUED session waits for. UNSPECIFIED in every other state.
     #[prost(enumeration = "WaitingFor", tag = "33")]
     pub waiting_for: i32,
-    /// The kinds of message that failed lately, and what came of it.
+    /// The kinds of message that failed since their last success, sorted. Only
+    /// kinds that are watched have a circuit: `summarize` by default.
     #[prost(message, repeated, tag = "34")]
     pub circuits: ::prost::alloc::vec::Vec<Circuit>,
     /// How often its workers failed lately.
@@ -870,7 +595,10 @@ pub struct Session {
     pub etag: ::prost::alloc::string::String,
 }
 /// The circuit breaker of one kind of message in one session. Three failures in
-/// a row open it; while it is open, new messages of the kind are skipped.
+/// a row open it, by default; while it is open, new messages of the kind are
+/// skipped and those that wait are handed out all the same. After 5 min, by
+/// default, one message is let through as a probe. Any ack of the kind closes it.
+/// It is kept across restarts of the server and not given to a successor.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Circuit {
     /// The kind of message.
@@ -879,10 +607,12 @@ pub struct Circuit {
     /// Whether messages of the kind are accepted.
     #[prost(enumeration = "CircuitState", tag = "2")]
     pub state: i32,
-    /// Failures in a row: nacks RETRY or PERMANENT. Any ack sets it to 0.
+    /// Failures in a row, at least 1: nacks RETRY or PERMANENT. A nack DEFER, a
+    /// lapse and a skipped message are none. With an ack the circuit is gone.
     #[prost(uint32, tag = "3")]
     pub failures: u32,
-    /// When the next enqueue is let through as a probe. Unset: it is closed.
+    /// From when on the next enqueue of the kind is let through as a probe; may
+    /// have passed. A probe that fails starts the pause anew. Unset: it is closed.
     #[prost(message, optional, tag = "4")]
     pub retry_time: ::core::option::Option<::prost_types::Timestamp>,
 }
@@ -1048,6 +778,30 @@ impl CircuitState {
         }
     }
 }
+/// Names one session of the call's namespace.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SessionRef {
+    /// Exactly one is set, else FIELD_INVALID.
+    #[prost(oneof = "session_ref::Ref", tags = "1, 2")]
+    pub r#ref: ::core::option::Option<session_ref::Ref>,
+}
+/// Nested message and enum types in `SessionRef`.
+pub mod session_ref {
+    /// Exactly one is set, else FIELD_INVALID.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Ref {
+        /// The id of one incarnation: UTF-8 without control characters, 1 to 256
+        /// bytes.
+        #[prost(string, tag = "1")]
+        SessionId(::prost::alloc::string::String),
+        /// The stable name of the conversation: UTF-8 without control characters, 1
+        /// to 256 bytes. In a write it means the live session (QUEUED or ACTIVE) of
+        /// that key and nothing else. Get and End fall back to a draining session,
+        /// then to the newest ended one.
+        #[prost(string, tag = "2")]
+        Key(::prost::alloc::string::String),
+    }
+}
 /// Chooses sessions of the call's namespace. A session matches when it meets
 /// every condition that is set; a filter with none set matches every session.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1080,29 +834,429 @@ pub struct SessionFilter {
     #[prost(uint64, optional, tag = "6")]
     pub ended_after_revision: ::core::option::Option<u64>,
 }
-/// Names one session of the call's namespace.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct SessionRef {
-    /// Exactly one is set, else FIELD_INVALID.
-    #[prost(oneof = "session_ref::Ref", tags = "1, 2")]
-    pub r#ref: ::core::option::Option<session_ref::Ref>,
+/// One refused item inside a stream or a batch that goes on: the same facts that
+/// the status of a refused call carries in its details.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RefusalStatus {
+    /// The gRPC status code as a number, for example 5 for NOT_FOUND. Never 0.
+    #[prost(int32, tag = "1")]
+    pub code: i32,
+    /// What went wrong, for a person. Its wording may change.
+    #[prost(string, tag = "2")]
+    pub message: ::prost::alloc::string::String,
+    /// The ErrorInfo reason, for example SESSION_NOT_FOUND. Clients branch on it.
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+    /// The facts that belong to the reason, as in ErrorInfo.metadata.
+    #[prost(btree_map = "string, string", tag = "4")]
+    pub metadata: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    /// How long to wait before a repeat can succeed. Unset: a repeat needs a
+    /// change, not time.
+    #[prost(message, optional, tag = "5")]
+    pub retry_after: ::core::option::Option<::prost_types::Duration>,
+    /// Every invalid field at once, for the reason FIELD_INVALID. Else empty.
+    #[prost(message, repeated, tag = "6")]
+    pub violations: ::prost::alloc::vec::Vec<FieldViolation>,
 }
-/// Nested message and enum types in `SessionRef`.
-pub mod session_ref {
-    /// Exactly one is set, else FIELD_INVALID.
-    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
-    pub enum Ref {
-        /// The id of one incarnation: UTF-8 without control characters, 1 to 256
-        /// bytes.
-        #[prost(string, tag = "1")]
-        SessionId(::prost::alloc::string::String),
-        /// The stable name of the conversation: UTF-8 without control characters, 1
-        /// to 256 bytes. In a write it means the live session (QUEUED or ACTIVE) of
-        /// that key and nothing else. Get and End fall back to a draining session,
-        /// then to the newest ended one.
-        #[prost(string, tag = "2")]
-        Key(::prost::alloc::string::String),
+/// One invalid field of a request.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FieldViolation {
+    /// The path of the field from the request or frame, with the proto's names,
+    /// for example `messages\[3\].kind`.
+    #[prost(string, tag = "1")]
+    pub field: ::prost::alloc::string::String,
+    /// What is wrong with it and what is allowed, for a person.
+    #[prost(string, tag = "2")]
+    pub description: ::prost::alloc::string::String,
+}
+/// Which sessions to look at, and by which limits. The limits of each session
+/// hold anyway, and what spares it an end spares it here. It has no `request_id`
+/// because a repeat is harmless by nature: what ended is not looked at again.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SweepRequest {
+    /// The live sessions to look at. The state ENDED and `ended_after_revision` are
+    /// refused FIELD_INVALID. Unset: all of the namespace.
+    #[prost(message, optional, tag = "1")]
+    pub filter: ::core::option::Option<SessionFilter>,
+    /// Sessions without activity for longer than this end with IDLE. More than
+    /// zero, at most 10 years. It never loosens a session's own limit. Unset: only
+    /// their own limits count.
+    #[prost(message, optional, tag = "2")]
+    pub idle_timeout: ::core::option::Option<::prost_types::Duration>,
+    /// Sessions older than this end with EXPIRED, those in use at twice this age.
+    /// As `idle_timeout`.
+    #[prost(message, optional, tag = "3")]
+    pub max_lifetime: ::core::option::Option<::prost_types::Duration>,
+    /// Change nothing, and answer what a call without it would end at this moment.
+    /// Unset: end them.
+    #[prost(bool, tag = "4")]
+    pub validate_only: bool,
+    /// How many sessions to end at most. Up to 100,000, more is refused
+    /// FIELD_INVALID. A page ends early at 16 MiB of results. 0: 100,000.
+    #[prost(uint32, tag = "5")]
+    pub page_size: u32,
+    /// Where to go on: the `next_page_token` of an answer to the same scope and
+    /// limits. Empty: from the oldest session.
+    #[prost(string, tag = "6")]
+    pub page_token: ::prost::alloc::string::String,
+}
+/// What ended, or would.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SweepResponse {
+    /// One result for each session with a limit that is passed, in the order in
+    /// which they were opened. Those that are left alone are not told.
+    #[prost(message, repeated, tag = "1")]
+    pub results: ::prost::alloc::vec::Vec<SweepResult>,
+    /// Gets the next page. Empty: there is none. Opaque.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+    /// Sessions that were looked at.
+    #[prost(uint64, tag = "3")]
+    pub examined: u64,
+    /// The newest revision of the store's log at the last commit of the call; at
+    /// the time of reading when it changed nothing.
+    #[prost(uint64, tag = "4")]
+    pub revision: u64,
+}
+/// One session with a limit that is passed.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SweepResult {
+    /// The session.
+    #[prost(string, tag = "1")]
+    pub session_id: ::prost::alloc::string::String,
+    /// Its key. Empty when it has none.
+    #[prost(string, tag = "2")]
+    pub key: ::prost::alloc::string::String,
+    /// Why it ended or would: IDLE, EXPIRED or OWNER_LOST.
+    #[prost(enumeration = "EndReason", tag = "3")]
+    pub reason: i32,
+    /// When the limit was reached.
+    #[prost(message, optional, tag = "4")]
+    pub reach_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// What became of it.
+    #[prost(enumeration = "SweepOutcome", tag = "5")]
+    pub outcome: i32,
+    /// Why it was refused, with FAILED. Else unset.
+    #[prost(message, optional, tag = "6")]
+    pub error: ::core::option::Option<RefusalStatus>,
+}
+/// What became of a session with a limit that is passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum SweepOutcome {
+    /// Never sent by the server.
+    Unspecified = 0,
+    /// This call ended it, and that is durable.
+    Ended = 1,
+    /// A call without `validate_only` would end it.
+    WouldEnd = 2,
+    /// It was refused; the others are not affected.
+    Failed = 3,
+}
+impl SweepOutcome {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "SWEEP_OUTCOME_UNSPECIFIED",
+            Self::Ended => "SWEEP_OUTCOME_ENDED",
+            Self::WouldEnd => "SWEEP_OUTCOME_WOULD_END",
+            Self::Failed => "SWEEP_OUTCOME_FAILED",
+        }
     }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "SWEEP_OUTCOME_UNSPECIFIED" => Some(Self::Unspecified),
+            "SWEEP_OUTCOME_ENDED" => Some(Self::Ended),
+            "SWEEP_OUTCOME_WOULD_END" => Some(Self::WouldEnd),
+            "SWEEP_OUTCOME_FAILED" => Some(Self::Failed),
+            _ => None,
+        }
+    }
+}
+/// A durable unit of pending work. Fields marked "set by the server" are refused
+/// FIELD_INVALID when an enqueue sets them.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Message {
+    /// The session it is worked on in. Set by the server.
+    #[prost(string, tag = "1")]
+    pub session_id: ::prost::alloc::string::String,
+    /// The queue that holds it. Set by the server.
+    #[prost(uint64, tag = "2")]
+    pub queue_id: u64,
+    /// Its number in the queue, from 1. Set by the server.
+    #[prost(uint64, tag = "3")]
+    pub seq: u64,
+    /// What sort of work it is, for example `observation` or `summarize`. Any
+    /// name: UTF-8 without control characters, 1 to 64 bytes. Required.
+    #[prost(string, tag = "4")]
+    pub kind: ::prost::alloc::string::String,
+    /// The work itself, opaque to the server. At most 8 MiB by default, else
+    /// MESSAGE_TOO_LARGE. May be empty.
+    #[prost(bytes = "bytes", tag = "5")]
+    pub payload: ::prost::bytes::Bytes,
+    /// The media type of the payload, for example `application/json`. At most 256
+    /// bytes. Empty: not told.
+    #[prost(string, tag = "6")]
+    pub content_type: ::prost::alloc::string::String,
+    /// Anything the worker should know beside the payload. At most 64 entries,
+    /// keys and values 8 KiB in all.
+    #[prost(btree_map = "string, string", tag = "7")]
+    pub attributes: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    /// The sub-agent it comes from. UTF-8 without control characters, at most 256
+    /// bytes. Empty: the main agent.
+    #[prost(string, tag = "8")]
+    pub agent_id: ::prost::alloc::string::String,
+    /// The type of that sub-agent. At most 256 bytes. Empty: not told.
+    #[prost(string, tag = "9")]
+    pub agent_type: ::prost::alloc::string::String,
+    /// The prompt it belongs to. Unset in an enqueue: the session's current one.
+    /// Always set in what the server hands out.
+    #[prost(uint32, optional, tag = "10")]
+    pub prompt_number: ::core::option::Option<u32>,
+    /// When what it reports happened, on the caller's clock: from 1970 to 9999,
+    /// kept as given to the millisecond. Unset in an enqueue: the enqueue time.
+    #[prost(message, optional, tag = "11")]
+    pub occurred_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// When it became durable. Set by the server.
+    #[prost(message, optional, tag = "12")]
+    pub enqueue_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// It is not handed out before this time, to the millisecond, and stands
+    /// outside the order until then. From 1970 to 9999. A time in the past is no
+    /// condition. Unset: at once.
+    #[prost(message, optional, tag = "13")]
+    pub not_before_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Makes a repeated enqueue harmless: within 24 h, or the newest 16,384 of the
+    /// queue, a second message with this key answers DUPLICATE with the first
+    /// one's seq. UTF-8 without control characters, at most 256 bytes. Empty: the
+    /// request id and the index of the message when a request id is given, else
+    /// every enqueue counts.
+    #[prost(string, tag = "14")]
+    pub idempotency_key: ::prost::alloc::string::String,
+    /// How often it was handed out, this time included and refunded times
+    /// excluded. 0: never. Set by the server.
+    #[prost(uint32, tag = "15")]
+    pub attempt: u32,
+    /// The W3C `traceparent` of the caller, handed to the worker as it is. At most
+    /// 256 bytes. Empty: none.
+    #[prost(string, tag = "16")]
+    pub trace_parent: ::prost::alloc::string::String,
+    /// How it relates to work in progress. Unset: FOLLOW_UP.
+    #[prost(enumeration = "DeliveryMode", tag = "17")]
+    pub delivery_mode: i32,
+    /// A newer message with the same key supersedes pending ones; those in flight
+    /// are untouched. At most 256 bytes. Empty: never superseded.
+    #[prost(string, tag = "18")]
+    pub coalesce_key: ::prost::alloc::string::String,
+    /// Waits for a pause in the messages of its coalesce key, or of its kind when
+    /// it has none. Unset: no wait.
+    #[prost(message, optional, tag = "19")]
+    pub debounce: ::core::option::Option<Debounce>,
+    /// Where it stands. Set by the server in ListMessages only; unset elsewhere.
+    #[prost(message, optional, tag = "20")]
+    pub status: ::core::option::Option<MessageStatus>,
+}
+/// Holds a message back until things are quiet.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Debounce {
+    /// It is handed out when nothing was enqueued for this long. More than zero;
+    /// at most 1 h. Required.
+    #[prost(message, optional, tag = "1")]
+    pub quiet: ::core::option::Option<::prost_types::Duration>,
+    /// It is handed out after this long in any case. Not less than `quiet`; at
+    /// most 24 h. Unset: ten times `quiet`.
+    #[prost(message, optional, tag = "2")]
+    pub max_wait: ::core::option::Option<::prost_types::Duration>,
+}
+/// Names one message.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MessageRef {
+    /// The queue that holds it.
+    #[prost(uint64, tag = "1")]
+    pub queue_id: u64,
+    /// Its number in the queue.
+    #[prost(uint64, tag = "2")]
+    pub seq: u64,
+    /// What sort of work it is.
+    #[prost(string, tag = "3")]
+    pub kind: ::prost::alloc::string::String,
+}
+/// Where a message stands at the moment of the answer.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MessageStatus {
+    /// Whether it waits, is worked on or was given up.
+    #[prost(enumeration = "MessageState", tag = "1")]
+    pub state: i32,
+    /// Its latest hand-out. 0: it was never handed out.
+    #[prost(uint64, tag = "2")]
+    pub delivery_id: u64,
+    /// The worker it is handed out to. Empty unless it is in flight.
+    #[prost(string, tag = "3")]
+    pub worker: ::prost::alloc::string::String,
+    /// The process of that worker. Empty unless it is in flight.
+    #[prost(string, tag = "4")]
+    pub instance_id: ::prost::alloc::string::String,
+    /// The epoch of the lease it was handed out under. 0 unless it is in flight.
+    #[prost(uint64, tag = "5")]
+    pub epoch: u64,
+    /// When that hand-out lapses. Unset unless it is in flight.
+    #[prost(message, optional, tag = "6")]
+    pub deadline: ::core::option::Option<::prost_types::Timestamp>,
+    /// When it becomes due: after a nack, a delay or a debounce. Unset: it is due,
+    /// or it is not pending.
+    #[prost(message, optional, tag = "7")]
+    pub due_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// What the worker said at its last nack. At most 4 KiB. Empty: nothing.
+    #[prost(string, tag = "8")]
+    pub last_error: ::prost::alloc::string::String,
+    /// When it became a dead letter. Unset unless it is one.
+    #[prost(message, optional, tag = "9")]
+    pub dead_letter_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Why it became one. UNSPECIFIED unless it is one.
+    #[prost(enumeration = "DeadLetterReason", tag = "10")]
+    pub dead_letter_reason: i32,
+}
+/// How a message relates to the work in progress of its session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum DeliveryMode {
+    /// DELIVERY_MODE_FOLLOW_UP.
+    Unspecified = 0,
+    /// Its turn comes in the session's order.
+    FollowUp = 1,
+    /// It goes before messages that wait, so that it can steer what runs.
+    Steer = 2,
+    /// Several of them are handed out in one frame and settled one by one.
+    Collect = 3,
+    /// It cancels what is in flight, which returns uncounted, and goes first.
+    Interrupt = 4,
+}
+impl DeliveryMode {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "DELIVERY_MODE_UNSPECIFIED",
+            Self::FollowUp => "DELIVERY_MODE_FOLLOW_UP",
+            Self::Steer => "DELIVERY_MODE_STEER",
+            Self::Collect => "DELIVERY_MODE_COLLECT",
+            Self::Interrupt => "DELIVERY_MODE_INTERRUPT",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "DELIVERY_MODE_UNSPECIFIED" => Some(Self::Unspecified),
+            "DELIVERY_MODE_FOLLOW_UP" => Some(Self::FollowUp),
+            "DELIVERY_MODE_STEER" => Some(Self::Steer),
+            "DELIVERY_MODE_COLLECT" => Some(Self::Collect),
+            "DELIVERY_MODE_INTERRUPT" => Some(Self::Interrupt),
+            _ => None,
+        }
+    }
+}
+/// The states of an unsettled message. A settled one is gone and has none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum MessageState {
+    /// Never sent by the server; refused FIELD_INVALID in a filter.
+    Unspecified = 0,
+    /// It waits to be handed out, due or not.
+    Pending = 1,
+    /// It is handed out and not settled yet.
+    InFlight = 2,
+    /// It is a dead letter: kept for a person to look at.
+    DeadLettered = 3,
+}
+impl MessageState {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "MESSAGE_STATE_UNSPECIFIED",
+            Self::Pending => "MESSAGE_STATE_PENDING",
+            Self::InFlight => "MESSAGE_STATE_IN_FLIGHT",
+            Self::DeadLettered => "MESSAGE_STATE_DEAD_LETTERED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "MESSAGE_STATE_UNSPECIFIED" => Some(Self::Unspecified),
+            "MESSAGE_STATE_PENDING" => Some(Self::Pending),
+            "MESSAGE_STATE_IN_FLIGHT" => Some(Self::InFlight),
+            "MESSAGE_STATE_DEAD_LETTERED" => Some(Self::DeadLettered),
+            _ => None,
+        }
+    }
+}
+/// Why a message became a dead letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum DeadLetterReason {
+    /// It is none.
+    Unspecified = 0,
+    /// It failed as often as `max_attempts` allows; 3 by default.
+    MaxAttempts = 1,
+    /// A worker nacked it PERMANENT.
+    Permanent = 2,
+    /// Its session ended and no successor took the queue.
+    SessionEnded = 3,
+}
+impl DeadLetterReason {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "DEAD_LETTER_REASON_UNSPECIFIED",
+            Self::MaxAttempts => "DEAD_LETTER_REASON_MAX_ATTEMPTS",
+            Self::Permanent => "DEAD_LETTER_REASON_PERMANENT",
+            Self::SessionEnded => "DEAD_LETTER_REASON_SESSION_ENDED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "DEAD_LETTER_REASON_UNSPECIFIED" => Some(Self::Unspecified),
+            "DEAD_LETTER_REASON_MAX_ATTEMPTS" => Some(Self::MaxAttempts),
+            "DEAD_LETTER_REASON_PERMANENT" => Some(Self::Permanent),
+            "DEAD_LETTER_REASON_SESSION_ENDED" => Some(Self::SessionEnded),
+            _ => None,
+        }
+    }
+}
+/// One hand-out of a message to a lease.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Delivery {
+    /// The message, with its payload.
+    #[prost(message, optional, tag = "1")]
+    pub message: ::core::option::Option<Message>,
+    /// The number of this hand-out in the queue. It only grows; an ack counts for
+    /// the latest one of the message.
+    #[prost(uint64, tag = "2")]
+    pub delivery_id: u64,
+    /// The epoch of the lease it is handed out under.
+    #[prost(uint64, tag = "3")]
+    pub epoch: u64,
+    /// When it lapses: the deadline of its lease, which any frame of the worker
+    /// moves. Settle or extend before.
+    #[prost(message, optional, tag = "4")]
+    pub deadline: ::core::option::Option<::prost_types::Timestamp>,
 }
 /// What a worker says about one delivery.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1159,8 +1313,9 @@ pub struct Nack {
     #[prost(enumeration = "NackKind", tag = "1")]
     pub kind: i32,
     /// How long to wait before it is handed out again. More than zero; at most 24
-    /// h; refused for PERMANENT. Unset: the server's pause, by
-    /// default 1, 2, 4, 8 s by attempt for RETRY and 30 s for DEFER.
+    /// h; refused for PERMANENT. Unset: for RETRY by default 1, 2, 4, 8 s by attempt,
+    /// and up to an eighth longer but never longer than 8 s, so that what failed
+    /// together does not come back together; for DEFER by default 30 s.
     #[prost(message, optional, tag = "2")]
     pub delay: ::core::option::Option<::prost_types::Duration>,
     /// What went wrong, for a person. At most 4 KiB. Empty: not told.
@@ -1284,44 +1439,6 @@ impl SettleCode {
             _ => None,
         }
     }
-}
-/// One refused item inside a stream or a batch that goes on: the same facts that
-/// the status of a refused call carries in its details.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct RefusalStatus {
-    /// The gRPC status code as a number, for example 5 for NOT_FOUND. Never 0.
-    #[prost(int32, tag = "1")]
-    pub code: i32,
-    /// What went wrong, for a person. Its wording may change.
-    #[prost(string, tag = "2")]
-    pub message: ::prost::alloc::string::String,
-    /// The ErrorInfo reason, for example SESSION_NOT_FOUND. Clients branch on it.
-    #[prost(string, tag = "3")]
-    pub reason: ::prost::alloc::string::String,
-    /// The facts that belong to the reason, as in ErrorInfo.metadata.
-    #[prost(btree_map = "string, string", tag = "4")]
-    pub metadata: ::prost::alloc::collections::BTreeMap<
-        ::prost::alloc::string::String,
-        ::prost::alloc::string::String,
-    >,
-    /// How long to wait before a repeat can succeed. Unset: a repeat needs a
-    /// change, not time.
-    #[prost(message, optional, tag = "5")]
-    pub retry_after: ::core::option::Option<::prost_types::Duration>,
-    /// Every invalid field at once, for the reason FIELD_INVALID. Else empty.
-    #[prost(message, repeated, tag = "6")]
-    pub violations: ::prost::alloc::vec::Vec<FieldViolation>,
-}
-/// One invalid field of a request.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct FieldViolation {
-    /// The path of the field from the request or frame, with the proto's names,
-    /// for example `messages\[3\].kind`.
-    #[prost(string, tag = "1")]
-    pub field: ::prost::alloc::string::String,
-    /// What is wrong with it and what is allowed, for a person.
-    #[prost(string, tag = "2")]
-    pub description: ::prost::alloc::string::String,
 }
 /// The first frame of a worker: who it is and what it can take.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1887,6 +2004,10 @@ pub struct GetStatsResponse {
     /// What the engine did since this process began to serve, over all namespaces.
     #[prost(message, optional, tag = "6")]
     pub engine: ::core::option::Option<EngineStats>,
+    /// What it did of itself since this process began to serve, over all
+    /// namespaces.
+    #[prost(message, optional, tag = "7")]
+    pub cleanup: ::core::option::Option<CleanupStats>,
 }
 /// Sessions by state.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1930,6 +2051,23 @@ pub struct EngineStats {
     /// Events written.
     #[prost(uint64, tag = "3")]
     pub events: u64,
+}
+/// What the server cleaned up since the process began to serve.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CleanupStats {
+    /// Sessions opened.
+    #[prost(uint64, tag = "1")]
+    pub sessions_created: u64,
+    /// Sessions that ended because a limit was passed or whoever was responsible is
+    /// gone: their reason is of class REAPED or LOST.
+    #[prost(uint64, tag = "2")]
+    pub sessions_cleaned: u64,
+    /// Times that something was due and was looked at.
+    #[prost(uint64, tag = "3")]
+    pub runs: u64,
+    /// Looks that were refused. Each is a line of the log, and a defect.
+    #[prost(uint64, tag = "4")]
+    pub errors: u64,
 }
 /// Which workers to list.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1995,6 +2133,45 @@ pub struct AttachedSession {
     /// The epoch of the lease.
     #[prost(uint64, tag = "2")]
     pub epoch: u64,
+}
+/// What to reset.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ResetCircuitRequest {
+    /// The session. A key means the live session only. Required.
+    #[prost(message, optional, tag = "1")]
+    pub r#ref: ::core::option::Option<SessionRef>,
+    /// Makes a repeat harmless for 24 h. UTF-8 without control characters, at most
+    /// 256 bytes. Empty: every call counts.
+    #[prost(string, tag = "4")]
+    pub request_id: ::prost::alloc::string::String,
+    /// Which of its breakers. Exactly one is set, else FIELD_INVALID.
+    #[prost(oneof = "reset_circuit_request::Target", tags = "2")]
+    pub target: ::core::option::Option<reset_circuit_request::Target>,
+}
+/// Nested message and enum types in `ResetCircuitRequest`.
+pub mod reset_circuit_request {
+    /// Which of its breakers. Exactly one is set, else FIELD_INVALID.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Target {
+        /// The circuit of this kind of message, see `Session.circuits`. UTF-8 without
+        /// control characters, 1 to 64 bytes.
+        #[prost(string, tag = "2")]
+        Kind(::prost::alloc::string::String),
+    }
+}
+/// What was reset.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ResetCircuitResponse {
+    /// The session after the reset.
+    #[prost(message, optional, tag = "1")]
+    pub session: ::core::option::Option<Session>,
+    /// Whether this repeats an earlier request with the same id. The session is
+    /// shown as it is, not as it was.
+    #[prost(bool, tag = "2")]
+    pub duplicate: bool,
+    /// The newest revision of the store's log at the commit.
+    #[prost(uint64, tag = "3")]
+    pub revision: u64,
 }
 /// Generated client implementations.
 #[cfg(feature = "client")]
@@ -2170,6 +2347,58 @@ pub mod admin_service_client {
                 .insert(GrpcMethod::new("sessiond.v1.AdminService", "ListWorkers"));
             self.inner.unary(req, path, codec).await
         }
+        /// Lets a session go on at once where failures hold it up: closes the circuit of
+        /// a kind of message. Where nothing failed nothing changes. Refuses
+        /// SESSION_NOT_FOUND, SESSION_QUEUED, SESSION_DRAINING, SESSION_ENDED and
+        /// REQUEST_ID_REUSED.
+        pub async fn reset_circuit(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ResetCircuitRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ResetCircuitResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sessiond.v1.AdminService/ResetCircuit",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("sessiond.v1.AdminService", "ResetCircuit"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Looks at the limits of live sessions now, by the same rules as the timer, and
+        /// by tighter ones if it says so. What it has begun it finishes, even when its
+        /// caller hangs up. Refuses SERVER_DRAINING.
+        pub async fn sweep(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SweepRequest>,
+        ) -> std::result::Result<tonic::Response<super::SweepResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sessiond.v1.AdminService/Sweep",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("sessiond.v1.AdminService", "Sweep"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -2213,6 +2442,24 @@ pub mod admin_service_server {
             tonic::Response<super::ListWorkersResponse>,
             tonic::Status,
         >;
+        /// Lets a session go on at once where failures hold it up: closes the circuit of
+        /// a kind of message. Where nothing failed nothing changes. Refuses
+        /// SESSION_NOT_FOUND, SESSION_QUEUED, SESSION_DRAINING, SESSION_ENDED and
+        /// REQUEST_ID_REUSED.
+        async fn reset_circuit(
+            &self,
+            request: tonic::Request<super::ResetCircuitRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ResetCircuitResponse>,
+            tonic::Status,
+        >;
+        /// Looks at the limits of live sessions now, by the same rules as the timer, and
+        /// by tighter ones if it says so. What it has begun it finishes, even when its
+        /// caller hangs up. Refuses SERVER_DRAINING.
+        async fn sweep(
+            &self,
+            request: tonic::Request<super::SweepRequest>,
+        ) -> std::result::Result<tonic::Response<super::SweepResponse>, tonic::Status>;
     }
     /// What operators and tools want to know about the server.
     ///
@@ -2429,6 +2676,95 @@ pub mod admin_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/sessiond.v1.AdminService/ResetCircuit" => {
+                    #[allow(non_camel_case_types)]
+                    struct ResetCircuitSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::ResetCircuitRequest>
+                    for ResetCircuitSvc<T> {
+                        type Response = super::ResetCircuitResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ResetCircuitRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::reset_circuit(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ResetCircuitSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/sessiond.v1.AdminService/Sweep" => {
+                    #[allow(non_camel_case_types)]
+                    struct SweepSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::SweepRequest> for SweepSvc<T> {
+                        type Response = super::SweepResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SweepRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::sweep(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SweepSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 _ => {
                     Box::pin(async move {
                         let mut response = http::Response::new(
@@ -2555,6 +2891,96 @@ pub struct ListDeadLettersResponse {
     /// Gets the next page. Empty: there is none. Opaque.
     #[prost(string, tag = "2")]
     pub next_page_token: ::prost::alloc::string::String,
+}
+/// Names one dead letter.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeadLetterRef {
+    /// The queue that holds it. Required.
+    #[prost(uint64, tag = "1")]
+    pub queue_id: u64,
+    /// Its number there. Required.
+    #[prost(uint64, tag = "2")]
+    pub seq: u64,
+}
+/// Which dead letters to bring back, and where to. Exactly one of `filter` and
+/// `letters` chooses them; neither or both are refused FIELD_INVALID.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RequeueDeadLettersRequest {
+    /// The dead letters that match; one without a condition means all of the
+    /// namespace. Unset: chosen otherwise.
+    #[prost(message, optional, tag = "1")]
+    pub filter: ::core::option::Option<DeadLetterFilter>,
+    /// These, in this order. At most 256. Empty: chosen otherwise.
+    #[prost(message, repeated, tag = "2")]
+    pub letters: ::prost::alloc::vec::Vec<DeadLetterRef>,
+    /// The live session that gets them. In its own queue a letter keeps its number
+    /// and goes first; letters of other queues are appended in the order in which
+    /// they are listed, under new numbers, with what they carry and their
+    /// idempotency keys. A key means the live session only. Unset: each goes back
+    /// into its own queue, if its session is live.
+    #[prost(message, optional, tag = "3")]
+    pub into: ::core::option::Option<SessionRef>,
+    /// Change nothing, and answer what a call without it would do at this moment.
+    /// Unset: bring them back.
+    #[prost(bool, tag = "4")]
+    pub validate_only: bool,
+    /// Makes a repeat within 24 h harmless: it is answered as the first call was,
+    /// with `duplicate`. The same id with another body is refused
+    /// REQUEST_ID_REUSED. UTF-8 without control characters, at most 256 bytes. No
+    /// record is kept of a call with `validate_only`. Empty: a repeat is judged
+    /// anew, and may bring back what was given up again meanwhile.
+    #[prost(string, tag = "5")]
+    pub request_id: ::prost::alloc::string::String,
+    /// How many letters to look after at most. Up to 256, more is refused
+    /// FIELD_INVALID, as is any number with `letters`. A page ends early at 16 MiB
+    /// of what is carried into another queue. 0: 256.
+    #[prost(uint32, tag = "6")]
+    pub page_size: u32,
+    /// Where to go on: the `next_page_token` of an answer to the same `filter` and
+    /// `into`. Refused with `letters`. Empty: from the start.
+    #[prost(string, tag = "7")]
+    pub page_token: ::prost::alloc::string::String,
+}
+/// What became of the dead letters. All that is counted here is durable, and
+/// happened in one commit.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RequeueDeadLettersResponse {
+    /// Letters that are pending again, with no attempt counted.
+    #[prost(uint64, tag = "1")]
+    pub requeued: u64,
+    /// Letters named in `letters` that are none, or none any more.
+    #[prost(uint64, tag = "2")]
+    pub not_found: u64,
+    /// Letters that a worker still holds from before the end of their session.
+    /// They come free within one lease.
+    #[prost(uint64, tag = "3")]
+    pub in_flight: u64,
+    /// Letters whose own session is not live, when `into` is unset: name one.
+    #[prost(uint64, tag = "4")]
+    pub without_session: u64,
+    /// Letters for which the queue they would go to has no room. With `into`, and
+    /// nothing requeued, that is QUEUE_FULL instead.
+    #[prost(uint64, tag = "5")]
+    pub no_room: u64,
+    /// Letters whose idempotency key the queue of `into` remembers: a message of
+    /// that name was enqueued there. They stay dead letters.
+    #[prost(uint64, tag = "6")]
+    pub duplicates: u64,
+    /// The last ones of `letters`, which are untouched because the call carried 16
+    /// MiB into another queue before it came to them: ask for them again.
+    #[prost(uint64, tag = "7")]
+    pub not_reached: u64,
+    /// Gets the next page, with the same `filter` and `into` and another request
+    /// id. Letters that came into the queue of `into` by this call are on no page.
+    /// Empty: there is none. Opaque.
+    #[prost(string, tag = "8")]
+    pub next_page_token: ::prost::alloc::string::String,
+    /// Whether an earlier call with this request id did it.
+    #[prost(bool, tag = "9")]
+    pub duplicate: bool,
+    /// The newest revision of the store's log at the commit. Requeueing takes none.
+    #[prost(uint64, tag = "10")]
+    pub revision: u64,
 }
 /// Which sessions to end, and how. Exactly one of `filter`, `session_ids` and
 /// `key_glob` chooses them; none or several are refused FIELD_INVALID. It has no
@@ -2798,7 +3224,7 @@ pub struct SessionSnapshot {
     /// What a QUEUED session waits for. UNSPECIFIED in every other state.
     #[prost(enumeration = "WaitingFor", tag = "33")]
     pub waiting_for: i32,
-    /// The kinds of message that failed lately, and what came of it.
+    /// The kinds of message that failed since their last success, sorted.
     #[prost(message, repeated, tag = "34")]
     pub circuits: ::prost::alloc::vec::Vec<Circuit>,
     /// How often its workers failed lately.
@@ -2914,9 +3340,12 @@ pub enum EventType {
     RestartLimited = 13,
     /// A message was given up.
     MessageDeadLettered = 14,
-    /// A kind of message failed too often and is skipped for a while.
+    /// A kind of message failed too often and is skipped for a while. Told once,
+    /// whatever becomes of probes, until it is closed. `message_ref` is the one
+    /// that failed last; attributes `kind` and `failures`.
     CircuitOpened = 15,
-    /// A kind of message is accepted again.
+    /// A kind of message is accepted again. Attributes `kind` and `cause`: `ack`,
+    /// then `message_ref` is what was acknowledged, or `reset`.
     CircuitClosed = 16,
     /// One of its resources is verified gone.
     ResourceReleased = 17,
@@ -3389,6 +3818,146 @@ pub struct EndRequestResponse {
     /// The newest revision of the store's log at the commit.
     #[prost(uint64, tag = "3")]
     pub revision: u64,
+}
+/// Which session to reset, and how its successor is opened. The successor has
+/// the same key, the same pool and the slot of the session that ends, so that no
+/// reset is refused because a pool is full. What the request leaves unset is
+/// taken over, but for `prompt`, `prompt_number` and `transcript_path`: these
+/// belong to the conversation that ends. Usage, counts, circuits and volatile
+/// attributes start anew.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ResetSessionRequest {
+    /// The session. A key means the live session only. Required.
+    #[prost(message, optional, tag = "1")]
+    pub r#ref: ::core::option::Option<SessionRef>,
+    /// Why. RESET, COMPACTED, SCHEDULED or REPLACED; others are refused
+    /// FIELD_INVALID. Unset: RESET.
+    #[prost(enumeration = "EndReason", tag = "2")]
+    pub reason: i32,
+    /// More about it, for a person. At most 4 KiB. Empty: nothing to add.
+    #[prost(string, tag = "3")]
+    pub detail: ::prost::alloc::string::String,
+    /// The id of the successor. UTF-8 without control characters, at most 256
+    /// bytes. Empty: the server makes a UUIDv7.
+    #[prost(string, tag = "4")]
+    pub new_session_id: ::prost::alloc::string::String,
+    /// What becomes of the messages. Unset: MOVE.
+    #[prost(enumeration = "Carry", tag = "5")]
+    pub carry: i32,
+    /// Reset it only if its etag is this one, else ETAG_MISMATCH. Empty: in any
+    /// case.
+    #[prost(string, tag = "6")]
+    pub etag: ::prost::alloc::string::String,
+    /// The project the successor works in. At most 4 KiB. Empty: the same.
+    #[prost(string, tag = "7")]
+    pub project: ::prost::alloc::string::String,
+    /// What opens it. At most 256 bytes. Empty: the same.
+    #[prost(string, tag = "8")]
+    pub source: ::prost::alloc::string::String,
+    /// The agent it belongs to. UTF-8 without control characters, at most 256
+    /// bytes. Empty: the same.
+    #[prost(string, tag = "9")]
+    pub agent_id: ::prost::alloc::string::String,
+    /// Its labels, all of them. At most 64, keys and values 8 KiB in all. Empty:
+    /// the same.
+    #[prost(btree_map = "string, string", tag = "10")]
+    pub labels: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    /// The first prompt of the successor. At most 64 KiB. Empty: none.
+    #[prost(string, tag = "11")]
+    pub prompt: ::prost::alloc::string::String,
+    /// The number of the prompt. Unset: 1 with a prompt, else 0.
+    #[prost(uint32, optional, tag = "12")]
+    pub prompt_number: ::core::option::Option<u32>,
+    /// The transcript of the successor. At most 4 KiB. Empty: none.
+    #[prost(string, tag = "13")]
+    pub transcript_path: ::prost::alloc::string::String,
+    /// End the successor when idle for longer. Unset: the same.
+    #[prost(message, optional, tag = "14")]
+    pub idle_timeout: ::core::option::Option<Limit>,
+    /// End it when active for longer, counted from the reset. Unset: the same.
+    #[prost(message, optional, tag = "15")]
+    pub max_lifetime: ::core::option::Option<Limit>,
+    /// End it when its owner does not touch it for longer. Unset: the same.
+    #[prost(message, optional, tag = "16")]
+    pub owner_timeout: ::core::option::Option<Limit>,
+    /// In which order to hand out messages. Unset: the same.
+    #[prost(enumeration = "Ordering", tag = "17")]
+    pub ordering: i32,
+    /// How many messages may be in flight at once. 1 to 512; 0 is refused; with
+    /// SERIAL only 1. Unset: the same.
+    #[prost(uint32, optional, tag = "18")]
+    pub max_in_flight: ::core::option::Option<u32>,
+    /// The session on whose behalf the successor is opened. At most 256 bytes.
+    /// Empty: the same.
+    #[prost(string, tag = "19")]
+    pub parent_session_id: ::prost::alloc::string::String,
+    /// Makes a repeat harmless for 24 h. UTF-8 without control characters, at most
+    /// 256 bytes. Empty: every call counts.
+    #[prost(string, tag = "20")]
+    pub request_id: ::prost::alloc::string::String,
+}
+/// What was reset.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ResetSessionResponse {
+    /// The session that ended. Unset in the answer to a repeat when it was purged
+    /// since.
+    #[prost(message, optional, tag = "1")]
+    pub ended: ::core::option::Option<Session>,
+    /// The session that goes on, with everything resolved.
+    #[prost(message, optional, tag = "2")]
+    pub successor: ::core::option::Option<Session>,
+    /// Whether this repeats an earlier request with the same id. The sessions are
+    /// shown as they are, not as they were.
+    #[prost(bool, tag = "3")]
+    pub duplicate: bool,
+    /// The newest revision of the store's log at the commit.
+    #[prost(uint64, tag = "4")]
+    pub revision: u64,
+}
+/// What becomes of the messages of a session that is reset. Whatever it is,
+/// deliveries in flight may still be acknowledged by the worker that has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Carry {
+    /// CARRY_MOVE.
+    Unspecified = 0,
+    /// The successor takes over the queue with all that is in it, dead letters
+    /// included; seqs go on. What is in flight is handed out again when its worker
+    /// detaches or after one lease duration, and that attempt is not counted.
+    Move = 1,
+    /// They become dead letters of the session that ends, and the successor has a
+    /// new queue.
+    Keep = 2,
+    /// They are deleted and counted as discarded, and the successor has a new
+    /// queue. An acknowledgement may come before the deletion or too late.
+    Discard = 3,
+}
+impl Carry {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "CARRY_UNSPECIFIED",
+            Self::Move => "CARRY_MOVE",
+            Self::Keep => "CARRY_KEEP",
+            Self::Discard => "CARRY_DISCARD",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "CARRY_UNSPECIFIED" => Some(Self::Unspecified),
+            "CARRY_MOVE" => Some(Self::Move),
+            "CARRY_KEEP" => Some(Self::Keep),
+            "CARRY_DISCARD" => Some(Self::Discard),
+            _ => None,
+        }
+    }
 }
 /// The first frame of a watch: where the log is.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -4282,6 +4851,35 @@ pub mod session_service_client {
                 .insert(GrpcMethod::new("sessiond.v1.SessionService", "ExplainSession"));
             self.inner.unary(req, path, codec).await
         }
+        /// Ends a live session and opens its successor in one commit: the same key, the
+        /// same slot and, with MOVE, the same queue, in constant time however much is
+        /// pending. Its worker loses the lease with the name of the successor. Refuses
+        /// SESSION_NOT_FOUND, SESSION_DRAINING, SESSION_ENDED, ETAG_MISMATCH,
+        /// SESSION_ID_IN_USE, SERVER_DRAINING, STORE_FULL and REQUEST_ID_REUSED.
+        pub async fn reset_session(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ResetSessionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ResetSessionResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sessiond.v1.SessionService/ResetSession",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("sessiond.v1.SessionService", "ResetSession"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Streams the events of the namespace: ordered, unique, complete, whole per
         /// commit, resumable, with bookmarks. The namespace is fixed when the stream
         /// starts. Refuses REVISION_COMPACTED (the start is older than what is kept),
@@ -4435,6 +5033,18 @@ pub mod session_service_server {
             request: tonic::Request<super::ExplainSessionRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ExplainSessionResponse>,
+            tonic::Status,
+        >;
+        /// Ends a live session and opens its successor in one commit: the same key, the
+        /// same slot and, with MOVE, the same queue, in constant time however much is
+        /// pending. Its worker loses the lease with the name of the successor. Refuses
+        /// SESSION_NOT_FOUND, SESSION_DRAINING, SESSION_ENDED, ETAG_MISMATCH,
+        /// SESSION_ID_IN_USE, SERVER_DRAINING, STORE_FULL and REQUEST_ID_REUSED.
+        async fn reset_session(
+            &self,
+            request: tonic::Request<super::ResetSessionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ResetSessionResponse>,
             tonic::Status,
         >;
         /// Server streaming response type for the WatchSessionEvents method.
@@ -4994,6 +5604,51 @@ pub mod session_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/sessiond.v1.SessionService/ResetSession" => {
+                    #[allow(non_camel_case_types)]
+                    struct ResetSessionSvc<T: SessionService>(pub Arc<T>);
+                    impl<
+                        T: SessionService,
+                    > tonic::server::UnaryService<super::ResetSessionRequest>
+                    for ResetSessionSvc<T> {
+                        type Response = super::ResetSessionResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ResetSessionRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SessionService>::reset_session(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ResetSessionSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/sessiond.v1.SessionService/WatchSessionEvents" => {
                     #[allow(non_camel_case_types)]
                     struct WatchSessionEventsSvc<T: SessionService>(pub Arc<T>);
@@ -5300,6 +5955,68 @@ pub struct ListMessagesResponse {
     #[prost(string, tag = "2")]
     pub next_page_token: ::prost::alloc::string::String,
 }
+/// Which messages of a session to delete. Exactly one of `seqs` and `filter`
+/// chooses them; neither or both are refused FIELD_INVALID.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DiscardMessagesRequest {
+    /// The session; a key falls back to a draining, then to the newest ended
+    /// session. Required.
+    #[prost(message, optional, tag = "1")]
+    pub r#ref: ::core::option::Option<SessionRef>,
+    /// Those with these numbers. At most 256. Empty: chosen otherwise.
+    #[prost(uint64, repeated, tag = "2")]
+    pub seqs: ::prost::alloc::vec::Vec<u64>,
+    /// Those that match; one without a condition means all that are pending or dead
+    /// letters. The state IN_FLIGHT is refused FIELD_INVALID. Unset: chosen
+    /// otherwise.
+    #[prost(message, optional, tag = "3")]
+    pub filter: ::core::option::Option<MessageFilter>,
+    /// Change nothing, and answer what a call without it would do at this moment.
+    /// Unset: delete them.
+    #[prost(bool, tag = "4")]
+    pub validate_only: bool,
+    /// Makes a repeat within 24 h harmless: it is answered as the first call was,
+    /// with `duplicate`. The same id with another body is refused
+    /// REQUEST_ID_REUSED. UTF-8 without control characters, at most 256 bytes. No
+    /// record is kept of a call with `validate_only`. Empty: a repeat is judged
+    /// anew, and finds what is gone not.
+    #[prost(string, tag = "5")]
+    pub request_id: ::prost::alloc::string::String,
+    /// How many messages to look after at most. Up to 256, more is refused
+    /// FIELD_INVALID, as is any number with `seqs`. 0: 256.
+    #[prost(uint32, tag = "6")]
+    pub page_size: u32,
+    /// Where to go on: the `next_page_token` of an answer to the same session and
+    /// filter. Refused with `seqs`. Empty: from the start.
+    #[prost(string, tag = "7")]
+    pub page_token: ::prost::alloc::string::String,
+}
+/// What became of the messages. All that is counted here is durable, and happened
+/// in one commit.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DiscardMessagesResponse {
+    /// Messages that are deleted, unprocessed and for good.
+    #[prost(uint64, tag = "1")]
+    pub discarded: u64,
+    /// Messages named in `seqs` that are not there, settled or discarded before, or
+    /// in a queue that a successor took over.
+    #[prost(uint64, tag = "2")]
+    pub not_found: u64,
+    /// Messages that a worker has in flight. They are left to it: its answer
+    /// decides.
+    #[prost(uint64, tag = "3")]
+    pub in_flight: u64,
+    /// Gets the next page, with the same session and filter and another request id.
+    /// Empty: there is none. Opaque.
+    #[prost(string, tag = "4")]
+    pub next_page_token: ::prost::alloc::string::String,
+    /// Whether an earlier call with this request id did it.
+    #[prost(bool, tag = "5")]
+    pub duplicate: bool,
+    /// The newest revision of the store's log at the commit. Discarding takes none.
+    #[prost(uint64, tag = "6")]
+    pub revision: u64,
+}
 /// Whether a message was accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -5310,7 +6027,8 @@ pub enum EnqueueStatus {
     Enqueued = 1,
     /// One with its idempotency key was enqueued before.
     Duplicate = 2,
-    /// Its kind failed too often in this session lately; it was dropped.
+    /// Its kind failed too often in this session lately, see `Session.circuits`; it
+    /// was dropped. It took neither a number nor its idempotency key.
     SkippedCircuitOpen = 3,
 }
 impl EnqueueStatus {
@@ -5606,6 +6324,65 @@ pub mod message_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Makes dead letters pending again, each once, all that it can of one page in
+        /// one commit, and wakes their workers. Refuses SESSION_NOT_FOUND,
+        /// SESSION_DRAINING and SESSION_ENDED (of `into`), QUEUE_FULL (nothing went into
+        /// `into`) and REQUEST_ID_REUSED.
+        pub async fn requeue_dead_letters(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RequeueDeadLettersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RequeueDeadLettersResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sessiond.v1.MessageService/RequeueDeadLetters",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("sessiond.v1.MessageService", "RequeueDeadLetters"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Deletes messages of a session unprocessed, pending ones and dead letters, all
+        /// of one page in one commit. What is in flight is left to its worker. Refuses
+        /// SESSION_NOT_FOUND and REQUEST_ID_REUSED.
+        pub async fn discard_messages(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DiscardMessagesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DiscardMessagesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sessiond.v1.MessageService/DiscardMessages",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("sessiond.v1.MessageService", "DiscardMessages"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -5690,6 +6467,27 @@ pub mod message_service_server {
             request: tonic::Request<super::ListDeadLettersRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ListDeadLettersResponse>,
+            tonic::Status,
+        >;
+        /// Makes dead letters pending again, each once, all that it can of one page in
+        /// one commit, and wakes their workers. Refuses SESSION_NOT_FOUND,
+        /// SESSION_DRAINING and SESSION_ENDED (of `into`), QUEUE_FULL (nothing went into
+        /// `into`) and REQUEST_ID_REUSED.
+        async fn requeue_dead_letters(
+            &self,
+            request: tonic::Request<super::RequeueDeadLettersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RequeueDeadLettersResponse>,
+            tonic::Status,
+        >;
+        /// Deletes messages of a session unprocessed, pending ones and dead letters, all
+        /// of one page in one commit. What is in flight is left to its worker. Refuses
+        /// SESSION_NOT_FOUND and REQUEST_ID_REUSED.
+        async fn discard_messages(
+            &self,
+            request: tonic::Request<super::DiscardMessagesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DiscardMessagesResponse>,
             tonic::Status,
         >;
     }
@@ -6035,6 +6833,98 @@ pub mod message_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListDeadLettersSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/sessiond.v1.MessageService/RequeueDeadLetters" => {
+                    #[allow(non_camel_case_types)]
+                    struct RequeueDeadLettersSvc<T: MessageService>(pub Arc<T>);
+                    impl<
+                        T: MessageService,
+                    > tonic::server::UnaryService<super::RequeueDeadLettersRequest>
+                    for RequeueDeadLettersSvc<T> {
+                        type Response = super::RequeueDeadLettersResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RequeueDeadLettersRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as MessageService>::requeue_dead_letters(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RequeueDeadLettersSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/sessiond.v1.MessageService/DiscardMessages" => {
+                    #[allow(non_camel_case_types)]
+                    struct DiscardMessagesSvc<T: MessageService>(pub Arc<T>);
+                    impl<
+                        T: MessageService,
+                    > tonic::server::UnaryService<super::DiscardMessagesRequest>
+                    for DiscardMessagesSvc<T> {
+                        type Response = super::DiscardMessagesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DiscardMessagesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as MessageService>::discard_messages(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DiscardMessagesSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -70,8 +70,14 @@ mod tests {
         for (attempt, least, most) in bounds {
             let pauses = pauses(&policy, attempt);
             let (first, last) = (pauses.first(), pauses.last());
-            assert!(first.is_some_and(|first| *first >= least), "{attempt}: {first:?}");
-            assert!(last.is_some_and(|last| *last <= most), "{attempt}: {last:?}");
+            assert!(
+                first.is_some_and(|first| *first >= least),
+                "{attempt}: {first:?}"
+            );
+            assert!(
+                last.is_some_and(|last| *last <= most),
+                "{attempt}: {last:?}"
+            );
             assert!(pauses.len() > 100, "{attempt}: {} pauses", pauses.len());
         }
     }

@@ -67,6 +67,8 @@ pub enum Command {
     LeaseTimes(Vec<Epoch>),
     /// Which sessions does this instance hold?
     HeldBy(InstanceKey),
+    /// End a session if one of its limits is passed.
+    Reap(Reap),
     /// What holds a session, and what becomes of it?
     Explain(Explain),
     /// Who is here?
@@ -253,6 +255,28 @@ pub struct End {
     pub actor: Actor,
 }
 
+/// End a session if one of its limits is passed, or a tighter one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reap {
+    /// Where.
+    pub namespace: Namespace,
+    /// Which.
+    pub session: SessionId,
+    /// Limits that hold where they are tighter than its own.
+    pub within: Thresholds,
+    /// Who asks.
+    pub actor: Actor,
+}
+
+/// Limits of a sweep; one that is unset leaves a session its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Thresholds {
+    /// Longest time without activity.
+    pub idle: Option<Span>,
+    /// Longest life.
+    pub lifetime: Option<Span>,
+}
+
 /// Explain a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explain {
@@ -292,6 +316,12 @@ pub struct Reset {
     pub parent: Option<SessionId>,
     /// Only if the session still has this etag.
     pub etag: Option<String>,
+    /// Its name as a mutation.
+    pub request: Option<RequestTag>,
+    /// Who asks.
+    pub actor: Actor,
+}
+
 /// Forget what failed lately in a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResetCircuit {
@@ -317,6 +347,8 @@ pub enum Carry {
     Keep,
     /// It stays; what is pending is deleted and counted.
     Discard,
+}
+
 /// One of the breakers of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ResetTarget {

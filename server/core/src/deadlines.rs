@@ -7,6 +7,7 @@
 //! limit ends a session only when strictly more time has passed. What this deliberately does not do: end or
 //! write anything; a session that is ending has its deadline elsewhere.
 
+use crate::command::Thresholds;
 use crate::explanation::HoldKind;
 use crate::limits::{LIFETIME_HARD_FACTOR, PENDING_PROTECTS};
 use crate::queue::Depth;
@@ -50,6 +51,50 @@ pub(crate) fn spared_by(activity: &ActivityRow, depth: Depth, now: EngineTime) -
     ];
     let holding = spared.into_iter().filter(|(_, holds)| *holds);
     holding.map(|(kind, _)| kind).collect()
+}
+
+/// A limit that is passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Passed {
+    /// As what the session ends.
+    pub reason: EndReason,
+    /// When the limit was reached.
+    pub at: EngineTime,
+}
+
+/// The first limit of a session in use that is passed and not excused, where a threshold that is tighter than a limit of
+/// its own takes that limit's place.
+#[must_use]
+pub fn passed_within(
+    session: &SessionRow,
+    activity: &ActivityRow,
+    depth: Depth,
+    within: Thresholds,
+    now: EngineTime,
+) -> Option<Passed> {
+    let mut judged = session.clone();
+    let limits = &mut judged.timeouts;
+    limits.idle = tighter(limits.idle, within.idle);
+    limits.lifetime = tighter(limits.lifetime, within.lifetime);
+    let reason = passed(&judged, activity, depth, now)?;
+    let reached = reached_at(&judged, activity);
+    let at = if reason == EndReason::OwnerLost {
+        reached.owner
+    } else if reason == EndReason::Idle {
+        reached.idle
+    } else {
+        reached.lifetime
+    };
+    let at = at.expect("a limit that is passed was reached");
+    Some(Passed { reason, at })
+}
+
+fn tighter(own: Limit, threshold: Option<Span>) -> Limit {
+    match (own, threshold) {
+        (own, None) => own,
+        (Limit::Never, Some(span)) => Limit::After(span),
+        (Limit::After(own), Some(span)) => Limit::After(Span(own.0.min(span.0))),
+    }
 }
 
 /// The first limit that is passed and not excused.

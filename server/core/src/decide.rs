@@ -34,10 +34,11 @@ mod hello;
 mod lapse;
 mod list_workers;
 mod open;
+mod reap;
 mod release;
 mod request;
-mod reset;
 mod requeue;
+mod reset;
 mod restore;
 mod returned;
 mod session_due;
@@ -119,6 +120,7 @@ fn dispatch(draft: &mut Draft<'_>, command: &Command) -> Result<Reply, Stop> {
         Command::Restore(epochs) => restore::restore(draft, epochs),
         Command::LeaseTimes(epochs) => Ok(list_workers::lease_times(draft, epochs)),
         Command::HeldBy(key) => Ok(list_workers::held_by(draft, key)),
+        Command::Reap(asked) => reap::reap(draft, asked),
         Command::Explain(asked) => explain::explain(draft, asked),
         Command::ListWorkers { namespace } => Ok(list_workers::list_workers(draft, namespace)),
     }

@@ -23,7 +23,7 @@ pub mod backoff;
 pub mod change;
 pub mod circuit;
 pub mod command;
-mod deadlines;
+pub mod deadlines;
 pub mod decide;
 pub mod draft;
 pub mod event;

@@ -84,8 +84,6 @@ pub const NACK_DELAY_MAX: Span = Span::seconds(24 * 3_600);
 /// A pause that the server chooses is longer by up to this part of it: enough that messages which failed together come
 /// back one after the other.
 pub const RETRY_SPREAD_PART: u64 = 8;
-/// Longest pause a worker may ask for with a nack.
-pub const NACK_DELAY_MAX: Span = Span::seconds(24 * 3_600);
 /// How soon the limits of a session are looked at again while its use protects it from them.
 pub const PROTECTED_RECHECK: Span = Span::seconds(60);
 /// Leases a leaving worker gives back per decision.

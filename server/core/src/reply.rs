@@ -97,6 +97,13 @@ pub enum Reply {
     LeaseTimes(Vec<(Epoch, WallTime)>),
     /// To the question what an instance holds, in order of the leases' epochs.
     Held(Vec<SessionNo>),
+    /// To reap.
+    Reaped {
+        /// The session as it is now.
+        session: Box<SessionView>,
+        /// The limit that ended it and when it was reached; none left it alone.
+        passed: Option<(EndReason, WallTime)>,
+    },
     /// To explain.
     Explained(Box<Explanation>),
     /// To the question who is here.

@@ -11,8 +11,8 @@ use sessiond_proto::v1 as pb;
 use sessiond_proto::v1::admin_service_server::AdminService;
 use tonic::{Request, Response, Status};
 
-use super::Handlers;
 use super::context::{Context, faulted, span};
+use super::{Handlers, sweep};
 use crate::app::VERSION;
 use crate::limits::{HEARTBEAT_EVERY, REQUEST_BYTES_MAX};
 use crate::wire::status::Refusal;
@@ -66,12 +66,19 @@ impl AdminService for Handlers {
             commits: progress.commits(),
             events: progress.events(),
         };
+        let cleanup = pb::CleanupStats {
+            sessions_created: progress.sessions_created(),
+            sessions_cleaned: progress.sessions_cleaned(),
+            runs: progress.cleanup_runs(),
+            errors: progress.cleanup_errors(),
+        };
         let workers = u32::try_from(context.dispatcher.open_streams()).unwrap_or(u32::MAX);
         Ok(Response::new(show::server::stats(
             &counters,
             workers,
             uptime(context),
             engine,
+            cleanup,
         )))
     }
 
@@ -136,6 +143,16 @@ impl AdminService for Handlers {
             .map_err(|invalid| Refusal::invalid(&invalid))?;
         let (reply, shown, _) = self.change(Command::ResetCircuit(reset)).await?;
         Ok(Response::new(show::reply::reset_circuit(reply, shown)))
+    }
+
+    async fn sweep(
+        &self,
+        request: Request<pb::SweepRequest>,
+    ) -> Result<Response<pb::SweepResponse>, Status> {
+        let namespace = self.context.namespace(request.metadata())?;
+        sweep::serve(&self.context, &self.bulk, &namespace, request.into_inner())
+            .await
+            .map(Response::new)
     }
 }
 

@@ -33,9 +33,7 @@ pub(super) async fn discard(
         .map_err(|invalid| Refusal::invalid(&invalid))?;
     let (seqs, next) = match &call.messages {
         Chosen::Named(seqs) => (seqs.clone(), None),
-        Chosen::Matching { query, page } => {
-            choose(context, namespace, &call.session, query, page)?
-        }
+        Chosen::Matching { query, page } => choose(context, namespace, &call.session, query, page)?,
     };
     let command = Command::Discard(Discard {
         namespace: namespace.clone(),

@@ -71,7 +71,9 @@ fn choose(
         Some(PagePosition::Requeues(mark)) => ((mark.queue, mark.after), mark.until),
         // What this call appends is none of its own letters, should it be given up while the call goes on.
         _ => {
-            let until = target.as_ref().map_or(Seq(u64::MAX), |queue| queue.next_seq);
+            let until = target
+                .as_ref()
+                .map_or(Seq(u64::MAX), |queue| queue.next_seq);
             ((QueueId(0), Seq(0)), until)
         }
     };

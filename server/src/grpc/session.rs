@@ -140,7 +140,7 @@ impl SessionService for Handlers {
     ) -> Result<Response<pb::EndSessionsResponse>, Status> {
         let namespace = self.context.namespace(request.metadata())?;
         let request = request.into_inner();
-        end_sessions::serve(&self.context, &self.bulk_ends, &namespace, request)
+        end_sessions::serve(&self.context, &self.bulk, &namespace, request)
             .await
             .map(Response::new)
     }
@@ -177,22 +177,8 @@ impl SessionService for Handlers {
         )
         .map_err(|invalid| Refusal::invalid(&invalid))?;
         let (revision, reply) = context.ask(Command::Reset(Box::new(reset))).await?;
-        let Reply::Reset {
-            ended, successor, ..
-        } = &reply
-        else {
-            panic!("a reset is answered with its sessions: {reply:?}");
-        };
-        let successor_at = context.shown(successor, revision)?;
-        let ended_at = match ended {
-            Some(ended) => Some(context.shown(ended, revision)?),
-            None => None,
-        };
-        Ok(Response::new(show::reply::reset(
-            reply,
-            ended_at,
-            successor_at,
-        )))
+        let shown = context.shown(revision);
+        Ok(Response::new(show::reply::reset(reply, shown)))
     }
 
     type WatchSessionEventsStream = watch::Nothing;

@@ -44,6 +44,8 @@ pub(crate) enum ListKind {
     Requeues,
     /// DiscardMessages.
     Discards,
+    /// Sweep.
+    Sweeps,
 }
 
 /// The entry after which a page begins.
@@ -81,9 +83,9 @@ pub(crate) enum PagePosition {
         /// Its instance.
         instance: InstanceId,
     },
-    /// Of EndSessions.
+    /// Of EndSessions and Sweep.
     Ends {
-        /// The last session that was ended.
+        /// The last session that was looked at.
         after: SessionNo,
         /// The newest session when the first page began: none behind it is meant.
         until: SessionNo,
@@ -126,7 +128,7 @@ enum Kind {
 // === impl Kind ===
 
 impl Kind {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Page(ListKind::Sessions),
         Self::Page(ListKind::Messages),
         Self::Page(ListKind::Workers),
@@ -134,6 +136,7 @@ impl Kind {
         Self::Page(ListKind::DeadLetters),
         Self::Page(ListKind::Requeues),
         Self::Page(ListKind::Discards),
+        Self::Page(ListKind::Sweeps),
         Self::Resume,
     ];
 
@@ -146,6 +149,7 @@ impl Kind {
             Self::Page(ListKind::DeadLetters) => 60,
             Self::Page(ListKind::Requeues) => 61,
             Self::Page(ListKind::Discards) => 62,
+            Self::Page(ListKind::Sweeps) => 8,
             Self::Resume => 16,
         }
     }
@@ -229,10 +233,12 @@ fn position_of(kind: ListKind, bytes: &[u8]) -> Option<PagePosition> {
         }
         ListKind::Requeues => mark_of(bytes).map(PagePosition::Requeues),
         ListKind::Discards => mark_of(bytes).map(PagePosition::Discards),
-        ListKind::Ends => two_numbers(bytes).map(|(after, until)| PagePosition::Ends {
-            after: SessionNo(after),
-            until: SessionNo(until),
-        }),
+        ListKind::Ends | ListKind::Sweeps => {
+            two_numbers(bytes).map(|(after, until)| PagePosition::Ends {
+                after: SessionNo(after),
+                until: SessionNo(until),
+            })
+        }
         ListKind::Workers => {
             let (length, names) = bytes.split_first_chunk::<8>()?;
             let length = usize::try_from(u64::from_be_bytes(*length)).ok()?;

@@ -191,12 +191,22 @@ async fn discards() {
         invalid(seqs(&[0]), &["seqs[0]"]),
         invalid(seqs(&[1; 257]), &["seqs"]),
         invalid(filtered(&[""], &[]), &["filter.kinds[0]"]),
-        invalid(filtered(&[], &[0, 9]), &["filter.states[0]", "filter.states[1]"]),
+        invalid(
+            filtered(&[], &[0, 9]),
+            &["filter.states[0]", "filter.states[1]"],
+        ),
         invalid(filtered(&[], &[1, 2]), &["filter.states[1]"]),
         invalid(paged, &["page_size", "page_token"]),
         invalid(
             everything,
-            &["request_id", "ref", "page_size", "page_token", "seqs", "seqs[1]"],
+            &[
+                "request_id",
+                "ref",
+                "page_size",
+                "page_token",
+                "seqs",
+                "seqs[1]",
+            ],
         ),
     ];
     world

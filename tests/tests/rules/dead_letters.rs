@@ -257,7 +257,11 @@ async fn a_letter_that_a_worker_still_holds_is_marked_and_its_ack_removes_it() {
         .collect();
     assert_eq!(held, [true, false]);
     let counts = caller.session(key("a")).await.counts.unwrap();
-    assert_eq!((counts.pending, counts.in_flight), (0, 0), "nothing is to be done");
+    assert_eq!(
+        (counts.pending, counts.in_flight),
+        (0, 0),
+        "nothing is to be done"
+    );
     assert_eq!(counts.dead_lettered, 2);
     assert_eq!(caller.code(ack(&out[0])).await, pb::SettleCode::Ok);
     let left = caller.dead_letters_of(None).await;
@@ -347,15 +351,23 @@ async fn the_oldest_pending_time_is_kept_through_failures_and_told_by_events_too
     let out = caller.claimed(key("a"), "w").await;
     let attached = watch.batch().await.events.remove(0);
     assert_eq!(attached.session.unwrap().oldest_pending_time, first);
-    caller.code(nack(&out[0], pb::NackKind::Retry, Some(60_000))).await;
+    caller
+        .code(nack(&out[0], pb::NackKind::Retry, Some(60_000)))
+        .await;
     let paused = caller.session(key("a")).await.oldest_pending_time;
     assert_eq!(paused, first, "a failure moves nothing");
-    caller.code(nack(&out[1], pb::NackKind::Permanent, None)).await;
+    caller
+        .code(nack(&out[1], pb::NackKind::Permanent, None))
+        .await;
     let dead = watch.batch().await.events.remove(0);
     assert_eq!(dead.r#type(), pb::EventType::MessageDeadLettered);
     assert_eq!(dead.session.unwrap().oldest_pending_time, first);
     let late = caller.code(ack(&out[0])).await;
-    assert_eq!(late, pb::SettleCode::StaleDelivery, "its nack was the last word");
+    assert_eq!(
+        late,
+        pb::SettleCode::StaleDelivery,
+        "its nack was the last word"
+    );
     let discard = pb::DiscardMessagesRequest {
         r#ref: key("a"),
         seqs: vec![1],

@@ -64,7 +64,9 @@ async fn mixed(caller: &Caller) -> Vec<pb::Delivery> {
     };
     caller.enqueue(request).await.expect("enqueued");
     let out = out(caller, 2).await;
-    let code = caller.code(nack(&out[0], pb::NackKind::Permanent, None)).await;
+    let code = caller
+        .code(nack(&out[0], pb::NackKind::Permanent, None))
+        .await;
     assert_eq!(code, pb::SettleCode::Ok);
     out
 }
@@ -81,14 +83,22 @@ async fn messages_are_discarded_by_number_and_counted() {
     let counts = caller.session(key("a")).await.counts.unwrap();
     assert_eq!((counts.discarded, counts.dead_lettered), (2, 0));
     assert_eq!((counts.pending, counts.in_flight), (1, 1));
-    assert_eq!(caller.code(ack(&out[1])).await, pb::SettleCode::Ok, "its answer decides");
+    assert_eq!(
+        caller.code(ack(&out[1])).await,
+        pb::SettleCode::Ok,
+        "its answer decides"
+    );
     let gone = pb::Settlement {
         seq: 3,
         ..ack(&out[1])
     };
     assert_eq!(caller.code(gone).await, pb::SettleCode::AlreadySettled);
     let again = discarded(&caller, named(key("a"), &[1, 2, 3])).await;
-    assert_eq!((again.discarded, again.not_found), (0, 3), "a repeat is harmless");
+    assert_eq!(
+        (again.discarded, again.not_found),
+        (0, 3),
+        "a repeat is harmless"
+    );
     let stats = caller.stats(pb::GetStatsRequest {}).await.expect("stats");
     let stats = stats.messages.unwrap();
     assert_eq!((stats.pending, stats.dead_lettered), (1, 0));
@@ -105,7 +115,11 @@ async fn messages_are_discarded_by_what_they_are() {
     };
     let told = discarded(&caller, dry).await;
     assert_eq!((told.discarded, told.in_flight), (3, 1));
-    assert_eq!(left(&caller, key("a")).await, [1, 2, 3, 4], "nothing is gone");
+    assert_eq!(
+        left(&caller, key("a")).await,
+        [1, 2, 3, 4],
+        "nothing is gone"
+    );
     let told = discarded(&caller, matching(&["sum"], &[Pending])).await;
     assert_eq!((told.discarded, told.in_flight), (1, 0));
     assert_eq!(left(&caller, key("a")).await, [1, 2, 3]);
@@ -137,10 +151,19 @@ async fn a_draining_session_ends_when_its_last_message_is_discarded() {
     let session = caller.opened("a").await.session_id;
     caller.enqueued(key("a"), &["one"]).await;
     let mut watch = WatchStream::from_now(&caller).await;
-    let drains = end(key("a"), pb::EndReason::Completed, pb::EndMode::AfterPending);
+    let drains = end(
+        key("a"),
+        pb::EndReason::Completed,
+        pb::EndMode::AfterPending,
+    );
     let told = caller.end(drains).await.expect("ended").session.unwrap();
     assert_eq!(told.state(), pb::SessionState::Draining);
-    assert_eq!(discarded(&caller, named(id(&session), &[1])).await.discarded, 1);
+    assert_eq!(
+        discarded(&caller, named(id(&session), &[1]))
+            .await
+            .discarded,
+        1
+    );
     let over = watch.event(pb::EventType::SessionEnd, &session).await;
     let end = over.end.unwrap();
     assert_eq!(end.counts.unwrap().discarded, 1);
@@ -165,7 +188,11 @@ async fn letters_of_an_ended_session_are_discarded_and_survive_no_kill() {
     server.restart();
     let caller = Caller::to(&server).await;
     let again = discarded(&caller, request()).await;
-    assert_eq!((again.discarded, again.duplicate), (1, true), "as it was answered");
+    assert_eq!(
+        (again.discarded, again.duplicate),
+        (1, true),
+        "as it was answered"
+    );
     assert_eq!(left(&caller, id(&old.session_id)).await, [2]);
     let counts = caller.session(id(&old.session_id)).await.counts.unwrap();
     assert_eq!((counts.discarded, counts.dead_lettered), (1, 1));
@@ -222,5 +249,9 @@ async fn pages_discard_every_message_that_was_there_once() {
     }
     assert_eq!((told, pages), (MESSAGES as u64, 3));
     let late = MESSAGES as u64 + 1;
-    assert_eq!(left(&caller, key("a")).await, [late], "it came while the call went on");
+    assert_eq!(
+        left(&caller, key("a")).await,
+        [late],
+        "it came while the call went on"
+    );
 }

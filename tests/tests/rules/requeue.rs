@@ -49,7 +49,9 @@ async fn give_up(caller: &Caller, of: &str, which: &[u64]) {
     for delivery in &out {
         let seq = delivery.message.as_ref().unwrap().seq;
         if which.contains(&seq) {
-            let code = caller.code(nack(delivery, pb::NackKind::Permanent, None)).await;
+            let code = caller
+                .code(nack(delivery, pb::NackKind::Permanent, None))
+                .await;
             assert_eq!(code, pb::SettleCode::Ok);
         }
     }
@@ -86,7 +88,11 @@ async fn letters_go_back_into_their_own_queue_with_their_seq_afresh_and_first() 
     assert_eq!(seqs(&out), [2, 3, 4]);
     assert_eq!(attempts(&out), [1, 1, 1], "counted afresh");
     let again = requeued(&caller, named(&letters)).await;
-    assert_eq!((again.requeued, again.not_found), (1, 2), "those are none any more");
+    assert_eq!(
+        (again.requeued, again.not_found),
+        (1, 2),
+        "those are none any more"
+    );
 }
 
 #[tokio::test]
@@ -140,7 +146,10 @@ async fn letters_go_into_another_queue_under_new_seqs_with_all_they_carry() {
         status: None,
         ..listed
     };
-    assert_eq!(moved, expected, "what it reports happened when it first came");
+    assert_eq!(
+        moved, expected,
+        "what it reports happened when it first came"
+    );
     let again = pb::EnqueueMessagesRequest {
         r#ref: key("new"),
         messages: vec![pb::Message {
@@ -150,7 +159,10 @@ async fn letters_go_into_another_queue_under_new_seqs_with_all_they_carry() {
         ..pb::EnqueueMessagesRequest::default()
     };
     let result = caller.enqueue(again).await.expect("enqueued").results[0];
-    assert_eq!((result.status(), result.seq), (pb::EnqueueStatus::Duplicate, 3));
+    assert_eq!(
+        (result.status(), result.seq),
+        (pb::EnqueueStatus::Duplicate, 3)
+    );
 }
 
 #[tokio::test]
@@ -199,8 +211,12 @@ async fn letters_of_ended_sessions_need_a_live_one_named() {
     refused(id(&old.session_id))
         .await
         .is(Code::FailedPrecondition, Reason::SessionEnded);
-    refused(key("a")).await.is(Code::NotFound, Reason::SessionNotFound);
-    refused(key("nobody")).await.is(Code::NotFound, Reason::SessionNotFound);
+    refused(key("a"))
+        .await
+        .is(Code::NotFound, Reason::SessionNotFound);
+    refused(key("nobody"))
+        .await
+        .is(Code::NotFound, Reason::SessionNotFound);
     let next = caller.opened("a").await;
     assert_ne!(next.queue_id, old.queue_id);
     let told = requeued(&caller, into(key("a"))).await;
@@ -236,7 +252,9 @@ async fn a_worker_that_waits_is_woken_and_a_late_ack_of_the_old_hand_out_is_stal
     caller.opened("a").await;
     caller.enqueued(key("a"), &["one"]).await;
     let old = caller.claimed(key("a"), "w").await;
-    caller.code(nack(&old[0], pb::NackKind::Permanent, None)).await;
+    caller
+        .code(nack(&old[0], pb::NackKind::Permanent, None))
+        .await;
     let waits = pb::ClaimMessagesRequest {
         wait: millis(20_000),
         ..claim(key("a"), "w")
@@ -248,7 +266,10 @@ async fn a_worker_that_waits_is_woken_and_a_late_ack_of_the_old_hand_out_is_stal
     requeued(&caller, everything()).await;
     let out = waiting.await.expect("a claim");
     assert_eq!(payloads(&out), ["one"]);
-    assert_eq!(caller.code(ack(&old[0])).await, pb::SettleCode::StaleDelivery);
+    assert_eq!(
+        caller.code(ack(&old[0])).await,
+        pb::SettleCode::StaleDelivery
+    );
     assert_eq!(caller.code(ack(&out[0])).await, pb::SettleCode::Ok);
 }
 
@@ -269,7 +290,11 @@ async fn a_dry_run_tells_what_would_be_done_and_changes_nothing() {
     };
     for _ in 0..2 {
         let told = requeued(&caller, dry()).await;
-        assert_eq!((told.requeued, told.duplicate), (2, false), "no record is kept");
+        assert_eq!(
+            (told.requeued, told.duplicate),
+            (2, false),
+            "no record is kept"
+        );
     }
     assert_eq!(caller.dead_letters_of(None).await, before);
     assert_eq!(counts(&caller, key("new")).await, (0, 0, 0));
@@ -306,7 +331,11 @@ async fn a_repeat_under_the_same_id_is_answered_as_the_first_call_was_after_a_ki
         ..first
     };
     assert_eq!(again, expected, "the page after it too");
-    assert_eq!(caller.dead_letters_of(None).await.len(), 3, "none was brought back");
+    assert_eq!(
+        caller.dead_letters_of(None).await.len(),
+        3,
+        "none was brought back"
+    );
     let other = pb::RequeueDeadLettersRequest {
         page_size: 1,
         ..request()

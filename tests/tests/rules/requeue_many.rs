@@ -141,7 +141,9 @@ async fn what_is_before_a_paused_message_goes_out_however_much_was_brought_back_
     let later = nack(&out.remove(0), pb::NackKind::Retry, Some(3_600_000));
     assert_eq!(caller.code(later).await, pb::SettleCode::Ok);
     loop {
-        let dead = out.iter().map(|one| nack(one, pb::NackKind::Permanent, None));
+        let dead = out
+            .iter()
+            .map(|one| nack(one, pb::NackKind::Permanent, None));
         let dead: Vec<pb::Settlement> = dead.collect();
         if dead.is_empty() {
             break;

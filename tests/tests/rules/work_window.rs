@@ -218,7 +218,9 @@ async fn a_backlog_without_workers_is_served_up_to_the_window_and_what_runs_is_s
     const SESSIONS: usize = 12;
     let server = Server::start();
     let caller = Caller::to(&server).await;
-    let names: Vec<String> = (0..SESSIONS).map(|number| format!("s{number:02}")).collect();
+    let names: Vec<String> = (0..SESSIONS)
+        .map(|number| format!("s{number:02}"))
+        .collect();
     for name in &names {
         caller.with_work(open(name)).await;
         caller.a_millisecond_later().await;
@@ -247,7 +249,11 @@ async fn a_backlog_without_workers_is_served_up_to_the_window_and_what_runs_is_s
         max_sessions: Some(100),
         max_bytes: None,
     }));
-    let rest = [assigned(&mut worker).await.0, assigned(&mut worker).await.0, assigned(&mut worker).await.0];
+    let rest = [
+        assigned(&mut worker).await.0,
+        assigned(&mut worker).await.0,
+        assigned(&mut worker).await.0,
+    ];
     assert_eq!(rest, ["s08", "s10", "s11"]);
     worker.is_quiet().await;
 }

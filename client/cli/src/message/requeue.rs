@@ -65,7 +65,10 @@ fn place(text: &str) -> Result<(u64, u64), String> {
 impl RequeueArgs {
     pub(crate) async fn run(self, client: &Client, output: &mut Output) -> Result<(), Failure> {
         let mut requeue = if self.letters.is_empty() {
-            client.dead_letters().matching(self.filter.filter()).requeue()
+            client
+                .dead_letters()
+                .matching(self.filter.filter())
+                .requeue()
         } else {
             client.requeue(self.letters.iter().copied())
         };

@@ -30,14 +30,11 @@ macro_rules! described {
 
 described! {
     Session OpenSessionResponse GetSessionResponse ListSessionsResponse EndSessionResponse
-    SessionEvent WatchSessionEventsResponse
-    Message EnqueueMessagesResponse EnqueueResult ListMessagesResponse
-    GetStatsResponse EndSessionsResponse EndResult ExplainSessionResponse
-    BeginRequestResponse EndRequestResponse
-    GetStatsResponse EndSessionsResponse EndResult ExplainSessionResponse ResetSessionResponse
-    DeadLetter ListDeadLettersResponse
-    DeadLetter ListDeadLettersResponse RequeueDeadLettersResponse DiscardMessagesResponse
-    GetStatsResponse EndSessionsResponse EndResult ExplainSessionResponse ResetCircuitResponse
+    SessionEvent WatchSessionEventsResponse Message EnqueueMessagesResponse EnqueueResult
+    ListMessagesResponse GetStatsResponse EndSessionsResponse EndResult ExplainSessionResponse
+    BeginRequestResponse EndRequestResponse ResetSessionResponse DeadLetter ListDeadLettersResponse
+    RequeueDeadLettersResponse DiscardMessagesResponse ResetCircuitResponse SweepResponse
+    SweepResult
 }
 
 static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {

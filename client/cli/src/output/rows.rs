@@ -109,6 +109,35 @@ impl Row for pb::EndResult {
     }
 }
 
+impl Row for pb::SweepResult {
+    type Document = Self;
+
+    const HEADERS: &'static [&'static str] = &["KEY", "SESSION", "OUTCOME", "REASON", "SINCE"];
+    const WIDTHS: &'static [usize] = &[24, 36, 9, 10, 6];
+
+    fn cells(&self, now: Timestamp) -> Vec<String> {
+        let why = match &self.error {
+            Some(error) => error.reason.clone(),
+            None => values::enum_name::<pb::EndReason>(self.reason),
+        };
+        vec![
+            self.key.clone(),
+            self.session_id.clone(),
+            values::enum_name::<pb::SweepOutcome>(self.outcome),
+            why,
+            ago(self.reach_time, now),
+        ]
+    }
+
+    fn id(&self) -> String {
+        self.session_id.clone()
+    }
+
+    fn document(&self) -> &Self::Document {
+        self
+    }
+}
+
 impl Row for pb::Message {
     type Document = Self;
 

@@ -90,6 +90,7 @@ service! {
     get_stats(GetStatsRequest) -> GetStatsResponse: Stats;
     list_workers(ListWorkersRequest) -> ListWorkersResponse: ListWorkers;
     reset_circuit(ResetCircuitRequest) -> ResetCircuitResponse: ResetCircuit;
+    sweep(SweepRequest) -> SweepResponse: Sweep;
 }
 
 service! {

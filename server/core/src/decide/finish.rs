@@ -197,7 +197,12 @@ fn fate(
     }
     match heir.map(|heir| heir.carry) {
         Some(Carry::Move) => return Ok(queue.disposition),
-        Some(Carry::Keep | Carry::Discard) => return Ok(Disposition::Dead { since: now }),
+        Some(Carry::Keep | Carry::Discard) => {
+            return Ok(Disposition::Dead {
+                since: now,
+                time: draft.now.wall,
+            });
+        }
         None => {}
     }
     let adoptable = match intent.reason.class() {

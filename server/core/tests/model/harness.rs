@@ -29,6 +29,7 @@ pub(crate) mod settling;
 pub(crate) mod state;
 pub(crate) mod store;
 pub(crate) mod streams;
+pub(crate) mod sweeping;
 pub(crate) mod tending;
 pub(crate) mod told;
 pub(crate) mod verbs;

@@ -54,7 +54,8 @@ impl Model {
         sweep.tally.next = requeue.next;
         if requeue.effect == Effect::LeftOut {
             (self.queues, self.sessions) = before;
-            self.marks.hit_if(sweep.tally.done > 0, Mark::RequeueForeseen);
+            self.marks
+                .hit_if(sweep.tally.done > 0, Mark::RequeueForeseen);
         } else {
             let tag = requeue.request.as_ref();
             self.remember_tally(tag, target.unwrap_or_default(), sweep.tally);

@@ -66,6 +66,12 @@ marks! {
     EndShortened,
     /// An end had nothing left to do.
     AlreadyEnded,
+    /// A sweep with tighter limits ended what its own limits would not have.
+    Swept,
+    /// A sweep found a limit passed and the session in use.
+    SweepSpared,
+    /// A session was used in the very millisecond in which a sweep came to it.
+    SweepAfterTouch,
     /// A key had a draining session and a live one.
     SuccessorBesideDraining,
     /// A reconnecting worker did not list a delivery and got it again.

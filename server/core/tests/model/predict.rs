@@ -94,6 +94,7 @@ impl Model {
                 let held = leases.map(|epoch| self.leases[&epoch].session);
                 return Ok(Answer::Held(held.collect()));
             }
+            Command::Reap(reap) => return self.reap(reap, out),
             Command::Explain(asked) => return self.explain(asked),
             Command::ListWorkers { .. } => {
                 let here = self.workers.iter();

@@ -211,6 +211,7 @@ impl Clients {
             | Reply::LeaseTimes(_)
             | Reply::Held(_)
             | Reply::Explained(_)
+            | Reply::Reaped { .. }
             | Reply::Workers(_) => None,
         };
         if let Some(id) = opened.filter(|id| !self.sessions.contains(id)) {

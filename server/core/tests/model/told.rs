@@ -11,12 +11,12 @@ use sessiond_core::event::{Actor, DRAIN_TIMED_OUT, EventKind, EventRow, WARNING}
 use sessiond_core::explanation::{Deadline, DeadlineKind, Effect, Explanation};
 use sessiond_core::ids::{Epoch, InstanceId, SessionId, StreamId};
 use sessiond_core::rejection::Rejection;
-use sessiond_core::reply::{Delivery, Frame, GoAwayReason, LeaseLostReason, Reply, SettleCode};
-use sessiond_core::rows::{MessageTally, Row};
 use sessiond_core::reply::{
     Delivery, EnqueueStatus, Frame, GoAwayReason, LeaseLostReason, Reply, SettleCode,
 };
+use sessiond_core::reply::{Delivery, Frame, GoAwayReason, LeaseLostReason, Reply, SettleCode};
 use sessiond_core::rows::Row;
+use sessiond_core::rows::{MessageTally, Row};
 use sessiond_core::session::{EndReason, Lifecycle, Totals};
 use sessiond_core::time::WallTime;
 
@@ -247,6 +247,10 @@ pub(crate) enum Answer {
         duplicate: bool,
     },
     Held(Vec<u64>),
+    Reaped {
+        session: u64,
+        reason: Option<EndReason>,
+    },
     Explained {
         session: u64,
         /// Whether its end is due.
@@ -328,6 +332,10 @@ impl Answer {
                 Self::Listing(times.iter().map(entry).collect())
             }
             Reply::Held(sessions) => Self::Held(sessions.iter().map(|no| no.0).collect()),
+            Reply::Reaped { session, passed } => Self::Reaped {
+                session: session.session.no.0,
+                reason: passed.map(|(reason, _)| reason),
+            },
             Reply::Explained(explanation) => explained(explanation),
             Reply::Workers(workers) => Self::Listing(
                 workers

@@ -3,10 +3,11 @@
 //! Everything an act needs it draws from its own salt; what it names, it picks from what the clients know.
 
 use fastrand::Rng;
-use sessiond_core::command::{Command, Explain};
-use sessiond_core::ids::{Epoch, IdempotencyKey, QueueId, Seq, SessionKey, SessionNo};
+use sessiond_core::command::{Command, Explain, Reap, Thresholds};
+use sessiond_core::ids::{Epoch, IdempotencyKey, QueueId, Seq, SessionId, SessionKey, SessionNo};
 use sessiond_core::index::Due;
 use sessiond_core::limits::REQUEST_RETENTION;
+use sessiond_core::time::Span;
 
 use super::script::{Act, WORKERS};
 use super::state::Fate;
@@ -41,6 +42,7 @@ pub(crate) enum Verb {
     Close,
     Receive,
     Stray,
+    Sweep,
     Ask,
     Advance,
     Forget,
@@ -75,6 +77,7 @@ pub(crate) const VERBS: &[(Verb, u32)] = &[
     (Verb::Close, 3),
     (Verb::Receive, 22),
     (Verb::Stray, 3),
+    (Verb::Sweep, 3),
     (Verb::Ask, 3),
     (Verb::Advance, 18),
     (Verb::Forget, 1),
@@ -118,6 +121,7 @@ impl World {
             Verb::Close => self.close(),
             Verb::Receive => self.receive(),
             Verb::Stray => self.stray(),
+            Verb::Sweep => self.sweep(),
             Verb::Ask => self.ask(),
             Verb::Advance => self.advance(),
             Verb::Forget => self.forget(),
@@ -217,6 +221,36 @@ impl World {
             _ => Command::Lapse(Epoch(self.rng.u64(1..20))),
         };
         self.submit(&command).unwrap();
+    }
+
+    /// Somebody sweeps with limits of their own, now and then right after a session was used.
+    fn sweep(&mut self) {
+        if self.rng.u32(..4) == 0 {
+            self.touch();
+        }
+        let mut threshold = || {
+            let span = Span(self.rng.u64(1..600_000));
+            self.rng.bool().then_some(span)
+        };
+        let within = Thresholds {
+            idle: threshold(),
+            lifetime: threshold(),
+        };
+        for session in self.live_ids() {
+            let reap = Reap {
+                namespace: self.namespace.clone(),
+                session,
+                within,
+                actor: self.actor(),
+            };
+            self.submit(&Command::Reap(reap)).unwrap();
+        }
+    }
+
+    fn live_ids(&self) -> Vec<SessionId> {
+        let sessions = self.model.sessions.iter();
+        let live = sessions.filter(|session| session.is_active());
+        live.map(|session| session.id.clone()).collect()
     }
 
     /// Questions that change nothing.

@@ -44,12 +44,12 @@ pub(crate) enum Selection {
     },
 }
 
-/// Whether a bulk end changes anything.
+/// Whether a call about many sessions changes anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
-    /// It ends what it means.
+    /// It does what it means.
     Made,
-    /// It only says what it would end.
+    /// It only says what it would do.
     LeftOut,
 }
 
@@ -163,7 +163,7 @@ fn session_ids(faults: &mut Faults, ids: Vec<String>) -> Vec<SessionId> {
 }
 
 /// Only live sessions are chosen by what they are.
-fn refuse_ended(faults: &mut Faults, filter: &pb::SessionFilter) {
+pub(super) fn refuse_ended(faults: &mut Faults, filter: &pb::SessionFilter) {
     let states = filter.states.iter().enumerate();
     for (index, _) in states.filter(|(_, state)| **state == i32::from(pb::SessionState::Ended)) {
         faults.within_item("states", index, |faults| {

@@ -109,12 +109,8 @@ pub(crate) fn ended(reply: Reply, shown: Shown) -> pb::EndSessionResponse {
     }
 }
 
-/// The answer to ResetSession: how the session that ended is shown, if it is on record, and how its successor is.
-pub(crate) fn reset(
-    reply: Reply,
-    ended_at: Option<Shown>,
-    successor_at: Shown,
-) -> pb::ResetSessionResponse {
+/// The answer to ResetSession. The session that ended is shown if it is still on record.
+pub(crate) fn reset(reply: Reply, shown: Shown) -> pb::ResetSessionResponse {
     let Reply::Reset {
         ended,
         successor,
@@ -123,16 +119,11 @@ pub(crate) fn reset(
     else {
         unreachable!("a reset is answered with its sessions")
     };
-    let ended = ended.zip(ended_at);
     pb::ResetSessionResponse {
-        ended: ended.map(|(view, at)| session(&view, at.now, at.oldest_pending)),
-        successor: Some(session(
-            &successor,
-            successor_at.now,
-            successor_at.oldest_pending,
-        )),
+        ended: ended.map(|view| session(&view, shown.now)),
+        successor: Some(session(&successor, shown.now)),
         duplicate,
-        revision: successor_at.revision.0,
+        revision: shown.revision.0,
     }
 }
 

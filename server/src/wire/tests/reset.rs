@@ -137,29 +137,22 @@ fn bad_fields_are_named_together() {
 
 #[test]
 fn both_sessions_are_shown_or_only_the_successor() {
-    let at = |oldest: u64| Shown {
+    let at = Shown {
         revision: Revision(9),
         now: NOW,
-        oldest_pending: Some(WallTime(oldest)),
     };
     let reply = |ended| Reply::Reset {
         ended,
         successor: Box::new(samples::active()),
         duplicate: true,
     };
-    let both = shown(
-        reply(Some(Box::new(samples::ended()))),
-        Some(at(1_000)),
-        at(2_000),
-    );
+    let both = shown(reply(Some(Box::new(samples::ended()))), at);
     let ended = both.ended.unwrap();
     let successor = both.successor.unwrap();
     assert_eq!(ended.state(), pb::SessionState::Ended);
     assert_eq!(successor.state(), pb::SessionState::Active);
-    assert_eq!(ended.oldest_pending_time.unwrap().seconds, 1);
-    assert_eq!(successor.oldest_pending_time.unwrap().seconds, 2);
     assert_eq!((both.duplicate, both.revision), (true, 9));
-    let alone = shown(reply(None), None, at(2_000));
+    let alone = shown(reply(None), at);
     assert_eq!(alone.ended, None);
     assert_eq!(alone.successor, Some(successor));
 }

@@ -319,7 +319,10 @@ impl Asker {
             letters,
             into: self.rng.bool().then_some(session),
             next: None,
-            effect: one_of(&mut self.rng, &[Effect::Made, Effect::Made, Effect::LeftOut]),
+            effect: one_of(
+                &mut self.rng,
+                &[Effect::Made, Effect::Made, Effect::LeftOut],
+            ),
             request: None,
         }
     }

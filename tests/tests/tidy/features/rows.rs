@@ -31,6 +31,10 @@ pub(crate) const ROWS: &[Row] = &[
         "Idle means strictly longer than the limit; a clock that jumps ends nothing early or late",
     ),
     row(
+        "F24",
+        "Cleanup runs without traffic, and what is over a limit ends",
+    ),
+    row(
         "F25",
         "The idle limit has a default, can be set for each session, and can be switched off by name",
     ),
@@ -38,6 +42,7 @@ pub(crate) const ROWS: &[Row] = &[
         "F26",
         "The age limit ends a session, spares one in use, and is hard at twice its value",
     ),
+    row("F31", "What is in use or has work is not swept"),
     row(
         "F38",
         "One call ends many sessions and says for each what became of it",
@@ -92,12 +97,12 @@ pub(crate) const ROWS: &[Row] = &[
         "What a worker keeps with a session is void for another instance, and named",
     ),
     row(
-        "F61",
-        "What failed is tried again after pauses that double up to a bound, spread a little",
-    ),
-    row(
         "F63",
         "Sessions with a backlog and no worker are served up to a bound; those that run already are skipped",
+    ),
+    row(
+        "F73",
+        "The server counts what it opened and cleaned up, how often it looked, and what was refused",
     ),
     row("F74", "Statistics agree with the records"),
     row(
@@ -108,4 +113,5 @@ pub(crate) const ROWS: &[Row] = &[
         "F83",
         "Settings come from a file, variables and flags; all that is wrong is refused at once with file, line and the fix",
     ),
+    row("F84", "Much that is due at once holds nobody up"),
 ];

@@ -1,0 +1,216 @@
+//! What calls have in common that do something to many sessions: turns, room in the engine, the walk over those that
+//! live, and results in order.
+//!
+//! Commands are handed to the engine as those of single calls are, many at a time so that many share a commit; answers
+//! are gathered in the order in which they were handed over. A call that has begun runs in a task of its own, and a
+//! client that hangs up stops nothing. Live sessions are found by the index of them, a chunk in each snapshot, so what
+//! has ended costs nothing. What this deliberately does not do: judge a session, or hold a snapshot while it waits.
+
+use std::sync::Arc;
+
+use sessiond_core::command::Command;
+use sessiond_core::ids::{Namespace, Revision, SessionId, SessionNo};
+use sessiond_core::rejection::Rejection;
+use sessiond_core::reply::{Answer, Reply};
+use sessiond_core::session::SessionRow;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tonic::Status;
+
+use super::context::{Context, faulted, refused};
+use crate::engine::Refused;
+use crate::limits::{BULK_AHEAD, BULK_AT_ONCE, BULK_CHUNK, BULK_RESULT_BYTES_MAX};
+use crate::wire::token::PagePosition;
+
+/// Bytes of a result beside its id and its key: tags, lengths and the outcome.
+const RESULT_BYTES: usize = 16;
+
+/// What all calls share.
+#[derive(Debug)]
+pub(super) struct Bulk {
+    /// Who may run.
+    turns: Arc<Semaphore>,
+    /// Room for commands in the engine.
+    ahead: Arc<Semaphore>,
+}
+
+impl Default for Bulk {
+    fn default() -> Self {
+        Self {
+            turns: Arc::new(Semaphore::new(BULK_AT_ONCE)),
+            ahead: Arc::new(Semaphore::new(BULK_AHEAD)),
+        }
+    }
+}
+
+/// A result on its way.
+pub(super) enum Pending<R> {
+    /// The engine has the command.
+    Asked {
+        session: SessionId,
+        answer: oneshot::Receiver<Answer>,
+        room: OwnedSemaphorePermit,
+    },
+    /// Nobody was asked.
+    Foreseen(R),
+}
+
+/// Where the results of a call go, in order.
+pub(super) type Results<R> = mpsc::Sender<Pending<R>>;
+
+/// Runs a call in its turn, in a task of its own.
+pub(super) async fn run<T: Send + 'static>(
+    context: &Context,
+    bulk: &Bulk,
+    name: &'static str,
+    call: impl Future<Output = Result<T, Status>> + Send + 'static,
+) -> Result<T, Status> {
+    let turn = permit(&bulk.turns).await;
+    // Only now: the server may have begun to stop while the call waited.
+    context.refuse_if_stopping()?;
+    let (done, answer) = oneshot::channel();
+    let run = async move {
+        let answered = call.await;
+        drop(turn);
+        // Whoever asked may have hung up.
+        let _nobody = done.send(answered);
+    };
+    context.env.spawn.task(name, Box::pin(run));
+    answer.await.map_err(|_| refused(Refused::Stopped))?
+}
+
+async fn permit(semaphore: &Arc<Semaphore>) -> OwnedSemaphorePermit {
+    let permit = Arc::clone(semaphore).acquire_owned().await;
+    permit.expect("nobody closes the semaphore")
+}
+
+/// Has commands handed over and their answers gathered at the same time: what is handed over waits for room that
+/// gathering makes. Answers with what handing over came to, the results, and the newest revision they know of.
+pub(super) async fn in_order<R, T>(
+    context: &Context,
+    hand_over: impl AsyncFnOnce(Results<R>) -> Result<T, Status>,
+    show: impl Fn(&SessionId, Result<Reply, Rejection>) -> Option<R>,
+) -> Result<(T, Vec<R>, Revision), Status> {
+    let counters = context.rows()?.counters();
+    let begun = counters.map_err(|fault| faulted(&fault))?.revision;
+    let (pending, in_order) = mpsc::channel(BULK_AHEAD);
+    let (handed, gathered) = tokio::join!(hand_over(pending), gather(in_order, show));
+    let (results, committed) = gathered?;
+    Ok((handed?, results, begun.max(committed)))
+}
+
+async fn gather<R>(
+    mut in_order: mpsc::Receiver<Pending<R>>,
+    show: impl Fn(&SessionId, Result<Reply, Rejection>) -> Option<R>,
+) -> Result<(Vec<R>, Revision), Status> {
+    let mut results = Vec::new();
+    let mut revision = Revision(0);
+    while let Some(pending) = in_order.recv().await {
+        results.extend(match pending {
+            Pending::Foreseen(result) => Some(result),
+            Pending::Asked {
+                session,
+                answer,
+                room,
+            } => {
+                let answer = answer.await.map_err(|_| refused(Refused::Stopped))?;
+                drop(room);
+                revision = revision.max(answer.revision);
+                show(&session, answer.outcome)
+            }
+        });
+    }
+    Ok((results, revision))
+}
+
+/// Hands a command about a session to the engine, once there is room for it.
+pub(super) async fn ask<R>(
+    context: &Context,
+    bulk: &Bulk,
+    session: SessionId,
+    command: Command,
+) -> Result<Pending<R>, Status> {
+    let room = permit(&bulk.ahead).await;
+    let answer = context.engine.post_waiting(command).await;
+    Ok(Pending::Asked {
+        session,
+        answer: answer.map_err(refused)?,
+        room,
+    })
+}
+
+/// Sends a result on its way.
+pub(super) async fn send<R>(results: &Results<R>, one: Pending<R>) -> Result<(), Status> {
+    // Gathering ends early only when the engine has stopped.
+    let sent = results.send(one).await;
+    sent.map_err(|_| refused(Refused::Stopped))
+}
+
+/// The sessions of a namespace that live, from where a page begins up to the newest that its first page could know.
+pub(super) struct Walk {
+    after: SessionNo,
+    until: SessionNo,
+    sessions: usize,
+    bytes: usize,
+}
+
+impl Walk {
+    /// A walk that goes on at `position`, or begins, and takes `sessions` of them at most.
+    pub(super) fn new(
+        context: &Context,
+        position: Option<&PagePosition>,
+        sessions: usize,
+    ) -> Result<Self, Status> {
+        let (after, until) = match position {
+            Some(PagePosition::Ends { after, until }) => (*after, *until),
+            Some(_) | None => (SessionNo(0), newest(context)?),
+        };
+        Ok(Self {
+            after,
+            until,
+            sessions,
+            bytes: BULK_RESULT_BYTES_MAX,
+        })
+    }
+
+    /// The next live sessions, in the order in which they were opened; none if there are no more.
+    pub(super) fn next(
+        &mut self,
+        context: &Context,
+        namespace: &Namespace,
+    ) -> Result<Option<Vec<Arc<SessionRow>>>, Status> {
+        let living = context
+            .rows()?
+            .live_after(namespace, self.after, BULK_CHUNK);
+        let mut living = living.map_err(|fault| faulted(&fault))?;
+        living.retain(|session| session.no <= self.until);
+        Ok((!living.is_empty()).then_some(living))
+    }
+
+    /// Takes a session into the page; answers with where the next page begins if it is full. The first one always fits.
+    pub(super) fn take(&mut self, session: &SessionRow) -> Option<PagePosition> {
+        let key = session.key.as_ref().map_or(0, |key| key.as_str().len());
+        let bytes = RESULT_BYTES + session.id.as_str().len() + key;
+        if self.sessions == 0 || self.bytes < bytes {
+            return Some(PagePosition::Ends {
+                after: self.after,
+                until: self.until,
+            });
+        }
+        self.sessions -= 1;
+        self.bytes -= bytes;
+        self.after = session.no;
+        None
+    }
+
+    /// Goes on behind a session that was looked at.
+    pub(super) fn pass(&mut self, session: &SessionRow) {
+        self.after = session.no;
+    }
+}
+
+fn newest(context: &Context) -> Result<SessionNo, Status> {
+    let rows = context.rows()?;
+    let newest = rows.sessions_before(SessionNo(u64::MAX), 1);
+    let newest = newest.map_err(|fault| faulted(&fault))?;
+    Ok(newest.first().map_or(SessionNo(0), |session| session.no))
+}
