@@ -95,6 +95,7 @@ fn reset(kind: &str) -> pb::ResetCircuitRequest {
     }
 }
 
+/// Proves: F41, F58.
 #[tokio::test]
 async fn three_failures_in_a_row_open_a_circuit_and_other_kinds_go_on() {
     let server = Server::start();
@@ -138,20 +139,18 @@ async fn a_retry_counts_and_a_deferral_and_a_lapse_do_not() {
     let caller = Caller::to(&server).await;
     caller.opened("a").await;
     sent(&caller, vec![summary("s")]).await;
-    fail(&caller, pb::NackKind::Defer).await;
-    assert_eq!(states(&caller).await, []);
-    // The lease of a claim lapses, and the message is handed out again.
     let brief = pb::ClaimMessagesRequest {
         lease_duration: sessiond_tests::requests::millis(1_000),
         wait: sessiond_tests::requests::millis(20_000),
         ..sessiond_tests::requests::claim(key("a"), "gone")
     };
-    let out = caller
-        .claim(brief.clone())
-        .await
-        .expect("claimed")
-        .deliveries;
-    assert_eq!(out.len(), 1);
+    let claimed = caller.claim(brief.clone()).await.expect("claimed");
+    let deferred = nack(&claimed.deliveries[0], pb::NackKind::Defer, Some(1));
+    assert_eq!(caller.code(deferred).await, pb::SettleCode::Ok);
+    assert_eq!(states(&caller).await, []);
+    // The lease of the next claim lapses, and the message is handed out again.
+    let claimed = caller.claim(brief.clone()).await.expect("claimed");
+    assert_eq!(claimed.deliveries.len(), 1);
     let other = pb::ClaimMessagesRequest {
         worker: "w".to_owned(),
         ..brief
@@ -185,6 +184,7 @@ async fn observations_have_no_circuit() {
     assert_eq!(states(&caller).await, []);
 }
 
+/// Proves: F58.
 #[tokio::test]
 async fn an_ack_forgets_failures_and_closes_an_open_circuit() {
     let server = Server::start();
@@ -252,6 +252,7 @@ async fn a_skipped_message_leaves_its_idempotency_key_unused_and_a_duplicate_is_
     );
 }
 
+/// Proves: F58.
 #[tokio::test]
 async fn an_open_circuit_is_as_it_was_after_a_sigkill() {
     let mut server = Server::start();
@@ -288,6 +289,7 @@ async fn a_successor_begins_without_circuits() {
     );
 }
 
+/// Proves: F58.
 #[tokio::test]
 async fn when_the_pause_is_over_one_message_is_let_through_to_see_whether_it_succeeds() {
     let (server, _file) = configured("[retry]\ncircuit_cool_down = \"3s\"\n");
@@ -329,6 +331,7 @@ async fn an_operator_says_which_kinds_are_watched_and_how_closely() {
 
 // === ResetCircuit ===
 
+/// Proves: F58.
 #[tokio::test]
 async fn a_reset_closes_the_circuit_of_a_kind_and_is_harmless_twice() {
     let server = Server::start();

@@ -115,7 +115,7 @@ impl World {
             namespace: self.namespace.clone(),
             session: self.some_session(),
             target: ResetTarget::Kind(MessageKind::parse(kind).unwrap()),
-            request: self.tag(4),
+            request: self.tag(7),
             actor: self.actor(),
         };
         let _ = self.submit(&Command::ResetCircuit(reset));

@@ -138,7 +138,7 @@ impl World {
             max_in_flight: open.max_in_flight,
             parent: None,
             etag,
-            request: self.tag(4),
+            request: self.tag(6),
             actor: open.actor,
         };
         let again = self.rng.u32(..8) == 0;

@@ -2,7 +2,6 @@
 
 use sessiond_core::command::Reap;
 use sessiond_core::ids::SessionRef;
-use sessiond_core::reply::LeaseLostReason;
 use sessiond_core::session::{EndMode, EndReason, PendingPolicy};
 use sessiond_core::time::{Limit, Span};
 
@@ -23,7 +22,7 @@ impl Model {
                 deadline: self.now,
                 pending: PendingPolicy::Keep,
             };
-            self.finish(no, &ending, LeaseLostReason::SessionEnded, out);
+            self.finish(no, &ending, None, out);
         }
         Ok(Answer::Reaped {
             session: no,

@@ -26,7 +26,8 @@ impl World {
             into: self.rng.bool().then(|| self.some_session()),
             next: self.a_mark(),
             effect: self.an_effect(),
-            request: self.tag(4),
+            // Names of calls are a namespace's own, and the model keeps those of one.
+            request: if foreign { None } else { self.tag(4) },
         };
         let again = self.rng.u32(..6) == 0;
         let _ = self.submit(&Command::Requeue(requeue.clone()));

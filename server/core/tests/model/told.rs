@@ -12,13 +12,12 @@ use sessiond_core::explanation::{Deadline, DeadlineKind, Effect, Explanation};
 use sessiond_core::ids::{Epoch, InstanceId, SessionId, StreamId};
 use sessiond_core::rejection::Rejection;
 use sessiond_core::reply::{
-    Delivery, EnqueueStatus, Frame, GoAwayReason, LeaseLostReason, Reply, SettleCode,
+    Delivery, EnqueueStatus, Frame, GoAwayReason, LeaseLostReason, Reply, SettleCode, WorkerView,
 };
-use sessiond_core::reply::{Delivery, Frame, GoAwayReason, LeaseLostReason, Reply, SettleCode};
-use sessiond_core::rows::Row;
+use sessiond_core::requests::RequestToken;
 use sessiond_core::rows::{MessageTally, Row};
-use sessiond_core::session::{EndReason, Lifecycle, Totals};
-use sessiond_core::time::WallTime;
+use sessiond_core::session::{EndReason, Lifecycle, SessionView, Totals};
+use sessiond_core::time::{Span, WallTime};
 
 /// An event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -289,10 +288,7 @@ impl Answer {
                 token,
                 lease,
                 expire_time,
-            } => {
-                assert_eq!(token.session, session.session.no, "whose request it is");
-                Self::RequestBegun(token.session.0, token.request.0, lease.0, expire_time.0)
-            }
+            } => begun(session, *token, *lease, *expire_time),
             Reply::Reset {
                 ended,
                 successor,
@@ -323,31 +319,37 @@ impl Answer {
                 deliveries: deliveries.iter().map(Handed::of).collect(),
             },
             Reply::Settled(results) => Self::Settled(results.iter().map(|r| r.code).collect()),
-            Reply::Counted { tally, duplicate } => Self::Counted {
-                tally: *tally,
-                duplicate: *duplicate,
-            },
-            Reply::LeaseTimes(times) => {
-                let entry = |(epoch, at): &(Epoch, WallTime)| (epoch.to_string(), vec![at.0]);
-                Self::Listing(times.iter().map(entry).collect())
-            }
+            Reply::Counted { tally, duplicate } => counted(*tally, *duplicate),
+            Reply::LeaseTimes(times) => Self::Listing(times.iter().map(timed).collect()),
             Reply::Held(sessions) => Self::Held(sessions.iter().map(|no| no.0).collect()),
             Reply::Reaped { session, passed } => Self::Reaped {
                 session: session.session.no.0,
                 reason: passed.map(|(reason, _)| reason),
             },
             Reply::Explained(explanation) => explained(explanation),
-            Reply::Workers(workers) => Self::Listing(
-                workers
-                    .iter()
-                    .map(|worker| {
-                        let epochs = worker.leases.iter().map(|(_, epoch)| epoch.0);
-                        (worker.key.1.to_string(), epochs.collect())
-                    })
-                    .collect(),
-            ),
+            Reply::Workers(workers) => Self::Listing(workers.iter().map(listed).collect()),
         }
     }
+}
+
+fn begun(session: &SessionView, token: RequestToken, lease: Span, until: WallTime) -> Answer {
+    assert_eq!(token.session, session.session.no, "whose request it is");
+    Answer::RequestBegun(token.session.0, token.request.0, lease.0, until.0)
+}
+
+fn counted(tally: MessageTally, duplicate: bool) -> Answer {
+    Answer::Counted { tally, duplicate }
+}
+
+/// A worker and the leases it holds.
+fn listed(worker: &WorkerView) -> (String, Vec<u64>) {
+    let epochs = worker.leases.iter().map(|(_, epoch)| epoch.0);
+    (worker.key.1.to_string(), epochs.collect())
+}
+
+/// A lease and when it lapses.
+fn timed((epoch, at): &(Epoch, WallTime)) -> (String, Vec<u64>) {
+    (epoch.to_string(), vec![at.0])
 }
 
 fn explained(explanation: &Explanation) -> Answer {

@@ -23,15 +23,7 @@ impl Refusal {
             } => ended(session, *reason, successor.as_ref()),
             Rejection::SessionDraining { session, reason } => draining(session, *reason),
             Rejection::PoolNotFound { pool } => pool_not_found(pool),
-            Rejection::TooManySessions { pool, limit } => {
-                let message = format!("pool `{pool}` has {limit} live sessions, as many as it may");
-                full(
-                    Reason::TooManySessions,
-                    message,
-                    *limit,
-                    &format!("pool {pool}"),
-                )
-            }
+            Rejection::TooManySessions { pool, limit } => too_many_sessions(pool, *limit),
             Rejection::QueueFull {
                 session,
                 what,
@@ -145,6 +137,12 @@ fn draining(session: &SessionId, reason: EndReason) -> Refusal {
     Refusal::new(Reason::SessionDraining, message)
         .with("session_id", session)
         .with("end_reason", name)
+}
+
+fn too_many_sessions(pool: &PoolName, limit: u64) -> Refusal {
+    let message = format!("pool `{pool}` has {limit} live sessions, as many as it may");
+    let scope = format!("pool {pool}");
+    full(Reason::TooManySessions, message, limit, &scope)
 }
 
 fn pool_not_found(pool: &PoolName) -> Refusal {

@@ -6,7 +6,7 @@ use sessiond_core::command::{Carry, NewSessionId, Reset, TimeoutOverrides};
 use sessiond_core::ids::{Revision, SessionId, SessionRef};
 use sessiond_core::reply::Reply;
 use sessiond_core::session::{EndReason, Ordering, Profile};
-use sessiond_core::time::{Limit, Span, WallTime};
+use sessiond_core::time::{Limit, Span};
 use sessiond_proto::v1 as pb;
 
 use super::samples::{self, NOW};

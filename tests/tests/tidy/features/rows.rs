@@ -48,6 +48,10 @@ pub(crate) const ROWS: &[Row] = &[
         "One call ends many sessions and says for each what became of it",
     ),
     row(
+        "F41",
+        "A message whose kind is held off is answered as skipped, not lost unseen",
+    ),
+    row(
         "F45",
         "No two workers get the same message; the oldest goes first",
     ),
@@ -93,8 +97,16 @@ pub(crate) const ROWS: &[Row] = &[
         "The newest prompt and its number are known; messages carry the number",
     ),
     row(
+        "F58",
+        "A kind of message that fails three times in a row is skipped for a while; others go on; a success or a reset ends it",
+    ),
+    row(
         "F59",
         "What a worker keeps with a session is void for another instance, and named",
+    ),
+    row(
+        "F61",
+        "What failed is tried again after pauses that double up to a bound, spread a little",
     ),
     row(
         "F63",
