@@ -22,6 +22,7 @@ const RPCS: &[&str] = &[
     "AdminService.GetStats",
     "AdminService.ListWorkers",
     "AdminService.ResetCircuit",
+    "AdminService.RevokeLease",
     "AdminService.Sweep",
     "MessageService.ClaimMessages",
     "MessageService.DiscardMessages",

@@ -58,6 +58,8 @@ const FIELDS: &[(&str, &str)] = &[
     ("UpdateSessionResponse", "session duplicate"),
     ("TouchSessionRequest", "ref usage_delta"),
     ("TouchSessionResponse", "session"),
+    ("RevokeLeaseRequest", "ref epoch request_id"),
+    ("RevokeLeaseResponse", "session lease duplicate"),
     ("BeginRequestRequest", "ref request_lease request_token"),
     ("BeginRequestResponse", "request_token"),
     ("EndRequestRequest", "ref request_token"),

@@ -191,6 +191,8 @@ unary! {
     reset_circuit = admin.reset_circuit(pb::ResetCircuitRequest) -> pb::ResetCircuitResponse;
     /// Sweep.
     sweep = admin.sweep(pb::SweepRequest) -> pb::SweepResponse;
+    /// RevokeLease.
+    revoke_lease = admin.revoke_lease(pb::RevokeLeaseRequest) -> pb::RevokeLeaseResponse;
     /// ListWorkers.
     list_workers = admin.list_workers(pb::ListWorkersRequest) -> pb::ListWorkersResponse;
 }

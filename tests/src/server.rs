@@ -67,6 +67,27 @@ impl Server {
         server
     }
 
+    /// The same with a configuration file that says this.
+    ///
+    /// # Panics
+    /// If the file cannot be written.
+    #[must_use]
+    pub fn configured(toml: &str) -> Self {
+        let temporary = tempfile::tempdir().expect("a temporary directory can be made");
+        let file = temporary.path().join("sessiond.toml");
+        std::fs::write(&file, toml).expect("a file can be written there");
+        let file = file.to_str().expect("temporary paths are text");
+        let mut server = Self {
+            child: None,
+            address: free_address(),
+            directory: temporary.path().join("data"),
+            arguments: vec!["--config".to_owned(), file.to_owned()],
+            _temporary: Some(temporary),
+        };
+        server.restart();
+        server
+    }
+
     /// Where it serves.
     #[must_use]
     pub fn address(&self) -> &str {

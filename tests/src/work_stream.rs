@@ -214,6 +214,17 @@ impl WorkStream {
         }
     }
 
+    /// Takes `cancel`.
+    ///
+    /// # Panics
+    /// If another frame comes.
+    pub async fn cancel(&mut self) -> pb::Cancel {
+        match self.next().await {
+            Frame::Cancel(cancel) => cancel,
+            other => panic!("`cancel` is awaited, not {other:?}"),
+        }
+    }
+
     /// Takes `attach_failed`.
     ///
     /// # Panics

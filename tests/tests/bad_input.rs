@@ -25,6 +25,8 @@ mod request;
 mod reset;
 #[path = "bad_input/reset_circuit.rs"]
 mod reset_circuit;
+#[path = "bad_input/revoke.rs"]
+mod revoke;
 #[path = "bad_input/settle.rs"]
 mod settle;
 #[path = "bad_input/sizes.rs"]

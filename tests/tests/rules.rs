@@ -42,6 +42,8 @@ mod held;
 mod key_window;
 #[path = "rules/keys.rs"]
 mod keys;
+#[path = "rules/lapse_crowd.rs"]
+mod lapse_crowd;
 #[path = "rules/leases.rs"]
 mod leases;
 #[path = "rules/limits.rs"]
@@ -76,6 +78,8 @@ mod resets_carry;
 mod restart;
 #[path = "rules/restart_leases.rs"]
 mod restart_leases;
+#[path = "rules/revoke.rs"]
+mod revoke;
 #[path = "rules/settle.rs"]
 mod settle;
 #[path = "rules/settle_late.rs"]
@@ -100,3 +104,5 @@ mod work_resume;
 mod work_stream;
 #[path = "rules/work_window.rs"]
 mod work_window;
+#[path = "rules/worker_failures.rs"]
+mod worker_failures;

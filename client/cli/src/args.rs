@@ -19,6 +19,7 @@ use crate::target::{Target, TargetArgs};
 use crate::values::{self, Pair};
 use crate::watch::WatchArgs;
 use crate::work::WorkArgs;
+use crate::worker::WorkerCommand;
 
 /// The command line of sessiond: open, feed, watch and end the sessions of long-lived agents.
 #[derive(Debug, Parser)]
@@ -42,6 +43,9 @@ pub(crate) enum Command {
     Message(MessageCommand),
     /// Works on sessions: prints every message and settles it.
     Work(WorkArgs),
+    /// Looks after workers.
+    #[command(subcommand)]
+    Worker(WorkerCommand),
     /// Prints events as they happen, across restarts of the server.
     Watch(WatchArgs),
     /// Sends the recorded hook events of a JSONL file.

@@ -22,6 +22,7 @@ mod target;
 mod values;
 mod watch;
 mod work;
+mod worker;
 
 use std::env;
 use std::ffi::OsString;
@@ -92,6 +93,7 @@ async fn command(cli: Cli, target: &Target) -> Result<(), Failure> {
         match cli.command {
             Command::Session(command) => command.run(&target.client()?, &mut output).await,
             Command::Message(command) => command.run(&target.client()?, &mut output).await,
+            Command::Worker(command) => command.run(&target.client()?, &mut output).await,
             Command::Watch(args) => args.run(&target.client()?, &mut output).await,
             Command::Replay(args) => args.run(&target.client()?, &mut output).await,
             Command::Stats => stats::run(&target.client()?, &mut output).await,

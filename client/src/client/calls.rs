@@ -165,6 +165,24 @@ impl Client {
         .await
     }
 
+    /// Takes a session from the worker that holds it.
+    ///
+    /// # Errors
+    ///
+    /// What `RevokeLease` refuses, for example [`Error::FailedPrecondition`] when
+    /// its lease is another one than was named.
+    pub async fn revoke_lease(
+        &self,
+        mut request: pb::RevokeLeaseRequest,
+    ) -> Result<pb::RevokeLeaseResponse, Error> {
+        fill_request_id(&mut request.request_id);
+        self.call(Repeat::Harmless, Duration::ZERO, request, |request| {
+            let mut admin = self.admin();
+            async move { admin.revoke_lease(request).await }
+        })
+        .await
+    }
+
     /// Ends a session. Ending an ended one answers with its original end.
     ///
     /// # Errors

@@ -38,6 +38,8 @@ enum State {
     Asked,
     /// This worker's.
     Held { session_id: String },
+    /// There was nothing to do: the server gives it back when there is.
+    Resting { session_id: String },
     /// Not to be asked for again.
     Gone { error: Option<Error> },
 }
@@ -71,6 +73,8 @@ impl Targets {
             let ask = match &target.state {
                 State::Asked => true,
                 State::Held { session_id } => !holds(session_id),
+                // A new stream is told of nothing that the old one rested from.
+                State::Resting { .. } => true,
                 State::Wanted { .. } | State::Gone { .. } => false,
             };
             if ask {
@@ -95,7 +99,7 @@ impl Targets {
     pub(super) fn next_due(&self) -> Option<Instant> {
         let times = self.targets.iter().filter_map(|target| match target.state {
             State::Wanted { at } => Some(at),
-            State::Asked | State::Held { .. } | State::Gone { .. } => None,
+            State::Asked | State::Held { .. } | State::Resting { .. } | State::Gone { .. } => None,
         });
         times.min()
     }
@@ -149,7 +153,8 @@ impl Targets {
         for target in &mut self.targets {
             let held = matches!(
                 &target.state,
-                State::Held { session_id } if *session_id == lost.session_id
+                State::Held { session_id } | State::Resting { session_id }
+                    if *session_id == lost.session_id
             );
             if held {
                 target.lost(lost, now);
@@ -172,7 +177,9 @@ impl Targets {
     pub(super) fn failure(&self) -> Option<Error> {
         let errors = self.targets.iter().map(|target| match &target.state {
             State::Gone { error } => error.clone(),
-            State::Wanted { .. } | State::Asked | State::Held { .. } => None,
+            State::Wanted { .. } | State::Asked | State::Held { .. } | State::Resting { .. } => {
+                None
+            }
         });
         // One that was had makes the whole a success.
         let errors: Option<Vec<Error>> = errors.collect();
@@ -197,16 +204,14 @@ impl Target {
             (Why::Succeeded | Why::SessionEnded, Some(Ref::Key(_))) | (Why::Detached, _) => {
                 State::Wanted { at: now }
             }
+            (Why::Idle, _) => State::Resting {
+                session_id: lost.session_id.clone(),
+            },
             (Why::Revoked, _) => State::Gone {
                 error: Some(Error::lease_lost("an operator revoked the lease")),
             },
             (
-                Why::Unspecified
-                | Why::Lapsed
-                | Why::Fenced
-                | Why::Stuck
-                | Why::Idle
-                | Why::RestartLimited,
+                Why::Unspecified | Why::Lapsed | Why::Fenced | Why::Stuck | Why::RestartLimited,
                 _,
             ) => State::Wanted {
                 at: now + self.backoff.next(None),

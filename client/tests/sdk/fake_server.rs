@@ -58,6 +58,7 @@ pub(crate) enum Call {
     Stats(Unary<pb::GetStatsRequest, pb::GetStatsResponse>),
     ListWorkers(Unary<pb::ListWorkersRequest, pb::ListWorkersResponse>),
     ResetCircuit(Unary<pb::ResetCircuitRequest, pb::ResetCircuitResponse>),
+    RevokeLease(Unary<pb::RevokeLeaseRequest, pb::RevokeLeaseResponse>),
     Watch(WatchCall),
     Work(WorkCall),
 }

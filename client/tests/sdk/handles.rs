@@ -389,6 +389,10 @@ async fn plain_calls_carry_what_they_are_given() {
         page_size: 5,
         ..Default::default()
     };
+    let revoke = pb::RevokeLeaseRequest {
+        epoch: Some(7),
+        ..Default::default()
+    };
     let serve = async {
         let Call::Update(call) = server.call().await else {
             panic!("expected an update");
@@ -418,6 +422,12 @@ async fn plain_calls_carry_what_they_are_given() {
         assert_eq!(call.request.target, Some(target));
         assert!(!call.request.request_id.is_empty());
         call.answer(pb::ResetCircuitResponse::default());
+        let Call::RevokeLease(call) = server.call().await else {
+            panic!("expected a revocation");
+        };
+        assert_eq!(call.request.epoch, Some(7));
+        assert!(!call.request.request_id.is_empty());
+        call.answer(pb::RevokeLeaseResponse::default());
     };
     let calls = async {
         let error = client.update(update).await.unwrap_err();
@@ -425,6 +435,7 @@ async fn plain_calls_carry_what_they_are_given() {
         client.settle(settle).await.unwrap();
         client.list_workers(list).await.unwrap();
         client.reset_circuit(reset).await.unwrap();
+        client.revoke_lease(revoke).await.unwrap();
     };
     within(async { tokio::join!(calls, serve) }).await;
 }

@@ -87,6 +87,30 @@ pub mod limit {
         Never(bool),
     }
 }
+/// A worker's exclusive, renewable hold on one session.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Lease {
+    /// The name of the worker that holds it.
+    #[prost(string, tag = "1")]
+    pub worker: ::prost::alloc::string::String,
+    /// The process of that worker which holds it. A restarted process has another.
+    #[prost(string, tag = "2")]
+    pub instance_id: ::prost::alloc::string::String,
+    /// The fencing token: it grows with every lease the store grants, over all
+    /// sessions, and never repeats. What a worker writes is judged by it.
+    #[prost(uint64, tag = "3")]
+    pub epoch: u64,
+    /// When this lease was granted.
+    #[prost(message, optional, tag = "4")]
+    pub acquire_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// When it lapses unless the worker is heard of before. Any frame or call of
+    /// the instance moves it.
+    #[prost(message, optional, tag = "5")]
+    pub expire_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// The session it holds.
+    #[prost(string, tag = "6")]
+    pub session_id: ::prost::alloc::string::String,
+}
 /// How many messages of a session went where. The numbers belong to the session,
 /// not to its queue: the next incarnation of the key starts from zero, and what
 /// it takes over counts there as enqueued, and what of it was given up before as
@@ -431,30 +455,6 @@ impl WaitFor {
         }
     }
 }
-/// A worker's exclusive, renewable hold on one session.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Lease {
-    /// The name of the worker that holds it.
-    #[prost(string, tag = "1")]
-    pub worker: ::prost::alloc::string::String,
-    /// The process of that worker which holds it. A restarted process has another.
-    #[prost(string, tag = "2")]
-    pub instance_id: ::prost::alloc::string::String,
-    /// The fencing token: it grows with every lease the store grants, over all
-    /// sessions, and never repeats. What a worker writes is judged by it.
-    #[prost(uint64, tag = "3")]
-    pub epoch: u64,
-    /// When this lease was granted.
-    #[prost(message, optional, tag = "4")]
-    pub acquire_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// When it lapses unless the worker is heard of before. Any frame or call of
-    /// the instance moves it.
-    #[prost(message, optional, tag = "5")]
-    pub expire_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// The session it holds.
-    #[prost(string, tag = "6")]
-    pub session_id: ::prost::alloc::string::String,
-}
 /// One incarnation of a conversation or job. Answers show every limit resolved:
 /// what the caller left unset is filled in with what holds.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -616,14 +616,17 @@ pub struct Circuit {
     #[prost(message, optional, tag = "4")]
     pub retry_time: ::core::option::Option<::prost_types::Timestamp>,
 }
-/// Counts the failures of a session's workers: 10 in 10 minutes suspend the
-/// hand-out of its messages. It costs the lease, not the session.
+/// Counts the failures of a session's workers: workers that were lost or stuck,
+/// or came back without what they held. One more than 10 in 10 minutes suspends
+/// the session: attach and claim are refused RESTART_LIMITED, nothing is handed
+/// out, and its messages stay. It ends when the first of them is older than the
+/// window; an ack takes back the oldest. It costs the lease, not the session.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RestartGuard {
     /// Failures within the window.
     #[prost(uint32, tag = "1")]
     pub count: u32,
-    /// Nothing is handed out before this time. Unset: it is not tripped.
+    /// No worker gets the session before this time. Unset: it is not tripped.
     #[prost(message, optional, tag = "2")]
     pub suspended_until: ::core::option::Option<::prost_types::Timestamp>,
 }
@@ -801,6 +804,39 @@ pub mod session_ref {
         #[prost(string, tag = "2")]
         Key(::prost::alloc::string::String),
     }
+}
+/// Which session to take from its worker.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RevokeLeaseRequest {
+    /// The session. A key means the live session only. Required.
+    #[prost(message, optional, tag = "1")]
+    pub r#ref: ::core::option::Option<SessionRef>,
+    /// Take it only if this is the epoch of its lease, else LEASE_FENCED. Unset:
+    /// whoever holds it. 0 is refused FIELD_INVALID.
+    #[prost(uint64, optional, tag = "2")]
+    pub epoch: ::core::option::Option<u64>,
+    /// Makes a repeat harmless for 24 h. UTF-8 without control characters, at most
+    /// 256 bytes. Empty: every call counts.
+    #[prost(string, tag = "3")]
+    pub request_id: ::prost::alloc::string::String,
+}
+/// What was taken.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RevokeLeaseResponse {
+    /// The session after it.
+    #[prost(message, optional, tag = "1")]
+    pub session: ::core::option::Option<Session>,
+    /// The lease that was taken. Unset: nobody held the session, or this repeats an
+    /// earlier request.
+    #[prost(message, optional, tag = "2")]
+    pub lease: ::core::option::Option<Lease>,
+    /// Whether this repeats an earlier request with the same id. The session is
+    /// shown as it is, not as it was.
+    #[prost(bool, tag = "3")]
+    pub duplicate: bool,
+    /// The newest revision of the store's log at the commit.
+    #[prost(uint64, tag = "4")]
+    pub revision: u64,
 }
 /// Chooses sessions of the call's namespace. A session matches when it meets
 /// every condition that is set; a filter with none set matches every session.
@@ -1560,7 +1596,8 @@ pub struct Progress {
 /// for 5 s. It renews the worker's leases and is no progress.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Heartbeat {}
-/// What a worker made of a `cancel`.
+/// What a worker made of a `cancel`, for operators: the server logs it and decides
+/// nothing by it.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CancelResult {
     /// The session. Required.
@@ -1810,7 +1847,11 @@ pub enum LeaseLostReason {
     SessionEnded = 5,
     /// The worker made no progress for too long.
     Stuck = 6,
-    /// The queue was empty for 3 min: the worker is free for another session.
+    /// There was nothing to do for 3 min: the worker is free for another session.
+    /// One that attached by name, and would not be assigned the session by
+    /// `serves`, gets it back by an `attached` unasked when there is work again,
+    /// for as long as this stream is open and has room; when the session ends
+    /// before, it is told that with epoch 0.
     Idle = 7,
     /// Workers failed too often on this session; see its restart guard.
     RestartLimited = 8,
@@ -2399,6 +2440,36 @@ pub mod admin_service_client {
                 .insert(GrpcMethod::new("sessiond.v1.AdminService", "Sweep"));
             self.inner.unary(req, path, codec).await
         }
+        /// Takes a session from the worker that holds it. The lease ends at once, the
+        /// worker is told `lease_lost` with reason REVOKED, and what it had in flight
+        /// goes back with the attempt counted, to another worker if one serves the
+        /// session. Its late acks count until then. No failure is counted against the
+        /// session. Refuses SESSION_NOT_FOUND, SESSION_ENDED, LEASE_FENCED (its lease is
+        /// another one) and REQUEST_ID_REUSED.
+        pub async fn revoke_lease(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RevokeLeaseRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RevokeLeaseResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sessiond.v1.AdminService/RevokeLease",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("sessiond.v1.AdminService", "RevokeLease"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -2460,6 +2531,19 @@ pub mod admin_service_server {
             &self,
             request: tonic::Request<super::SweepRequest>,
         ) -> std::result::Result<tonic::Response<super::SweepResponse>, tonic::Status>;
+        /// Takes a session from the worker that holds it. The lease ends at once, the
+        /// worker is told `lease_lost` with reason REVOKED, and what it had in flight
+        /// goes back with the attempt counted, to another worker if one serves the
+        /// session. Its late acks count until then. No failure is counted against the
+        /// session. Refuses SESSION_NOT_FOUND, SESSION_ENDED, LEASE_FENCED (its lease is
+        /// another one) and REQUEST_ID_REUSED.
+        async fn revoke_lease(
+            &self,
+            request: tonic::Request<super::RevokeLeaseRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RevokeLeaseResponse>,
+            tonic::Status,
+        >;
     }
     /// What operators and tools want to know about the server.
     ///
@@ -2750,6 +2834,51 @@ pub mod admin_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = SweepSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/sessiond.v1.AdminService/RevokeLease" => {
+                    #[allow(non_camel_case_types)]
+                    struct RevokeLeaseSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::RevokeLeaseRequest>
+                    for RevokeLeaseSvc<T> {
+                        type Response = super::RevokeLeaseResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RevokeLeaseRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::revoke_lease(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RevokeLeaseSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -3330,13 +3459,17 @@ pub enum EventType {
     SessionPurged = 8,
     /// A worker took the lease.
     WorkerAttached = 9,
-    /// A worker gave the lease back.
+    /// A worker gave the lease back, or it was taken from it although nothing is
+    /// wrong: the attribute `reason` is then `revoked`, or `idle` when there was
+    /// nothing to do for 3 min.
     WorkerDetached = 10,
     /// A worker was not heard of for one lease, and lost it.
     WorkerLost = 11,
-    /// A worker held deliveries and made no progress, and lost the lease.
+    /// A worker held deliveries and made no progress, and lost the lease: its
+    /// deliveries went back, attempts counted.
     WorkerStuck = 12,
-    /// Its workers failed too often: nothing is handed out for a while.
+    /// Its workers failed too often: no worker gets it for a while. Once for each
+    /// suspension. Attributes: `failures`, `limit`.
     RestartLimited = 13,
     /// A message was given up.
     MessageDeadLettered = 14,
@@ -3351,7 +3484,11 @@ pub enum EventType {
     ResourceReleased = 17,
     /// One of its resources could not be ended and is still there.
     ResourceLingering = 18,
-    /// An end by idleness or age is near.
+    /// An end by idleness or age is near: it comes if nothing happens. Written a
+    /// tenth of the limit before, and at most 5 min, unless that is less than 1 s;
+    /// once for each approach, and again when activity has moved the end. Never
+    /// for a session whose use keeps the limit from ending it. Attributes: `limit`
+    /// (`idle` or `age`), `ends_in_ms`.
     LimitWarning = 19,
     /// A subscription fell behind its limit and no longer holds events back.
     SubscriptionStale = 20,
@@ -3567,6 +3704,8 @@ pub enum DeadlineKind {
     Message = 7,
     /// The wait of a held queue for the next session of its key.
     HeldQueue = 8,
+    /// The suspension by the restart guard: workers may have the session again.
+    Suspension = 9,
 }
 impl DeadlineKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -3584,6 +3723,7 @@ impl DeadlineKind {
             Self::Lease => "DEADLINE_KIND_LEASE",
             Self::Message => "DEADLINE_KIND_MESSAGE",
             Self::HeldQueue => "DEADLINE_KIND_HELD_QUEUE",
+            Self::Suspension => "DEADLINE_KIND_SUSPENSION",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -3598,6 +3738,7 @@ impl DeadlineKind {
             "DEADLINE_KIND_LEASE" => Some(Self::Lease),
             "DEADLINE_KIND_MESSAGE" => Some(Self::Message),
             "DEADLINE_KIND_HELD_QUEUE" => Some(Self::HeldQueue),
+            "DEADLINE_KIND_SUSPENSION" => Some(Self::Suspension),
             _ => None,
         }
     }
@@ -3668,6 +3809,8 @@ pub enum StallReason {
     Order = 8,
     /// They wait for their own time.
     NotDue = 9,
+    /// The session's workers failed too often, and no worker gets it for a while.
+    Suspended = 10,
 }
 impl StallReason {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -3686,6 +3829,7 @@ impl StallReason {
             Self::InFlightFull => "STALL_REASON_IN_FLIGHT_FULL",
             Self::Order => "STALL_REASON_ORDER",
             Self::NotDue => "STALL_REASON_NOT_DUE",
+            Self::Suspended => "STALL_REASON_SUSPENDED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -3701,6 +3845,7 @@ impl StallReason {
             "STALL_REASON_IN_FLIGHT_FULL" => Some(Self::InFlightFull),
             "STALL_REASON_ORDER" => Some(Self::Order),
             "STALL_REASON_NOT_DUE" => Some(Self::NotDue),
+            "STALL_REASON_SUSPENDED" => Some(Self::Suspended),
             _ => None,
         }
     }

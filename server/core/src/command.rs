@@ -38,6 +38,10 @@ pub enum Command {
     Reset(Box<Reset>),
     /// Forget what failed lately.
     ResetCircuit(ResetCircuit),
+    /// Take a session from its worker.
+    Revoke(Revoke),
+    /// Forget that a session's workers failed.
+    ResetRestartGuard(ResetRestartGuard),
     /// Accept messages.
     Enqueue(Enqueue),
     /// Take or renew a lease and hand out messages.
@@ -354,6 +358,30 @@ pub enum Carry {
 pub enum ResetTarget {
     /// The circuit of a kind of message.
     Kind(MessageKind),
+}
+
+/// Take a session from its worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revoke {
+    /// Where.
+    pub namespace: Namespace,
+    /// Which session.
+    pub session: SessionRef,
+    /// Only if this is its lease; unset takes whichever it has.
+    pub epoch: Option<Epoch>,
+    /// Its name as a mutation.
+    pub request: Option<RequestTag>,
+    /// Who asks.
+    pub actor: Actor,
+}
+
+/// Forget that a session's workers failed, and let them have it again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResetRestartGuard {
+    /// Where.
+    pub namespace: Namespace,
+    /// Which session.
+    pub session: SessionRef,
 }
 
 /// Accept messages, all or none.

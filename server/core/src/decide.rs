@@ -39,10 +39,14 @@ mod release;
 mod request;
 mod requeue;
 mod reset;
+mod rest;
+mod restart_guard;
 mod restore;
 mod returned;
+mod revoke;
 mod session_due;
 mod settle;
+mod stuck;
 mod touch;
 mod update;
 mod worker;
@@ -108,6 +112,8 @@ fn dispatch(draft: &mut Draft<'_>, command: &Command) -> Result<Reply, Stop> {
         Command::End(end) => end::end(draft, end),
         Command::Reset(reset) => reset::reset(draft, reset),
         Command::ResetCircuit(reset) => circuits::reset_circuit(draft, reset),
+        Command::Revoke(asked) => revoke::revoke(draft, asked),
+        Command::ResetRestartGuard(asked) => restart_guard::reset(draft, asked),
         Command::Enqueue(enqueue) => enqueue::enqueue(draft, enqueue),
         Command::Claim(claim) => claim::claim(draft, claim),
         Command::Settle(settle) => settle::settle(draft, settle),

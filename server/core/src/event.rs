@@ -53,6 +53,12 @@ pub enum EventKind {
     WorkerDetached,
     /// A lease lapsed.
     WorkerLost,
+    /// A worker held deliveries, made no progress, and lost the lease.
+    WorkerStuck,
+    /// The workers of a session failed too often.
+    RestartLimited,
+    /// Its idle or age limit will end it soon.
+    LimitWarning,
     /// A message was given up.
     MessageDeadLettered,
     /// A kind of message failed too often and is skipped for a while.

@@ -79,6 +79,8 @@ pub enum DeadlineKind {
     Message,
     /// The end of the wait for another session of the key.
     HeldQueue,
+    /// The end of a suspension.
+    Suspension,
 }
 
 /// What happens at a deadline.
@@ -112,6 +114,8 @@ pub enum StallReason {
     Held,
     /// The session ends gracefully, and nothing new goes out.
     Draining,
+    /// The session's workers failed too often, and nobody gets it for a while.
+    Suspended,
     /// Nobody holds the session.
     NoWorker,
     /// The worker's stream is gone, or it was not heard of for a lease's time.

@@ -78,6 +78,18 @@ faults! {
     ProbeUnlimited,
     /// An ack leaves the failures of its kind counted.
     CircuitKept,
+    /// A settlement is no progress.
+    SettleUnmoved,
+    /// What a stuck worker held comes back uncounted.
+    StuckUncounted,
+    /// A worker's failure is not counted.
+    FailureUncounted,
+    /// A suspended session is given to workers all the same.
+    SuspendedServed,
+    /// A worker that was let go does not get its session back.
+    RestForgotten,
+    /// A warning leaves no trace, and is written again and again.
+    WarningForgotten,
 }
 
 thread_local! {

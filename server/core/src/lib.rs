@@ -41,6 +41,7 @@ pub mod queue;
 pub mod rejection;
 pub mod reply;
 pub mod requests;
+pub mod restart_guard;
 pub mod rows;
 pub mod session;
 pub mod time;

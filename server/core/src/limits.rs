@@ -86,6 +86,10 @@ pub const NACK_DELAY_MAX: Span = Span::seconds(24 * 3_600);
 pub const RETRY_SPREAD_PART: u64 = 8;
 /// How soon the limits of a session are looked at again while its use protects it from them.
 pub const PROTECTED_RECHECK: Span = Span::seconds(60);
+/// A limit is warned of this part of it before it ends a session, if the policy's longest lead is not shorter.
+pub const WARNING_LEAD_PART: u64 = 10;
+/// A shorter lead is none: nobody could do anything within it.
+pub const WARNING_LEAD_MIN: Span = Span::seconds(1);
 /// Leases a leaving worker gives back per decision.
 pub const GOODBYE_LEASES_PER_DECISION: usize = 128;
 /// Sessions a reconnecting worker may resume.
@@ -102,6 +106,9 @@ pub const REQUEST_LEASE_MAX: Span = Span::seconds(3_600);
 pub const REQUEST_LEASE_DEFAULT: Span = Span::seconds(30);
 /// Requests that one session may have at once. They lie in its warm row, about 16 bytes each, which every use rewrites.
 pub const REQUESTS_PER_SESSION_MAX: usize = 128;
+/// Failures of its workers that a session may be allowed within the window; each is remembered for that long in its warm
+/// row, at about 8 bytes.
+pub const RESTART_LIMIT_MAX: u32 = 100;
 /// Longest grace an end may ask for.
 pub const END_GRACE_MAX: Span = Span::seconds(24 * 3_600);
 /// Longest idle, age or owner limit but `never`: ten years of 365 days.
@@ -185,6 +192,30 @@ pub struct Policy {
     pub circuit_failures: u32,
     /// How long an open circuit skips messages before it lets one through, at most [`CIRCUIT_COOL_DOWN_MAX`].
     pub circuit_cool_down: Span,
+    /// How long a worker may hold deliveries without progress; a claim's lease at least.
+    pub stuck_after: Limit,
+    /// How long a worker's stream keeps a session of which it has nothing to do.
+    pub worker_idle: Limit,
+    /// How long before an end by idleness or age a warning is written: a tenth of the limit, and this at most. Off: none
+    /// is written.
+    pub warning_lead: Limit,
+    /// What a stuck worker costs.
+    pub on_stuck: WorkerCost,
+    /// How often the workers of a session may fail within [`Policy::restart_window`]; at most [`RESTART_LIMIT_MAX`].
+    pub restart_limit: u32,
+    /// How long a failure counts.
+    pub restart_window: Span,
+    /// What one failure too many costs.
+    pub on_restart_limit: WorkerCost,
+}
+
+/// What workers that fail cost their session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WorkerCost {
+    /// The lease; the session goes on.
+    Keep,
+    /// The session: it ends.
+    End,
 }
 
 /// The pool of a session that names none.
@@ -218,6 +249,13 @@ impl Default for Policy {
             circuit_kinds: [summarize].into(),
             circuit_failures: 3,
             circuit_cool_down: Span::seconds(300),
+            stuck_after: Limit::After(Span::seconds(300)),
+            worker_idle: Limit::After(Span::seconds(180)),
+            warning_lead: Limit::After(Span::seconds(300)),
+            on_stuck: WorkerCost::Keep,
+            restart_limit: 10,
+            restart_window: Span::seconds(600),
+            on_restart_limit: WorkerCost::Keep,
         }
     }
 }

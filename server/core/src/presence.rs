@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::ids::{Epoch, InstanceId, Namespace, QueueId, SessionNo, StreamId, WorkerName};
 use crate::lease::LeaseMode;
 use crate::session::Labels;
-use crate::time::{EngineTime, Span, WallTime};
+use crate::time::{EngineTime, Limit, Span, WallTime};
 
 /// A worker instance, within its namespace.
 pub type InstanceKey = (Namespace, InstanceId);
@@ -48,6 +48,9 @@ pub struct Instance {
     pub in_flight: Load,
     /// Which sessions it wants assigned; none: only those it attaches to.
     pub serves: Option<Arc<SessionFilter>>,
+    /// Sessions that it asked for and was let go of because there was nothing to do; when there is, it gets them back. At
+    /// most [`WINDOW_SESSIONS_MAX`](crate::limits::WINDOW_SESSIONS_MAX).
+    pub rests: Arc<BTreeSet<SessionNo>>,
     /// Whether it takes new work.
     pub intent: Intent,
     /// Leases whose queue has messages that found no room.
@@ -115,6 +118,9 @@ pub struct LeaseClock {
     pub queue: QueueId,
     /// How it is renewed: by any frame of the holder, or by itself.
     pub mode: LeaseMode,
+    /// The last sign that work under it moves: it was taken, a first delivery was handed out, one was settled or extended,
+    /// or progress was told. A heartbeat is none.
+    pub moved_at: EngineTime,
     /// When recovery gave it a fresh term; it has not been heard of while that term runs.
     pub restored_at: Option<EngineTime>,
     /// What it has in flight.
@@ -174,8 +180,20 @@ impl Instance {
     /// Whether it serves this session and would hold one more.
     #[must_use]
     pub fn would_take(&self, session: &crate::session::SessionRow) -> bool {
+        self.takes_sessions() && self.means(session)
+    }
+
+    /// Whether it serves this session, or rests from it.
+    #[must_use]
+    pub fn means(&self, session: &crate::session::SessionRow) -> bool {
         let serves = self.serves.as_ref();
-        self.takes_sessions() && serves.is_some_and(|filter| filter.matches(session))
+        serves.is_some_and(|filter| filter.matches(session)) || self.rests.contains(&session.no)
+    }
+
+    /// Whether there are sessions that it may be given unasked.
+    #[must_use]
+    pub fn means_some(&self) -> bool {
+        self.serves.is_some() || !self.rests.is_empty()
     }
 
     /// Whether it would hold one more session.
@@ -186,6 +204,15 @@ impl Instance {
 }
 
 impl LeaseClock {
+    /// How long its holder may have the session without anything to do. A claim ends by itself.
+    #[must_use]
+    pub fn rest(&self, limit: Limit) -> Limit {
+        match self.mode {
+            LeaseMode::Stream => limit,
+            LeaseMode::Claim => Limit::Never,
+        }
+    }
+
     /// The instant the lease lapses unless something renews it, given its holder.
     #[must_use]
     pub fn lapse_at(&self, holder: Option<&Instance>) -> EngineTime {
@@ -194,6 +221,15 @@ impl LeaseClock {
             LeaseMode::Claim => self.renewed_at,
         };
         self.renewed_at.max(heard) + self.duration
+    }
+
+    /// How long its holder may have deliveries without getting on. A claim said itself how long it may be silent.
+    #[must_use]
+    pub fn patience(&self, limit: Limit) -> Limit {
+        match (limit, self.mode) {
+            (Limit::After(span), LeaseMode::Claim) => Limit::After(span.max(self.duration)),
+            (Limit::After(_), LeaseMode::Stream) | (Limit::Never, _) => limit,
+        }
     }
 }
 

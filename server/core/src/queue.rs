@@ -28,6 +28,8 @@ pub struct QueueRow {
     pub depth: Depth,
     /// The oldest unsettled message.
     pub oldest: Option<Oldest>,
+    /// Whether its owner's restart guard keeps it from workers. Until when is in the session's warm row.
+    pub suspended: bool,
 }
 
 /// The unsettled message of a queue with the lowest seq, which is the one that was accepted first.
@@ -104,6 +106,7 @@ impl QueueRow {
             next_delivery: DeliveryId(1),
             depth: Depth::default(),
             oldest: None,
+            suspended: false,
         }
     }
 
@@ -135,6 +138,7 @@ impl QueueRow {
     /// Whether a worker should be found for it.
     #[must_use]
     pub fn wants_worker(&self) -> bool {
-        self.disposition == Disposition::Serving && self.lease.is_none() && self.depth.ready > 0
+        let free = self.lease.is_none() && !self.suspended;
+        self.disposition == Disposition::Serving && free && self.depth.ready > 0
     }
 }

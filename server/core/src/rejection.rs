@@ -83,6 +83,15 @@ pub enum Rejection {
         /// The token that counts now, if anybody holds it.
         current: Option<Epoch>,
     },
+    /// The session's workers failed too often.
+    RestartLimited {
+        /// The session.
+        session: SessionId,
+        /// How many failures count.
+        failures: u32,
+        /// When a worker may have it again, from now.
+        retry_in: Span,
+    },
     /// The worker holds as many sessions as one stream may.
     TooManyLeases {
         /// The limit.

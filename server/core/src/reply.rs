@@ -46,7 +46,7 @@ pub enum Reply {
         /// When it is over unless renewed.
         expire_time: WallTime,
     },
-    /// To update, touch, end-request and end.
+    /// To update, touch, end-request, reset-restart-guard and end.
     Session {
         /// The session.
         session: Box<SessionView>,
@@ -61,6 +61,15 @@ pub enum Reply {
         ended: Option<Box<SessionView>>,
         /// The one that goes on.
         successor: Box<SessionView>,
+        /// Whether an earlier call with the same request id did it.
+        duplicate: bool,
+    },
+    /// To revoke.
+    Revoked {
+        /// The session.
+        session: Box<SessionView>,
+        /// The lease that was taken; none if nobody held the session, or to a repeat.
+        lease: Option<LeaseView>,
         /// Whether an earlier call with the same request id did it.
         duplicate: bool,
     },
@@ -245,6 +254,17 @@ pub enum Frame {
         /// Until when.
         deadline: WallTime,
     },
+    /// Work in progress should stop.
+    Cancel {
+        /// The session.
+        session: SessionId,
+        /// Why.
+        reason: CancelReason,
+        /// Which deliveries; empty means all of the session.
+        deliveries: Vec<DeliveryId>,
+        /// When the server goes on without an answer.
+        deadline: WallTime,
+    },
     /// The session is no longer held.
     LeaseLost {
         /// Which.
@@ -263,6 +283,13 @@ pub enum Frame {
     },
 }
 
+/// Why work should stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CancelReason {
+    /// It makes no progress.
+    Stuck,
+}
+
 /// Why a lease is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeaseLostReason {
@@ -274,6 +301,12 @@ pub enum LeaseLostReason {
     Succeeded,
     /// The worker gave it back.
     Detached,
+    /// The worker made no progress.
+    Stuck,
+    /// An operator took it.
+    Revoked,
+    /// There was nothing to do for long.
+    Idle,
 }
 
 /// Why the server ends a worker's stream.

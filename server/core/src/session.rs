@@ -16,6 +16,7 @@ use crate::ids::{
 use crate::lease::LeaseView;
 use crate::queue::Depth;
 use crate::requests::Requests;
+use crate::restart_guard::RestartGuard;
 use crate::time::{EngineTime, Limit, Now, Span, WallTime};
 
 /// Labels, attributes: small maps with an order of their own.
@@ -345,6 +346,10 @@ pub struct ActivityRow {
     pub volatile: Volatile,
     /// Callers' uses of it.
     pub requests: Requests,
+    /// How often its workers failed.
+    pub restart_guard: RestartGuard,
+    /// Which ends were warned of.
+    pub warned: Warned,
     /// When its limits are looked at next; none once it has ended.
     pub check_at: Option<EngineTime>,
 }
@@ -356,6 +361,16 @@ pub struct Volatile {
     pub instance: Option<InstanceId>,
     /// The attributes.
     pub entries: Labels,
+}
+
+/// The ends by a limit that were warned of, by the time at which they would come. What moves the end makes it another
+/// one, of which nobody was warned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Warned {
+    /// An end by idleness.
+    pub idle: Option<EngineTime>,
+    /// An end by age.
+    pub age: Option<EngineTime>,
 }
 
 impl ActivityRow {
@@ -374,8 +389,20 @@ impl ActivityRow {
             circuits: Circuits::default(),
             volatile: Volatile::default(),
             requests: Requests::default(),
+            restart_guard: RestartGuard::default(),
+            warned: Warned::default(),
             check_at: None,
         }
+    }
+
+    /// When the first of its requests lapses, or its suspension is over.
+    #[must_use]
+    pub fn next_timer(&self) -> Option<EngineTime> {
+        let lapse = self.requests.next_lapse();
+        lapse
+            .into_iter()
+            .chain(self.restart_guard.suspended_until)
+            .min()
     }
 
     /// Something happened that counts as use.
@@ -413,29 +440,17 @@ impl SessionRow {
         }
     }
 
-    /// The earliest instant at which one of its limits may end it, or a request ends by itself.
-    #[must_use]
-    pub fn next_check(&self, activity: &ActivityRow) -> Option<EngineTime> {
-        let lapse = activity.requests.next_lapse();
-        match &self.lifecycle {
-            Lifecycle::Active => self.limits_passed_at(activity).chain(lapse).min(),
-            Lifecycle::Draining(intent) => lapse.into_iter().chain([intent.deadline]).min(),
-            Lifecycle::Ended(_) => None,
-        }
-    }
-
     /// The first instants at which its limits are passed, were nothing to happen.
     pub(crate) fn limits_passed_at(
         &self,
         activity: &ActivityRow,
     ) -> impl Iterator<Item = EngineTime> + use<> {
         let limits = [
-            self.timeouts.idle.from(activity.last_activity),
-            self.timeouts.lifetime.from(self.created_at),
-            self.timeouts.owner.from(activity.owner_seen),
+            self.timeouts.idle.passed_at(activity.last_activity),
+            self.timeouts.lifetime.passed_at(self.created_at),
+            self.timeouts.owner.passed_at(activity.owner_seen),
         ];
-        // A limit is passed when strictly more time is gone.
-        limits.into_iter().flatten().map(|at| at + Span(1))
+        limits.into_iter().flatten()
     }
 }
 

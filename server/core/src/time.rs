@@ -78,6 +78,12 @@ pub enum Limit {
 }
 
 impl Limit {
+    /// The first instant at which strictly more time is gone, counted from `start`.
+    #[must_use]
+    pub fn passed_at(self, start: EngineTime) -> Option<EngineTime> {
+        self.from(start).map(|at| at + Span(1))
+    }
+
     /// When the limit is reached, counted from `start`.
     #[must_use]
     pub fn from(self, start: EngineTime) -> Option<EngineTime> {

@@ -282,6 +282,8 @@ fn payload_bytes(command: &Command) -> usize {
         | Command::Touch(_)
         | Command::BeginRequest(_)
         | Command::EndRequest(_)
+        | Command::Revoke(_)
+        | Command::ResetRestartGuard(_)
         | Command::End(_)
         | Command::Reset(_)
         | Command::ResetCircuit(_)

@@ -23,7 +23,21 @@ pub(super) fn note(event: &EventRow) {
                 );
             }
         }
-        EventKind::SessionOpened
+        EventKind::WorkerStuck => tracing::warn!(
+            namespace = %session.namespace,
+            session_id = %session.id,
+            instance_id = attribute("instance_id"),
+            "worker stuck: it holds deliveries and makes no progress, and has lost the session"
+        ),
+        EventKind::RestartLimited => tracing::warn!(
+            namespace = %session.namespace,
+            session_id = %session.id,
+            failures = attribute("failures"),
+            limit = attribute("limit"),
+            "session suspended: its workers failed too often"
+        ),
+        EventKind::LimitWarning
+        | EventKind::SessionOpened
         | EventKind::SessionUpdated
         | EventKind::SessionDraining
         | EventKind::WorkerAttached

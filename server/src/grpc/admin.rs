@@ -154,6 +154,19 @@ impl AdminService for Handlers {
             .await
             .map(Response::new)
     }
+
+    async fn revoke_lease(
+        &self,
+        request: Request<pb::RevokeLeaseRequest>,
+    ) -> Result<Response<pb::RevokeLeaseResponse>, Status> {
+        let context = &self.context;
+        let namespace = context.namespace(request.metadata())?;
+        let revoke = parse::revoke::revoke(&namespace, request.into_inner(), Context::caller())
+            .map_err(|invalid| Refusal::invalid(&invalid))?;
+        let (revision, reply) = context.ask(Command::Revoke(revoke)).await?;
+        let shown = context.shown(revision);
+        Ok(Response::new(show::reply::revoked(reply, shown)))
+    }
 }
 
 /// What workers are listed by.

@@ -113,6 +113,7 @@ async fn any(
             // Somebody else was faster; the next one may do.
             Err(
                 Rejection::LeaseHeld { .. }
+                | Rejection::RestartLimited { .. }
                 | Rejection::SessionEnded { .. }
                 | Rejection::SessionDraining { .. }
                 | Rejection::SessionNotFound { .. },

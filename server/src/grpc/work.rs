@@ -209,6 +209,15 @@ fn take(worker: &Worker, frame: pb::WorkRequest, out: &Out) -> Result<Option<Wor
             tracing::info!(worker = %worker.key.1, detail, "worker leaves");
             Ok(Some(WorkerFrame::Goodbye))
         }
+        WorkFrame::CancelResult {
+            session,
+            outcome,
+            detail,
+        } => {
+            let worker = &worker.key.1;
+            tracing::info!(%worker, session_id = %session, outcome, detail, "cancel answered");
+            Ok(Some(WorkerFrame::Heartbeat))
+        }
         WorkFrame::AttachFailed(answer) => {
             // Not waited for: a client that does not read its answers must not stop being read.
             let frame = pb::work_response::Frame::AttachFailed(answer);

@@ -30,6 +30,7 @@ pub(crate) mod request_tag;
 pub(crate) mod requeue;
 pub(crate) mod reset;
 pub(crate) mod reset_circuit;
+pub(crate) mod revoke;
 pub(crate) mod session_filter;
 pub(crate) mod settle;
 pub(crate) mod sweep;

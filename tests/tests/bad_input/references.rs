@@ -53,6 +53,13 @@ async fn references_of_sessions() {
     world
         .refuses(update, async |request| caller.update(request).await)
         .await;
+    let revokes = table(|session| pb::RevokeLeaseRequest {
+        r#ref: session,
+        ..pb::RevokeLeaseRequest::default()
+    });
+    world
+        .refuses(revokes, async |request| caller.revoke_lease(request).await)
+        .await;
     let begins = table(|session| pb::BeginRequestRequest {
         r#ref: session,
         ..pb::BeginRequestRequest::default()

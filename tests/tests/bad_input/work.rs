@@ -161,12 +161,17 @@ async fn later_frames() {
         &["goodbye.detail"],
     )
     .await;
-    let result = Some(Said::CancelResult(pb::CancelResult::default()));
-    ends_with(
-        &world,
-        vec![greeting(), result],
-        Reason::NotBuilt,
-        &["cancel_result"],
+    invalid(
+        Said::CancelResult(pb::CancelResult {
+            session_id: String::new(),
+            outcome: 4,
+            detail: bytes(4_097),
+        }),
+        &[
+            "cancel_result.session_id",
+            "cancel_result.outcome",
+            "cancel_result.detail",
+        ],
     )
     .await;
     world.is_unchanged().await;

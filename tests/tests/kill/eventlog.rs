@@ -174,10 +174,10 @@ impl Life {
                     "two leases: {event:?}"
                 );
             }
-            Type::WorkerDetached | Type::WorkerLost => {
+            Type::WorkerDetached | Type::WorkerLost | Type::WorkerStuck => {
                 assert!(self.lease.take().is_some(), "no lease was lost: {event:?}");
             }
-            Type::MessageDeadLettered => {}
+            Type::MessageDeadLettered | Type::RestartLimited | Type::LimitWarning => {}
             Type::Unspecified
             | Type::SessionOpened
             | Type::SessionQueued
@@ -185,13 +185,10 @@ impl Life {
             | Type::SessionUpdated
             | Type::SessionReleased
             | Type::SessionPurged
-            | Type::WorkerStuck
-            | Type::RestartLimited
             | Type::CircuitOpened
             | Type::CircuitClosed
             | Type::ResourceReleased
             | Type::ResourceLingering
-            | Type::LimitWarning
             | Type::SubscriptionStale
             | Type::ServerDraining => panic!("nobody asked for this: {event:?}"),
         }

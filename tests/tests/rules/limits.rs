@@ -42,6 +42,7 @@ async fn a_session_that_is_idle_for_longer_than_its_limit_is_reaped() {
     );
 }
 
+/// Proves: F28.
 #[tokio::test]
 async fn pending_and_open_work_protect_a_session_from_its_idle_limit() {
     let server = Server::start();

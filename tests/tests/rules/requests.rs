@@ -36,6 +36,7 @@ fn graceful(of: &str, grace: u64) -> pb::EndSessionRequest {
     }
 }
 
+/// Proves: F11.
 #[tokio::test]
 async fn requests_are_counted_and_take_no_revision() {
     let server = Server::start();
@@ -72,6 +73,7 @@ async fn requests_are_counted_and_take_no_revision() {
     assert_eq!((answer.revision, caller.revision().await), (1, 1));
 }
 
+/// Proves: F11.
 #[tokio::test]
 async fn a_repeated_end_is_harmless_and_one_without_a_beginning_is_refused() {
     let server = Server::start();
@@ -103,6 +105,7 @@ async fn a_repeated_end_is_harmless_and_one_without_a_beginning_is_refused() {
         .is(Code::NotFound, Reason::SessionNotFound);
 }
 
+/// Proves: F11.
 #[tokio::test]
 async fn a_request_protects_from_the_idle_limit_until_its_lease_is_over() {
     let server = Server::start();
@@ -189,6 +192,7 @@ async fn a_request_that_lapsed_is_not_renewed() {
     assert!(late.expect("harmless").already_ended);
 }
 
+/// Proves: F12.
 #[tokio::test]
 async fn an_end_waits_for_requests_and_deliveries_and_is_over_with_the_last() {
     let server = Server::start();
@@ -230,6 +234,7 @@ async fn an_end_waits_for_requests_and_deliveries_and_is_over_with_the_last() {
         .is(Code::FailedPrecondition, Reason::SessionEnded);
 }
 
+/// Proves: F12.
 #[tokio::test]
 async fn a_grace_that_is_over_ends_the_session_with_a_warning() {
     let server = Server::start();

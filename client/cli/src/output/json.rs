@@ -33,8 +33,8 @@ described! {
     SessionEvent WatchSessionEventsResponse Message EnqueueMessagesResponse EnqueueResult
     ListMessagesResponse GetStatsResponse EndSessionsResponse EndResult ExplainSessionResponse
     BeginRequestResponse EndRequestResponse ResetSessionResponse DeadLetter ListDeadLettersResponse
-    RequeueDeadLettersResponse DiscardMessagesResponse ResetCircuitResponse SweepResponse
-    SweepResult
+    RequeueDeadLettersResponse DiscardMessagesResponse RevokeLeaseResponse ResetCircuitResponse
+    SweepResponse SweepResult
 }
 
 static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {

@@ -91,6 +91,7 @@ service! {
     list_workers(ListWorkersRequest) -> ListWorkersResponse: ListWorkers;
     reset_circuit(ResetCircuitRequest) -> ResetCircuitResponse: ResetCircuit;
     sweep(SweepRequest) -> SweepResponse: Sweep;
+    revoke_lease(RevokeLeaseRequest) -> RevokeLeaseResponse: RevokeLease;
 }
 
 service! {

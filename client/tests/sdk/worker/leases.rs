@@ -91,6 +91,39 @@ async fn ended_session_is_no_failure_of_who_worked_on_it() {
 }
 
 #[tokio::test]
+async fn session_with_nothing_to_do_is_awaited_and_not_asked_for() {
+    let mut server = FakeServer::start().await;
+    let mut worker = run(builder(&server).attach(session_key("key-s")));
+    let (_, mut work) = welcome(&mut server).await;
+    attach(&mut work).await;
+    let held = |event| matches!(event, WorkerEvent::Attached { .. }).then_some(());
+    work.send(attached("s", 1, 1)).await;
+    worker.event(held).await;
+    work.send(lease_lost("s", pb::LeaseLostReason::Idle, ""))
+        .await;
+    // There is work again: it comes unasked, and is worked on.
+    work.send(attached("s", 2, 1)).await;
+    worker.event(held).await;
+    work.send(deliveries("s", (2, 1), &[(1, 11)])).await;
+    worker.job().await.finish(Outcome::ack());
+    let settlements = work.settle().await;
+    assert_eq!(ids(&settlements), [11], "an attach would have come before");
+    work.send(settled(&settlements)).await;
+    work.send(lease_lost("s", pb::LeaseLostReason::Idle, ""))
+        .await;
+    // A new stream is told of nothing that the old one rested from.
+    server.cut();
+    let (_, mut work) = welcome(&mut server).await;
+    assert_eq!(attach(&mut work).await, session_key("key-s"));
+    work.send(attached("s", 3, 1)).await;
+    work.send(lease_lost("s", pb::LeaseLostReason::Idle, ""))
+        .await;
+    work.send(lease_lost("s", pb::LeaseLostReason::SessionEnded, ""))
+        .await;
+    assert_eq!(attach(&mut work).await, session_key("key-s"));
+}
+
+#[tokio::test]
 async fn successor_is_followed() {
     let mut server = FakeServer::start().await;
     let _worker = run(builder(&server).attach(session_id("s")));

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::rest;
 use crate::draft::events::Particulars;
 use crate::draft::{Draft, Stop};
 use crate::event::{Actor, EventKind};
@@ -98,18 +99,21 @@ pub(super) fn own_lease(
 }
 
 fn start_clock(draft: &mut Draft<'_>, session: &SessionRow, epoch: Epoch, taker: &Taker) {
-    let clock = LeaseClock {
+    let mut clock = LeaseClock {
         holder: taker.key.clone(),
         session: session.no,
         queue: session.queue,
         mode: taker.mode,
         renewed_at: draft.now.engine,
         duration: taker.duration,
+        moved_at: draft.now.engine,
         restored_at: None,
         load: Load::default(),
         alarm: draft.now.engine + taker.duration,
     };
+    clock.alarm = clock.alarm.min(draft.look_at(&clock));
     draft.set_clock(epoch, Some(clock));
+    rest::forget(draft, &taker.key, session.no);
     if taker.mode == LeaseMode::Stream
         && let Some(instance) = draft.instance_mut(&taker.key)
     {

@@ -9,15 +9,15 @@ use crate::command::Command;
 use crate::draft::{Draft, Stop};
 use crate::index::{IndexEntry, Scan};
 use crate::limits::ASSIGN_SCAN_MAX;
-use crate::presence::InstanceKey;
+use crate::presence::{Instance, InstanceKey};
 use crate::reply::Reply;
 
 /// Gives the instance what it serves and has room for.
 pub(super) fn assign(draft: &mut Draft<'_>, key: &InstanceKey, skip: usize) -> Result<Reply, Stop> {
-    let serves = draft.instance_ref(key).and_then(|i| i.serves.clone());
-    let Some(filter) = serves else {
+    let instance = draft.instance_ref(key);
+    if !instance.is_some_and(Instance::means_some) {
         return Ok(Reply::Done);
-    };
+    }
     let oldest = draft.scan(&Scan::Unserved(key.0.clone()), skip + ASSIGN_SCAN_MAX)?;
     let all_seen = oldest.len() < skip + ASSIGN_SCAN_MAX;
     let mut passed_over = skip;
@@ -31,11 +31,12 @@ pub(super) fn assign(draft: &mut Draft<'_>, key: &InstanceKey, skip: usize) -> R
         let session = draft.session(draft.queue(queue)?.owner)?;
         if !takes_sessions(draft, key) {
             // What this one has no room for may find it elsewhere.
-            if let Some(instance) = hand_out::taker(draft, &session) {
+            let other = hand_out::takers(draft, &session).next().cloned();
+            if let Some(instance) = other {
                 draft.follow_ups.push(Command::Assign { instance, skip: 0 });
                 return Ok(Reply::Done);
             }
-        } else if filter.matches(&session) {
+        } else if draft.instance_ref(key).is_some_and(|i| i.means(&session)) {
             attach::grant(draft, key, &session)?;
             hand_out::refill(draft, key)?;
         } else {
@@ -55,7 +56,7 @@ pub(super) fn assign(draft: &mut Draft<'_>, key: &InstanceKey, skip: usize) -> R
 fn anybody_takes(draft: &Draft<'_>, key: &InstanceKey) -> bool {
     let mut here = draft.view.presence.instances_of(&key.0);
     takes_sessions(draft, key)
-        || here.any(|(other, i)| i.serves.is_some() && takes_sessions(draft, other))
+        || here.any(|(other, i)| i.means_some() && takes_sessions(draft, other))
 }
 
 fn takes_sessions(draft: &Draft<'_>, key: &InstanceKey) -> bool {
@@ -74,8 +75,8 @@ pub(super) fn ask_if_freed(draft: &mut Draft<'_>, key: &InstanceKey) {
 
 /// Has the instance looked after in a decision of its own, if it wants sessions.
 pub(super) fn ask(draft: &mut Draft<'_>, key: &InstanceKey) {
-    let serves = draft.instance_ref(key).is_some_and(|i| i.serves.is_some());
-    if serves && takes_sessions(draft, key) {
+    let some = draft.instance_ref(key).is_some_and(Instance::means_some);
+    if some && takes_sessions(draft, key) {
         draft.follow_ups.push(Command::Assign {
             instance: key.clone(),
             skip: 0,

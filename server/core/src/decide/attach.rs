@@ -1,7 +1,7 @@
 //! Attach: a worker's stream takes a session, asked for by it or assigned to it.
 
 use super::acquire::{self, Taker};
-use super::{find, hand_out};
+use super::{find, hand_out, restart_guard};
 use crate::draft::{Draft, Stop};
 use crate::ids::SessionRef;
 use crate::lease::LeaseMode;
@@ -56,6 +56,7 @@ fn try_attach(draft: &mut Draft<'_>, key: &InstanceKey, asked: &SessionRef) -> R
         }
         .into());
     }
+    restart_guard::refuse_suspended(draft, &session)?;
     grant(draft, key, &session)?;
     hand_out::refill(draft, key)
 }

@@ -6,7 +6,7 @@
 
 use super::acquire::{self, Taker};
 use super::hand_out::{self, First, Room};
-use super::{find, release};
+use super::{find, release, restart_guard};
 use crate::command::Claim;
 use crate::draft::{Draft, Stop};
 use crate::lease::{LeaseMode, LeaseRow};
@@ -28,6 +28,7 @@ pub(super) fn claim(draft: &mut Draft<'_>, claim: &Claim) -> Result<Reply, Stop>
         let given = hand_out::hand_out(draft, &session, lease.epoch, room(claim))?;
         return answer(draft, &session, &lease, given.deliveries);
     }
+    restart_guard::refuse_suspended(draft, &session)?;
     let taker = Taker {
         key,
         worker: claim.worker.clone(),
@@ -63,8 +64,7 @@ fn renew(draft: &mut Draft<'_>, lease: &LeaseRow, claim: &Claim) {
         if clock.mode == LeaseMode::Claim {
             clock.duration = claim.lease;
         }
-        let lapse_at = draft.lapse_at(&clock);
-        clock.alarm = clock.alarm.min(lapse_at);
+        clock.alarm = clock.alarm.min(draft.look_at(&clock));
         draft.set_clock(lease.epoch, Some(clock));
     }
 }

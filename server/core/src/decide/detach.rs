@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::release;
 use super::returned::Return;
 use super::{finish, hand_out};
+use super::{release, rest};
 use crate::command::{Command, WorkerCommand, WorkerFrame};
 use crate::draft::events::Particulars;
 use crate::draft::{Draft, Stop};
@@ -47,6 +47,7 @@ pub(super) fn detach(
 /// Takes back all that a worker has of a session; answers with the lease that held it.
 fn let_go(draft: &mut Draft<'_>, key: &InstanceKey, session: &SessionRow) -> Result<Epoch, Stop> {
     let mut held = Epoch(0);
+    rest::forget(draft, key, session.no);
     if let Some(epoch) = session.lease {
         let lease = draft.lease(epoch)?;
         if lease.instance == key.1 {

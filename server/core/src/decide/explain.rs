@@ -33,6 +33,7 @@ pub(super) fn explain(draft: &Draft<'_>, asked: &Explain) -> Result<Reply, Stop>
     let holds = holds(draft, &session);
     let mut deadlines = session_deadlines(draft, &session);
     deadlines.extend(lease_deadline(&session));
+    deadlines.extend(suspension(draft, &session));
     if owned {
         deadlines.extend(queue_deadlines(draft, &queue, next_due));
     }
@@ -164,6 +165,16 @@ fn lease_deadline(view: &SessionView) -> Option<Deadline> {
     })
 }
 
+fn suspension(draft: &Draft<'_>, view: &SessionView) -> Option<Deadline> {
+    let until = view.activity.restart_guard.suspended_until?;
+    Some(Deadline {
+        kind: DeadlineKind::Suspension,
+        at: draft.now.wall_of(until),
+        effect: Effect::HandsOut,
+        spared_by: Vec::new(),
+    })
+}
+
 fn queue_deadlines(
     draft: &Draft<'_>,
     queue: &QueueRow,
@@ -240,7 +251,12 @@ fn stalls(
             let ready = queue.depth.ready;
             if ready > 0 {
                 let reason = keeps_back(draft, session, queue)?;
-                let until = (reason == StallReason::Order).then_some(next_due).flatten();
+                let guard = draft.activity(session.no)?.restart_guard;
+                let until = if reason == StallReason::Order {
+                    next_due
+                } else {
+                    guard.suspended_until
+                };
                 stall(reason, ready, until);
             }
             if queue.depth.waiting > 0 {
@@ -263,6 +279,9 @@ fn keeps_back(
     session: &SessionRow,
     queue: &QueueRow,
 ) -> Result<StallReason, Stop> {
+    if queue.suspended {
+        return Ok(StallReason::Suspended);
+    }
     let Some(epoch) = queue.lease else {
         return Ok(StallReason::NoWorker);
     };

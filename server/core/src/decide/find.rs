@@ -48,6 +48,19 @@ pub(super) fn workable(
     }
 }
 
+/// The session whose lease is meant: by key a live one, by id one that is ending too.
+pub(super) fn holdable(
+    draft: &Draft<'_>,
+    namespace: &Namespace,
+    asked: &SessionRef,
+) -> Result<Arc<SessionRow>, Stop> {
+    let session = writable(draft, namespace, asked)?;
+    if session.is_ended() {
+        return Err(ended(&session).into());
+    }
+    Ok(session)
+}
+
 /// The session an end means, whatever its state.
 pub(super) fn any(
     draft: &Draft<'_>,

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use super::{end, release};
+use super::{end, release, rest};
 use crate::command::Carry;
 use crate::draft::events::Particulars;
 use crate::draft::{Draft, Stop};
@@ -48,6 +48,23 @@ pub(super) fn if_drained(draft: &mut Draft<'_>, no: SessionNo) -> Result<(), Sto
         finish(draft, no, &intent)?;
     }
     Ok(())
+}
+
+/// Ends a session that is in use, for a reason that the server found; one that is ending has its reason.
+pub(super) fn if_live(draft: &mut Draft<'_>, no: SessionNo, reason: EndReason) -> Result<(), Stop> {
+    if !draft.session(no)?.is_active() {
+        return Ok(());
+    }
+    let intent = EndIntent {
+        reason,
+        detail: String::new(),
+        actor: Actor::reaper(),
+        mode: EndMode::Immediate,
+        deadline: draft.now.engine,
+        pending: PendingPolicy::Keep,
+        create_time: draft.now.wall,
+    };
+    finish(draft, no, &intent)
 }
 
 /// Ends a session now.
@@ -141,16 +158,19 @@ fn finish_with(
         draft.put_session(session.clone());
     }
     end::free_key(draft, &session)?;
+    let lost = match heir {
+        Some(_) => LeaseLostReason::Succeeded,
+        None => LeaseLostReason::SessionEnded,
+    };
     if session.lease.is_some() {
-        let lost = match heir {
-            Some(_) => LeaseLostReason::Succeeded,
-            None => LeaseLostReason::SessionEnded,
-        };
         release::supersede(draft, &session, lost)?;
     }
+    rest::end(draft, &session, lost);
     let mut session = Arc::unwrap_or_clone(draft.session(no)?);
     count_out(draft, &session)?;
-    let queue = draft.queue(session.queue)?;
+    let mut queue = draft.queue(session.queue)?;
+    // The suspension was this session's; whoever adopts the queue starts with none.
+    queue.suspended = false;
     let fate = fate(draft, &session, &queue, intent, heir)?;
     settle_queue(draft, &session, queue.clone(), fate)?;
     let record = record(draft, &session, &queue, intent, fate)?;
@@ -158,6 +178,7 @@ fn finish_with(
     draft.put_session(session.clone());
     let mut activity = draft.activity(no)?;
     activity.requests.void();
+    activity.restart_guard.suspended_until = None;
     draft.put_activity(&session, activity)?;
     draft.event(EventKind::SessionEnd, intent.actor.clone(), no, said)
 }

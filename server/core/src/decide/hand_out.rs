@@ -148,8 +148,18 @@ fn first_returned(draft: &Draft<'_>, queue: QueueId) -> Result<Option<Seq>, Stop
 /// Sees to it that new work of a queue finds its worker: its holder's stream, a waiting claim, or an
 /// instance that wants sessions assigned.
 pub(super) fn offer(draft: &mut Draft<'_>, id: QueueId) -> Result<(), Stop> {
+    offer_beside(draft, id, None)
+}
+
+/// The same, to somebody else than the instance that had it, if there is one.
+pub(super) fn offer_beside(
+    draft: &mut Draft<'_>,
+    id: QueueId,
+    last: Option<&InstanceKey>,
+) -> Result<(), Stop> {
     let queue = draft.queue_ref(id)?;
-    if queue.disposition != Disposition::Serving || queue.depth.ready == 0 {
+    let may_go = queue.disposition == Disposition::Serving && !queue.suspended;
+    if !may_go || queue.depth.ready == 0 {
         return Ok(());
     }
     let (lease, owner) = (queue.lease, queue.owner);
@@ -168,20 +178,24 @@ pub(super) fn offer(draft: &mut Draft<'_>, id: QueueId) -> Result<(), Stop> {
     draft.wakes.push(wake);
     if lease.is_none() {
         let session = draft.session(owner)?;
-        if let Some(instance) = taker(draft, &session) {
+        let takers = || takers(draft, &session);
+        let other = takers().find(|key| last != Some(*key));
+        if let Some(instance) = other.or_else(|| takers().next()).cloned() {
             draft.follow_ups.push(Command::Assign { instance, skip: 0 });
         }
     }
     Ok(())
 }
 
-/// An instance that serves a session and would hold one more, this decision's changes included.
-pub(super) fn taker(draft: &Draft<'_>, session: &SessionRow) -> Option<InstanceKey> {
+/// The instances that serve a session and would hold one more, this decision's changes included.
+pub(super) fn takers<'d>(
+    draft: &'d Draft<'_>,
+    session: &SessionRow,
+) -> impl Iterator<Item = &'d InstanceKey> {
     let here = draft.view.presence.instances_of(&session.namespace);
     let takes = |i: &Instance| i.would_take(session) && draft.is_heard(i);
     here.map(|(key, _)| key)
-        .find(|key| draft.instance_ref(key).is_some_and(takes))
-        .cloned()
+        .filter(move |key| draft.instance_ref(key).is_some_and(takes))
 }
 
 /// Gives the room that a decision made, by whatever it did, to leases that wait for some and to

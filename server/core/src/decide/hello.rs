@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{detach, hand_out, release};
+use super::{detach, hand_out, release, restart_guard};
 use crate::command::{Hello, Resume, WorkerCommand};
 use crate::draft::{Draft, Stop};
 use crate::ids::Epoch;
@@ -48,6 +48,7 @@ pub(super) fn hello(
     for epoch in held {
         let lease = draft.lease(epoch)?;
         if !listed.contains_key(&epoch) && lease.mode == LeaseMode::Stream {
+            let had_some = !release::in_flight(draft, &lease, 1)?.is_empty();
             // The new process knows nothing of it; its load was not counted for this stream.
             if let Some(clock) = draft.clock(epoch) {
                 draft.set_clock(
@@ -59,6 +60,10 @@ pub(super) fn hello(
                 );
             }
             detach::detach_lease(draft, &lease)?;
+            if had_some {
+                // Whoever had them is gone, and came back under its name sooner than its lease would tell.
+                restart_guard::count_failure(draft, lease.session)?;
+            }
         }
     }
     for resume in listed.values() {
@@ -79,6 +84,7 @@ fn newcomer(draft: &Draft<'_>, command: &WorkerCommand, hello: &Hello) -> Instan
         window: hello.window,
         in_flight: Load::default(),
         serves: hello.serves.clone().map(Arc::new),
+        rests: Arc::default(),
         intent: Intent::Stays,
         hungry: BTreeSet::new(),
         served: Epoch(0),
@@ -155,17 +161,21 @@ fn restart_clock(
         bytes: open.iter().map(|message| message.bytes).sum(),
         sessions: 0,
     };
-    let clock = LeaseClock {
+    let moved_at = draft.clock_ref(lease.epoch).map(|clock| clock.moved_at);
+    let mut clock = LeaseClock {
         holder: key.clone(),
         session: lease.session,
         queue: lease.queue,
         mode: LeaseMode::Stream,
         renewed_at: draft.now.engine,
         duration: lease.duration,
+        // A new stream is no progress.
+        moved_at: moved_at.unwrap_or(draft.now.engine),
         restored_at: None,
         load,
         alarm: draft.now.engine + lease.duration,
     };
+    clock.alarm = clock.alarm.min(draft.look_at(&clock));
     draft.set_clock(lease.epoch, Some(clock));
     if let Some(instance) = draft.instance_mut(key) {
         instance.in_flight.messages += load.messages;

@@ -86,6 +86,10 @@ pub(super) fn charge(draft: &mut Draft<'_>, epoch: Epoch, messages: i32, bytes: 
     let Some(mut clock) = draft.clock(epoch) else {
         return;
     };
+    if clock.load.messages == 0 && messages > 0 {
+        // Its holder had nothing to get on with before.
+        clock.moved_at = draft.now.engine;
+    }
     let shift = |load: &mut crate::presence::Load| {
         load.messages = load.messages.saturating_add_signed(messages);
         load.bytes = load.bytes.saturating_add_signed(bytes);
@@ -97,6 +101,14 @@ pub(super) fn charge(draft: &mut Draft<'_>, epoch: Epoch, messages: i32, bytes: 
         shift(&mut instance.in_flight);
     }
     draft.set_clock(epoch, Some(clock));
+}
+
+/// Notes that work under a lease moves.
+pub(super) fn moved(draft: &mut Draft<'_>, epoch: Epoch) {
+    let now = draft.now.engine;
+    if let Some(clock) = draft.clock_mut(epoch).filter(|_| !faulty!(SettleUnmoved)) {
+        clock.moved_at = now;
+    }
 }
 
 /// Takes the lease off its session, its queue and its holder.

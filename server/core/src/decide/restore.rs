@@ -1,6 +1,7 @@
 //! Restore: leases found at start get one full term, and their holders a place in presence.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::draft::{Draft, Stop};
 use crate::ids::Epoch;
@@ -24,17 +25,20 @@ pub(super) fn restore(draft: &mut Draft<'_>, epochs: &[Epoch]) -> Result<Reply, 
 fn restore_lease(draft: &mut Draft<'_>, lease: &LeaseRow) {
     let now = draft.now;
     let holder = (lease.namespace.clone(), lease.instance.clone());
-    let clock = LeaseClock {
+    let mut clock = LeaseClock {
         holder: holder.clone(),
         session: lease.session,
         queue: lease.queue,
         mode: lease.mode,
         renewed_at: now.engine,
         duration: lease.duration,
+        moved_at: now.engine,
         restored_at: Some(now.engine),
         load: Load::default(),
         alarm: now.engine + lease.duration,
     };
+    // Its holder has no place in presence yet, and needs none to lapse a term from now.
+    clock.alarm = clock.alarm.min(draft.look_at(&clock));
     draft.set_clock(lease.epoch, Some(clock));
     if lease.mode == LeaseMode::Claim {
         return;
@@ -46,7 +50,7 @@ fn restore_lease(draft: &mut Draft<'_>, lease: &LeaseRow) {
         last_seen_time: now.wall,
         connect_time: now.wall,
         build_id: "".into(),
-        labels: std::sync::Arc::default(),
+        labels: Arc::default(),
         window: Window {
             messages: 0,
             bytes: 0,
@@ -54,6 +58,7 @@ fn restore_lease(draft: &mut Draft<'_>, lease: &LeaseRow) {
         },
         in_flight: Load::default(),
         serves: None,
+        rests: Arc::default(),
         intent: Intent::Stays,
         hungry: BTreeSet::new(),
         served: Epoch(0),

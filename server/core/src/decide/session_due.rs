@@ -4,12 +4,13 @@
 //! A request that lapses is no activity and no event: it is as if its caller had never been there since
 //! its last renewal. What the limits say, and when they are looked at next, is in `deadlines`; here it is done.
 
-use super::finish;
-use crate::deadlines;
+use super::{finish, restart_guard};
+use crate::deadlines::{self, Approach, WarnedLimit};
+use crate::draft::events::Particulars;
 use crate::draft::{Draft, Stop};
-use crate::event::Actor;
+use crate::event::{Actor, EventKind};
 use crate::ids::SessionNo;
-use crate::session::{ActivityRow, EndIntent, EndMode, Lifecycle, PendingPolicy, SessionRow};
+use crate::session::{ActivityRow, EndIntent, Lifecycle, SessionRow};
 
 /// Ends the session if a limit is passed, or looks again when the next one may be.
 pub(super) fn session_due(draft: &mut Draft<'_>, no: SessionNo) -> Result<(), Stop> {
@@ -31,11 +32,15 @@ fn draining_due(
 ) -> Result<(), Stop> {
     let mut activity = draft.activity(session.no)?;
     activity.requests.drop_lapsed(draft.now.engine);
-    let check_at = session.next_check(&activity);
+    let lifted = activity.restart_guard.lift(draft.now.engine);
+    let check_at = deadlines::next_check(session, &activity, draft.policy());
     draft.put_activity_checked_at(ActivityRow {
         check_at,
         ..activity
     })?;
+    if lifted {
+        restart_guard::resume(draft, session)?;
+    }
     if finish::nothing_to_wait_for(draft, session, intent.mode)? {
         return finish::finish(draft, session.no, intent);
     }
@@ -44,9 +49,9 @@ fn draining_due(
     }
     finish::finish_late(draft, session.no, intent)?;
     if faulty!(EndTwice) {
-        let nothing = crate::draft::events::Particulars::default();
+        let nothing = Particulars::default();
         draft.event(
-            crate::event::EventKind::SessionEnd,
+            EventKind::SessionEnd,
             intent.actor.clone(),
             session.no,
             nothing,
@@ -61,21 +66,40 @@ fn active_due(draft: &mut Draft<'_>, session: &SessionRow) -> Result<(), Stop> {
     let now = draft.now.engine;
     activity.requests.drop_lapsed(now);
     if let Some(reason) = deadlines::passed(session, &activity, depth, now) {
-        let intent = EndIntent {
-            reason,
-            detail: String::new(),
-            actor: Actor::reaper(),
-            mode: EndMode::Immediate,
-            deadline: now,
-            pending: PendingPolicy::Keep,
-            create_time: draft.now.wall,
-        };
-        return finish::finish(draft, session.no, &intent);
+        return finish::if_live(draft, session.no, reason);
     }
-    let pace = draft.policy().cleanup_interval;
-    let check_at = deadlines::next_look(session, &activity, depth, now, pace);
+    let lifted = activity.restart_guard.lift(now);
+    let policy = draft.policy();
+    let near = deadlines::approaching(session, &activity, depth, policy, now);
+    for approach in near.iter().filter(|_| !faulty!(WarningForgotten)) {
+        match approach.limit {
+            WarnedLimit::Idle => activity.warned.idle = Some(approach.end),
+            WarnedLimit::Age => activity.warned.age = Some(approach.end),
+        }
+    }
+    let check_at = deadlines::next_look(session, &activity, depth, policy, now);
     draft.put_activity_checked_at(ActivityRow {
         check_at,
         ..activity
-    })
+    })?;
+    for approach in near {
+        warn(draft, session.no, approach)?;
+    }
+    if lifted {
+        restart_guard::resume(draft, session)?;
+    }
+    Ok(())
+}
+
+/// Says that a limit will end the session soon, if nothing happens.
+fn warn(draft: &mut Draft<'_>, no: SessionNo, approach: Approach) -> Result<(), Stop> {
+    let limit = match approach.limit {
+        WarnedLimit::Idle => "idle",
+        WarnedLimit::Age => "age",
+    };
+    let left = approach.end.since(draft.now.engine);
+    let mut said = Particulars::attribute("limit", limit);
+    said.attributes
+        .insert("ends_in_ms".to_owned(), left.0.to_string());
+    draft.event(EventKind::LimitWarning, Actor::reaper(), no, said)
 }

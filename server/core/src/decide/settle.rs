@@ -156,6 +156,7 @@ fn ack(
     let mut activity = draft.activity(queue.owner)?;
     activity.totals.processed += 1;
     activity.usage.add(usage);
+    activity.restart_guard.succeeded();
     // It was counted as given up when its session ended, or when it lapsed once too often.
     let given_up = matches!(queue.disposition, Disposition::Dead { .. })
         || matches!(message.standing, Standing::Dead { .. });
@@ -203,6 +204,7 @@ fn out_of_flight(draft: &mut Draft<'_>, message: &MessageRow, touched: &mut Touc
     if let Some(clock) = draft.clock(epoch) {
         let bytes = i64::try_from(message.bytes).expect("a message is smaller than an exabyte");
         release::charge(draft, epoch, -1, -bytes);
+        release::moved(draft, epoch);
         touched.holders.insert(clock.holder);
     }
 }
@@ -232,8 +234,8 @@ fn extend(draft: &mut Draft<'_>, settlement: &Settlement, by: Span) {
         }
         LeaseMode::Claim => {}
     }
-    let lapse_at = draft.lapse_at(&clock);
-    clock.alarm = clock.alarm.min(lapse_at);
+    clock.moved_at = now;
+    clock.alarm = clock.alarm.min(draft.look_at(&clock));
     draft.set_clock(settlement.epoch, Some(clock));
 }
 

@@ -143,6 +143,9 @@ fn progress(
         );
         return Ok(());
     };
+    if let Some(epoch) = session.lease {
+        release::moved(draft, epoch);
+    }
     let mut activity = draft.activity(session.no)?;
     activity.touch(draft.now);
     if let Some(entries) = volatile {

@@ -46,6 +46,15 @@ impl Draft<'_> {
         }
     }
 
+    /// A lease's clock to be changed, if it runs. Its holder and alarm stay as they are.
+    pub(crate) fn clock_mut(&mut self, epoch: Epoch) -> Option<&mut LeaseClock> {
+        if !self.clocks.contains_key(&epoch) {
+            let known = self.view.presence.clock(epoch)?;
+            self.clocks.insert(epoch, Some(known.clone()));
+        }
+        self.clocks.get_mut(&epoch)?.as_mut()
+    }
+
     pub(crate) fn set_clock(&mut self, epoch: Epoch, clock: Option<LeaseClock>) {
         self.clocks.insert(epoch, clock);
     }
@@ -58,6 +67,37 @@ impl Draft<'_> {
     /// The instant a lease lapses unless something renews it.
     pub(crate) fn lapse_at(&self, clock: &LeaseClock) -> EngineTime {
         clock.lapse_at(self.instance_ref(&clock.holder))
+    }
+
+    /// When a lease must be looked at, as things stand: it may lapse, its holder may be found stuck, or with nothing to do.
+    pub(crate) fn look_at(&self, clock: &LeaseClock) -> EngineTime {
+        let patience = clock.patience(self.policy().stuck_after);
+        let rest = clock.rest(self.policy().worker_idle);
+        let passed = [patience, rest].map(|limit| limit.passed_at(clock.moved_at));
+        let lapse = self.lapse_at(clock);
+        passed.into_iter().flatten().fold(lapse, EngineTime::min)
+    }
+
+    /// When a lease that was looked at now is looked at again. One that has nothing to be stuck with may be handed
+    /// something at any time from now; one that has something to do though it was given nothing for long is looked at at
+    /// a steady pace.
+    pub(crate) fn look_again_at(&self, clock: &LeaseClock) -> EngineTime {
+        let now = self.now.engine;
+        let patience = clock.patience(self.policy().stuck_after);
+        let stuck = patience.passed_at(clock.moved_at).filter(|at| *at > now);
+        let stuck = stuck.or_else(|| patience.passed_at(now));
+        let rested = clock
+            .rest(self.policy().worker_idle)
+            .passed_at(clock.moved_at);
+        let rested = rested.map(|at| {
+            if at > now {
+                at
+            } else {
+                now + self.policy().cleanup_interval
+            }
+        });
+        let lapse = self.lapse_at(clock);
+        stuck.into_iter().chain(rested).fold(lapse, EngineTime::min)
     }
 
     /// The leases an instance holds, this decision's included.

@@ -243,15 +243,15 @@ impl Draft<'_> {
         session: &SessionRow,
         row: &ActivityRow,
     ) -> Result<Option<EngineTime>, Stop> {
-        let first = session.next_check(row);
+        let policy = self.policy();
+        let first = deadlines::next_check(session, row, policy);
         let now = self.now.engine;
         // A queue need not be loaded for limits that are all ahead.
         if !session.is_active() || first.is_none_or(|at| at > now) {
             return Ok(first);
         }
         let depth = self.queue_ref(session.queue)?.depth;
-        let pace = self.policy().cleanup_interval;
-        Ok(deadlines::next_look(session, row, depth, now, pace))
+        Ok(deadlines::next_look(session, row, depth, policy, now))
     }
 
     /// Writes the warm row with the check it names.

@@ -2,6 +2,7 @@
 
 use sessiond_core::change::Change;
 use sessiond_core::ids::{Epoch, Namespace, SessionNo};
+use sessiond_core::lease::LeaseMode;
 use sessiond_core::presence::Presence;
 use sessiond_core::rows::{Row, RowKey};
 use sessiond_core::time::{EngineTime, Limit, Span};
@@ -56,8 +57,17 @@ pub(crate) fn presence(model: &Model, presence: &Presence, namespace: &Namespace
             model.lapse_at(*epoch),
             "when lease {epoch} lapses"
         );
+        let stuck = model.stuck_at(*epoch).unwrap_or(u64::MAX);
+        if let (Limit::After(limit), LeaseMode::Stream) = (model.policy.worker_idle, lease.mode) {
+            let soon = model.now + model.policy.cleanup_interval.0;
+            let idle = (lease.moved_at + limit.0 + 1).max(soon);
+            assert!(
+                clock.alarm.0 <= idle,
+                "an idle holder of {epoch} is not seen"
+            );
+        }
         assert!(
-            clock.alarm.0 <= lapse_at,
+            clock.alarm.0 <= lapse_at.min(stuck),
             "the alarm of lease {epoch} is late"
         );
     }
@@ -83,10 +93,11 @@ pub(crate) fn nothing_pulled_back(model: &mut Model, store: &Store, changes: &[C
         }
         let limits = model.limits_of(no.0);
         let due = after.check_at.is_some_and(|at| at.0 <= model.now);
-        let lapse = after.requests.next_lapse();
+        let near = !model.warnings(no.0).is_empty();
+        let lapse = after.next_timer();
         let lapsed = lapse.is_some_and(|at| at.0 <= model.now);
         assert!(
-            limits.ends.is_some() || lapsed || !due,
+            limits.ends.is_some() || lapsed || near || !due,
             "{} is looked at in vain",
             session.id
         );
@@ -116,6 +127,8 @@ pub(crate) fn nothing_overdue(model: &Model, store: &Store) {
     for (epoch, lease) in &model.leases {
         let over = lease.until.unwrap_or_else(|| model.lapse_at(*epoch));
         assert!(over > now, "lease {epoch} outlives its time");
+        let stuck = lease.until.is_none() && model.is_stuck(*epoch);
+        assert!(!stuck, "the holder of lease {epoch} is stuck");
     }
     for session in &model.sessions {
         if let State::Draining(ending) = &session.state {
@@ -127,20 +140,37 @@ pub(crate) fn nothing_overdue(model: &Model, store: &Store) {
         }
         if let State::Active = &session.state {
             check_watched(session, store, now, model.policy.cleanup_interval);
+            if !model.warnings(session.no).is_empty() {
+                check_soon(session, store, now, model.policy.cleanup_interval);
+            }
         }
-        check_requests(session, store, now);
+        check_timers(session, store, now);
     }
 }
 
-/// No request outlives its lease, and the next lapse is looked at in time.
-fn check_requests(session: &Session, store: &Store, now: u64) {
+/// A session that became unprotected near its end is looked at within the pace, and warned of then.
+fn check_soon(session: &Session, store: &Store, now: u64, pace: Span) {
     let Some(Row::Activity(row)) = store.rows.get(&RowKey::Activity(SessionNo(session.no))) else {
         panic!("{} has no warm row", session.id);
     };
-    if let Some(lapse) = row.requests.next_lapse() {
+    let check_at = row.check_at.map_or(u64::MAX, |at| at.0);
+    let soon = now + pace.0;
+    assert!(
+        check_at <= soon,
+        "nobody is warned of the end of {}",
+        session.id
+    );
+}
+
+/// No request outlives its lease and no suspension its time, and the next of them is looked at in time.
+fn check_timers(session: &Session, store: &Store, now: u64) {
+    let Some(Row::Activity(row)) = store.rows.get(&RowKey::Activity(SessionNo(session.no))) else {
+        panic!("{} has no warm row", session.id);
+    };
+    if let Some(lapse) = row.next_timer() {
         assert!(
             lapse.0 > now,
-            "a request of {} outlives its lease",
+            "something of {} outlives its time",
             session.id
         );
         let check_at = row.check_at.map_or(u64::MAX, |at| at.0);

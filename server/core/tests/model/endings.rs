@@ -145,9 +145,11 @@ impl Model {
         let requests = std::mem::take(&mut self.session_mut(no).requests);
         self.marks.hit_if(!requests.is_empty(), Mark::RequestVoided);
         self.session_mut(no).state = State::Ended(ending.reason);
+        self.session_mut(no).suspended = None;
         if let Some(epoch) = self.lease_of(no) {
             self.supersede(epoch, lost, out);
         }
+        self.end_rests(no, lost, out);
         let (id, key) = (self.session(no).queue, self.session(no).key.clone());
         let unsettled = self.queue(id).unsettled();
         let fate = self.fate_of(key.as_ref(), unsettled, ending, carry);
@@ -216,6 +218,7 @@ impl Model {
             State::Ended(_) => {}
             State::Draining(ending) => {
                 let some = !self.session(no).requests.is_empty();
+                self.lift(no);
                 if self.finish_if_drained(no, out) {
                     self.marks.hit_if(some, Mark::DrainedByLapse);
                 } else if ending.deadline <= self.now {
@@ -238,9 +241,27 @@ impl Model {
                         pending: PendingPolicy::Keep,
                     };
                     self.finish(no, &ending, None, out);
+                } else {
+                    self.lift(no);
+                    self.warn(no, out);
                 }
             }
         }
+    }
+
+    /// Ends a session that is in use, for a reason that the server found.
+    pub(crate) fn end_if_live(&mut self, no: u64, reason: EndReason, out: &mut Expected) {
+        if !self.session(no).is_active() {
+            return;
+        }
+        let ending = Ending {
+            reason,
+            actor: Actor::reaper(),
+            mode: EndMode::Immediate,
+            deadline: self.now,
+            pending: PendingPolicy::Keep,
+        };
+        self.finish(no, &ending, None, out);
     }
 
     fn mark_limit(&mut self, reason: EndReason) {

@@ -98,6 +98,15 @@ impl Model {
         named.map(|s| s.no).ok_or(Refusal::RequestNotFound)
     }
 
+    /// The session whose lease is meant: by id one that is ending too.
+    pub(crate) fn find_holdable(&self, asked: &SessionRef) -> Result<u64, Refusal> {
+        let session = self.find_written(asked)?;
+        match &session.state {
+            State::Active | State::Draining(_) => Ok(session.no),
+            State::Ended(reason) => Err(ended(session, *reason)),
+        }
+    }
+
     fn find_written(&self, asked: &SessionRef) -> Result<&Session, Refusal> {
         let found = match asked {
             SessionRef::Id(id) => self.sessions.iter().find(|s| s.id == *id),

@@ -15,8 +15,9 @@ use super::world::{World, deliveries};
 
 /// Time between two heartbeats of a worker that is well.
 const HEAL_STEP_MS: u64 = 10_000;
-/// Heartbeats within which everything is done: leases lapse and pauses end in a fraction of it, and a message that is
-/// deferred to a time of day waits for as long as the clock was set back.
+/// Heartbeats within which everything is done: leases lapse and pauses end in a fraction of it, suspensions last for the
+/// longest window of these tests, and a message that is deferred to a time of day waits for as long as the clock was set
+/// back.
 const HEAL_ROUNDS_MAX: usize = 600;
 
 impl World {

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use sessiond_core::command::Claim;
 use sessiond_core::ids::{InstanceId, SessionId};
 use sessiond_core::lease::LeaseMode;
+use sessiond_core::presence::Window;
 use sessiond_core::reply::LeaseLostReason;
 
 use super::marks::Mark;
@@ -35,10 +36,14 @@ impl Model {
             granted_for: duration,
             duration,
             renewed_at: self.now,
+            moved_at: self.now,
             unheard: false,
             until: None,
         };
         self.leases.insert(self.last_epoch, lease);
+        if let Some(worker) = self.workers.get_mut(instance) {
+            worker.rests.remove(&session);
+        }
         let volatile = &mut self.session_mut(session).volatile;
         let own = volatile.0.as_ref() == Some(instance);
         let (kept, mut voided) = (own && !volatile.1.is_empty(), Vec::new());
@@ -108,7 +113,12 @@ impl Model {
     }
 
     /// Ends a lease and returns what it has in flight.
-    fn release(&mut self, epoch: u64, attempt: Attempt, out: &mut Expected) -> (usize, usize) {
+    pub(crate) fn release(
+        &mut self,
+        epoch: u64,
+        attempt: Attempt,
+        out: &mut Expected,
+    ) -> (usize, usize) {
         let (open, id) = (self.out_under(epoch), self.leases[&epoch].queue);
         let mut dead = 0;
         for seq in &open {
@@ -150,6 +160,9 @@ impl Model {
     /// Takes back all that a worker has of a session; answers with the lease that held it.
     fn let_go(&mut self, instance: &InstanceId, no: u64, out: &mut Expected) -> u64 {
         let mut held = 0;
+        if let Some(worker) = self.workers.get_mut(instance) {
+            worker.rests.remove(&no);
+        }
         if let Some(epoch) = self.lease_of(no)
             && self.leases[&epoch].instance == *instance
         {
@@ -200,9 +213,17 @@ impl Model {
             .get(&epoch)
             .filter(|l| l.until.is_none())
             .cloned();
-        let Some(lease) = current.filter(|_| self.lapse_at(epoch) <= self.now) else {
+        let Some(lease) = current else {
             return;
         };
+        if self.lapse_at(epoch) > self.now {
+            if self.is_stuck(epoch) {
+                self.stuck(epoch, out);
+            } else if self.is_idle(epoch) {
+                self.rest(epoch, out);
+            }
+            return;
+        }
         let told = Told::Lost {
             session: self.session(lease.session).id.clone(),
             epoch,
@@ -221,12 +242,14 @@ impl Model {
         self.marks
             .hit_if(open > 0 && lease.unheard, Mark::RestartRefund);
         let instance = text(&lease.instance);
-        out.facts
-            .push(if open == 0 && lease.mode == LeaseMode::Claim {
-                Fact::Detached(lease.session, instance)
-            } else {
-                Fact::Lost(lease.session, instance)
-            });
+        if open == 0 && lease.mode == LeaseMode::Claim {
+            out.facts.push(Fact::Detached(lease.session, instance));
+        } else {
+            out.facts.push(Fact::Lost(lease.session, instance));
+            if !lease.unheard {
+                self.count_failure(lease.session, out);
+            }
+        }
         let ended = self.finish_if_drained(lease.session, out);
         self.marks.hit_if(ended, Mark::DrainedByReturn);
     }
@@ -239,10 +262,18 @@ impl Model {
         for worker in self.workers.values_mut() {
             worker.stream = None;
             worker.last_seen = now;
+            // What it said of itself is forgotten until it says it again.
+            worker.serves = None;
+            worker.window = Window {
+                messages: 0,
+                bytes: 0,
+                sessions: 0,
+            };
         }
         for lease in self.leases.values_mut().filter(|l| l.until.is_none()) {
             lease.duration = lease.granted_for;
             lease.renewed_at = now;
+            lease.moved_at = now;
             lease.unheard = true;
         }
     }
@@ -269,6 +300,7 @@ impl Model {
                 deliveries,
             });
         }
+        self.refuse_suspended(no)?;
         if self.next_of(queue).is_none() {
             self.marks.hit(Mark::ClaimEmpty);
             return Ok(Answer::Claimed {

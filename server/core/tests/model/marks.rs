@@ -218,6 +218,48 @@ marks! {
     CircuitReset,
     /// The server restarted with deliveries out.
     RestartInFlight,
+    /// A worker with nothing to do was let go.
+    Rested,
+    /// It got its session back.
+    RestOver,
+    /// It was told that its session ended meanwhile.
+    RestEnded,
+    /// An end by idleness was warned of.
+    WarnedIdle,
+    /// An end by age was warned of.
+    WarnedAge,
+    /// A second end of one limit was warned of.
+    WarnedAgain,
+    /// A session in use was not warned of a limit that does not end it.
+    WarningSpared,
+    /// A worker was found stuck.
+    Stuck,
+    /// A worker without a stream was found stuck.
+    StuckClaim,
+    /// A draining session ended because its stuck worker lost its deliveries.
+    DrainedByStuck,
+    /// A message was handed out as often as allowed, and its worker was stuck.
+    DeadByStuck,
+    /// A session ended with its stuck worker.
+    EndedStuck,
+    /// A worker came back without what it held, which is a failure.
+    RestartCounted,
+    /// Workers failed too often.
+    RestartLimited,
+    /// A session ended because its workers failed too often.
+    EndedLimited,
+    /// A worker was refused a suspended session.
+    SuspendedRefused,
+    /// A suspension was over in time.
+    SuspensionLifted,
+    /// A suspension was reset.
+    SuspensionReset,
+    /// A lease was revoked with deliveries out.
+    Revoked,
+    /// A lease was to be revoked that was another one.
+    RevokeFenced,
+    /// A session was to be taken that nobody held.
+    RevokeNothing,
     /// A request was renewed while its session waited for it.
     RequestRenewedInDrain,
     /// A request was renewed too late.

@@ -174,6 +174,10 @@ impl Model {
     /// Hands a message out; answers with the hand-out.
     pub(crate) fn hand_out(&mut self, id: u64, seq: u64, epoch: u64) -> Handed {
         self.mark_passing(id, seq);
+        if self.out_under(epoch).is_empty() {
+            let now = self.now;
+            self.leases.get_mut(&epoch).expect("it is held").moved_at = now;
+        }
         let queue = self.queue_mut(id);
         let delivery = queue.next_delivery;
         queue.next_delivery += 1;

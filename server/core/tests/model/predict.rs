@@ -59,6 +59,8 @@ impl Model {
             Command::End(end) => return self.end(end, out),
             Command::Reset(reset) => return self.reset(reset, out),
             Command::ResetCircuit(reset) => return self.reset_circuit(reset, out),
+            Command::Revoke(asked) => return self.revoke(asked, out),
+            Command::ResetRestartGuard(asked) => return self.reset_guard(asked),
             Command::Enqueue(enqueue) => return self.enqueue(enqueue, out),
             Command::Claim(claim) => return self.claim(claim, out),
             Command::Settle(settle) => {
@@ -129,7 +131,8 @@ impl Model {
         assert_eq!(Answer::of(got), *wanted, "the reply");
         if let Reply::Opened { session, .. }
         | Reply::Session { session, .. }
-        | Reply::RequestBegun { session, .. } = got
+        | Reply::RequestBegun { session, .. }
+        | Reply::Revoked { session, .. } = got
         {
             settled(self, session);
         }

@@ -40,6 +40,8 @@ pub(crate) fn check_queue(model: &Model, row: &QueueRow) {
     }
     depth.bytes = queue.bytes();
     assert_eq!(row.depth, depth, "the depth of queue {id}");
+    let suspended = model.session(queue.owner).suspended.is_some();
+    assert_eq!(row.suspended, suspended, "whether queue {id} waits");
     let oldest = row.oldest.map(|oldest| (oldest.seq.0, oldest.at.0));
     assert_eq!(oldest, queue.oldest(), "the oldest of queue {id}");
     match (row.disposition, queue.fate) {

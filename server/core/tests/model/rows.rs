@@ -311,6 +311,14 @@ fn check_activity(model: &Model, row: &ActivityRow) {
         session.id
     );
     assert_eq!(row.requests.begun.0, session.requests_begun);
+    let failures = row.restart_guard.failures.iter();
+    let failures: Vec<u64> = failures.map(|until| until.0).collect();
+    assert_eq!(failures, session.failures, "failures of {}", session.id);
+    let warned = [row.warned.idle, row.warned.age];
+    let warned = warned.map(|end| end.map(|at| at.0));
+    assert_eq!(warned, session.warned, "warnings of {}", session.id);
+    let suspended = row.restart_guard.suspended_until.map(|until| until.0);
+    assert_eq!(suspended, session.suspended, "whether {} waits", session.id);
     let limited = [
         session.timeouts.idle,
         session.timeouts.lifetime,
@@ -319,7 +327,7 @@ fn check_activity(model: &Model, row: &ActivityRow) {
     .iter()
     .any(|limit| *limit != Limit::Never);
     let watched = match &session.state {
-        State::Active => limited || !row.requests.live.is_empty(),
+        State::Active => limited || row.next_timer().is_some(),
         State::Draining(_) => true,
         State::Ended(_) => false,
     };

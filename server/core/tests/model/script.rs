@@ -8,7 +8,7 @@ use sessiond_core::command::Command;
 use sessiond_core::ids::{
     DeliveryId, Epoch, InstanceId, QueueId, Seq, SessionId, SessionKey, StreamId,
 };
-use sessiond_core::limits::Policy;
+use sessiond_core::limits::{Policy, WorkerCost};
 use sessiond_core::reply::{Delivery, Reply};
 use sessiond_core::requests::RequestToken;
 use sessiond_core::time::{Limit, Span};
@@ -105,6 +105,17 @@ fn policy(rng: &mut Rng) -> Policy {
     if rng.bool() {
         policy.cleanup_interval = Span::seconds(rng.u64(1..600));
     }
+    let costs = [WorkerCost::Keep, WorkerCost::Keep, WorkerCost::End];
+    policy.stuck_after = Limit::After(Span::seconds(rng.u64(20..400)));
+    policy.worker_idle = Limit::After(Span::seconds(rng.u64(10..200)));
+    policy.warning_lead = match rng.u32(..4) {
+        0 => Limit::Never,
+        _ => Limit::After(Span::seconds(rng.u64(1..400))),
+    };
+    policy.on_stuck = costs[rng.usize(..costs.len())];
+    policy.restart_limit = rng.u32(1..=4);
+    policy.restart_window = Span::seconds(rng.u64(60..1_200));
+    policy.on_restart_limit = costs[rng.usize(..costs.len())];
     let pool = sessiond_core::ids::PoolName::parse("small").unwrap();
     policy.pools.insert(pool);
     policy
@@ -205,6 +216,7 @@ impl Clients {
             }
             Reply::Done
             | Reply::Session { .. }
+            | Reply::Revoked { .. }
             | Reply::Claimed { .. }
             | Reply::Settled(_)
             | Reply::Counted { .. }

@@ -110,8 +110,12 @@ impl Model {
             .expect("found before");
         let fate = self.queue(id).fate;
         self.mark_ack(id, &message);
+        self.moved(message.status);
         let owner = self.queue(id).owner;
         let session = self.session_mut(owner);
+        if !session.failures.is_empty() {
+            session.failures.remove(0);
+        }
         session.totals.processed += 1;
         session.usage.add(usage);
         if message.is_dead() || fate == Fate::Dead {
@@ -145,9 +149,20 @@ impl Model {
             .hit_if(fate == Fate::Discarded, Mark::AckBeforeDiscard);
     }
 
+    /// A settlement of what is out under a lease that holds is progress.
+    fn moved(&mut self, status: Status) {
+        let now = self.now;
+        if let Status::Out { epoch } = status
+            && let Some(lease) = self.leases.get_mut(&epoch)
+        {
+            lease.moved_at = now;
+        }
+    }
+
     fn extend(&mut self, epoch: u64, by: u64) {
         let now = self.now;
         let lease = self.leases.get_mut(&epoch).expect("it is current");
+        lease.moved_at = now;
         lease.unheard = false;
         let lasts_until = lease.renewed_at + lease.duration;
         match lease.mode {
@@ -162,6 +177,7 @@ impl Model {
 
     fn nack(&mut self, id: u64, seq: u64, kind: NackKind, delay: Option<u64>, out: &mut Expected) {
         let now = self.now;
+        self.moved(self.queue(id).messages[&seq].status);
         let message = self
             .queue_mut(id)
             .messages

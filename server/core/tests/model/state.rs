@@ -3,7 +3,7 @@
 //! What the rules keep in indexes and counters is found here by looking at everything. A settled message is one that
 //! has a number and no record. Nothing in this file decides.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use sessiond_core::event::Actor;
@@ -69,6 +69,12 @@ pub(crate) struct Session {
     pub(crate) requests: BTreeMap<u64, (u64, u64)>,
     /// How many ever began.
     pub(crate) requests_begun: u64,
+    /// When failures of its workers are forgotten.
+    pub(crate) failures: Vec<u64>,
+    /// Until when no worker gets it.
+    pub(crate) suspended: Option<u64>,
+    /// The ends by idleness and by age that were warned of.
+    pub(crate) warned: [Option<u64>; 2],
     /// The newest event about it.
     pub(crate) revision: u64,
     /// How many SESSION_END events it has; nothing is written about it after the first.
@@ -162,6 +168,8 @@ pub(crate) struct Lease {
     /// From each renewal.
     pub(crate) duration: u64,
     pub(crate) renewed_at: u64,
+    /// When work under it moved last.
+    pub(crate) moved_at: u64,
     /// Nothing was heard of its holder since the server started.
     pub(crate) unheard: bool,
     /// Set when it no longer holds its session: when its deliveries come back.
@@ -176,6 +184,8 @@ pub(crate) struct Worker {
     pub(crate) window: Window,
     pub(crate) serves: Option<SessionFilter>,
     pub(crate) leaves: bool,
+    /// Sessions it asked for and was let go of.
+    pub(crate) rests: BTreeSet<u64>,
     /// Something could not be written to its stream, whose end is about to be said.
     pub(crate) broken: bool,
 }

@@ -94,6 +94,7 @@ impl Model {
             window: hello.window,
             serves: hello.serves.clone(),
             leaves: false,
+            rests: BTreeSet::new(),
             broken: false,
         };
         self.workers.insert(instance.clone(), worker);
@@ -102,7 +103,13 @@ impl Model {
         for epoch in self.leases_of(instance) {
             if self.leases[&epoch].mode == LeaseMode::Stream && !listed(epoch) {
                 self.marks.hit(Mark::LeaseUnlisted);
+                let had_some = !self.out_under(epoch).is_empty();
+                let session = self.leases[&epoch].session;
                 self.detach_lease(epoch, out);
+                if had_some {
+                    self.marks.hit(Mark::RestartCounted);
+                    self.count_failure(session, out);
+                }
             }
         }
         let mut resumes: Vec<&Resume> = hello.resume.iter().collect();
@@ -177,6 +184,7 @@ impl Model {
             self.marks.hit(Mark::ClaimAttached);
             self.detach_lease(epoch, out);
         }
+        self.refuse_suspended(no)?;
         self.grant(instance, no, out);
         Ok(())
     }
@@ -216,6 +224,9 @@ impl Model {
             };
             return out.tell(self.stream_of(instance), told);
         };
+        if let Some(epoch) = self.lease_of(no) {
+            self.leases.get_mut(&epoch).expect("it is held").moved_at = now;
+        }
         let session = self.session_mut(no);
         session.last_activity = now;
         if let Some(entries) = volatile {

@@ -12,7 +12,8 @@ use sessiond_core::explanation::{Deadline, DeadlineKind, Effect, Explanation};
 use sessiond_core::ids::{Epoch, InstanceId, SessionId, StreamId};
 use sessiond_core::rejection::Rejection;
 use sessiond_core::reply::{
-    Delivery, EnqueueStatus, Frame, GoAwayReason, LeaseLostReason, Reply, SettleCode, WorkerView,
+    CancelReason, Delivery, EnqueueStatus, Frame, GoAwayReason, LeaseLostReason, Reply, SettleCode,
+    WorkerView,
 };
 use sessiond_core::requests::RequestToken;
 use sessiond_core::rows::{MessageTally, Row};
@@ -32,6 +33,13 @@ pub(crate) enum Fact {
     /// After so many failures.
     CircuitOpened(u64, String, u32),
     CircuitClosed(u64, String, &'static str),
+    /// A worker is let go although it did not ask: who, and why.
+    Taken(u64, String, String),
+    Stuck(u64, String),
+    /// How many failures count.
+    Limited(u64, u32),
+    /// Which limit, and when it ends the session from now.
+    Warning(u64, &'static str, u64),
     DeadLettered {
         session: u64,
         queue: u64,
@@ -65,6 +73,10 @@ impl Fact {
             | Self::Lost(no, _)
             | Self::CircuitOpened(no, ..)
             | Self::CircuitClosed(no, ..)
+            | Self::Taken(no, ..)
+            | Self::Stuck(no, _)
+            | Self::Limited(no, _)
+            | Self::Warning(no, ..)
             | Self::DeadLettered { session: no, .. } => *no,
             Self::Ended(end) => end.session,
         }
@@ -106,6 +118,7 @@ pub(crate) enum Told {
     Deliveries(Vec<Handed>),
     Settled(Vec<SettleCode>),
     Ending(SessionId, EndReason),
+    Cancel(SessionId, CancelReason),
     Lost {
         session: SessionId,
         /// Zero when the worker held none.
@@ -137,6 +150,15 @@ impl Told {
             Frame::SessionEnding {
                 session, reason, ..
             } => Self::Ending(session.clone(), *reason),
+            Frame::Cancel {
+                session,
+                reason,
+                deliveries,
+                ..
+            } => {
+                assert!(deliveries.is_empty(), "all of the session is cancelled");
+                Self::Cancel(session.clone(), *reason)
+            }
             Frame::LeaseLost {
                 session,
                 epoch,
@@ -169,6 +191,10 @@ pub(crate) enum Refusal {
     EtagMismatch,
     RequestIdReused,
     RequestNotFound,
+    /// How many failures count, and for how long.
+    RestartLimited(u32, u64),
+    /// By which token, if any.
+    Fenced(Option<u64>),
     TooManyRequests(u64),
     /// The worker said goodbye on this stream.
     WorkerLeft,
@@ -200,10 +226,14 @@ impl Refusal {
             Rejection::RequestIdReused { .. } => Self::RequestIdReused,
             Rejection::RequestNotFound { .. } => Self::RequestNotFound,
             Rejection::TooManyRequests { limit, .. } => Self::TooManyRequests(*limit),
+            Rejection::RestartLimited {
+                failures, retry_in, ..
+            } => Self::RestartLimited(*failures, retry_in.0),
+            Rejection::LeaseFenced { current, .. } => Self::Fenced(current.map(|epoch| epoch.0)),
             Rejection::WorkerLeft => Self::WorkerLeft,
-            Rejection::LeaseFenced { .. }
-            | Rejection::TooManyLeases { .. }
-            | Rejection::StreamReplaced => Self::Other(format!("{rejection:?}")),
+            Rejection::TooManyLeases { .. } | Rejection::StreamReplaced => {
+                Self::Other(format!("{rejection:?}"))
+            }
         }
     }
 }
@@ -222,6 +252,8 @@ pub(crate) enum Answer {
         already_ended: bool,
         duplicate: bool,
     },
+    /// Which session, which lease, and whether it was asked before.
+    Revoked(u64, Option<u64>, bool),
     /// Which session, which number, for how long, until when by the wall clock.
     RequestBegun(u64, u64, u64, u64),
     Reset {
@@ -283,12 +315,14 @@ impl Answer {
                 already_ended: *already_ended,
                 duplicate: *duplicate,
             },
-            Reply::RequestBegun {
+            Reply::Revoked {
                 session,
-                token,
                 lease,
-                expire_time,
-            } => begun(session, *token, *lease, *expire_time),
+                duplicate,
+            } => {
+                let epoch = lease.as_ref().map(|lease| lease.epoch.0);
+                Self::Revoked(session.session.no.0, epoch, *duplicate)
+            }
             Reply::Reset {
                 ended,
                 successor,
@@ -298,6 +332,12 @@ impl Answer {
                 successor: successor.session.no.0,
                 duplicate: *duplicate,
             },
+            Reply::RequestBegun {
+                session,
+                token,
+                lease,
+                expire_time,
+            } => begun(session, *token, *lease, *expire_time),
             Reply::Enqueued {
                 session,
                 queue,
@@ -423,7 +463,20 @@ pub(crate) fn fact(event: &EventRow) -> Fact {
             }
         },
         EventKind::WorkerAttached => Fact::Attached(no, attribute("instance_id")),
-        EventKind::WorkerDetached => Fact::Detached(no, attribute("instance_id")),
+        EventKind::WorkerDetached => match event.attributes.get("reason") {
+            Some(reason) => Fact::Taken(no, attribute("instance_id"), reason.clone()),
+            None => Fact::Detached(no, attribute("instance_id")),
+        },
+        EventKind::WorkerStuck => Fact::Stuck(no, attribute("instance_id")),
+        EventKind::LimitWarning => {
+            let limit = match attribute("limit").as_str() {
+                "idle" => "idle",
+                "age" => "age",
+                other => panic!("a warning is of {other:?}"),
+            };
+            Fact::Warning(no, limit, attribute("ends_in_ms").parse().unwrap())
+        }
+        EventKind::RestartLimited => Fact::Limited(no, attribute("failures").parse().unwrap()),
         EventKind::WorkerLost => Fact::Lost(no, attribute("instance_id")),
         EventKind::CircuitOpened => {
             let failures = attribute("failures").parse().expect("a count of failures");

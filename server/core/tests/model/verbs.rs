@@ -47,6 +47,9 @@ pub(crate) enum Verb {
     Advance,
     Forget,
     Restart,
+    Revoke,
+    ResetGuard,
+    Hang,
 }
 
 /// How often each happens, relative to the others.
@@ -82,6 +85,9 @@ pub(crate) const VERBS: &[(Verb, u32)] = &[
     (Verb::Advance, 18),
     (Verb::Forget, 1),
     (Verb::Restart, 2),
+    (Verb::Revoke, 2),
+    (Verb::ResetGuard, 1),
+    (Verb::Hang, 3),
 ];
 
 /// Instants at which due work is run on a longer way; then the clock jumps, as after a suspend.
@@ -126,6 +132,9 @@ impl World {
             Verb::Advance => self.advance(),
             Verb::Forget => self.forget(),
             Verb::Restart => self.crash(),
+            Verb::Revoke => self.revoke(),
+            Verb::ResetGuard => self.reset_guard(),
+            Verb::Hang => self.hang(),
         }
     }
 

@@ -156,6 +156,8 @@ impl Model {
         );
         while let Some(session) = self.assignable(instance) {
             self.marks.hit(Mark::Assigned);
+            let rested = self.workers[instance].rests.contains(&session);
+            self.marks.hit_if(rested, Mark::RestOver);
             self.grant(instance, session, out);
             assert!(
                 !pushes.left.is_empty(),
@@ -176,7 +178,11 @@ impl Model {
     /// The free session with the oldest work that the instance serves, if it takes any.
     fn assignable(&self, instance: &InstanceId) -> Option<u64> {
         let worker = self.workers.get(instance)?;
-        let filter = worker.serves.as_ref()?;
+        let means = |session: &Session| {
+            let serves = worker.serves.as_ref();
+            serves.is_some_and(|filter| matches(filter, session))
+                || worker.rests.contains(&session.no)
+        };
         let (messages, bytes, sessions) = self.load_of(instance);
         let window = worker.window;
         let takes = self.is_present(worker)
@@ -184,10 +190,11 @@ impl Model {
             && bytes < window.bytes
             && sessions < window.sessions;
         let unserved = self.queues.iter().filter(|queue| {
-            let serving = queue.fate == Fate::Serving && queue.ready();
+            let suspended = self.session(queue.owner).suspended.is_some();
+            let serving = queue.fate == Fate::Serving && queue.ready() && !suspended;
             serving && self.lease_of(queue.owner).is_none()
         });
-        let matching = unserved.filter(|queue| matches(filter, self.session(queue.owner)));
+        let matching = unserved.filter(|queue| means(self.session(queue.owner)));
         let oldest = matching.min_by_key(|queue| {
             let since = queue.oldest().map_or(0, |(_, at)| at);
             (since, self.session(queue.owner).queue)
@@ -248,8 +255,9 @@ impl Model {
         {
             let lease = self.lease_of(queue.owner);
             let streamed = lease.is_some_and(|epoch| is_streamed(&self.leases[&epoch]));
+            let suspended = self.session(queue.owner).suspended.is_some();
             let id = self.session(queue.owner).queue;
-            if !streamed && self.next_of(id).is_some() {
+            if !streamed && !suspended && self.next_of(id).is_some() {
                 offers.insert(queue.owner, lease);
             }
         }
@@ -273,7 +281,7 @@ fn is_streamed(lease: &Lease) -> bool {
     lease.until.is_none() && lease.mode == LeaseMode::Stream
 }
 
-fn matches(filter: &SessionFilter, session: &Session) -> bool {
+pub(crate) fn matches(filter: &SessionFilter, session: &Session) -> bool {
     let key = session.key.as_ref().map_or("", |key| key.as_str());
     let same = |wanted: &Option<String>, has: &str| wanted.as_ref().is_none_or(|w| w == has);
     same(&filter.project, &session.profile.project)

@@ -207,6 +207,7 @@ impl World {
                 | Frame::AttachFailed { .. }
                 | Frame::Settled(_)
                 | Frame::SessionEnding { .. }
+                | Frame::Cancel { .. }
                 | Frame::GoAway { .. } => {}
             }
         }

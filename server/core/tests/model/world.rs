@@ -283,6 +283,7 @@ pub(crate) fn deliveries(frame: &Frame) -> &[Delivery] {
         | Frame::AttachFailed { .. }
         | Frame::Settled(_)
         | Frame::SessionEnding { .. }
+        | Frame::Cancel { .. }
         | Frame::LeaseLost { .. }
         | Frame::GoAway { .. } => &[],
     }

@@ -1,6 +1,6 @@
 //! `[session]`: how long sessions may live, how many, and how they end.
 
-use sessiond_core::limits::{END_GRACE_MAX, TIMEOUT_MAX};
+use sessiond_core::limits::{END_GRACE_MAX, TIMEOUT_MAX, WARNING_LEAD_MIN};
 use sessiond_core::time::Span;
 
 use super::{Key, Section};
@@ -9,6 +9,9 @@ use crate::limits::{CLEANUP_INTERVAL_MAX, CLEANUP_INTERVAL_MIN, POOL_SESSIONS_MA
 
 /// The shortest limit and grace: more than nothing.
 const SHORTEST: Span = Span(1);
+
+/// The longest lead of a warning: nobody plans a day ahead of an idle session.
+const WARNING_LEAD_MAX: Span = Span::seconds(24 * 3_600);
 
 pub(super) static SECTION: Section = Section {
     name: "session",
@@ -57,6 +60,16 @@ pub(super) static SECTION: Section = Section {
              not in use ends when it passes its limit, and waits for nothing.",
         )
         .seconds("cleanup_interval_secs"),
+        Key::new(
+            "warning_lead",
+            Field::Limit {
+                at: |settings, _| &mut settings.policy.warning_lead,
+                min: WARNING_LEAD_MIN,
+                max: WARNING_LEAD_MAX,
+            },
+            "How long before an end by idleness or age the event LIMIT_WARNING is written: a tenth of the limit, and \
+             this at most. Less than 1 s is no warning; `never` writes none.",
+        ),
         Key::new(
             "max_sessions",
             Field::Count {

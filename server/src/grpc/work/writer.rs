@@ -172,6 +172,7 @@ fn places_of(frame: &Frame) -> Vec<Place> {
         | Frame::AttachFailed { .. }
         | Frame::Settled(_)
         | Frame::SessionEnding { .. }
+        | Frame::Cancel { .. }
         | Frame::LeaseLost { .. }
         | Frame::GoAway { .. } => Vec::new(),
     }

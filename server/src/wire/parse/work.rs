@@ -9,7 +9,7 @@ use sessiond_core::limits::TEXT_BYTES_MAX;
 use sessiond_core::session::Labels;
 use sessiond_proto::v1 as pb;
 
-use super::{hello, reference, settle, text};
+use super::{enumeration, hello, reference, settle, text};
 use crate::wire::faults::{Faults, Invalid};
 use crate::wire::status::Refusal;
 
@@ -27,6 +27,15 @@ pub(crate) enum WorkFrame {
     Frame(WorkerFrame),
     /// An attach that names no session: this is the answer.
     AttachFailed(pb::AttachFailed),
+    /// What it made of a cancel: tell a person. It is a sign of life.
+    CancelResult {
+        /// Which session, by the worker's word.
+        session: SessionId,
+        /// Whether it stopped, as a word.
+        outcome: &'static str,
+        /// In the worker's words; may be empty.
+        detail: String,
+    },
     /// It leaves: tell the engine, and a person why.
     Goodbye {
         /// In the worker's words; may be empty.
@@ -63,9 +72,8 @@ pub(crate) fn frame(request: pb::WorkRequest) -> Result<WorkFrame, Invalid> {
             .within("progress", |faults| progress(faults, given))
             .map(WorkFrame::Frame),
         Some(Frame::Heartbeat(pb::Heartbeat {})) => Some(WorkFrame::Frame(WorkerFrame::Heartbeat)),
-        Some(Frame::CancelResult(_)) => {
-            faults.not_built("cancel_result");
-            None
+        Some(Frame::CancelResult(given)) => {
+            faults.within("cancel_result", |faults| cancel_result(faults, given))
         }
         Some(Frame::Goodbye(given)) => {
             let detail = faults.within("goodbye", |faults| {
@@ -99,6 +107,26 @@ fn attach_frame(attach: pb::Attach) -> WorkFrame {
 fn detach(faults: &mut Faults, given: pb::Detach) -> Option<WorkerFrame> {
     let id = text::required(faults, "session_id", given.session_id, SessionId::parse)?;
     Some(WorkerFrame::Detach { session: id })
+}
+
+fn cancel_result(faults: &mut Faults, given: pb::CancelResult) -> Option<WorkFrame> {
+    let session = text::required(faults, "session_id", given.session_id, SessionId::parse);
+    let outcome = enumeration::known(faults, "outcome", given.outcome, "CancelOutcome");
+    let detail = text::bounded(faults, "detail", given.detail, TEXT_BYTES_MAX);
+    let outcome = match outcome? {
+        pb::CancelOutcome::Unspecified => {
+            faults.invalid("outcome", "must be set");
+            return None;
+        }
+        pb::CancelOutcome::Stopped => "stopped",
+        pb::CancelOutcome::Finished => "finished",
+        pb::CancelOutcome::Failed => "failed",
+    };
+    Some(WorkFrame::CancelResult {
+        session: session?,
+        outcome,
+        detail,
+    })
 }
 
 fn progress(faults: &mut Faults, given: pb::Progress) -> Option<WorkerFrame> {

@@ -70,6 +70,7 @@ fn deadline_kind(kind: DeadlineKind) -> pb::DeadlineKind {
         DeadlineKind::Lease => pb::DeadlineKind::Lease,
         DeadlineKind::Message => pb::DeadlineKind::Message,
         DeadlineKind::HeldQueue => pb::DeadlineKind::HeldQueue,
+        DeadlineKind::Suspension => pb::DeadlineKind::Suspension,
     }
 }
 
@@ -89,6 +90,7 @@ fn stall_reason(reason: StallReason) -> pb::StallReason {
     match reason {
         StallReason::Held => pb::StallReason::Held,
         StallReason::Draining => pb::StallReason::Draining,
+        StallReason::Suspended => pb::StallReason::Suspended,
         StallReason::NoWorker => pb::StallReason::NoWorker,
         StallReason::WorkerAway => pb::StallReason::WorkerAway,
         StallReason::NotClaimed => pb::StallReason::NotClaimed,

@@ -4,7 +4,7 @@ use sessiond_core::ids::{InstanceId, Revision, SessionId, SessionRef, WorkerName
 use sessiond_core::lease::LeaseView;
 use sessiond_core::presence::Window;
 use sessiond_core::rejection::Rejection;
-use sessiond_core::reply::{Frame, GoAwayReason, LeaseLostReason};
+use sessiond_core::reply::{CancelReason, Frame, GoAwayReason, LeaseLostReason};
 use sessiond_core::session::{EndMode, EndReason};
 use sessiond_core::time::{Now, Span, WallTime};
 use sessiond_proto::v1 as pb;
@@ -69,6 +69,17 @@ pub(crate) fn frame(frame: Frame, terms: &Terms, revision: Revision, now: Now) -
             mode,
             deadline,
         } => Shown::SessionEnding(ending(&session, reason, mode, deadline)),
+        Frame::Cancel {
+            session,
+            reason,
+            deliveries,
+            deadline,
+        } => Shown::Cancel(pb::Cancel {
+            session_id: session.to_string(),
+            reason: cancel(reason).into(),
+            delivery_ids: deliveries.iter().map(|id| id.0).collect(),
+            deadline: Some(timestamp(deadline)),
+        }),
         Frame::LeaseLost {
             session,
             epoch,
@@ -171,6 +182,15 @@ fn lost(reason: LeaseLostReason) -> pb::LeaseLostReason {
         LeaseLostReason::SessionEnded => pb::LeaseLostReason::SessionEnded,
         LeaseLostReason::Succeeded => pb::LeaseLostReason::Succeeded,
         LeaseLostReason::Detached => pb::LeaseLostReason::Detached,
+        LeaseLostReason::Stuck => pb::LeaseLostReason::Stuck,
+        LeaseLostReason::Revoked => pb::LeaseLostReason::Revoked,
+        LeaseLostReason::Idle => pb::LeaseLostReason::Idle,
+    }
+}
+
+fn cancel(reason: CancelReason) -> pb::CancelReason {
+    match reason {
+        CancelReason::Stuck => pb::CancelReason::Stuck,
     }
 }
 

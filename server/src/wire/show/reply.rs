@@ -98,6 +98,25 @@ pub(crate) fn reset_circuit(reply: Reply, shown: Shown) -> pb::ResetCircuitRespo
     }
 }
 
+/// The answer to RevokeLease.
+pub(crate) fn revoked(reply: Reply, shown: Shown) -> pb::RevokeLeaseResponse {
+    let Reply::Revoked {
+        session: view,
+        lease: taken,
+        duplicate,
+    } = reply
+    else {
+        unreachable!("a revocation is answered with its session")
+    };
+    let id = view.session.id.clone();
+    pb::RevokeLeaseResponse {
+        session: Some(session(&view, shown.now)),
+        lease: taken.map(|taken| lease::lease(&taken, id.as_str())),
+        duplicate,
+        revision: shown.revision.0,
+    }
+}
+
 /// The answer to EndSession. A caller that waited replaces the session with how it stands then.
 pub(crate) fn ended(reply: Reply, shown: Shown) -> pb::EndSessionResponse {
     let (session, already_ended, duplicate) = changed(reply, shown);

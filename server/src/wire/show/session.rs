@@ -1,6 +1,7 @@
 //! Sessions.
 
 use sessiond_core::circuit::CircuitState;
+use sessiond_core::restart_guard::RestartGuard;
 use sessiond_core::session::{ActivityRow, Lifecycle, Ordering, SessionView};
 use sessiond_core::time::{EngineTime, Now, WallTime};
 use sessiond_proto::v1 as pb;
@@ -10,7 +11,7 @@ use super::{end, lease};
 
 /// A session as of `now`, everything resolved.
 ///
-/// Restart guards and waiting sessions are not built, so none is shown.
+/// Waiting sessions are not built, so none is shown.
 pub(crate) fn session(view: &SessionView, now: Now) -> pb::Session {
     let row = &view.session;
     let activity = &view.activity;
@@ -55,7 +56,7 @@ pub(crate) fn session(view: &SessionView, now: Now) -> pb::Session {
         max_in_flight: row.in_flight_max(),
         waiting_for: pb::WaitingFor::Unspecified.into(),
         circuits: circuits(activity, now),
-        restart_guard: None,
+        restart_guard: restart_guard(&activity.restart_guard, now),
         touch_count: activity.touch_count,
         revision: row.revision.0,
         etag: row.etag(),
@@ -103,6 +104,16 @@ fn expire_at(view: &SessionView) -> Option<EngineTime> {
         .min(),
         Lifecycle::Draining(_) | Lifecycle::Ended(_) => None,
     }
+}
+
+/// How often its workers failed, if they did lately.
+fn restart_guard(guard: &RestartGuard, now: Now) -> Option<pb::RestartGuard> {
+    let count = guard.count(now.engine);
+    let until = guard.suspended_until;
+    (count > 0 || until.is_some()).then(|| pb::RestartGuard {
+        count,
+        suspended_until: until.map(|at| timestamp(now.wall_of(at))),
+    })
 }
 
 fn end_time(lifecycle: &Lifecycle) -> Option<WallTime> {

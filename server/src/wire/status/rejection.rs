@@ -1,9 +1,10 @@
 //! What each rejection of the core tells its caller.
 
-use sessiond_core::ids::{Epoch, PoolName, SessionId, SessionRef};
+use sessiond_core::ids::{Epoch, PoolName, SessionId, SessionRef, WorkerName};
 use sessiond_core::rejection::Rejection;
 use sessiond_core::requests::RequestToken;
 use sessiond_core::session::EndReason;
+use sessiond_core::time::Span;
 use sessiond_proto::reason::Reason;
 
 use super::{RETRY_FULL, Refusal};
@@ -46,15 +47,13 @@ impl Refusal {
                 epoch,
                 expire_time: _,
                 expires_in,
-            } => {
-                let message = format!("session `{session}` is held by worker `{holder}`");
-                Self::new(Reason::LeaseHeld, message)
-                    .with("session_id", session)
-                    .with("holder", holder)
-                    .with("epoch", epoch)
-                    .retry(*expires_in)
-            }
+            } => lease_held(session, holder, *epoch, *expires_in),
             Rejection::LeaseFenced { session, current } => lease_fenced(session, *current),
+            Rejection::RestartLimited {
+                session,
+                failures,
+                retry_in,
+            } => restart_limited(session, *failures, *retry_in),
             Rejection::TooManyLeases { limit } => {
                 let message = format!("the worker holds {limit} sessions, as many as it may");
                 let scope = "sessions of a worker";
@@ -95,6 +94,23 @@ fn request_not_found(session: &SessionId, token: RequestToken) -> Refusal {
     Refusal::new(Reason::RequestNotFound, message)
         .with("session_id", session)
         .about(&token)
+}
+
+fn lease_held(session: &SessionId, holder: &WorkerName, epoch: Epoch, expires_in: Span) -> Refusal {
+    let message = format!("session `{session}` is held by worker `{holder}`");
+    Refusal::new(Reason::LeaseHeld, message)
+        .with("session_id", session)
+        .with("holder", holder)
+        .with("epoch", &epoch)
+        .retry(expires_in)
+}
+
+fn restart_limited(session: &SessionId, failures: u32, retry_in: Span) -> Refusal {
+    let message = format!("the workers of session `{session}` failed {failures} times");
+    Refusal::new(Reason::RestartLimited, message)
+        .with("session_id", session)
+        .with("failures", &failures)
+        .retry(retry_in)
 }
 
 fn too_many_requests(session: &SessionId, limit: u64) -> Refusal {

@@ -16,9 +16,10 @@ use sessiond_core::presence::{Instance, Intent, Load, Window};
 use sessiond_core::queue::Depth;
 use sessiond_core::reply::WorkerView;
 use sessiond_core::requests::{LiveRequest, Requests};
+use sessiond_core::restart_guard::RestartGuard;
 use sessiond_core::session::{
     ActivityRow, Counts, EndIntent, EndMode, EndReason, Lifecycle, Ordering, PendingPolicy,
-    Profile, SessionEnd, SessionRow, SessionView, Timeouts, Totals, Usage, Volatile,
+    Profile, SessionEnd, SessionRow, SessionView, Timeouts, Totals, Usage, Volatile, Warned,
 };
 use sessiond_core::time::{EngineTime, Limit, Now, Span, WallTime};
 
@@ -191,6 +192,15 @@ fn activity_row() -> ActivityRow {
                 },
             ),
         ]),
+        restart_guard: RestartGuard {
+            failures: vec![
+                EngineTime(100_000),
+                EngineTime(140_000),
+                EngineTime(150_000),
+            ],
+            suspended_until: Some(EngineTime(140_000)),
+        },
+        warned: Warned::default(),
         check_at: None,
     }
 }
@@ -268,6 +278,7 @@ pub(super) fn worker_view() -> WorkerView {
                 sessions: 86,
             },
             serves: None,
+            rests: Arc::default(),
             intent: Intent::Stays,
             hungry: BTreeSet::new(),
             served: Epoch(0),

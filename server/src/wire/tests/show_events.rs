@@ -69,6 +69,9 @@ fn only_the_end_event_tells_the_end() {
         (EventKind::MessageDeadLettered, "MESSAGE_DEAD_LETTERED"),
         (EventKind::CircuitOpened, "CIRCUIT_OPENED"),
         (EventKind::CircuitClosed, "CIRCUIT_CLOSED"),
+        (EventKind::WorkerStuck, "WORKER_STUCK"),
+        (EventKind::RestartLimited, "RESTART_LIMITED"),
+        (EventKind::LimitWarning, "LIMIT_WARNING"),
     ] {
         let mut row = event_row();
         row.kind = kind;

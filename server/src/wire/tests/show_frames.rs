@@ -153,6 +153,9 @@ fn a_worker_is_told_what_it_loses() {
         ),
         (LeaseLostReason::Succeeded, pb::LeaseLostReason::Succeeded),
         (LeaseLostReason::Detached, pb::LeaseLostReason::Detached),
+        (LeaseLostReason::Stuck, pb::LeaseLostReason::Stuck),
+        (LeaseLostReason::Revoked, pb::LeaseLostReason::Revoked),
+        (LeaseLostReason::Idle, pb::LeaseLostReason::Idle),
     ] {
         let lost = sent(Frame::LeaseLost {
             session: session(),

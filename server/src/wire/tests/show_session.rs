@@ -90,7 +90,11 @@ fn every_field_of_an_active_session_is_shown() {
             // Its pause is over: the next message is let through.
             circuit("c", pb::CircuitState::Probing, millis(1_099_000)),
         ],
-        restart_guard: None,
+        // One of three failures no longer counts.
+        restart_guard: Some(pb::RestartGuard {
+            count: 2,
+            suspended_until: millis(1_140_000),
+        }),
         touch_count: 51,
         revision: 255,
         etag: "ff".to_owned(),

@@ -262,6 +262,22 @@ fn what_others_hold_or_changed_is_explained() {
 }
 
 #[test]
+fn a_suspended_session_says_when_workers_may_have_it() {
+    check(
+        Refusal::rejected(&Rejection::RestartLimited {
+            session: session(),
+            failures: 11,
+            retry_in: Span(450_000),
+        }),
+        &Expected {
+            metadata: &[("failures", "11"), ("session_id", "s-1")],
+            retry_ms: Some(450_000),
+            ..Expected::of(Reason::RestartLimited, Code::FailedPrecondition)
+        },
+    );
+}
+
+#[test]
 fn what_is_full_names_its_limit_and_when_to_come_back() {
     let full = |reason| Expected {
         retry_ms: Some(1_000),

@@ -278,7 +278,33 @@ fn every_bad_frame_is_told() {
     let invalid = work::frame(pb::WorkRequest { frame: None }).unwrap_err();
     assert_eq!(super::fields(&invalid), ["frame"].into());
     let invalid = parse(Frame::CancelResult(pb::CancelResult::default())).unwrap_err();
-    assert_eq!(invalid.not_built, ["cancel_result"]);
+    let faulty = ["cancel_result.outcome", "cancel_result.session_id"];
+    assert_eq!(super::fields(&invalid), faulty.into());
+}
+
+#[test]
+fn a_cancel_is_answered_in_words() {
+    for (outcome, word) in [
+        (pb::CancelOutcome::Stopped, "stopped"),
+        (pb::CancelOutcome::Finished, "finished"),
+        (pb::CancelOutcome::Failed, "failed"),
+    ] {
+        let given = pb::CancelResult {
+            session_id: "s-1".to_owned(),
+            outcome: outcome.into(),
+            detail: "so".to_owned(),
+        };
+        let Ok(WorkFrame::CancelResult {
+            session,
+            outcome,
+            detail,
+        }) = parse(Frame::CancelResult(given))
+        else {
+            panic!("a result of a cancel is taken");
+        };
+        assert_eq!((session.as_str(), outcome), ("s-1", word));
+        assert_eq!(detail, "so");
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use sessiond_core::circuit as domain_circuit;
 use sessiond_core::circuit::CircuitState;
 use sessiond_core::ids::{RequestNo, SessionNo};
 use sessiond_core::requests::{LiveRequest, Requests};
+use sessiond_core::restart_guard::RestartGuard;
 use sessiond_core::session as domain;
 use sessiond_core::time::{EngineTime, Span, WallTime};
 
@@ -41,6 +42,14 @@ pub(crate) struct Activity {
     requests_begun: u64,
     #[prost(message, repeated, tag = "70")]
     circuits: Vec<Circuit>,
+    #[prost(uint64, repeated, tag = "82")]
+    failures: Vec<u64>,
+    #[prost(uint64, optional, tag = "83")]
+    suspended_until: Option<u64>,
+    #[prost(uint64, optional, tag = "84")]
+    warned_idle: Option<u64>,
+    #[prost(uint64, optional, tag = "85")]
+    warned_age: Option<u64>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -97,6 +106,10 @@ impl From<&domain::ActivityRow> for Activity {
             requests: row.requests.live.iter().map(Request::from).collect(),
             requests_begun: row.requests.begun.0,
             circuits: row.circuits.iter().map(Into::into).collect(),
+            failures: row.restart_guard.failures.iter().map(|at| at.0).collect(),
+            suspended_until: row.restart_guard.suspended_until.map(|at| at.0),
+            warned_idle: row.warned.idle.map(|at| at.0),
+            warned_age: row.warned.age.map(|at| at.0),
         }
     }
 }
@@ -118,6 +131,14 @@ impl TryFrom<Activity> for domain::ActivityRow {
             requests: Requests {
                 begun: RequestNo(row.requests_begun),
                 live: row.requests.iter().map(LiveRequest::from).collect(),
+            },
+            restart_guard: RestartGuard {
+                failures: row.failures.into_iter().map(EngineTime).collect(),
+                suspended_until: row.suspended_until.map(EngineTime),
+            },
+            warned: domain::Warned {
+                idle: row.warned_idle.map(EngineTime),
+                age: row.warned_age.map(EngineTime),
             },
             check_at: row.check_at.map(EngineTime),
             circuits: circuits(row.circuits)?,

@@ -100,6 +100,9 @@ numbers! {
         MessageDeadLettered = 8,
         CircuitOpened = 70,
         CircuitClosed = 71,
+        WorkerStuck = 80,
+        RestartLimited = 81,
+        LimitWarning = 82,
     }
     ActorKind ("the kind of an actor") {
         Api = 1,

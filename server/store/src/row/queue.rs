@@ -31,6 +31,8 @@ pub(crate) struct Queue {
     /// When it was given up, for display; with `DeadSince` only.
     #[prost(uint64, tag = "60")]
     dead_time: u64,
+    #[prost(bool, tag = "80")]
+    suspended: bool,
 }
 
 #[derive(Clone, PartialEq, prost::Oneof)]
@@ -74,6 +76,7 @@ impl From<&domain::QueueRow> for Queue {
                 time: oldest.time.0,
             }),
             dead_time: dead_time(row.disposition),
+            suspended: row.suspended,
         }
     }
 }
@@ -96,6 +99,7 @@ impl TryFrom<Queue> for domain::QueueRow {
                 at: EngineTime(oldest.at),
                 time: WallTime(oldest.time),
             }),
+            suspended: row.suspended,
         })
     }
 }

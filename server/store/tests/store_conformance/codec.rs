@@ -71,7 +71,7 @@ pub(crate) const VARIANTS: &str = "Active Draining Ended Serving Quiet Held Dead
     Strict Serial Relaxed Immediate Graceful AfterPending Keep Discard After Never Completed \
     Failed Deleted Admin Reset Replaced Compacted Scheduled Shutdown Restart Idle Expired Evicted \
     Capacity OwnerLost WorkerStuck RestartLimit Crashed SessionOpened SessionUpdated \
-    SessionDraining SessionEnd WorkerAttached WorkerDetached WorkerLost MessageDeadLettered Api \
+    SessionDraining SessionEnd WorkerAttached WorkerDetached WorkerLost MessageDeadLettered RestartLimited LimitWarning Api \
     Worker Reaper Recovery Drain CircuitOpened CircuitClosed Closed Open Probing Some None";
 
 /// The words of a change as it is printed; variants are among them.

@@ -236,6 +236,7 @@ fn queue(rng: &mut Rng, id: QueueId) -> QueueRow {
             at: engine(rng),
             time: wall(rng),
         }),
+        suspended: rng.bool(),
     }
 }
 

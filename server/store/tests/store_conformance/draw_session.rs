@@ -11,9 +11,10 @@ use sessiond_core::ids::{
 };
 use sessiond_core::lease::LeaseView;
 use sessiond_core::requests::{LiveRequest, Requests};
+use sessiond_core::restart_guard::RestartGuard;
 use sessiond_core::session::{
     ActivityRow, Counts, EndIntent, EndMode, EndReason, Lifecycle, Ordering, PendingPolicy,
-    Profile, SessionEnd, SessionRow, SessionView, Timeouts, Totals, Usage, Volatile,
+    Profile, SessionEnd, SessionRow, SessionView, Timeouts, Totals, Usage, Volatile, Warned,
 };
 use sessiond_core::time::{Limit, Span};
 
@@ -43,7 +44,7 @@ const REASONS: [EndReason; 18] = [
     EndReason::Crashed,
 ];
 
-const EVENT_KINDS: [EventKind; 10] = [
+const EVENT_KINDS: [EventKind; 13] = [
     EventKind::SessionOpened,
     EventKind::SessionUpdated,
     EventKind::SessionDraining,
@@ -54,6 +55,9 @@ const EVENT_KINDS: [EventKind; 10] = [
     EventKind::MessageDeadLettered,
     EventKind::CircuitOpened,
     EventKind::CircuitClosed,
+    EventKind::WorkerStuck,
+    EventKind::RestartLimited,
+    EventKind::LimitWarning,
 ];
 
 const ACTOR_KINDS: [ActorKind; 5] = [
@@ -191,6 +195,14 @@ pub(crate) fn activity(rng: &mut Rng, session: SessionNo) -> ActivityRow {
                     until: engine(rng),
                 })
                 .collect(),
+        },
+        restart_guard: RestartGuard {
+            failures: (0..rng.usize(..3)).map(|_| engine(rng)).collect(),
+            suspended_until: option(rng, engine),
+        },
+        warned: Warned {
+            idle: option(rng, engine),
+            age: option(rng, engine),
         },
         check_at: option(rng, engine),
         circuits: circuits(rng),

@@ -31,6 +31,14 @@ pub(crate) const ROWS: &[Row] = &[
         "Idle means strictly longer than the limit; a clock that jumps ends nothing early or late",
     ),
     row(
+        "F11",
+        "Requests that are open are counted; one whose caller is gone ends by its lease, and an end without a beginning is refused",
+    ),
+    row(
+        "F12",
+        "An end takes nothing new, waits for what is open, is over with the last of it, and proceeds with a warning",
+    ),
+    row(
         "F24",
         "Cleanup runs without traffic, and what is over a limit ends",
     ),
@@ -41,6 +49,18 @@ pub(crate) const ROWS: &[Row] = &[
     row(
         "F26",
         "The age limit ends a session, spares one in use, and is hard at twice its value",
+    ),
+    row(
+        "F28",
+        "A session that nobody works on is reaped from its last activity; pending work keeps it",
+    ),
+    row(
+        "F29",
+        "A worker that makes no progress for longer than its time loses the session, and what it held goes back",
+    ),
+    row(
+        "F30",
+        "A worker with nothing to do is let go; a message that comes meanwhile is kept and served",
     ),
     row("F31", "What is in use or has work is not swept"),
     row(
@@ -105,9 +125,14 @@ pub(crate) const ROWS: &[Row] = &[
         "What a worker keeps with a session is void for another instance, and named",
     ),
     row(
+        "F60",
+        "Workers may fail so often and no more; failures are forgotten in time and by success, and no message is lost",
+    ),
+    row(
         "F61",
         "What failed is tried again after pauses that double up to a bound, spread a little",
     ),
+    row("F62", "A worker is told why it loses a session"),
     row(
         "F63",
         "Sessions with a backlog and no worker are served up to a bound; those that run already are skipped",
