@@ -7,6 +7,8 @@ mod cleanup_log;
 mod config;
 #[path = "process/disk.rs"]
 mod disk;
+#[path = "process/letters.rs"]
+mod letters;
 #[path = "process/permission.rs"]
 mod permission;
 #[path = "process/reflection.rs"]
