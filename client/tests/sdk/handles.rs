@@ -379,10 +379,9 @@ async fn plain_calls_carry_what_they_are_given() {
     let settle = pb::SettleMessagesRequest {
         settlements: vec![pb::Settlement::default()],
     };
+    let target = pb::reset_circuit_request::Target::Kind("summarize".to_owned());
     let reset = pb::ResetCircuitRequest {
-        target: Some(pb::reset_circuit_request::Target::Kind(
-            "summarize".to_owned(),
-        )),
+        target: Some(target.clone()),
         ..Default::default()
     };
     let list = pb::ListWorkersRequest {
@@ -418,7 +417,6 @@ async fn plain_calls_carry_what_they_are_given() {
         let Call::ResetCircuit(call) = server.call().await else {
             panic!("expected a reset");
         };
-        let target = pb::reset_circuit_request::Target::Kind("summarize".to_owned());
         assert_eq!(call.request.target, Some(target));
         assert!(!call.request.request_id.is_empty());
         call.answer(pb::ResetCircuitResponse::default());

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use sessiond_core::ids::MessageKind;
-use sessiond_core::limits::Policy;
+use sessiond_core::limits::{Policy, WorkerCost};
 use sessiond_core::time::{Limit, Span};
 
 mod contradictions;
@@ -106,6 +106,7 @@ max_idle_time = "90s"
 max_session_age = "1h30m"
 owner_timeout = "45s"
 cleanup_interval = "10s"
+warning_lead = "30s"
 max_sessions = 7
 cleanup_on_shutdown = false
 end_grace = "3s"
@@ -125,6 +126,12 @@ circuit_cool_down = "90s"
 [workers]
 lease = "20s"
 claim_lease = "2m"
+stuck_after = "4m"
+on_stuck = "end"
+idle_after = "never"
+restart_limit = 4
+restart_window = "5m"
+on_restart_limit = "end"
 [namespaces.blue]
 [namespaces."a b"]
 [pools.batch]
@@ -149,6 +156,13 @@ fn every_key_is_set_where_it_belongs() {
         circuit_cool_down: Span::seconds(90),
         stream_lease: Span::seconds(20),
         claim_lease: Span::seconds(120),
+        stuck_after: Limit::After(Span::seconds(240)),
+        on_stuck: WorkerCost::End,
+        worker_idle: Limit::Never,
+        restart_limit: 4,
+        restart_window: Span::seconds(300),
+        on_restart_limit: WorkerCost::End,
+        warning_lead: Limit::After(Span::seconds(30)),
         idle_timeout: Limit::After(Span::seconds(90)),
         max_lifetime: Limit::After(Span::seconds(5_400)),
         owner_timeout: Limit::After(Span::seconds(45)),

@@ -35,12 +35,12 @@ fn lost(reason: Why, successor_id: &str) -> pb::LeaseLost {
 
 #[tokio::test(start_paused = true)]
 async fn every_loss_has_its_consequence() {
-    // By id, by key: `again`, `later`, `gone` or the id of the successor.
+    // By id, by key: `again`, `later`, `rests`, `gone` or the id of the successor.
     for (reason, successor, by_id, by_key) in [
         (Why::Lapsed, "", "later", "later"),
         (Why::Fenced, "", "later", "later"),
         (Why::Stuck, "", "later", "later"),
-        (Why::Idle, "", "later", "later"),
+        (Why::Idle, "", "rests", "rests"),
         (Why::RestartLimited, "", "later", "later"),
         (Why::Unspecified, "", "later", "later"),
         (Why::Detached, "", "again", "again"),
@@ -57,6 +57,10 @@ async fn every_loss_has_its_consequence() {
                 "later" => assert!(targets.next_due() >= Some(now), "{text}"),
                 "again" => assert_eq!(targets.take_due(now), [session], "{text}"),
                 "gone" => assert!(targets.all_gone(), "{text}"),
+                "rests" => {
+                    assert_eq!(targets.next_due(), None, "{text}");
+                    assert!(!targets.all_gone(), "{text}");
+                }
                 id => assert_eq!(targets.take_due(now), [session_id(id)], "{text}"),
             }
         }

@@ -111,6 +111,8 @@ async fn session_with_nothing_to_do_is_awaited_and_not_asked_for() {
     work.send(settled(&settlements)).await;
     work.send(lease_lost("s", pb::LeaseLostReason::Idle, ""))
         .await;
+    let lost = |event| matches!(event, WorkerEvent::LeaseLost(_)).then_some(());
+    worker.event(lost).await;
     // A new stream is told of nothing that the old one rested from.
     server.cut();
     let (_, mut work) = welcome(&mut server).await;

@@ -9,11 +9,12 @@ use sessiond_core::change::Change;
 use sessiond_core::decide::Decision;
 use sessiond_core::event::{Actor, DRAIN_TIMED_OUT, EventKind, EventRow, WARNING};
 use sessiond_core::explanation::{Deadline, DeadlineKind, Effect, Explanation};
-use sessiond_core::ids::{Epoch, InstanceId, SessionId, StreamId};
+use sessiond_core::ids::{Epoch, InstanceId, QueueId, SessionId, StreamId};
+use sessiond_core::lease::LeaseView;
 use sessiond_core::rejection::Rejection;
 use sessiond_core::reply::{
-    CancelReason, Delivery, EnqueueStatus, Frame, GoAwayReason, LeaseLostReason, Reply, SettleCode,
-    WorkerView,
+    CancelReason, Delivery, EnqueueResult, EnqueueStatus, Frame, GoAwayReason, LeaseLostReason,
+    Reply, SettleCode, WorkerView,
 };
 use sessiond_core::requests::RequestToken;
 use sessiond_core::rows::{MessageTally, Row};
@@ -319,10 +320,7 @@ impl Answer {
                 session,
                 lease,
                 duplicate,
-            } => {
-                let epoch = lease.as_ref().map(|lease| lease.epoch.0);
-                Self::Revoked(session.session.no.0, epoch, *duplicate)
-            }
+            } => revoked(session, lease.as_ref(), *duplicate),
             Reply::Reset {
                 ended,
                 successor,
@@ -343,12 +341,7 @@ impl Answer {
                 queue,
                 opened,
                 results,
-            } => Self::Enqueued {
-                session: session.clone(),
-                queue: queue.0,
-                opened: *opened,
-                results: results.iter().map(|r| (r.seq.0, r.status)).collect(),
-            },
+            } => enqueued(session, *queue, *opened, results),
             Reply::Claimed {
                 session,
                 lease,
@@ -370,6 +363,25 @@ impl Answer {
             Reply::Workers(workers) => Self::Listing(workers.iter().map(listed).collect()),
         }
     }
+}
+
+fn enqueued(
+    session: &SessionId,
+    queue: QueueId,
+    opened: bool,
+    results: &[EnqueueResult],
+) -> Answer {
+    Answer::Enqueued {
+        session: session.clone(),
+        queue: queue.0,
+        opened,
+        results: results.iter().map(|r| (r.seq.0, r.status)).collect(),
+    }
+}
+
+fn revoked(session: &SessionView, lease: Option<&LeaseView>, duplicate: bool) -> Answer {
+    let epoch = lease.map(|lease| lease.epoch.0);
+    Answer::Revoked(session.session.no.0, epoch, duplicate)
 }
 
 fn begun(session: &SessionView, token: RequestToken, lease: Span, until: WallTime) -> Answer {
@@ -491,19 +503,21 @@ pub(crate) fn fact(event: &EventRow) -> Fact {
             assert_eq!(event.message.is_some(), cause == "ack", "what closed it");
             Fact::CircuitClosed(no, attribute("kind"), cause)
         }
-        EventKind::MessageDeadLettered => {
-            let message = event.message.as_ref().expect("it names its message");
-            Fact::DeadLettered {
-                session: no,
-                queue: message.queue.0,
-                seq: message.seq.0,
-                reason: match attribute("reason").as_str() {
-                    "max_attempts" => "max_attempts",
-                    "permanent" => "permanent",
-                    other => panic!("a message is given up for {other:?}"),
-                },
-            }
-        }
+        EventKind::MessageDeadLettered => dead_lettered(no, event, &attribute("reason")),
+    }
+}
+
+fn dead_lettered(session: u64, event: &EventRow, reason: &str) -> Fact {
+    let message = event.message.as_ref().expect("it names its message");
+    Fact::DeadLettered {
+        session,
+        queue: message.queue.0,
+        seq: message.seq.0,
+        reason: match reason {
+            "max_attempts" => "max_attempts",
+            "permanent" => "permanent",
+            other => panic!("a message is given up for {other:?}"),
+        },
     }
 }
 

@@ -193,11 +193,7 @@ fn activity_row() -> ActivityRow {
             ),
         ]),
         restart_guard: RestartGuard {
-            failures: vec![
-                EngineTime(100_000),
-                EngineTime(140_000),
-                EngineTime(150_000),
-            ],
+            failures: vec![EngineTime(1), EngineTime(140_000), EngineTime(150_000)],
             suspended_until: Some(EngineTime(140_000)),
         },
         warned: Warned::default(),

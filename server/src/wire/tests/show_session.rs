@@ -48,15 +48,7 @@ fn every_field_of_an_active_session_is_shown() {
             input_tokens: 53,
             output_tokens: 54,
         }),
-        counts: Some(pb::SessionCounts {
-            enqueued: 55,
-            processed: 56,
-            pending: 23,
-            in_flight: 13,
-            dead_lettered: 57,
-            superseded: 0,
-            discarded: 58,
-        }),
+        counts: Some(counts()),
         active_requests: 1,
         create_time: millis(1_050_000),
         last_activity_time: millis(1_095_000),
@@ -100,6 +92,18 @@ fn every_field_of_an_active_session_is_shown() {
         etag: "ff".to_owned(),
     };
     assert_eq!(shown(&active()), expected);
+}
+
+fn counts() -> pb::SessionCounts {
+    pb::SessionCounts {
+        enqueued: 55,
+        processed: 56,
+        pending: 23,
+        in_flight: 13,
+        dead_lettered: 57,
+        superseded: 0,
+        discarded: 58,
+    }
 }
 
 fn circuit(
