@@ -76,6 +76,13 @@ const FIELDS: &[(&str, &str)] = &[
     ("EndSessionsResponse", "results"),
     ("EndResult", "session_id key outcome error"),
     (
+        "ResetSessionRequest",
+        "ref reason new_session_id carry project source agent_id labels prompt prompt_number \
+         transcript_path idle_timeout max_lifetime owner_timeout ordering max_in_flight \
+         parent_session_id request_id",
+    ),
+    ("ResetSessionResponse", "ended successor duplicate"),
+    (
         "Message",
         "session_id queue_id seq kind payload content_type attributes agent_id agent_type \
          prompt_number occurred_time enqueue_time not_before_time idempotency_key attempt \
@@ -211,6 +218,7 @@ const VALUES: &[(&str, &str)] = &[
         "END_OUTCOME",
         "ENDED DRAINING ALREADY_ENDED WOULD_END FAILED",
     ),
+    ("CARRY", "MOVE KEEP DISCARD"),
     ("WAIT_FOR", "ENDED RELEASED"),
     ("ORDERING", "STRICT SERIAL RELAXED"),
     (

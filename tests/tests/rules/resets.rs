@@ -33,6 +33,7 @@ pub(super) async fn done(
     (answer.ended.unwrap(), answer.successor.unwrap())
 }
 
+/// Proves: B6.
 #[tokio::test]
 async fn a_reset_is_an_end_and_an_open_in_one_commit() {
     let server = Server::start();
@@ -188,6 +189,7 @@ async fn a_session_without_a_key_is_reset_too() {
     );
 }
 
+/// Proves: B6.
 #[tokio::test]
 async fn a_full_pool_refuses_no_reset() {
     /// The limit of a pool.
@@ -220,6 +222,7 @@ async fn a_full_pool_refuses_no_reset() {
     is_full().await;
 }
 
+/// Proves: F6.
 #[tokio::test]
 async fn what_is_not_live_or_not_as_it_was_read_is_refused() {
     let server = Server::start();

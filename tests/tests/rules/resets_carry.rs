@@ -13,6 +13,7 @@ fn states(messages: &[pb::Message]) -> Vec<pb::MessageState> {
     messages.iter().map(state).collect()
 }
 
+/// Proves: B2.
 #[tokio::test]
 async fn move_takes_the_queue_over_with_all_that_is_in_it() {
     let server = Server::start();
@@ -169,6 +170,7 @@ async fn what_nobody_gives_back_is_handed_out_after_one_lease_uncounted() {
     );
 }
 
+/// Proves: B2, B6.
 #[tokio::test]
 async fn what_is_pending_costs_a_reset_nothing() {
     const MESSAGES: usize = 20_000;

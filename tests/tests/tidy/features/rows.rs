@@ -23,6 +23,10 @@ pub(crate) const ROWS: &[Row] = &[
         "A session shows when it began, when it was last used and what it processed, after a restart too",
     ),
     row(
+        "F6",
+        "A session goes from ACTIVE over DRAINING to ENDED and never back; what comes after its end is defined",
+    ),
+    row(
         "F7",
         "A touch counts as activity; a finished session refuses it",
     ),
@@ -149,6 +153,14 @@ pub(crate) const ROWS: &[Row] = &[
     row(
         "F83",
         "Settings come from a file, variables and flags; all that is wrong is refused at once with file, line and the fix",
+    ),
+    row(
+        "B2",
+        "What was not delivered goes to the successor, in constant time however much it is",
+    ),
+    row(
+        "B6",
+        "A reset ends a session and opens its successor in one commit, full pool or not",
     ),
     row("F84", "Much that is due at once holds nobody up"),
 ];
