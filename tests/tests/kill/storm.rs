@@ -52,7 +52,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How many claims may find nothing in a row before the rest is called lost. They wait, and a lease of
 /// somebody who is gone lapses within a second or two.
-const EMPTY_CLAIMS_MAX: u32 = 60;
+const EMPTY_CLAIMS_MAX: u32 = 400;
 
 /// Wakes who waits for answers when a client finds fault: it will give none.
 struct Alarm(Arc<Journal>);

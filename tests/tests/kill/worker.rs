@@ -19,8 +19,9 @@ const CLAIM_MAX: u32 = 6;
 /// The lease of a claim, in milliseconds: the shortest the server grants, so that lapses happen.
 const LEASE_MS: u64 = 1_000;
 
-/// How long a claim that must find something waits, in milliseconds.
-const WAIT_MS: u64 = 250;
+/// How long a claim that must find something waits, in milliseconds: many work at the end, and who finds nothing keeps the
+/// others waiting for that long.
+const WAIT_MS: u64 = 40;
 
 /// Settled deliveries that are remembered, to be settled again much later.
 const REMEMBERED: usize = 32;
