@@ -4,6 +4,7 @@
 //! by itself, so what it enqueues can not land in a conversation that was
 //! restarted meanwhile. Dropping a handle ends nothing on the server.
 
+mod admission;
 mod end;
 mod end_many;
 mod keep;

@@ -20,6 +20,7 @@ const PACKAGE: &str = "sessiond.v1";
 const RPCS: &[&str] = &[
     "AdminService.GetServerInfo",
     "AdminService.GetStats",
+    "AdminService.ListPools",
     "AdminService.ListWorkers",
     "AdminService.ResetCircuit",
     "AdminService.RevokeLease",

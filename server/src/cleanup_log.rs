@@ -65,7 +65,10 @@ fn tell(row: &EventRow) {
             Some(show::end::reason_name(end.reason)),
             Some(end.pending_kept),
         ),
-        (Lifecycle::Active | Lifecycle::Draining(_) | Lifecycle::Ended(_), _) => (None, None),
+        (
+            Lifecycle::Queued(_) | Lifecycle::Active | Lifecycle::Draining(_) | Lifecycle::Ended(_),
+            _,
+        ) => (None, None),
     };
     tracing::info!(
         revision = row.revision.0,

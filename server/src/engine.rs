@@ -95,8 +95,8 @@ impl Engine {
         Ok((engine, handle))
     }
 
-    /// Gives every lease on record one full term. The rest of recovery is in the records: what was
-    /// ending has its deadline in the due index.
+    /// Gives every lease on record one full term, and slots to those that wait for them. The rest of recovery is
+    /// in the records: what was ending, and what waits, has its deadline in the due index.
     fn recover(&mut self) -> Result<(), Fault> {
         let mut after = Epoch(0);
         loop {
@@ -107,6 +107,12 @@ impl Engine {
             };
             after = last;
             self.run_batch(vec![Envelope::silent(Command::Restore(epochs))])?;
+        }
+        // Slots may have come to be free while the server was down: its limits are those of its present configuration.
+        let waited = self.store.reader().snapshot()?.pools_with_waiters()?;
+        for (namespace, pool) in waited {
+            let admit = Command::Admit { namespace, pool };
+            self.run_batch(vec![Envelope::silent(admit)])?;
         }
         self.timers.reload(&self.store)
     }

@@ -34,6 +34,7 @@ mod list;
 mod message;
 mod oversize;
 mod payloads;
+mod pools;
 mod requeue;
 mod session;
 mod sweep;

@@ -193,6 +193,8 @@ unary! {
     sweep = admin.sweep(pb::SweepRequest) -> pb::SweepResponse;
     /// RevokeLease.
     revoke_lease = admin.revoke_lease(pb::RevokeLeaseRequest) -> pb::RevokeLeaseResponse;
+    /// ListPools.
+    list_pools = admin.list_pools(pb::ListPoolsRequest) -> pb::ListPoolsResponse;
     /// ListWorkers.
     list_workers = admin.list_workers(pb::ListWorkersRequest) -> pb::ListWorkersResponse;
 }

@@ -88,6 +88,15 @@ impl Server {
         server
     }
 
+    /// Gives it another configuration, for its next start.
+    ///
+    /// # Panics
+    /// If it was started without a file.
+    pub fn configure(&self, text: &str) {
+        let file = self.arguments.last().expect("it has a file");
+        std::fs::write(file, text).expect("the file can be written");
+    }
+
     /// Where it serves.
     #[must_use]
     pub fn address(&self) -> &str {

@@ -60,6 +60,16 @@ mod namespaces;
 mod open;
 #[path = "rules/order.rs"]
 mod order;
+#[path = "rules/pools_attached.rs"]
+mod pools_attached;
+#[path = "rules/pools_clients.rs"]
+mod pools_clients;
+#[path = "rules/pools_full.rs"]
+mod pools_full;
+#[path = "rules/pools_restart.rs"]
+mod pools_restart;
+#[path = "rules/pools_wait.rs"]
+mod pools_wait;
 #[path = "rules/replace.rs"]
 mod replace;
 #[path = "rules/request_ids.rs"]

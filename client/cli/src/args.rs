@@ -12,6 +12,7 @@ use crate::failure::Exit;
 use crate::hook::HookCommand;
 use crate::message::MessageCommand;
 use crate::output::{Detail, Format, Output};
+use crate::pool::PoolCommand;
 use crate::replay::ReplayArgs;
 use crate::session::SessionCommand;
 use crate::spool_command::SpoolCommand;
@@ -56,6 +57,9 @@ pub(crate) enum Command {
     /// Looks after hook events that could not be sent yet.
     #[command(subcommand)]
     Spool(SpoolCommand),
+    /// Shows the pools that sessions count against.
+    #[command(subcommand)]
+    Pool(PoolCommand),
     /// Counts sessions, messages and workers.
     Stats,
 }

@@ -11,6 +11,7 @@ mod hook;
 mod interrupt;
 mod message;
 mod output;
+mod pool;
 mod replay;
 mod say;
 mod session;
@@ -96,6 +97,7 @@ async fn command(cli: Cli, target: &Target) -> Result<(), Failure> {
             Command::Worker(command) => command.run(&target.client()?, &mut output).await,
             Command::Watch(args) => args.run(&target.client()?, &mut output).await,
             Command::Replay(args) => args.run(&target.client()?, &mut output).await,
+            Command::Pool(command) => command.run(&target.client()?, &mut output).await,
             Command::Stats => stats::run(&target.client()?, &mut output).await,
             Command::Spool(SpoolCommand::Ls) => spool_command::list(&mut output),
             Command::Spool(SpoolCommand::Flush) => {

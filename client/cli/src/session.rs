@@ -176,6 +176,14 @@ fn circuits(session: &pb::Session, now: jiff::Timestamp) -> String {
     shown.collect::<Vec<String>>().join(", ")
 }
 
+/// What a session waits for; nothing if it does not.
+fn waiting_for(session: &pb::Session) -> String {
+    match session.waiting_for() {
+        pb::WaitingFor::Unspecified => String::new(),
+        waiting_for => values::enum_name::<pb::WaitingFor>(waiting_for.into()),
+    }
+}
+
 /// What a person wants to know about one session. What is unset is left out.
 fn fields(session: &pb::Session) -> Vec<[String; 2]> {
     let now = jiff::Timestamp::now();
@@ -204,6 +212,7 @@ fn fields(session: &pb::Session) -> Vec<[String; 2]> {
         ),
         ("namespace", session.namespace.clone()),
         ("pool", session.pool.clone()),
+        ("waits for", waiting_for(session)),
         ("project", session.project.clone()),
         ("source", session.source.clone()),
         ("agent", session.agent_id.clone()),

@@ -174,6 +174,8 @@ wire_enums! {
     SettleCode "SETTLE_CODE_"
     StallReason "STALL_REASON_"
     SweepOutcome "SWEEP_OUTCOME_"
+    WaitingFor "WAITING_FOR_"
+    WhenFull "WHEN_FULL_"
 }
 
 #[cfg(test)]

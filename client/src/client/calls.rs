@@ -350,6 +350,20 @@ impl Client {
         .await
     }
 
+    /// Lists the pools of the namespace: their limits and how full they are.
+    ///
+    /// # Errors
+    ///
+    /// What `ListPools` refuses.
+    pub async fn pools(&self) -> Result<pb::ListPoolsResponse, Error> {
+        let request = pb::ListPoolsRequest {};
+        self.call(Repeat::Harmless, Duration::ZERO, request, |request| {
+            let mut admin = self.admin();
+            async move { admin.list_pools(request).await }
+        })
+        .await
+    }
+
     /// Lists one page of the workers that have a stream open.
     ///
     /// # Errors

@@ -114,7 +114,8 @@ impl OpenBuilder {
         self
     }
 
-    /// Accepts to wait for a slot of a full pool.
+    /// Accepts to wait for a slot of a full pool, at most this long: the session
+    /// is then QUEUED, and [`SessionHandle::admitted`] waits for its slot.
     #[must_use]
     pub fn wait_for_slot(mut self, wait: Duration) -> Self {
         self.request.wait_for_slot = Some(to_span(wait));

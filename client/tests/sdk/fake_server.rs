@@ -56,6 +56,7 @@ pub(crate) enum Call {
     Discard(Unary<pb::DiscardMessagesRequest, pb::DiscardMessagesResponse>),
     ServerInfo(Unary<pb::GetServerInfoRequest, pb::GetServerInfoResponse>),
     Stats(Unary<pb::GetStatsRequest, pb::GetStatsResponse>),
+    ListPools(Unary<pb::ListPoolsRequest, pb::ListPoolsResponse>),
     ListWorkers(Unary<pb::ListWorkersRequest, pb::ListWorkersResponse>),
     ResetCircuit(Unary<pb::ResetCircuitRequest, pb::ResetCircuitResponse>),
     RevokeLease(Unary<pb::RevokeLeaseRequest, pb::RevokeLeaseResponse>),

@@ -439,6 +439,20 @@ async fn plain_calls_carry_what_they_are_given() {
 }
 
 #[tokio::test]
+async fn pools_are_asked_for() {
+    let mut server = FakeServer::start().await;
+    let client = server.client();
+    let serve = async {
+        let Call::ListPools(call) = server.call().await else {
+            panic!("expected a list of pools");
+        };
+        call.answer(pb::ListPoolsResponse::default());
+    };
+    let (pools, ()) = within(async { tokio::join!(client.pools(), serve) }).await;
+    assert!(pools.unwrap().pools.is_empty());
+}
+
+#[tokio::test]
 async fn a_reset_is_asked_for_as_it_is_built_and_answers_with_the_successor() {
     let mut server = FakeServer::start().await;
     let client = server.client();

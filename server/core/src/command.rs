@@ -67,6 +67,19 @@ pub enum Command {
     Lapse(Epoch),
     /// Leases found at start; each gets one full term.
     Restore(Vec<Epoch>),
+    /// A pool may have slots for those that wait: its limits changed while the server was down, or more
+    /// of them can go on than one decision lets.
+    Admit {
+        /// Where.
+        namespace: Namespace,
+        /// Which pool.
+        pool: PoolName,
+    },
+    /// How many sessions of each pool do workers hold?
+    Attached {
+        /// Where.
+        namespace: Namespace,
+    },
     /// When do these leases lapse?
     LeaseTimes(Vec<Epoch>),
     /// Which sessions does this instance hold?
@@ -110,6 +123,8 @@ pub struct Open {
     pub timeouts: TimeoutOverrides,
     /// What if the key has a live session.
     pub conflict: ConflictPolicy,
+    /// How long it would wait for a slot of a full pool; unset takes the pool's policy.
+    pub wait: Option<Span>,
     /// Unset takes STRICT.
     pub ordering: Option<Ordering>,
     /// Unset takes the default.

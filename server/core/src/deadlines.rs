@@ -61,9 +61,9 @@ pub(crate) fn reached_at(session: &SessionRow, activity: &ActivityRow) -> Reache
     let limits = &session.timeouts;
     ReachedAt {
         owner: limits.owner.from(activity.owner_seen),
-        idle: limits.idle.from(activity.last_activity),
-        lifetime: limits.lifetime.from(session.created_at),
-        hard_lifetime: hard_limit(limits.lifetime).from(session.created_at),
+        idle: limits.idle.from(session.idle_since(activity)),
+        lifetime: limits.lifetime.from(session.active_since),
+        hard_lifetime: hard_limit(limits.lifetime).from(session.active_since),
     }
 }
 
@@ -156,10 +156,10 @@ pub(crate) fn passed(
         Use::Open | Use::Pending => (LIFETIME_HARD_FACTOR, false),
         Use::None => (1, true),
     };
-    if over(limits.lifetime, session.created_at, age_factor) {
+    if over(limits.lifetime, session.active_since, age_factor) {
         return Some(EndReason::Expired);
     }
-    let idle = over(limits.idle, activity.last_activity, 1) && may_idle;
+    let idle = over(limits.idle, session.idle_since(activity), 1) && may_idle;
     idle.then_some(EndReason::Idle)
 }
 
@@ -228,6 +228,10 @@ pub(crate) fn next_check(
 ) -> Option<EngineTime> {
     let timer = activity.next_timer();
     match &session.lifecycle {
+        Lifecycle::Queued(wait) => {
+            let owner = session.timeouts.owner.passed_at(activity.owner_seen);
+            Some(owner.map_or(wait.until, |at| wait.until.min(at)))
+        }
         Lifecycle::Active => instants(session, activity, policy).chain(timer).min(),
         Lifecycle::Draining(intent) => timer.into_iter().chain([intent.deadline]).min(),
         Lifecycle::Ended(_) => None,
@@ -246,8 +250,8 @@ fn instants(
         warn_at(end, limit, policy)
     };
     let warnings = [
-        warning(limits.idle, activity.last_activity, warned.idle),
-        warning(limits.lifetime, session.created_at, warned.age),
+        warning(limits.idle, session.idle_since(activity), warned.idle),
+        warning(limits.lifetime, session.active_since, warned.age),
     ];
     let passed = session.limits_passed_at(activity);
     passed.chain(warnings.into_iter().flatten())

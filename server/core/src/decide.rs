@@ -10,6 +10,7 @@ use crate::draft::Draft;
 pub use crate::draft::Stop;
 use crate::ids::Revision;
 use crate::presence::PresenceChange;
+use crate::rejection::Rejection;
 use crate::reply::{Push, Reply, Wake};
 use crate::time::Now;
 use crate::view::View;
@@ -17,6 +18,7 @@ use crate::view::View;
 mod acquire;
 mod assign;
 mod attach;
+mod attached;
 mod begin_request;
 mod circuits;
 mod claim;
@@ -33,6 +35,7 @@ mod hand_out;
 mod hello;
 mod lapse;
 mod list_workers;
+mod make_room;
 mod open;
 mod reap;
 mod release;
@@ -46,6 +49,7 @@ mod returned;
 mod revoke;
 mod session_due;
 mod settle;
+mod slot;
 mod stuck;
 mod touch;
 mod update;
@@ -66,6 +70,8 @@ pub struct Decision {
     pub follow_ups: Vec<Command>,
     /// What the caller is told.
     pub reply: Reply,
+    /// The answer is no all the same: what the decision does, it does for the next caller.
+    pub refused: Option<Box<Rejection>>,
     /// The newest event after it.
     pub revision: Revision,
 }
@@ -76,7 +82,39 @@ pub struct Decision {
 /// [`Stop::Rejected`] when the answer is no; [`Stop::Missing`] when rows must be loaded first.
 pub fn decide(view: &View, command: &Command, now: Now) -> Result<Decision, Stop> {
     let mut draft = Draft::new(view, now);
-    let reply = dispatch(&mut draft, command)?;
+    match dispatch(&mut draft, command) {
+        Ok(reply) => conclude(draft, command, reply, None),
+        Err(Stop::Rejected(rejection)) => refuse(Draft::new(view, now), command, rejection),
+        Err(missing @ Stop::Missing(_)) => Err(missing),
+    }
+}
+
+/// A refusal changes nothing, but for what a full pool had to do to find that it is full.
+fn refuse(
+    mut draft: Draft<'_>,
+    command: &Command,
+    rejection: Box<Rejection>,
+) -> Result<Decision, Stop> {
+    if let Rejection::TooManySessions {
+        namespace, pool, ..
+    } = &*rejection
+    {
+        make_room::after_refusal(&mut draft, &(namespace.clone(), pool.clone()))?;
+        if draft.writes() {
+            return conclude(draft, command, Reply::Done, Some(rejection));
+        }
+    }
+    Err(Stop::Rejected(rejection))
+}
+
+fn conclude(
+    mut draft: Draft<'_>,
+    command: &Command,
+    reply: Reply,
+    refused: Option<Box<Rejection>>,
+) -> Result<Decision, Stop> {
+    slot::serve_lines(&mut draft)?;
+    attached::offer_freed(&mut draft)?;
     if !is_unsent(command) {
         hand_out::fill_freed(&mut draft)?;
     }
@@ -93,6 +131,7 @@ pub fn decide(view: &View, command: &Command, now: Now) -> Result<Decision, Stop
         wakes,
         follow_ups,
         reply,
+        refused,
         revision,
     })
 }
@@ -124,6 +163,8 @@ fn dispatch(draft: &mut Draft<'_>, command: &Command) -> Result<Reply, Stop> {
         Command::Due(due) => due::due(draft, *due),
         Command::Lapse(epoch) => lapse::lapse(draft, *epoch),
         Command::Restore(epochs) => restore::restore(draft, epochs),
+        Command::Attached { namespace } => Ok(attached::counts(draft, namespace)),
+        Command::Admit { namespace, pool } => Ok(slot::admit_waiting(draft, namespace, pool)),
         Command::LeaseTimes(epochs) => Ok(list_workers::lease_times(draft, epochs)),
         Command::HeldBy(key) => Ok(list_workers::held_by(draft, key)),
         Command::Reap(asked) => reap::reap(draft, asked),

@@ -4,7 +4,7 @@
 //! the decision is tried again with more loaded. Putting a row puts its index entries and, for a
 //! message, its queue's counters too, so no decision can forget them. Dropping a draft undoes it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
@@ -13,7 +13,7 @@ use indexmap::IndexMap;
 use crate::change::{Change, Membership};
 use crate::command::Command;
 use crate::event::EventRow;
-use crate::ids::{Epoch, QueueId, StreamId};
+use crate::ids::{Epoch, Namespace, PoolName, QueueId, StreamId};
 use crate::index::IndexDelta;
 use crate::limits::Policy;
 use crate::presence::{Instance, InstanceKey, LeaseClock, PresenceChange};
@@ -50,6 +50,9 @@ impl From<Rejection> for Stop {
 /// by one request, so the hasher needs no seed.
 type Written = IndexMap<RowKey, Option<Row>, FixedState>;
 
+/// A pool within its namespace.
+pub(crate) type PoolKey = (Namespace, PoolName);
+
 /// Rows that most decisions write at most; with more the map grows.
 const ROWS_USUAL: usize = 12;
 
@@ -70,6 +73,8 @@ pub(crate) struct Draft<'v> {
     pub(crate) pushes: Vec<Push>,
     pub(crate) wakes: Vec<Wake>,
     pub(crate) follow_ups: Vec<Command>,
+    /// Pools in whose line for slots something changed, or in which a slot was freed that somebody waits for.
+    pub(crate) lines: BTreeSet<PoolKey>,
     instances: BTreeMap<InstanceKey, Option<Instance>>,
     clocks: BTreeMap<Epoch, Option<LeaseClock>>,
 }
@@ -87,6 +92,7 @@ impl<'v> Draft<'v> {
             pushes: Vec::new(),
             wakes: Vec::new(),
             follow_ups: Vec::new(),
+            lines: BTreeSet::new(),
             instances: BTreeMap::new(),
             clocks: BTreeMap::new(),
         }
@@ -110,6 +116,11 @@ impl<'v> Draft<'v> {
         if let Some(stream) = self.instance_ref(key).and_then(|i| i.stream) {
             self.push(stream, frame);
         }
+    }
+
+    /// Whether it would write anything.
+    pub(crate) fn writes(&self) -> bool {
+        !self.rows.is_empty() || self.counters.is_some()
     }
 
     /// Everything the draft does, ready to commit.

@@ -65,6 +65,10 @@ pub enum EventKind {
     CircuitOpened,
     /// A kind of message is accepted again.
     CircuitClosed,
+    /// A session has to wait for a slot; neighbour of its opening.
+    SessionQueued,
+    /// A session that waited has its slot.
+    SessionAdmitted,
 }
 
 /// Who caused a change.

@@ -71,6 +71,8 @@ pub enum DeadlineKind {
     HardLifetime,
     /// The longest time without the owner's touch.
     Owner,
+    /// The end of a wait for a slot.
+    Slot,
     /// The end of what a draining session waits for.
     EndGrace,
     /// The lease, unless its worker is heard of.
@@ -116,6 +118,10 @@ pub enum StallReason {
     Draining,
     /// The session's workers failed too often, and nobody gets it for a while.
     Suspended,
+    /// The session waits for a slot of its pool.
+    Queued,
+    /// Workers hold as many sessions of the pool as they may.
+    PoolAttached,
     /// Nobody holds the session.
     NoWorker,
     /// The worker's stream is gone, or it was not heard of for a lease's time.

@@ -90,6 +90,20 @@ faults! {
     RestForgotten,
     /// A warning leaves no trace, and is written again and again.
     WarningForgotten,
+    /// A slot that frees is given to nobody that waits for it.
+    LineForgotten,
+    /// Whoever came last is let in first.
+    LineReversed,
+    /// A pool takes one session more than it may.
+    SlotOverrun,
+    /// Messages of a session that waits for its slot are handed out.
+    QueuedServed,
+    /// A session that is in use is ended to make room.
+    BusyEvicted,
+    /// Workers hold one session more of a pool than they may.
+    AttachedOverrun,
+    /// The order of idleness is believed although sessions were used since.
+    RankTrusted,
 }
 
 thread_local! {

@@ -2,20 +2,18 @@
 //!
 //! Every entry follows from one row by the functions at the end of this file and from nothing else,
 //! so an index can be checked against, and rebuilt from, the rows. A scan always starts at the
-//! beginning of its group, so that what is known of it is described by how far it is known.
+//! beginning of its group, so that what is known of it is described by how far it is known (`known`).
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use foldhash::fast::RandomState;
-use indexmap::IndexMap;
+use std::collections::BTreeMap;
 
 use crate::ids::{Epoch, Namespace, PoolName, QueueId, RequestId, Seq, SessionNo};
 use crate::lease::{LeaseRow, LeaseStanding};
-use crate::limits::READ_AHEAD;
 use crate::message::{MessageRow, Rank, Standing, Turn};
 use crate::queue::{Disposition, QueueRow};
-use crate::session::{ActivityRow, SessionRow};
+use crate::session::{ActivityRow, Lifecycle, SessionRow};
 use crate::time::EngineTime;
+
+pub(crate) mod known;
 
 /// One member of an index; the order of variants and fields is the order of the scans.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,8 +34,12 @@ pub enum IndexEntry {
     RequestAge(EngineTime, Namespace, RequestId),
     /// Something that becomes due.
     Due(EngineTime, Due),
-    /// A session that has a slot of its pool, in the order in which sessions were opened.
+    /// A session that has not ended, in the order in which those of its pool were opened.
     Live(Namespace, PoolName, SessionNo),
+    /// A session in use, by the activity at which it is ranked, which may be earlier than its last.
+    Idle(Namespace, PoolName, EngineTime, SessionNo),
+    /// A session that waits for a slot of its pool, by its place in the line.
+    Waiting(Namespace, PoolName, SessionNo, SessionNo),
 }
 
 impl IndexEntry {
@@ -53,7 +55,9 @@ impl IndexEntry {
             | Self::DeadLetters(..)
             | Self::RequestAge(..)
             | Self::Due(..)
-            | Self::Live(..) => None,
+            | Self::Live(..)
+            | Self::Idle(..)
+            | Self::Waiting(..) => None,
         }
     }
 
@@ -76,6 +80,12 @@ impl IndexEntry {
             Self::Live(namespace, pool, _) => {
                 [Some(Scan::Live(namespace.clone(), pool.clone())), None]
             }
+            Self::Idle(namespace, pool, ..) => {
+                [Some(Scan::Idle(namespace.clone(), pool.clone())), None]
+            }
+            Self::Waiting(namespace, pool, ..) => {
+                [Some(Scan::Waiting(namespace.clone(), pool.clone())), None]
+            }
         }
     }
 
@@ -91,7 +101,27 @@ impl IndexEntry {
             | Self::DeadLetters(..)
             | Self::RequestAge(..)
             | Self::Due(..)
-            | Self::Live(..) => None,
+            | Self::Live(..)
+            | Self::Idle(..)
+            | Self::Waiting(..) => None,
+        }
+    }
+
+    /// The session of an entry that stands for one in its pool.
+    #[must_use]
+    pub fn session(&self) -> Option<SessionNo> {
+        match self {
+            Self::Live(_, _, no) | Self::Idle(_, _, _, no) | Self::Waiting(_, _, _, no) => {
+                Some(*no)
+            }
+            Self::Ready(..)
+            | Self::InFlight(..)
+            | Self::Returned(..)
+            | Self::Pending(..)
+            | Self::Unserved(..)
+            | Self::DeadLetters(..)
+            | Self::RequestAge(..)
+            | Self::Due(..) => None,
         }
     }
 }
@@ -128,8 +158,12 @@ pub enum Scan {
     Unserved(Namespace),
     /// Remembered control mutations.
     RequestAges,
-    /// Sessions that have a slot of a pool.
+    /// Sessions of a pool that have not ended.
     Live(Namespace, PoolName),
+    /// Sessions in use of a pool, idlest first as far as it is known.
+    Idle(Namespace, PoolName),
+    /// Sessions that wait for a slot of a pool.
+    Waiting(Namespace, PoolName),
 }
 
 impl Scan {
@@ -147,7 +181,9 @@ impl Scan {
             }
             (Self::Unserved(ns), IndexEntry::Unserved(e, ..)) => ns == e,
             (Self::RequestAges, IndexEntry::RequestAge(..)) => true,
-            (Self::Live(ns, pool), IndexEntry::Live(e, p, _)) => ns == e && pool == p,
+            (Self::Live(ns, pool), IndexEntry::Live(e, p, _))
+            | (Self::Idle(ns, pool), IndexEntry::Idle(e, p, ..))
+            | (Self::Waiting(ns, pool), IndexEntry::Waiting(e, p, ..)) => ns == e && pool == p,
             (
                 Self::Ready(_)
                 | Self::New(_)
@@ -157,7 +193,9 @@ impl Scan {
                 | Self::Pending(_)
                 | Self::Unserved(_)
                 | Self::RequestAges
-                | Self::Live(..),
+                | Self::Live(..)
+                | Self::Idle(..)
+                | Self::Waiting(..),
                 _,
             ) => false,
         }
@@ -178,6 +216,12 @@ impl Scan {
                 IndexEntry::RequestAge(EngineTime(0), Namespace::lowest(), RequestId::lowest())
             }
             Self::Live(ns, pool) => IndexEntry::Live(ns.clone(), pool.clone(), SessionNo(0)),
+            Self::Idle(ns, pool) => {
+                IndexEntry::Idle(ns.clone(), pool.clone(), EngineTime(0), SessionNo(0))
+            }
+            Self::Waiting(ns, pool) => {
+                IndexEntry::Waiting(ns.clone(), pool.clone(), SessionNo(0), SessionNo(0))
+            }
         }
     }
 }
@@ -202,123 +246,6 @@ impl Extent {
 
 /// Changes on top of what is known: `true` adds an entry, `false` removes it.
 pub type IndexDelta = BTreeMap<IndexEntry, bool>;
-
-/// What is known of the indexes: of each group that was asked for, its beginning, as it is now.
-///
-/// Every entry in here is in its index, and none is missing of a group as far as its extent goes. What the open batch
-/// changed is in it already, and noted besides: what is loaded later is from before the batch.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct KnownIndexes {
-    groups: IndexMap<Scan, Group, RandomState>,
-    /// In the order of the changes: of several about one entry the last holds.
-    uncommitted: Vec<(IndexEntry, bool)>,
-    /// Entries of all groups.
-    entries: usize,
-    /// Groups of what was never handed out. Hardly ever is one asked for, and while none is known nothing need be looked
-    /// up for it.
-    new_groups: usize,
-}
-
-/// The beginning of a group.
-#[derive(Clone, Debug)]
-struct Group {
-    entries: BTreeSet<IndexEntry>,
-    extent: Extent,
-}
-
-impl KnownIndexes {
-    /// Takes the beginning of a group as the store has it.
-    pub(crate) fn load(&mut self, scan: Scan, entries: Vec<IndexEntry>, extent: Extent) {
-        let mut entries: BTreeSet<IndexEntry> = entries.into_iter().collect();
-        for (entry, present) in &self.uncommitted {
-            if !present {
-                entries.remove(entry);
-            } else if scan.contains(entry) && extent.reaches(entry) {
-                entries.insert(entry.clone());
-            }
-        }
-        self.entries += entries.len();
-        let is_new = matches!(scan, Scan::New(_));
-        match self.groups.insert(scan, Group { entries, extent }) {
-            Some(old) => self.entries -= old.entries.len(),
-            None => self.new_groups += usize::from(is_new),
-        }
-    }
-
-    /// Takes what a decision changed.
-    pub(crate) fn apply(&mut self, entry: &IndexEntry, present: bool) {
-        for scan in entry.scans().into_iter().flatten() {
-            if self.new_groups == 0 && matches!(scan, Scan::New(_)) {
-                continue;
-            }
-            let Some(group) = self.groups.get_mut(&scan) else {
-                continue;
-            };
-            if !present {
-                self.entries -= usize::from(group.entries.remove(entry));
-            } else if group.extent.reaches(entry) {
-                self.entries += usize::from(group.entries.insert(entry.clone()));
-            }
-        }
-        self.uncommitted.push((entry.clone(), present));
-    }
-
-    /// The batch is in the store.
-    pub(crate) fn committed(&mut self) {
-        self.uncommitted.clear();
-    }
-
-    /// How many entries are known, and of how many groups something is.
-    pub(crate) fn len(&self) -> usize {
-        self.entries + self.groups.len()
-    }
-
-    /// The first `want` entries of a group with a draft's changes laid over it, or how many must be loaded to know
-    /// them.
-    pub(crate) fn scan(
-        &self,
-        scan: &Scan,
-        want: usize,
-        draft: &IndexDelta,
-    ) -> Result<Vec<IndexEntry>, usize> {
-        let missing = || {
-            let of_batch = self.uncommitted.iter();
-            let gone = of_batch.filter(|(entry, present)| !present && scan.contains(entry));
-            let given_up = group(draft, scan).filter(|(_, present)| !present);
-            want.max(READ_AHEAD) + gone.count() + given_up.count()
-        };
-        let Some(Group { entries, extent }) = self.groups.get(scan) else {
-            return Err(missing());
-        };
-        let mut found: Vec<&IndexEntry> = entries
-            .iter()
-            .filter(|entry| draft.get(entry) != Some(&false))
-            .take(want)
-            .collect();
-        let known = found.len();
-        let added = group(draft, scan).filter(|(entry, present)| *present && extent.reaches(entry));
-        found.extend(added.map(|(entry, _)| entry));
-        if found.len() > known {
-            found.sort_unstable();
-            found.dedup();
-        }
-        if found.len() < want && *extent != Extent::All {
-            return Err(missing());
-        }
-        Ok(found.into_iter().take(want).cloned().collect())
-    }
-}
-
-/// What a delta says of a group.
-fn group<'a>(
-    delta: &'a IndexDelta,
-    scan: &'a Scan,
-) -> impl Iterator<Item = (&'a IndexEntry, bool)> {
-    delta
-        .range(scan.first()..)
-        .take_while(|(entry, _)| scan.contains(entry))
-        .map(|(entry, present)| (entry, *present))
-}
 
 /// The entries that follow from one row: at most three.
 pub type Entries = [Option<IndexEntry>; 3];
@@ -365,9 +292,28 @@ pub fn entries_of_queue(row: &QueueRow) -> Entries {
 /// The entries of a session's cold row.
 #[must_use]
 pub fn entries_of_session(row: &SessionRow) -> Entries {
-    let live = (!row.is_ended())
-        .then(|| IndexEntry::Live(row.namespace.clone(), row.pool.clone(), row.no));
-    [live, None, None]
+    let (namespace, pool) = (row.namespace.clone(), row.pool.clone());
+    match &row.lifecycle {
+        Lifecycle::Queued(wait) => {
+            let (ns, of) = (namespace.clone(), pool.clone());
+            let waiting = IndexEntry::Waiting(ns, of, wait.place, row.no);
+            [
+                Some(IndexEntry::Live(namespace, pool, row.no)),
+                Some(waiting),
+                None,
+            ]
+        }
+        Lifecycle::Active => {
+            let idle = IndexEntry::Idle(namespace.clone(), pool.clone(), row.ranked_at, row.no);
+            [
+                Some(IndexEntry::Live(namespace, pool, row.no)),
+                Some(idle),
+                None,
+            ]
+        }
+        Lifecycle::Draining(_) => [Some(IndexEntry::Live(namespace, pool, row.no)), None, None],
+        Lifecycle::Ended(_) => Entries::default(),
+    }
 }
 
 /// The entries of a session's warm row.

@@ -3,6 +3,8 @@
 //! A constant here is a bound nobody configures; a field of [`Policy`] is one that an operator may
 //! set. Both are quoted in the refusals they cause.
 
+use std::collections::BTreeMap;
+
 use crate::ids::{MessageKind, PoolName};
 use crate::time::{Limit, Span};
 
@@ -40,6 +42,23 @@ pub const DELIVERY_BYTES_MAX: u64 = 12 * 1024 * 1024;
 pub const MAX_IN_FLIGHT_MAX: u32 = 512;
 /// Messages in flight when the caller of open does not say.
 pub const MAX_IN_FLIGHT_DEFAULT: u32 = 64;
+/// Longest an open may wait for a slot of a full pool.
+pub const WAIT_FOR_SLOT_MAX: Span = Span::seconds(24 * 3_600);
+/// Sessions that may wait for slots of one pool of a namespace; ten times what a pool holds by default, and each costs what a
+/// live session costs.
+pub const WAITING_SESSIONS_MAX: u64 = 10_000;
+/// Sessions that one decision lets into a pool; the rest follows in the next one.
+pub const ADMIT_PER_DECISION: usize = 64;
+/// How often room is looked for on behalf of the first that waits, beside every slot that frees: sessions become idle without
+/// anything happening.
+pub const ADMIT_RETRY: Span = Span::seconds(1);
+/// Sessions an emergency sweep ends per decision; with what each end may write, far below [`EVENTS_PER_DECISION_MAX`].
+pub const EMERGENCY_ENDS_MAX: usize = 64;
+/// Sessions looked at per decision that makes room in a pool, idlest first: all of a pool by default. In larger ones the
+/// idlest may all be in use, and then the pool counts as in use.
+pub const MAKE_ROOM_LOOKS_MAX: usize = 1_024;
+/// Sessions whose rows are loaded at once while room is made; mostly one of the first will do.
+pub const MAKE_ROOM_CHUNK: usize = 32;
 /// Messages an unset worker window lets in flight.
 pub const WINDOW_MESSAGES_DEFAULT: u32 = 16;
 /// Messages a worker window may let in flight, over all its sessions.
@@ -75,6 +94,8 @@ pub const KEY_SESSIONS_MAX: usize = 16;
 pub const EXPLAIN_MESSAGES_MAX: usize = 64;
 /// Sessions looked at per assignment of work to a worker.
 pub const ASSIGN_SCAN_MAX: usize = 64;
+/// Sessions looked at when one of a pool is given back that workers hold no more of; the oldest work comes first.
+pub const UNHELD_SCAN_MAX: usize = 1_024;
 /// How long pending messages protect a session from its idle limit, from its last activity.
 pub const PENDING_PROTECTS: Span = Span::seconds(24 * 3_600);
 /// A session that is in use at its age limit is ended at this many times that limit all the same.
@@ -176,10 +197,10 @@ pub struct Policy {
     pub owner_timeout: Limit,
     /// How soon the limits of a session are looked at again while its use protects it from them.
     pub cleanup_interval: Span,
-    /// Live sessions of each pool.
-    pub max_sessions: u64,
-    /// Pools that may be named.
-    pub pools: std::collections::BTreeSet<PoolName>,
+    /// What all pools have that say nothing of their own.
+    pub all_pools: PoolPolicy,
+    /// Pools that may be named, each with what it has of its own.
+    pub pools: BTreeMap<PoolName, PoolOverrides>,
     /// Grace of a GRACEFUL end.
     pub end_grace: Span,
     /// Grace of an AFTER_PENDING end.
@@ -218,6 +239,120 @@ pub enum WorkerCost {
     End,
 }
 
+/// The limits of one pool; they count for each namespace by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolPolicy {
+    /// Sessions that may have a slot at once; none: any number.
+    pub max_sessions: Option<u64>,
+    /// Sessions that workers may hold at once; none: any number.
+    pub max_attached: Option<u64>,
+    /// What becomes of an open that finds no slot.
+    pub when_full: WhenFull,
+    /// How long an open waits that does not say, if the pool lets it.
+    pub wait: Limit,
+    /// Sessions that are idle for longer give their slots up when none is left.
+    pub emergency_idle: Limit,
+    /// Sessions that are older give theirs up when that is not enough.
+    pub emergency_age: Limit,
+}
+
+/// What one pool has of its own; the rest is as for all pools.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PoolOverrides {
+    /// See [`PoolPolicy::max_sessions`].
+    pub max_sessions: Option<Option<u64>>,
+    /// See [`PoolPolicy::max_attached`].
+    pub max_attached: Option<Option<u64>>,
+    /// See [`PoolPolicy::when_full`].
+    pub when_full: Option<WhenFull>,
+    /// See [`PoolPolicy::wait`].
+    pub wait: Option<Limit>,
+    /// See [`PoolPolicy::emergency_idle`].
+    pub emergency_idle: Option<Limit>,
+    /// See [`PoolPolicy::emergency_age`].
+    pub emergency_age: Option<Limit>,
+}
+
+/// What becomes of an open that finds no slot, once the emergency sweep found none either.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenFull {
+    /// It is refused unless it says how long it would wait.
+    Reject,
+    /// It waits.
+    Wait,
+    /// The session that is idle for longest gives its slot up; with none idle it waits.
+    Evict,
+}
+
+impl Default for PoolPolicy {
+    fn default() -> Self {
+        Self {
+            max_sessions: Some(1_000),
+            max_attached: None,
+            when_full: WhenFull::Reject,
+            wait: Limit::After(Span::seconds(60)),
+            emergency_idle: Limit::After(Span::seconds(300)),
+            emergency_age: Limit::After(Span::seconds(3_600)),
+        }
+    }
+}
+
+impl PoolPolicy {
+    /// How long an open waits that does not say; none if it is refused.
+    #[must_use]
+    pub fn default_wait(&self) -> Option<Span> {
+        match (self.when_full, self.wait) {
+            (WhenFull::Wait | WhenFull::Evict, Limit::After(wait)) => Some(wait),
+            (WhenFull::Wait | WhenFull::Evict, Limit::Never) | (WhenFull::Reject, _) => None,
+        }
+    }
+}
+
+impl Policy {
+    /// The limits of a pool. One that is configured no more and still has sessions has those that all pools have.
+    #[must_use]
+    pub fn pool(&self, name: &PoolName) -> PoolPolicy {
+        let own = self.pools.get(name).copied().unwrap_or_default();
+        let all = &self.all_pools;
+        PoolPolicy {
+            max_sessions: own.max_sessions.unwrap_or(all.max_sessions),
+            max_attached: own.max_attached.unwrap_or(all.max_attached),
+            when_full: own.when_full.unwrap_or(all.when_full),
+            wait: own.wait.unwrap_or(all.wait),
+            emergency_idle: own.emergency_idle.unwrap_or(all.emergency_idle),
+            emergency_age: own.emergency_age.unwrap_or(all.emergency_age),
+        }
+    }
+
+    /// Writes down for every pool what it has from all pools.
+    pub fn settle_pools(&mut self) {
+        let names: Vec<PoolName> = self.pools.keys().cloned().collect();
+        for name in names {
+            let of = self.pool(&name);
+            let settled = PoolOverrides {
+                max_sessions: Some(of.max_sessions),
+                max_attached: Some(of.max_attached),
+                when_full: Some(of.when_full),
+                wait: Some(of.wait),
+                emergency_idle: Some(of.emergency_idle),
+                emergency_age: Some(of.emergency_age),
+            };
+            self.pools.insert(name, settled);
+        }
+    }
+
+    /// The limits of the pool of a session that names none.
+    #[must_use]
+    pub fn default_pool(&self) -> PoolPolicy {
+        self.pool(&default_pool())
+    }
+}
+
+/// The name of the pool of a session that names none.
+fn default_pool() -> PoolName {
+    PoolName::parse(DEFAULT_POOL).expect("the default pool's name is an id")
+}
+
 /// The pool of a session that names none.
 pub const DEFAULT_POOL: &str = "default";
 
@@ -226,7 +361,6 @@ pub const SUMMARIZE: &str = "summarize";
 
 impl Default for Policy {
     fn default() -> Self {
-        let pool = PoolName::parse(DEFAULT_POOL).expect("the default pool's name is an id");
         let summarize = MessageKind::parse(SUMMARIZE).expect("it is the name of a kind");
         Self {
             message_bytes_max: 8 * 1024 * 1024,
@@ -242,8 +376,8 @@ impl Default for Policy {
             max_lifetime: Limit::After(Span::seconds(86_400)),
             owner_timeout: Limit::Never,
             cleanup_interval: Span::seconds(60),
-            max_sessions: 1_000,
-            pools: [pool].into(),
+            all_pools: PoolPolicy::default(),
+            pools: [(default_pool(), PoolOverrides::default())].into(),
             end_grace: Span::seconds(5),
             after_pending_grace: Span::seconds(600),
             circuit_kinds: [summarize].into(),

@@ -7,7 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::ids::{Epoch, InstanceId, Namespace, QueueId, SessionNo, StreamId, WorkerName};
+use crate::ids::{
+    Epoch, InstanceId, Namespace, PoolName, QueueId, SessionNo, StreamId, WorkerName,
+};
 use crate::lease::LeaseMode;
 use crate::session::Labels;
 use crate::time::{EngineTime, Limit, Span, WallTime};
@@ -22,6 +24,8 @@ pub struct Presence {
     clocks: BTreeMap<Epoch, LeaseClock>,
     held: BTreeSet<(InstanceKey, Epoch)>,
     alarms: BTreeSet<(EngineTime, Epoch)>,
+    /// Leases that hold sessions of each pool; pools without any are left out.
+    attached: BTreeMap<(Namespace, PoolName), u64>,
 }
 
 /// One instance that has, or lately had, a `Work` stream. Nearly every frame changes something of it, so a clone shares
@@ -110,6 +114,8 @@ pub struct LeaseClock {
     pub holder: InstanceKey,
     /// Which session.
     pub session: SessionNo,
+    /// Its pool, which it never leaves.
+    pub pool: PoolName,
     /// Its own last renewal, by claim, attach or extend.
     pub renewed_at: EngineTime,
     /// How long it lasts from each renewal.
@@ -272,6 +278,22 @@ impl Presence {
             .collect()
     }
 
+    /// How many sessions of a pool workers hold.
+    #[must_use]
+    pub fn attached(&self, namespace: &Namespace, pool: &PoolName) -> u64 {
+        let of_pool = self.attached.get(&(namespace.clone(), pool.clone()));
+        of_pool.copied().unwrap_or_default()
+    }
+
+    /// The same of all pools of a namespace of which they hold any, by name.
+    #[must_use]
+    pub fn attached_of(&self, namespace: &Namespace) -> Vec<(PoolName, u64)> {
+        let all = self.attached.iter();
+        all.filter(|((of, _), _)| of == namespace)
+            .map(|((_, pool), count)| (pool.clone(), *count))
+            .collect()
+    }
+
     /// The earliest lease to look at, and when.
     #[must_use]
     pub fn next_alarm(&self) -> Option<(EngineTime, Epoch)> {
@@ -306,7 +328,14 @@ impl Presence {
         let Some(clock) = clock else {
             if let Some(old) = self.clocks.remove(&epoch) {
                 self.alarms.remove(&(old.alarm, epoch));
+                let pool = (old.holder.0.clone(), old.pool);
                 self.held.remove(&(old.holder, epoch));
+                if let Some(count) = self.attached.get_mut(&pool) {
+                    *count -= 1;
+                    if *count == 0 {
+                        self.attached.remove(&pool);
+                    }
+                }
             }
             return;
         };
@@ -323,6 +352,8 @@ impl Presence {
                 self.set_clock(epoch, None);
                 self.alarms.insert((clock.alarm, epoch));
                 self.held.insert((clock.holder.clone(), epoch));
+                let pool = (clock.holder.0.clone(), clock.pool.clone());
+                *self.attached.entry(pool).or_default() += 1;
                 self.clocks.insert(epoch, clock);
             }
         }

@@ -3,10 +3,28 @@
 //! A rejection changes nothing. What a client sees of it, code and reason, is said in the server's
 //! status mapping and nowhere else.
 
-use crate::ids::{Epoch, PoolName, SessionId, SessionRef, WorkerName};
+use crate::ids::{Epoch, Namespace, PoolName, SessionId, SessionRef, WorkerName};
 use crate::requests::RequestToken;
 use crate::session::EndReason;
 use crate::time::{Span, WallTime};
+
+/// How a session holds its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Liveness {
+    /// It waits for its slot.
+    Queued,
+    /// It is in use.
+    Active,
+}
+
+/// What a pool has too much of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Crowd {
+    /// Sessions with a slot.
+    Live,
+    /// Sessions that wait for one.
+    Waiting,
+}
 
 /// Why a command was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +38,8 @@ pub enum Rejection {
     SessionKeyInUse {
         /// Which.
         session: SessionId,
+        /// Whether it waits for its slot or is in use.
+        state: Liveness,
     },
     /// The id is taken, now or in the past.
     SessionIdInUse {
@@ -42,6 +62,11 @@ pub enum Rejection {
         /// Why it is ending.
         reason: EndReason,
     },
+    /// The session waits for a slot of its pool.
+    SessionQueued {
+        /// Which.
+        session: SessionId,
+    },
     /// The pool is not configured.
     PoolNotFound {
         /// Its name.
@@ -49,9 +74,13 @@ pub enum Rejection {
     },
     /// The pool is full.
     TooManySessions {
+        /// Where.
+        namespace: Namespace,
         /// Its name.
         pool: PoolName,
-        /// Its limit.
+        /// Which of its limits is reached.
+        what: Crowd,
+        /// The limit.
         limit: u64,
     },
     /// The queue holds as many messages or bytes as it may.
@@ -108,6 +137,13 @@ pub enum Rejection {
     TooManyRequests {
         /// The session.
         session: SessionId,
+        /// The limit.
+        limit: u64,
+    },
+    /// Workers hold as many sessions of the pool as they may.
+    TooManyAttached {
+        /// Its name.
+        pool: PoolName,
         /// The limit.
         limit: u64,
     },

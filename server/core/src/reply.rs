@@ -9,8 +9,8 @@ use bytes::Bytes;
 
 use crate::explanation::Explanation;
 use crate::ids::{
-    DeliveryId, Epoch, Namespace, QueueId, Revision, Seq, SessionId, SessionNo, SessionRef,
-    StreamId,
+    DeliveryId, Epoch, Namespace, PoolName, QueueId, Revision, Seq, SessionId, SessionNo,
+    SessionRef, StreamId,
 };
 use crate::lease::LeaseView;
 use crate::message::MessageRow;
@@ -115,6 +115,8 @@ pub enum Reply {
     },
     /// To explain.
     Explained(Box<Explanation>),
+    /// To the question how many sessions of each pool workers hold; pools of which they hold none are left out.
+    Attached(Vec<(PoolName, u64)>),
     /// To the question who is here.
     Workers(Vec<WorkerView>),
 }

@@ -98,6 +98,8 @@ pub struct Counters {
     pub engine_time: EngineTime,
     /// Control mutations remembered.
     pub requests: u64,
+    /// Sessions in state QUEUED.
+    pub queued: u64,
     /// Sessions in state ACTIVE.
     pub active: u64,
     /// Sessions in state DRAINING.
@@ -173,8 +175,12 @@ pub struct MessageMark {
 /// How many sessions count in a pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PoolRow {
-    /// ACTIVE and DRAINING ones.
+    /// Those that have a slot: ACTIVE and DRAINING ones.
     pub live: u64,
+    /// Those of them that are DRAINING.
+    pub draining: u64,
+    /// QUEUED ones, which have none.
+    pub queued: u64,
 }
 
 /// Something a decision needs to see before it can be taken.

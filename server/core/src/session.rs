@@ -1,7 +1,7 @@
 //! Sessions: the rows, the states, and how one ends.
 //!
-//! A session moves ACTIVE → DRAINING → ENDED and never back; the reason of its end is fixed by the
-//! first commit that leaves ACTIVE. State changes are written here and in `decide` only. What a
+//! A session moves QUEUED → ACTIVE → DRAINING → ENDED, may leave states out, and never goes back; the
+//! reason of its end is fixed by the first commit that leaves QUEUED or ACTIVE for it. State changes are written here and in `decide` only. What a
 //! session's messages are doing is the queue's business.
 
 use std::collections::BTreeMap;
@@ -57,6 +57,11 @@ pub struct SessionRow {
     pub create_time: WallTime,
     /// When it was opened, for deadlines.
     pub created_at: EngineTime,
+    /// When it got its slot: at once, or after its wait. Its age and its idle time count from here.
+    pub active_since: EngineTime,
+    /// Where it stands in the order of idleness of its pool: at its last activity, or at an earlier one.
+    /// Use does not move it; whoever meets it there does.
+    pub ranked_at: EngineTime,
     /// The current lease, if a worker holds it.
     pub lease: Option<Epoch>,
     /// The newest event about it.
@@ -106,12 +111,23 @@ pub enum Ordering {
 /// The states, with what only that state has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lifecycle {
+    /// Waits for a slot of its pool.
+    Queued(Wait),
     /// In use.
     Active,
     /// Ending: waits for what its mode waits for.
     Draining(EndIntent),
     /// Over, for good.
     Ended(Box<SessionEnd>),
+}
+
+/// A session's place in the line for a slot of its pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// When it ends CAPACITY unless it has a slot by then.
+    pub until: EngineTime,
+    /// Its turn, lowest first: its own number, or the one whose place it took over.
+    pub place: SessionNo,
 }
 
 /// Why, how and until when a session is ending.
@@ -413,10 +429,22 @@ impl ActivityRow {
 }
 
 impl SessionRow {
-    /// Whether it is in use and holds its key.
+    /// Whether it is in use: it has its slot, and no end was decided.
     #[must_use]
     pub fn is_active(&self) -> bool {
         matches!(self.lifecycle, Lifecycle::Active)
+    }
+
+    /// Whether it holds its key: it is in use or waits for its slot.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        matches!(self.lifecycle, Lifecycle::Queued(_) | Lifecycle::Active)
+    }
+
+    /// Since when it has been idle, were nothing to happen: the clock stands while it waits for its slot.
+    #[must_use]
+    pub fn idle_since(&self, activity: &ActivityRow) -> EngineTime {
+        activity.last_activity.max(self.active_since)
     }
 
     /// Whether its end is on record.
@@ -446,8 +474,8 @@ impl SessionRow {
         activity: &ActivityRow,
     ) -> impl Iterator<Item = EngineTime> + use<> {
         let limits = [
-            self.timeouts.idle.passed_at(activity.last_activity),
-            self.timeouts.lifetime.passed_at(self.created_at),
+            self.timeouts.idle.passed_at(self.idle_since(activity)),
+            self.timeouts.lifetime.passed_at(self.active_since),
             self.timeouts.owner.passed_at(activity.owner_seen),
         ];
         limits.into_iter().flatten()

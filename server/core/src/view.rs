@@ -12,7 +12,8 @@ use indexmap::IndexMap;
 
 use crate::change::{Change, Membership};
 use crate::ids::QueueId;
-use crate::index::{Extent, IndexEntry, KnownIndexes, Scan};
+use crate::index::known::KnownIndexes;
+use crate::index::{Extent, IndexEntry, Scan};
 use crate::key_window::{BlockNo, KeyBlock, KeyWindow};
 use crate::limits::{Policy, VIEW_KEYS_MAX, VIEW_ROWS_MAX};
 use crate::presence::{Presence, PresenceChange};

@@ -25,7 +25,7 @@ struct AtMost {
     because: &'static str,
 }
 
-const RULES: [AtMost; 5] = [
+const RULES: [AtMost; 10] = [
     AtMost {
         small: ("session", "max_idle_time"),
         more: 0,
@@ -49,6 +49,36 @@ const RULES: [AtMost; 5] = [
         more: 0,
         large: ("retry", "max_pause"),
         because: "the first pause is the shortest one",
+    },
+    AtMost {
+        small: ("session", "emergency_idle"),
+        more: 0,
+        large: ("session", "max_idle_time"),
+        because: "sessions would end before an emergency could end them",
+    },
+    AtMost {
+        small: ("session", "emergency_age"),
+        more: 0,
+        large: ("session", "max_session_age"),
+        because: "sessions would end before an emergency could end them",
+    },
+    AtMost {
+        small: ("pools", "emergency_idle"),
+        more: 0,
+        large: ("session", "max_idle_time"),
+        because: "sessions would end before an emergency could end them",
+    },
+    AtMost {
+        small: ("pools", "emergency_age"),
+        more: 0,
+        large: ("session", "max_session_age"),
+        because: "sessions would end before an emergency could end them",
+    },
+    AtMost {
+        small: ("pools", "max_attached"),
+        more: 0,
+        large: ("pools", "max_sessions"),
+        because: "workers hold no more sessions than there are",
     },
     AtMost {
         small: ("queue", "max_message_bytes"),

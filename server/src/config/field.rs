@@ -23,6 +23,15 @@ pub enum Field {
         /// The most.
         max: u64,
     },
+    /// A whole number, or `never` for any.
+    Bound {
+        /// Where it lies.
+        at: At<Option<u64>>,
+        /// The least.
+        min: u64,
+        /// The most.
+        max: u64,
+    },
     /// A whole number of 32 bits.
     Count32 {
         /// Where it lies.
@@ -100,7 +109,9 @@ impl Field {
     pub(super) fn literal(&self, text: &str, spelling: Spelling) -> Literal {
         let number = || text.parse().ok().map(Literal::Integer);
         let literal = match self {
-            Self::Count { .. } | Self::Count32 { .. } | Self::Bytes { .. } => number(),
+            Self::Count { .. } | Self::Bound { .. } | Self::Count32 { .. } | Self::Bytes { .. } => {
+                number()
+            }
             Self::Span { .. } | Self::Limit { .. } if spelling == Spelling::Seconds => number(),
             Self::Switch { .. } => text.parse().ok().map(Literal::Boolean),
             Self::Span { .. } | Self::Limit { .. } | Self::Word { .. } | Self::Text { .. } => None,
@@ -148,7 +159,12 @@ impl Field {
                 *at(settings, name) = Limit::Never;
                 Ok(())
             }
+            Self::Bound { at, .. } if *literal == Literal::Text("never".to_owned()) => {
+                *at(settings, name) = None;
+                Ok(())
+            }
             Self::Count { .. }
+            | Self::Bound { .. }
             | Self::Count32 { .. }
             | Self::Bytes { .. }
             | Self::Span { .. }
@@ -178,7 +194,7 @@ impl Field {
             (Self::Span { .. } | Self::Limit { .. }, Spelling::Seconds) => {
                 number.and_then(|seconds| seconds.checked_mul(1_000))
             }
-            (Self::Count { .. } | Self::Count32 { .. }, _) => number,
+            (Self::Count { .. } | Self::Bound { .. } | Self::Count32 { .. }, _) => number,
             (Self::Word { .. } | Self::Switch { .. } | Self::Text { .. }, _) => None,
         }
     }
@@ -190,6 +206,7 @@ impl Field {
         let mut copy = settings.clone();
         match self {
             Self::Count { at, .. } | Self::Bytes { at, .. } => Some(*at(&mut copy, name)),
+            Self::Bound { at, .. } => *at(&mut copy, name),
             Self::Count32 { at, .. } => Some(u64::from(*at(&mut copy, name))),
             Self::Span { at, .. } => Some(at(&mut copy, name).0),
             Self::Limit { at, .. } => match at(&mut copy, name) {
@@ -213,6 +230,7 @@ impl Field {
         }
         match self {
             Self::Count { at, .. } | Self::Bytes { at, .. } => *at(settings, name) = measure,
+            Self::Bound { at, .. } => *at(settings, name) = Some(measure),
             Self::Count32 { at, .. } => {
                 *at(settings, name) = u32::try_from(measure).map_err(|_| ())?;
             }
@@ -225,7 +243,9 @@ impl Field {
 
     fn bounds(&self) -> Option<(u64, u64)> {
         match self {
-            Self::Count { min, max, .. } | Self::Bytes { min, max, .. } => Some((*min, *max)),
+            Self::Count { min, max, .. }
+            | Self::Bound { min, max, .. }
+            | Self::Bytes { min, max, .. } => Some((*min, *max)),
             Self::Count32 { min, max, .. } => Some((u64::from(*min), u64::from(*max))),
             Self::Span { min, max, .. } | Self::Limit { min, max, .. } => Some((min.0, max.0)),
             Self::Word { .. } | Self::Switch { .. } | Self::Text { .. } => None,
@@ -235,7 +255,9 @@ impl Field {
     /// A number of what the field is measured in, as a file has it.
     pub(super) fn show_measure(&self, measure: u64) -> Shown {
         match self {
-            Self::Count { .. } | Self::Count32 { .. } => Shown::Number(measure),
+            Self::Count { .. } | Self::Bound { .. } | Self::Count32 { .. } => {
+                Shown::Number(measure)
+            }
             Self::Bytes { .. } => Shown::Text(show_bytes(measure)),
             Self::Span { .. } | Self::Limit { .. } => Shown::Text(show_span(Span(measure))),
             Self::Word { .. } | Self::Switch { .. } | Self::Text { .. } => {
@@ -251,6 +273,7 @@ impl Field {
             Self::Switch { get, .. } => Shown::Boolean(get(settings, name)),
             Self::Text { get, .. } => Shown::Text(get(settings, name)),
             Self::Count { .. }
+            | Self::Bound { .. }
             | Self::Count32 { .. }
             | Self::Bytes { .. }
             | Self::Span { .. }
@@ -265,6 +288,9 @@ impl Field {
     pub(super) fn takes(&self, spelling: Spelling) -> String {
         match self {
             Self::Count { min, max, .. } => format!("a whole number from {min} to {max}"),
+            Self::Bound { min, max, .. } => {
+                format!("a whole number from {min} to {max}, or \"never\" for no limit")
+            }
             Self::Count32 { min, max, .. } => format!("a whole number from {min} to {max}"),
             Self::Bytes { min, max, .. } => format!(
                 "a number of bytes, or a size such as \"64KiB\" or \"8MiB\", from {} to {}",

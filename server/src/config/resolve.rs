@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::field::Spelling;
-use super::keys::{Key, SECTIONS, Section};
+use super::keys::{Key, SECTIONS, Section, section};
 use super::literal::Literal;
 use super::problem::{KeyPath, Origin, Problem, section_head};
 use super::{Loaded, Settings, contradiction, file};
@@ -225,9 +225,30 @@ impl Draft {
         }
     }
 
+    /// Pools take from `[session]` what they do not say; where it comes from is said of them, too.
+    fn inherit(&mut self) {
+        self.settings.policy.settle_pools();
+        let (Some(all), Some(pools)) = (section("session"), section("pools")) else {
+            return;
+        };
+        for name in pools.instances(&self.settings) {
+            for key in pools.keys {
+                let Some(inherited) = all.key(key.name) else {
+                    continue;
+                };
+                let from = all.path("", inherited);
+                if self.origins.contains_key(&from) {
+                    let path = pools.path(&name, key);
+                    self.origins.entry(path).or_insert(Origin::Follows(from));
+                }
+            }
+        }
+    }
+
     fn finish(mut self, file: Option<PathBuf>) -> Result<Loaded, Vec<Problem>> {
         let found = contradiction::settle(&mut self.settings, &mut self.origins, &self.broken);
         self.problems.extend(found);
+        self.inherit();
         if !self.problems.is_empty() {
             self.problems.sort();
             return Err(self.problems);

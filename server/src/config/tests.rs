@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use sessiond_core::ids::MessageKind;
-use sessiond_core::limits::{Policy, WorkerCost};
+use sessiond_core::ids::{MessageKind, PoolName};
+use sessiond_core::limits::{Policy, PoolOverrides, PoolPolicy, WhenFull, WorkerCost};
 use sessiond_core::time::{Limit, Span};
 
 mod contradictions;
@@ -71,12 +71,15 @@ fn check_refused(text: &str, lines: &[&str]) {
 #[test]
 fn nothing_said_is_the_defaults() {
     let settings = loaded("").settings;
-    let expected = Settings {
+    let mut expected = Settings {
         data_dir: "/home/somebody/.local/state/sessiond".into(),
         ..Settings::default()
     };
+    expected.policy.settle_pools();
     assert_eq!(settings, expected);
-    assert_eq!(settings.policy, Policy::default());
+    let mut policy = Policy::default();
+    policy.settle_pools();
+    assert_eq!(settings.policy, policy);
 }
 
 #[test]
@@ -90,7 +93,7 @@ fn the_settings_of_the_mission_are_read() {
     assert_eq!(policy.cleanup_interval, Span::seconds(30));
     assert_eq!(policy.idle_timeout, Limit::After(Span::seconds(1_800)));
     assert_eq!(policy.max_lifetime, Limit::After(Span::seconds(43_200)));
-    assert_eq!(policy.max_sessions, 500);
+    assert_eq!(policy.default_pool().max_sessions, Some(500));
 }
 
 /// Every key, each set to something that is not its default.
@@ -108,6 +111,8 @@ owner_timeout = "45s"
 cleanup_interval = "10s"
 warning_lead = "30s"
 max_sessions = 7
+emergency_idle = "20s"
+emergency_age = "10m"
 cleanup_on_shutdown = false
 end_grace = "3s"
 end_grace_after_pending = "2m"
@@ -135,12 +140,46 @@ on_restart_limit = "end"
 [namespaces.blue]
 [namespaces."a b"]
 [pools.batch]
+max_sessions = 5
+max_attached = 3
+when_full = "evict"
+wait = "5s"
+emergency_idle = "never"
+emergency_age = "8m"
+[pools.any]
+max_sessions = "never"
+max_attached = "never"
+when_full = "wait"
+wait = "never"
+emergency_idle = "7s"
+emergency_age = "9m"
 "#;
+
+/// The pools of [`EVERYTHING`].
+fn two_pools() -> [(PoolName, PoolOverrides); 2] {
+    let batch = PoolOverrides {
+        max_sessions: Some(Some(5)),
+        max_attached: Some(Some(3)),
+        when_full: Some(WhenFull::Evict),
+        wait: Some(Limit::After(Span::seconds(5))),
+        emergency_idle: Some(Limit::Never),
+        emergency_age: Some(Limit::After(Span::seconds(480))),
+    };
+    let any = PoolOverrides {
+        max_sessions: Some(None),
+        max_attached: Some(None),
+        when_full: Some(WhenFull::Wait),
+        wait: Some(Limit::Never),
+        emergency_idle: Some(Limit::After(Span::seconds(7))),
+        emergency_age: Some(Limit::After(Span::seconds(540))),
+    };
+    let pool = |name: &str| PoolName::parse(name).unwrap();
+    [(pool("batch"), batch), (pool("any"), any)]
+}
 
 #[test]
 fn every_key_is_set_where_it_belongs() {
     let settings = loaded(EVERYTHING).settings;
-    let pool = sessiond_core::ids::PoolName::parse("batch").unwrap();
     let mut policy = Policy {
         message_bytes_max: 1 << 20,
         queue_messages_max: 10,
@@ -167,12 +206,19 @@ fn every_key_is_set_where_it_belongs() {
         max_lifetime: Limit::After(Span::seconds(5_400)),
         owner_timeout: Limit::After(Span::seconds(45)),
         cleanup_interval: Span::seconds(10),
-        max_sessions: 7,
+        all_pools: PoolPolicy {
+            max_sessions: Some(7),
+            emergency_idle: Limit::After(Span::seconds(20)),
+            emergency_age: Limit::After(Span::seconds(600)),
+            ..PoolPolicy::default()
+        },
         end_grace: Span::seconds(3),
         after_pending_grace: Span::seconds(120),
         ..Policy::default()
     };
-    policy.pools.insert(pool);
+    policy.pools.extend(two_pools());
+    policy.settle_pools();
+    assert_eq!(policy.default_pool().max_sessions, Some(7), "as all pools");
     assert_eq!(settings.policy, policy);
     assert_eq!(settings.data_dir, Path::new("/data"));
     assert_eq!(settings.listen.to_string(), "unix:/run/sessiond.sock");
@@ -244,7 +290,8 @@ fn all_that_is_wrong_is_told_at_once_with_its_place() {
     check_refused(
         "[session]\nmax_sessions = 0\n  max_idle_time_secs = -5\nmax_sesions = 3\n[qeue]\n[retry]\nmax_attempts = 1.5\n",
         &[
-            "2:1: [session] max_sessions: 0 is not taken; takes a whole number from 1 to 4294967295",
+            "2:1: [session] max_sessions: 0 is not taken; takes a whole number from 1 to 4294967295, or \"never\" for no \
+             limit",
             "3:3: [session] max_idle_time_secs: -5 is not taken; takes a whole number of seconds from 1 to 315360000, \
              or \"never\" for no limit",
             "4:1: [session] max_sesions: no such key; did you mean `max_sessions`?",

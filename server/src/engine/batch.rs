@@ -84,7 +84,10 @@ impl Batch {
         self.follow_ups.extend(decision.follow_ups);
         Answer {
             revision: decision.revision,
-            outcome: Ok(decision.reply),
+            outcome: match decision.refused {
+                Some(rejection) => Err(*rejection),
+                None => Ok(decision.reply),
+            },
         }
     }
 

@@ -296,6 +296,8 @@ fn payload_bytes(command: &Command) -> usize {
         | Command::Due(_)
         | Command::Lapse(_)
         | Command::Restore(_)
+        | Command::Admit { .. }
+        | Command::Attached { .. }
         | Command::LeaseTimes(_)
         | Command::HeldBy(_)
         | Command::Reap(_)

@@ -39,6 +39,8 @@ pub(super) fn note(event: &EventRow) {
         EventKind::LimitWarning
         | EventKind::SessionOpened
         | EventKind::SessionUpdated
+        | EventKind::SessionQueued
+        | EventKind::SessionAdmitted
         | EventKind::SessionDraining
         | EventKind::WorkerAttached
         | EventKind::WorkerDetached

@@ -1,4 +1,5 @@
-//! AdminService: who this server is, how it is getting on, who works for it, and what an operator does about it.
+//! AdminService: who this server is, how it is getting on, who works for it, how full its pools are, and what an operator
+//! does about it.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +13,7 @@ use sessiond_proto::v1::admin_service_server::AdminService;
 use tonic::{Request, Response, Status};
 
 use super::context::{Context, faulted, span};
-use super::{Handlers, sweep};
+use super::{Handlers, pools, sweep};
 use crate::app::VERSION;
 use crate::limits::{HEARTBEAT_EVERY, REQUEST_BYTES_MAX};
 use crate::wire::status::Refusal;
@@ -80,6 +81,16 @@ impl AdminService for Handlers {
             engine,
             cleanup,
         )))
+    }
+
+    async fn list_pools(
+        &self,
+        request: Request<pb::ListPoolsRequest>,
+    ) -> Result<Response<pb::ListPoolsResponse>, Status> {
+        let namespace = self.context.namespace(request.metadata())?;
+        pools::list(&self.context, &namespace)
+            .await
+            .map(Response::new)
     }
 
     async fn list_workers(

@@ -85,8 +85,16 @@ async fn attempt(
     asked: &ClaimCall,
     session: SessionRef,
 ) -> Result<(Revision, Claimed), Status> {
-    let (revision, reply) = context.ask(Command::Claim(asked.on(session))).await?;
-    Ok((revision, took_something(reply)))
+    let claim = Command::Claim(asked.on(session));
+    let answer = context.engine.ask(claim).await.map_err(refused)?;
+    match answer.outcome {
+        Ok(reply) => Ok((answer.revision, took_something(reply))),
+        // It is told when a session of the pool is given back, like one that waits for messages.
+        Err(Rejection::TooManyAttached { .. }) if asked.wait.is_some() => {
+            Ok((answer.revision, None))
+        }
+        Err(rejection) => Err(Refusal::rejected(&rejection).into()),
+    }
 }
 
 fn took_something(reply: Reply) -> Claimed {
@@ -110,9 +118,10 @@ async fn any(
                     return Ok((answer.revision, Some(reply)));
                 }
             }
-            // Somebody else was faster; the next one may do.
+            // Somebody else was faster, or its pool lets workers hold no more; the next one may do.
             Err(
-                Rejection::LeaseHeld { .. }
+                Rejection::TooManyAttached { .. }
+                | Rejection::LeaseHeld { .. }
                 | Rejection::RestartLimited { .. }
                 | Rejection::SessionEnded { .. }
                 | Rejection::SessionDraining { .. }

@@ -13,6 +13,7 @@ pub(crate) mod explanation;
 pub(crate) mod frame;
 pub(crate) mod lease;
 pub(crate) mod message;
+pub(crate) mod pool;
 pub(crate) mod reply;
 pub(crate) mod server;
 pub(crate) mod session;

@@ -61,10 +61,14 @@ pub enum Table {
     Unserved,
     /// Index: answered control mutations by age.
     RequestAges,
-    /// Index: sessions that have a slot, by (namespace, pool), in the order in which they were opened.
+    /// Index: sessions that have not ended, by (namespace, pool), in the order in which they were opened.
     LiveSessions,
     /// Index: queues that have dead letters, by (namespace, queue).
     DeadQueues,
+    /// Index: sessions in use, by (namespace, pool), in order of their rank of idleness.
+    IdleSessions,
+    /// Index: sessions that wait for a slot, by (namespace, pool), in order of their turns.
+    WaitingSessions,
 }
 
 /// Where a row lies in its table. Most keys have 24 bytes or fewer, three numbers, and need no memory of their own.

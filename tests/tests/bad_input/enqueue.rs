@@ -168,7 +168,7 @@ async fn the_call_itself() {
         ..open("")
     };
     let waiting = pb::OpenSessionRequest {
-        wait_for_slot: raw(1, 0),
+        wait_for_slot: raw(0, 0),
         ..open("")
     };
     let named = pb::EnqueueMessagesRequest {
@@ -186,7 +186,7 @@ async fn the_call_itself() {
         invalid(opening(id("x"), open("")), &["open_if_missing"]),
         invalid(opening(key("n"), open("other")), &["open_if_missing.key"]),
         invalid(opening(key("n"), replace), &conflicts),
-        not_built(
+        invalid(
             opening(key("n"), waiting),
             &["open_if_missing.wait_for_slot"],
         ),

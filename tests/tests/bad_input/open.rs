@@ -3,9 +3,7 @@
 use sessiond_proto::v1 as pb;
 use sessiond_tests::requests::{key, labels, open};
 
-use super::table::{
-    World, bytes, invalid, no_spans, not_built, raw, too_long_labels, too_many_labels,
-};
+use super::table::{World, bytes, invalid, no_spans, raw, too_long_labels, too_many_labels};
 
 fn limit(bound: Option<pb::limit::Bound>) -> Option<pb::Limit> {
     Some(pb::Limit { bound })
@@ -73,7 +71,6 @@ async fn numbers_of_an_open() {
             }),
             &["max_in_flight"],
         ),
-        not_built(one(|r| r.wait_for_slot = raw(1, 0)), &["wait_for_slot"]),
     ];
     world
         .refuses(table, async |request| world.caller.open(request).await)
@@ -107,6 +104,14 @@ async fn limits_of_an_open() {
         ];
         table.push(invalid(all, &fields));
     }
+    let day = 24 * 3_600;
+    for span in no_spans().into_iter().chain([raw(day, 1), raw(day + 1, 0)]) {
+        let waits = pb::OpenSessionRequest {
+            wait_for_slot: span,
+            ..open("b")
+        };
+        table.push(invalid(waits, &["wait_for_slot"]));
+    }
     let empty = pb::OpenSessionRequest {
         idle_timeout: limit(None),
         max_lifetime: limit(Some(pb::limit::Bound::Never(false))),
@@ -119,7 +124,7 @@ async fn limits_of_an_open() {
 }
 
 #[tokio::test]
-async fn every_fault_is_told_at_once_and_what_is_wrong_before_what_is_not_built() {
+async fn every_fault_is_told_at_once() {
     let world = World::new().await;
     let everything = pb::OpenSessionRequest {
         key: "\0".to_owned(),
@@ -129,7 +134,7 @@ async fn every_fault_is_told_at_once_and_what_is_wrong_before_what_is_not_built(
         conflict_policy: 7,
         ordering: 7,
         max_in_flight: Some(0),
-        wait_for_slot: raw(1, 0),
+        wait_for_slot: raw(0, 0),
         request_id: "\0".to_owned(),
         ..open("")
     };
@@ -140,6 +145,7 @@ async fn every_fault_is_told_at_once_and_what_is_wrong_before_what_is_not_built(
         "labels",
         "idle_timeout",
         "conflict_policy",
+        "wait_for_slot",
         "ordering",
         "max_in_flight",
     ];
@@ -163,6 +169,7 @@ async fn what_lies_exactly_on_a_bound_is_taken() {
         transcript_path: bytes(4_096),
         idle_timeout: spanned(raw(10 * 365 * 24 * 3_600, 0)),
         max_lifetime: spanned(raw(0, 1)),
+        wait_for_slot: raw(24 * 3_600, 0),
         max_in_flight: Some(512),
         parent_session_id: bytes(256),
         request_id: bytes(256),

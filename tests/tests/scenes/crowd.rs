@@ -45,7 +45,9 @@ const LEASES: usize = 2_000;
 /// Proves: F84.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn leases_that_lapse_in_one_tick_return_everything_while_others_are_served() {
-    let server = Simulated::start_with(|policy| policy.max_sessions = LEASES as u64 + 1).await;
+    let server =
+        Simulated::start_with(|policy| policy.all_pools.max_sessions = Some(LEASES as u64 + 1))
+            .await;
     let caller = server.caller();
     for at in 0..LEASES {
         let name = format!("s{at}");

@@ -35,6 +35,7 @@ described! {
     BeginRequestResponse EndRequestResponse ResetSessionResponse DeadLetter ListDeadLettersResponse
     RequeueDeadLettersResponse DiscardMessagesResponse RevokeLeaseResponse ResetCircuitResponse
     SweepResponse SweepResult
+    ListPoolsResponse PoolInfo
 }
 
 static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {

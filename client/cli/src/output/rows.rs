@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 use sessiond_client::pb;
 
-use super::age::ago;
+use super::age::{ago, length};
 use super::json::Described;
 use crate::values;
 
@@ -131,6 +131,49 @@ impl Row for pb::SweepResult {
 
     fn id(&self) -> String {
         self.session_id.clone()
+    }
+
+    fn document(&self) -> &Self::Document {
+        self
+    }
+}
+
+impl Row for pb::PoolInfo {
+    type Document = Self;
+
+    const HEADERS: &'static [&'static str] = &[
+        "POOL",
+        "LIVE",
+        "MAX LIVE",
+        "DRAINING",
+        "QUEUED",
+        "OLDEST",
+        "ATTACHED",
+        "MAX ATTACHED",
+        "WHEN FULL",
+        "WAIT",
+    ];
+    const WIDTHS: &'static [usize] = &[24, 6, 8, 8, 6, 6, 8, 12, 9, 6];
+
+    fn cells(&self, now: Timestamp) -> Vec<String> {
+        let bound = |max: Option<u64>| max.map_or_else(|| "-".to_owned(), |max| max.to_string());
+        let wait = self.default_wait.and_then(|wait| wait.try_into().ok());
+        vec![
+            self.pool.clone(),
+            self.live.to_string(),
+            bound(self.max_sessions),
+            self.draining.to_string(),
+            self.queued.to_string(),
+            ago(self.oldest_waiting_time, now),
+            self.attached.to_string(),
+            bound(self.max_attached),
+            values::enum_name::<pb::WhenFull>(self.when_full),
+            wait.map(length).unwrap_or_default(),
+        ]
+    }
+
+    fn id(&self) -> String {
+        self.pool.clone()
     }
 
     fn document(&self) -> &Self::Document {

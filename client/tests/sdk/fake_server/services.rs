@@ -88,6 +88,7 @@ service! {
     AdminService {}
     get_server_info(GetServerInfoRequest) -> GetServerInfoResponse: ServerInfo;
     get_stats(GetStatsRequest) -> GetStatsResponse: Stats;
+    list_pools(ListPoolsRequest) -> ListPoolsResponse: ListPools;
     list_workers(ListWorkersRequest) -> ListWorkersResponse: ListWorkers;
     reset_circuit(ResetCircuitRequest) -> ResetCircuitResponse: ResetCircuit;
     sweep(SweepRequest) -> SweepResponse: Sweep;

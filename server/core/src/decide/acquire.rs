@@ -102,6 +102,7 @@ fn start_clock(draft: &mut Draft<'_>, session: &SessionRow, epoch: Epoch, taker:
     let mut clock = LeaseClock {
         holder: taker.key.clone(),
         session: session.no,
+        pool: session.pool.clone(),
         queue: session.queue,
         mode: taker.mode,
         renewed_at: draft.now.engine,

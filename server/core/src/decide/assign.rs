@@ -4,7 +4,7 @@
 //! A decision looks at a bounded number of queues; when it saw only sessions that the instance does
 //! not serve, it goes on behind them in the next one.
 
-use super::{attach, hand_out};
+use super::{attach, attached, hand_out};
 use crate::command::Command;
 use crate::draft::{Draft, Stop};
 use crate::index::{IndexEntry, Scan};
@@ -36,7 +36,9 @@ pub(super) fn assign(draft: &mut Draft<'_>, key: &InstanceKey, skip: usize) -> R
                 draft.follow_ups.push(Command::Assign { instance, skip: 0 });
                 return Ok(Reply::Done);
             }
-        } else if draft.instance_ref(key).is_some_and(|i| i.means(&session)) {
+        } else if draft.instance_ref(key).is_some_and(|i| i.means(&session))
+            && attached::has_room(draft, &session)
+        {
             attach::grant(draft, key, &session)?;
             hand_out::refill(draft, key)?;
         } else {

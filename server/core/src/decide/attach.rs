@@ -1,7 +1,7 @@
 //! Attach: a worker's stream takes a session, asked for by it or assigned to it.
 
 use super::acquire::{self, Taker};
-use super::{find, hand_out, restart_guard};
+use super::{attached, find, hand_out, restart_guard};
 use crate::draft::{Draft, Stop};
 use crate::ids::SessionRef;
 use crate::lease::LeaseMode;
@@ -42,7 +42,11 @@ fn try_attach(draft: &mut Draft<'_>, key: &InstanceKey, asked: &SessionRef) -> R
     }
     let session = find::workable(draft, &key.0, asked)?;
     let held = draft.instance_ref(key).map_or(0, |i| i.in_flight.sessions);
-    if let Some(lease) = acquire::own_lease(draft, &session, key)? {
+    let own = acquire::own_lease(draft, &session, key)?;
+    if own.is_none() && !attached::has_room(draft, &session) {
+        return Err(attached::full(draft, &session));
+    }
+    if let Some(lease) = own {
         if lease.mode == LeaseMode::Stream {
             return say_attached(draft, key, &session, Vec::new());
         }

@@ -1,6 +1,6 @@
 //! Begin request: a caller uses a session for a while, and says so again while it does.
 //!
-//! A new request is refused once an end is decided; one that began before may be renewed as long as the
+//! A new request is refused while the session waits for its slot and once an end is decided; one that began before may be renewed as long as the
 //! session waits for it. Both are activity and renew the owner's term. Writes no event.
 
 use super::find;
@@ -21,7 +21,7 @@ pub(super) fn begin_request(draft: &mut Draft<'_>, asked: &BeginRequest) -> Resu
 }
 
 fn begin(draft: &mut Draft<'_>, asked: &BeginRequest) -> Result<Reply, Stop> {
-    let session = find::live(draft, &asked.namespace, &asked.session)?;
+    let session = find::in_use(draft, &asked.namespace, &asked.session)?;
     let now = draft.now.engine;
     let mut activity = draft.activity(session.no)?;
     activity.requests.drop_lapsed(now);

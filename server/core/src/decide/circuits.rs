@@ -75,7 +75,7 @@ pub(super) fn reset_circuit(draft: &mut Draft<'_>, reset: &ResetCircuit) -> Resu
     if let Some(row) = request::earlier(draft, &reset.namespace, tag)? {
         return answer(draft, row.subject, true);
     }
-    let session = find::live(draft, &reset.namespace, &reset.session)?;
+    let session = find::in_use(draft, &reset.namespace, &reset.session)?;
     let no = session.no;
     match &reset.target {
         ResetTarget::Kind(kind) => {

@@ -6,7 +6,7 @@
 
 use super::acquire::{self, Taker};
 use super::hand_out::{self, First, Room};
-use super::{find, release, restart_guard};
+use super::{attached, find, release, restart_guard};
 use crate::command::Claim;
 use crate::draft::{Draft, Stop};
 use crate::lease::{LeaseMode, LeaseRow};
@@ -35,6 +35,7 @@ pub(super) fn claim(draft: &mut Draft<'_>, claim: &Claim) -> Result<Reply, Stop>
         mode: LeaseMode::Claim,
         duration: claim.lease,
     };
+    let has_room = attached::has_room(draft, &session);
     let (epoch, _) = acquire::acquire(draft, &session, &taker)?;
     let deliveries = hand_out::hand_out(draft, &session, epoch, room(claim))?.deliveries;
     if deliveries.is_empty() {
@@ -44,6 +45,9 @@ pub(super) fn claim(draft: &mut Draft<'_>, claim: &Claim) -> Result<Reply, Stop>
             lease: None,
             deliveries,
         });
+    }
+    if !has_room {
+        return Err(attached::full(draft, &session));
     }
     let lease = draft.lease(epoch)?;
     answer(draft, &session, &lease, deliveries)

@@ -2,10 +2,12 @@
 //!
 //! IMMEDIATE ends at once. GRACEFUL hands out nothing new and waits for what is in flight;
 //! AFTER_PENDING goes on handing out until the queue is empty. Both end at their deadline whatever is
-//! still open. Ending an ended session answers with its first reason.
+//! still open. A session that waits for its slot ends at once, whatever the mode: nothing of it goes out,
+//! so there is nothing to wait for. Ending an ended session answers with its first reason.
 
 use std::sync::Arc;
 
+use super::slot::{self, Stage};
 use super::{find, finish, request};
 use crate::command::End;
 use crate::draft::events::Particulars;
@@ -25,10 +27,12 @@ pub(super) fn end(draft: &mut Draft<'_>, end: &End) -> Result<Reply, Stop> {
     }
     let session = find::any(draft, &end.namespace, &end.session)?;
     let no = session.no;
-    // Decided before this call: the first reason holds from the commit that leaves ACTIVE.
-    let already_ended = !session.is_active();
+    // Decided before this call: the first reason holds from the commit that decides it.
+    let already_ended = !session.is_live();
     match session.lifecycle.clone() {
-        Lifecycle::Active => begin(draft, Arc::unwrap_or_clone(session), end)?,
+        Lifecycle::Queued(_) | Lifecycle::Active => {
+            begin(draft, Arc::unwrap_or_clone(session), end)?
+        }
         Lifecycle::Draining(intent) => {
             shorten(draft, Arc::unwrap_or_clone(session), intent, end)?;
         }
@@ -80,7 +84,7 @@ fn begin(draft: &mut Draft<'_>, mut session: SessionRow, end: &End) -> Result<()
     session.successor = end.successor.clone();
     let no = session.no;
     draft.put_session(session.clone());
-    if finish::nothing_to_wait_for(draft, &session, intent.mode)? {
+    if !session.is_active() || finish::nothing_to_wait_for(draft, &session, intent.mode)? {
         return finish::finish(draft, no, &intent);
     }
     leave_active(draft, session, &intent)?;
@@ -101,10 +105,8 @@ fn leave_active(
     if !faulty!(KeyKept) {
         free_key(draft, &session)?;
     }
-    let mut counters = draft.counters()?;
-    counters.active -= 1;
-    counters.draining += 1;
-    draft.put_counters(counters);
+    let pool = slot::pool_of(&session);
+    slot::count(draft, &pool, Some(Stage::Active), Stage::Draining)?;
     session.lifecycle = Lifecycle::Draining(intent.clone());
     draft.put_session(session.clone());
     rearm(draft, &session)?;

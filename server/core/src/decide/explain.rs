@@ -3,7 +3,7 @@
 //! It asks the rules themselves (`deadlines`, presence, the queue's disposition), so that it cannot say anything but what
 //! they would do. Invariant: it changes nothing, and looks at a bounded number of messages however many there are.
 
-use super::find;
+use super::{attached, find};
 use crate::command::Explain;
 use crate::deadlines;
 use crate::draft::{Draft, Stop};
@@ -16,7 +16,7 @@ use crate::limits::EXPLAIN_MESSAGES_MAX;
 use crate::message::Standing;
 use crate::queue::{Disposition, QueueRow};
 use crate::reply::Reply;
-use crate::session::{EndReason, Lifecycle, Ordering, SessionRow, SessionView};
+use crate::session::{EndReason, Lifecycle, Ordering, SessionRow, SessionView, Wait};
 use crate::time::EngineTime;
 
 /// Explains the session that is asked for; a key means the live one, else the newest.
@@ -109,8 +109,23 @@ fn session_deadlines(draft: &Draft<'_>, view: &SessionView) -> Vec<Deadline> {
             effect: Effect::Ends(intent.reason),
             spared_by: Vec::new(),
         }],
+        Lifecycle::Queued(wait) => waiting_deadlines(draft, view, *wait),
         Lifecycle::Active => active_deadlines(draft, view),
     }
+}
+
+/// The clocks that run while a session waits for its slot.
+fn waiting_deadlines(draft: &Draft<'_>, view: &SessionView, wait: Wait) -> Vec<Deadline> {
+    let deadline = |kind, at, reason| Deadline {
+        kind,
+        at: draft.now.wall_of(at),
+        effect: Effect::Ends(reason),
+        spared_by: Vec::new(),
+    };
+    let owner = deadlines::reached_at(&view.session, &view.activity).owner;
+    let owner = owner.map(|at| deadline(DeadlineKind::Owner, at, EndReason::OwnerLost));
+    let slot = deadline(DeadlineKind::Slot, wait.until, EndReason::Capacity);
+    owner.into_iter().chain([slot]).collect()
 }
 
 fn active_deadlines(draft: &Draft<'_>, view: &SessionView) -> Vec<Deadline> {
@@ -241,11 +256,12 @@ fn stalls(
             stall(StallReason::Held, pending, Some(until));
         }
         Disposition::Quiet if pending > 0 => {
-            let until = match &session.lifecycle {
-                Lifecycle::Draining(intent) => Some(intent.deadline),
-                Lifecycle::Active | Lifecycle::Ended(_) => None,
+            let (reason, until) = match &session.lifecycle {
+                Lifecycle::Queued(wait) => (StallReason::Queued, Some(wait.until)),
+                Lifecycle::Draining(intent) => (StallReason::Draining, Some(intent.deadline)),
+                Lifecycle::Active | Lifecycle::Ended(_) => (StallReason::Draining, None),
             };
-            stall(StallReason::Draining, pending, until);
+            stall(reason, pending, until);
         }
         Disposition::Serving => {
             let ready = queue.depth.ready;
@@ -283,7 +299,11 @@ fn keeps_back(
         return Ok(StallReason::Suspended);
     }
     let Some(epoch) = queue.lease else {
-        return Ok(StallReason::NoWorker);
+        return Ok(if attached::has_room(draft, session) {
+            StallReason::NoWorker
+        } else {
+            StallReason::PoolAttached
+        });
     };
     if u64::from(session.in_flight_max()) <= queue.depth.in_flight {
         return Ok(StallReason::InFlightFull);

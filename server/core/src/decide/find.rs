@@ -1,7 +1,8 @@
 //! Finds the session a reference means, and what each state answers to it.
 //!
 //! A key in a write means the live session only; get, end and explain fall back to a draining one,
-//! then to the newest ended one. DRAINING and ENDED refuse by id, never by key.
+//! then to the newest ended one. DRAINING and ENDED refuse by id, never by key. QUEUED accepts what its
+//! callers say and messages, and refuses whoever would work on it.
 
 use std::sync::Arc;
 
@@ -19,13 +20,27 @@ pub(super) fn live(
 ) -> Result<Arc<SessionRow>, Stop> {
     let session = writable(draft, namespace, asked)?;
     match &session.lifecycle {
-        Lifecycle::Active => Ok(session),
+        Lifecycle::Queued(_) | Lifecycle::Active => Ok(session),
         Lifecycle::Draining(intent) => Err(Rejection::SessionDraining {
             reason: intent.reason,
             session: session.id.clone(),
         }
         .into()),
         Lifecycle::Ended(_) => Err(ended(&session).into()),
+    }
+}
+
+/// The live session that somebody would use: one that waits for its slot is refused.
+pub(super) fn in_use(
+    draft: &Draft<'_>,
+    namespace: &Namespace,
+    asked: &SessionRef,
+) -> Result<Arc<SessionRow>, Stop> {
+    let session = live(draft, namespace, asked)?;
+    if session.is_active() {
+        Ok(session)
+    } else {
+        Err(queued(&session).into())
     }
 }
 
@@ -39,6 +54,7 @@ pub(super) fn workable(
     match &session.lifecycle {
         Lifecycle::Draining(intent) if intent.mode == EndMode::AfterPending => Ok(session),
         Lifecycle::Active => Ok(session),
+        Lifecycle::Queued(_) => Err(queued(&session).into()),
         Lifecycle::Draining(intent) => Err(Rejection::SessionDraining {
             reason: intent.reason,
             session: session.id.clone(),
@@ -138,6 +154,12 @@ fn writable(
     match no {
         Some(no) => draft.session(no),
         None => Err(not_found(asked).into()),
+    }
+}
+
+fn queued(session: &SessionRow) -> Rejection {
+    Rejection::SessionQueued {
+        session: session.id.clone(),
     }
 }
 

@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use super::slot::{self, Stage};
 use super::{end, release, rest};
 use crate::command::Carry;
 use crate::draft::events::Particulars;
@@ -55,15 +56,7 @@ pub(super) fn if_live(draft: &mut Draft<'_>, no: SessionNo, reason: EndReason) -
     if !draft.session(no)?.is_active() {
         return Ok(());
     }
-    let intent = EndIntent {
-        reason,
-        detail: String::new(),
-        actor: Actor::reaper(),
-        mode: EndMode::Immediate,
-        deadline: draft.now.engine,
-        pending: PendingPolicy::Keep,
-        create_time: draft.now.wall,
-    };
+    let intent = slot::reaped(draft, reason, String::new());
     finish(draft, no, &intent)
 }
 
@@ -167,7 +160,8 @@ fn finish_with(
     }
     rest::end(draft, &session, lost);
     let mut session = Arc::unwrap_or_clone(draft.session(no)?);
-    count_out(draft, &session)?;
+    let stage = Stage::of(&session.lifecycle);
+    slot::count(draft, &slot::pool_of(&session), Some(stage), Stage::Ended)?;
     let mut queue = draft.queue(session.queue)?;
     // The suspension was this session's; whoever adopts the queue starts with none.
     queue.suspended = false;
@@ -181,27 +175,6 @@ fn finish_with(
     activity.restart_guard.suspended_until = None;
     draft.put_activity(&session, activity)?;
     draft.event(EventKind::SessionEnd, intent.actor.clone(), no, said)
-}
-
-/// Takes the session out of the counts of what lives and out of its pool.
-fn count_out(draft: &mut Draft<'_>, session: &SessionRow) -> Result<(), Stop> {
-    let mut counters = draft.counters()?;
-    match session.lifecycle {
-        Lifecycle::Active => counters.active -= 1,
-        Lifecycle::Draining(_) => counters.draining -= 1,
-        Lifecycle::Ended(_) => panic!("an ended session does not end again"),
-    }
-    counters.ended += 1;
-    draft.put_counters(counters);
-    let mut pool = draft
-        .pool_if(&session.namespace, &session.pool)?
-        .expect("the pool of a live session counts it");
-    pool.live -= 1;
-    draft.put(
-        RowKey::Pool(session.namespace.clone(), session.pool.clone()),
-        Row::Pool(pool),
-    );
-    Ok(())
 }
 
 /// What becomes of the queue. One that goes over to an heir stays as it is until the heir takes it.

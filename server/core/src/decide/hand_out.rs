@@ -7,7 +7,7 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::{assign, release};
+use super::{assign, attached, release};
 use crate::command::Command;
 use crate::draft::{Draft, Stop};
 use crate::ids::{Epoch, QueueId, Seq};
@@ -192,10 +192,11 @@ pub(super) fn takers<'d>(
     draft: &'d Draft<'_>,
     session: &SessionRow,
 ) -> impl Iterator<Item = &'d InstanceKey> {
+    let has_room = attached::has_room(draft, session);
     let here = draft.view.presence.instances_of(&session.namespace);
     let takes = |i: &Instance| i.would_take(session) && draft.is_heard(i);
     here.map(|(key, _)| key)
-        .filter(move |key| draft.instance_ref(key).is_some_and(takes))
+        .filter(move |key| has_room && draft.instance_ref(key).is_some_and(takes))
 }
 
 /// Gives the room that a decision made, by whatever it did, to leases that wait for some and to

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::{detach, hand_out, release, restart_guard};
 use crate::command::{Hello, Resume, WorkerCommand};
 use crate::draft::{Draft, Stop};
-use crate::ids::Epoch;
+use crate::ids::{Epoch, PoolName};
 use crate::lease::{LeaseMode, LeaseRow, LeaseStanding};
 use crate::limits::MAX_IN_FLIGHT_MAX;
 use crate::message::MessageRow;
@@ -116,8 +116,8 @@ fn resume_lease(draft: &mut Draft<'_>, key: &InstanceKey, resume: &Resume) -> Re
         draft.put_lease(lease.clone())?;
     }
     let open = release::in_flight(draft, &lease, MAX_IN_FLIGHT_MAX as usize)?;
-    restart_clock(draft, key, &lease, &open);
     let session = draft.session_view(lease.session)?;
+    restart_clock(draft, key, &lease, &session.session.pool, &open);
     let lease_view = draft.lease_view(lease.epoch)?;
     draft.push_to(
         key,
@@ -154,6 +154,7 @@ fn restart_clock(
     draft: &mut Draft<'_>,
     key: &InstanceKey,
     lease: &LeaseRow,
+    pool: &PoolName,
     open: &[Arc<MessageRow>],
 ) {
     let load = Load {
@@ -165,6 +166,7 @@ fn restart_clock(
     let mut clock = LeaseClock {
         holder: key.clone(),
         session: lease.session,
+        pool: pool.clone(),
         queue: lease.queue,
         mode: LeaseMode::Stream,
         renewed_at: draft.now.engine,

@@ -1,19 +1,20 @@
 //! Open: the live session of a key, or a new one.
 //!
-//! At most one session of a key is live. A new incarnation adopts the queue that an earlier one left
+//! At most one session of a key is live; it may wait for a slot of its pool. A new incarnation adopts the queue that an earlier one left
 //! held. Finding the session is activity; words that the caller gives refresh what is on record, and
 //! words it leaves out keep it.
 
 use super::finish::{self, Succession};
 use super::request;
+use super::slot::{self, Stage};
 use crate::command::{Carry, ConflictPolicy, NewSessionId, Open};
 use crate::draft::events::Particulars;
 use crate::draft::{Draft, Stop};
 use crate::event::EventKind;
 use crate::ids::{PoolName, QueueId, SessionId, SessionNo};
-use crate::limits::{DEFAULT_POOL, KEY_SESSIONS_MAX, MAX_IN_FLIGHT_DEFAULT};
+use crate::limits::{ADMIT_RETRY, DEFAULT_POOL, KEY_SESSIONS_MAX, MAX_IN_FLIGHT_DEFAULT};
 use crate::queue::{Disposition, QueueRow};
-use crate::rejection::Rejection;
+use crate::rejection::{Liveness, Rejection};
 use crate::reply::Reply;
 use crate::rows::{Row, RowKey};
 use crate::session::{ActivityRow, EndReason, Lifecycle, SessionRow, Timeouts};
@@ -81,6 +82,10 @@ fn refuse_another(existing: &SessionRow, open: &Open) -> Result<(), Stop> {
 fn key_in_use(existing: &SessionRow) -> Stop {
     Rejection::SessionKeyInUse {
         session: existing.id.clone(),
+        state: match existing.lifecycle {
+            Lifecycle::Queued(_) => Liveness::Queued,
+            Lifecycle::Active | Lifecycle::Draining(_) | Lifecycle::Ended(_) => Liveness::Active,
+        },
     }
     .into()
 }
@@ -102,16 +107,23 @@ pub(super) fn create(
     if let Some(succession) = succession {
         finish::give_way(draft, succession, &open.actor, id)?;
     }
-    take_slot(draft, open, &pool, succession)?;
+    let old = succession.map(|given_way| given_way.old);
+    let no = draft.counters()?.session.next();
+    let place = (open.namespace.clone(), pool);
+    let lifecycle = slot::begin(draft, open, &place, old, no)?;
+    slot::count(draft, &place, None, Stage::of(&lifecycle))?;
     let mut counters = draft.counters()?;
-    counters.session = counters.session.next();
-    counters.active += 1;
-    let no = counters.session;
+    counters.session = no;
     draft.put_counters(counters);
-    let queue = take_queue(draft, open, no, succession)?;
+    let disposition = first_disposition(&lifecycle);
+    let queue = take_queue(draft, open, no, disposition, succession)?;
     let before = join_key(draft, open, no)?;
     let predecessor = before.or_else(|| succession.map(|given_way| given_way.old.id.clone()));
-    let session = new_row(draft, open, no, pool, queue, predecessor);
+    let session = SessionRow {
+        lifecycle,
+        predecessor,
+        ..new_row(draft, open, no, place.1, queue)
+    };
     draft.put(
         RowKey::SessionId(open.namespace.clone(), id.clone()),
         Row::SessionId(no),
@@ -119,6 +131,10 @@ pub(super) fn create(
     draft.put_session(session.clone());
     let mut activity = ActivityRow::new(no, draft.now);
     activity.prompt_number = first_prompt_number(open);
+    if !session.is_active() {
+        // It looks soon whether its turn is next; if not, it knows then when to look again.
+        activity.check_at = Some(draft.now.engine + ADMIT_RETRY);
+    }
     // What it adopts counts as enqueued here, and dead letters among it as its own.
     let depth = draft.queue(queue)?.depth;
     activity.totals.enqueued = depth.unsettled() + depth.dead;
@@ -130,8 +146,26 @@ pub(super) fn create(
         no,
         Particulars::default(),
     )?;
+    if !session.is_active() {
+        draft.event(
+            EventKind::SessionQueued,
+            open.actor.clone(),
+            no,
+            Particulars::default(),
+        )?;
+    }
     super::hand_out::offer(draft, queue)?;
     Ok(no)
+}
+
+/// What may be done with the messages of a session that begins so: none goes out before it has a slot.
+fn first_disposition(lifecycle: &Lifecycle) -> Disposition {
+    match lifecycle {
+        Lifecycle::Queued(_) if !faulty!(QueuedServed) => Disposition::Quiet,
+        Lifecycle::Queued(_) | Lifecycle::Active | Lifecycle::Draining(_) | Lifecycle::Ended(_) => {
+            Disposition::Serving
+        }
+    }
 }
 
 fn first_prompt_number(open: &Open) -> u32 {
@@ -153,37 +187,11 @@ fn pool_of(
         (None, Some(given_way)) => return Ok(given_way.old.pool.clone()),
         (None, None) => PoolName::parse(DEFAULT_POOL).expect("the default pool's name is an id"),
     };
-    if draft.policy().pools.contains(&pool) {
+    if draft.policy().pools.contains_key(&pool) {
         Ok(pool)
     } else {
         Err(Rejection::PoolNotFound { pool }.into())
     }
-}
-
-/// Takes a slot of the pool. A successor in the same pool takes its predecessor's, which is why it
-/// is never refused.
-fn take_slot(
-    draft: &mut Draft<'_>,
-    open: &Open,
-    pool: &PoolName,
-    succession: Option<&Succession<'_>>,
-) -> Result<(), Stop> {
-    let mut row = draft.pool_if(&open.namespace, pool)?.unwrap_or_default();
-    let limit = draft.policy().max_sessions;
-    let inherits = succession.is_some_and(|given_way| given_way.old.pool == *pool);
-    if row.live >= limit && !inherits {
-        return Err(Rejection::TooManySessions {
-            pool: pool.clone(),
-            limit,
-        }
-        .into());
-    }
-    row.live += 1;
-    draft.put(
-        RowKey::Pool(open.namespace.clone(), pool.clone()),
-        Row::Pool(row),
-    );
-    Ok(())
 }
 
 /// The queue that goes over from the session before or that the key holds, or a new one.
@@ -191,6 +199,7 @@ fn take_queue(
     draft: &mut Draft<'_>,
     open: &Open,
     owner: SessionNo,
+    disposition: Disposition,
     succession: Option<&Succession<'_>>,
 ) -> Result<QueueId, Stop> {
     let inherited = match (succession, &open.key) {
@@ -204,13 +213,16 @@ fn take_queue(
     if let Some(id) = inherited.filter(|_| !faulty!(HeldForgotten)) {
         let mut queue = draft.queue(id)?;
         queue.owner = owner;
-        draft.dispose(queue, Disposition::Serving)?;
+        draft.dispose(queue, disposition)?;
         return Ok(id);
     }
     let mut counters = draft.counters()?;
     counters.queue = counters.queue.next();
     draft.put_counters(counters);
-    let queue = QueueRow::new(counters.queue, open.namespace.clone(), owner);
+    let queue = QueueRow {
+        disposition,
+        ..QueueRow::new(counters.queue, open.namespace.clone(), owner)
+    };
     // A number never used before has no row, so none need be loaded.
     draft.put(RowKey::Queue(queue.id), Row::Queue(queue.into()));
     Ok(counters.queue)
@@ -243,7 +255,6 @@ fn new_row(
     no: SessionNo,
     pool: PoolName,
     queue: QueueId,
-    predecessor: Option<SessionId>,
 ) -> SessionRow {
     let policy = draft.policy();
     let default_in_flight =
@@ -265,10 +276,12 @@ fn new_row(
         ordering: open.ordering.unwrap_or_default(),
         max_in_flight: open.max_in_flight.unwrap_or(default_in_flight),
         parent: open.parent.clone(),
-        predecessor,
+        predecessor: None,
         successor: None,
         create_time: draft.now.wall,
         created_at: draft.now.engine,
+        active_since: draft.now.engine,
+        ranked_at: draft.now.engine,
         lease: None,
         revision: crate::ids::Revision::default(),
     }
@@ -300,6 +313,10 @@ fn refresh(draft: &mut Draft<'_>, before: &SessionRow, open: &Open) -> Result<()
     limits.owner = open.timeouts.owner.unwrap_or(limits.owner);
     session.ordering = open.ordering.unwrap_or(session.ordering);
     session.max_in_flight = open.max_in_flight.unwrap_or(session.max_in_flight);
+    if let (Lifecycle::Queued(wait), Some(more)) = (&mut session.lifecycle, open.wait) {
+        // Whoever would wait longer for it is not told off by the shorter wait of another.
+        wait.until = wait.until.max(draft.now.engine + more);
+    }
     let mut activity = draft.activity(session.no)?;
     activity.touch(draft.now);
     activity.owner_seen = draft.now.engine;

@@ -224,7 +224,7 @@ fn letter(
 /// The live session that owns a queue.
 fn home(draft: &Draft<'_>, queue: &QueueRow) -> Result<Option<Arc<SessionRow>>, Stop> {
     let owner = draft.session(queue.owner)?;
-    Ok((owner.is_active() && owner.queue == queue.id).then_some(owner))
+    Ok((owner.is_live() && owner.queue == queue.id).then_some(owner))
 }
 
 /// Makes a letter pending again where it lies, which is use of its session. Its latest hand-out stays the latest until

@@ -60,6 +60,7 @@ fn opening(old: &SessionRow, reset: &Reset) -> Open {
         ordering: reset.ordering.or(Some(old.ordering)),
         max_in_flight: reset.max_in_flight.or(Some(old.max_in_flight)),
         parent: reset.parent.clone().or_else(|| old.parent.clone()),
+        wait: None,
         request: None,
         actor: reset.actor.clone(),
     }

@@ -16,18 +16,19 @@ pub(super) fn restore(draft: &mut Draft<'_>, epochs: &[Epoch]) -> Result<Reply, 
             .lease_if(*epoch)?
             .filter(|lease| lease.standing == LeaseStanding::Current);
         if let Some(lease) = current {
-            restore_lease(draft, &lease);
+            restore_lease(draft, &lease)?;
         }
     }
     Ok(Reply::Done)
 }
 
-fn restore_lease(draft: &mut Draft<'_>, lease: &LeaseRow) {
+fn restore_lease(draft: &mut Draft<'_>, lease: &LeaseRow) -> Result<(), Stop> {
     let now = draft.now;
     let holder = (lease.namespace.clone(), lease.instance.clone());
     let mut clock = LeaseClock {
         holder: holder.clone(),
         session: lease.session,
+        pool: draft.session(lease.session)?.pool.clone(),
         queue: lease.queue,
         mode: lease.mode,
         renewed_at: now.engine,
@@ -41,7 +42,7 @@ fn restore_lease(draft: &mut Draft<'_>, lease: &LeaseRow) {
     clock.alarm = clock.alarm.min(draft.look_at(&clock));
     draft.set_clock(lease.epoch, Some(clock));
     if lease.mode == LeaseMode::Claim {
-        return;
+        return Ok(());
     }
     let mut instance = draft.instance(&holder).unwrap_or_else(|| Instance {
         worker: lease.worker.clone(),
@@ -65,4 +66,5 @@ fn restore_lease(draft: &mut Draft<'_>, lease: &LeaseRow) {
     });
     instance.in_flight.sessions += 1;
     draft.set_instance(holder, Some(instance));
+    Ok(())
 }

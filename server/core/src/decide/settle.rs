@@ -166,7 +166,7 @@ fn ack(
         // It was counted as discarded when its session ended; the ack was faster than the deletion.
         activity.totals.discarded = activity.totals.discarded.saturating_sub(1);
     }
-    if session.is_active() {
+    if session.is_live() {
         activity.touch(draft.now);
     }
     let closed = if session.is_ended() || faulty!(CircuitKept) {
@@ -211,7 +211,7 @@ fn out_of_flight(draft: &mut Draft<'_>, message: &MessageRow, touched: &mut Touc
 
 fn touch(draft: &mut Draft<'_>, queue: &QueueRow) -> Result<(), Stop> {
     let session = draft.session(queue.owner)?;
-    if session.is_active() {
+    if session.is_live() {
         let mut activity = draft.activity(queue.owner)?;
         activity.touch(draft.now);
         draft.put_activity(&session, activity)?;

@@ -1,6 +1,8 @@
 //! How a draft reads and changes presence: who is here, and when leases lapse.
 
-use super::Draft;
+use std::collections::BTreeSet;
+
+use super::{Draft, PoolKey};
 use crate::ids::Epoch;
 use crate::presence::{Instance, InstanceKey, LeaseClock};
 use crate::time::EngineTime;
@@ -100,6 +102,34 @@ impl Draft<'_> {
         stuck.into_iter().chain(rested).fold(lapse, EngineTime::min)
     }
 
+    /// How many sessions of a pool workers hold, this decision's changes included.
+    pub(crate) fn attached(&self, pool: &PoolKey) -> u64 {
+        let mut count = self.view.presence.attached(&pool.0, &pool.1);
+        for (epoch, clock) in &self.clocks {
+            let was = self
+                .view
+                .presence
+                .clock(*epoch)
+                .is_some_and(|c| is_of(c, pool));
+            let is = clock.as_ref().is_some_and(|c| is_of(c, pool));
+            match (was, is) {
+                (true, false) => count -= 1,
+                (false, true) => count += 1,
+                (true, true) | (false, false) => {}
+            }
+        }
+        count
+    }
+
+    /// The pools of which this decision ended a lease that it did not give.
+    pub(crate) fn pools_given_back(&self) -> BTreeSet<PoolKey> {
+        let ended = self.clocks.iter().filter(|(_, clock)| clock.is_none());
+        ended
+            .filter_map(|(epoch, _)| self.view.presence.clock(*epoch))
+            .map(|clock| (clock.holder.0.clone(), clock.pool.clone()))
+            .collect()
+    }
+
     /// The leases an instance holds, this decision's included.
     pub(crate) fn leases_of(&self, holder: &InstanceKey) -> Vec<Epoch> {
         let mut epochs = self.view.presence.leases_of(holder);
@@ -111,4 +141,8 @@ impl Draft<'_> {
         }
         epochs
     }
+}
+
+fn is_of(clock: &LeaseClock, (namespace, pool): &PoolKey) -> bool {
+    clock.holder.0 == *namespace && clock.pool == *pool
 }

@@ -168,6 +168,7 @@ impl World {
                 3 => ConflictPolicy::Fail,
                 _ => ConflictPolicy::UseExisting,
             },
+            wait: self.one_in(3).then(|| Span(self.rng.u64(1..90_000))),
             ordering: self.ordering(),
             max_in_flight: self.max_in_flight(),
             parent: None,

@@ -3,12 +3,13 @@
 use sessiond_core::change::Change;
 use sessiond_core::ids::{Epoch, Namespace, SessionNo};
 use sessiond_core::lease::LeaseMode;
+use sessiond_core::limits::ADMIT_RETRY;
 use sessiond_core::presence::Presence;
 use sessiond_core::rows::{Row, RowKey};
 use sessiond_core::time::{EngineTime, Limit, Span};
 
 use super::marks::Mark;
-use super::state::{Fate, Model, Session, State, Status};
+use super::state::{Fate, Model, Session, State, Status, Turn};
 use super::store::Store;
 
 /// Panics when the engine's memory of who is here differs from the model's.
@@ -145,6 +146,9 @@ pub(crate) fn nothing_overdue(model: &Model, store: &Store) {
             }
         }
         check_timers(session, store, now);
+        if let State::Queued(turn) = &session.state {
+            check_waiter(model, session, *turn, store);
+        }
     }
 }
 
@@ -178,6 +182,30 @@ fn check_timers(session: &Session, store: &Store, now: u64) {
     }
 }
 
+/// A waiting session ends in time, looks for room at a steady pace when its turn is next, and waits beside no free slot.
+fn check_waiter(model: &Model, session: &Session, turn: Turn, store: &Store) {
+    let now = model.now;
+    let Some(Row::Activity(row)) = store.rows.get(&RowKey::Activity(SessionNo(session.no))) else {
+        panic!("{} has no warm row", session.id);
+    };
+    let id = &session.id;
+    assert!(turn.until > now, "{id} waits too long");
+    assert!(
+        model.is_full(&session.pool, 0),
+        "{id} waits beside a free slot"
+    );
+    let mut latest = turn.until;
+    if let Limit::After(span) = session.timeouts.owner {
+        latest = latest.min(session.owner_seen + span.0 + 1);
+    }
+    if model.line(&session.pool).first() == Some(&session.no) {
+        latest = latest.min(now + ADMIT_RETRY.0);
+    }
+    let check_at = row.check_at.map_or(0, |at| at.0);
+    assert!(check_at > now, "{id} was not looked at");
+    assert!(check_at <= latest, "{id} is looked at too late");
+}
+
 /// An active session's limits are looked at in time: when the first of them may be passed, or, while its use protects
 /// it, at a steady pace.
 fn check_watched(session: &Session, store: &Store, now: u64, pace: Span) {
@@ -185,8 +213,8 @@ fn check_watched(session: &Session, store: &Store, now: u64, pace: Span) {
         panic!("{} has no warm row", session.id);
     };
     let limits = [
-        (session.timeouts.idle, session.last_activity),
-        (session.timeouts.lifetime, session.created_at),
+        (session.timeouts.idle, session.idle_since()),
+        (session.timeouts.lifetime, session.active_since),
         (session.timeouts.owner, session.owner_seen),
     ];
     let first = limits.iter().filter_map(|(limit, since)| match limit {

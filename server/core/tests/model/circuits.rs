@@ -157,7 +157,7 @@ impl Model {
         if let Some(request) = self.earlier(reset.request.as_ref())? {
             return Ok(session_answer(request.subject, false, true));
         }
-        let no = self.find_active(&reset.session)?;
+        let no = self.find_in_use(&reset.session)?;
         let ResetTarget::Kind(kind) = &reset.target;
         let closed = self.session_mut(no).circuits.remove(kind.as_str());
         if closed.is_some_and(|circuit| circuit.open.is_some()) {

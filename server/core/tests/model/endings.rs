@@ -3,7 +3,6 @@
 //! Written from the design's rules 2, 3, 11, 13, 14 and 29. There is one way to end, whatever led to it.
 
 use sessiond_core::command::{Carry, End};
-use sessiond_core::event::Actor;
 use sessiond_core::ids::SessionKey;
 use sessiond_core::limits::{HELD_QUEUE_RETENTION, LIFETIME_HARD_FACTOR, PENDING_PROTECTS};
 use sessiond_core::reply::LeaseLostReason;
@@ -38,6 +37,19 @@ impl Model {
         };
         let deadline = self.now.saturating_add(grace.0);
         let already_ended = match self.session(no).state.clone() {
+            State::Queued(_) => {
+                self.marks.hit(Mark::WaiterEnded);
+                self.session_mut(no).successor = end.successor.clone();
+                let ending = Ending {
+                    reason: end.reason,
+                    actor: end.actor.clone(),
+                    mode: end.mode,
+                    deadline,
+                    pending: end.pending,
+                };
+                self.finish(no, &ending, None, out);
+                false
+            }
             State::Active => {
                 self.session_mut(no).successor = end.successor.clone();
                 let ending = Ending {
@@ -216,6 +228,7 @@ impl Model {
         }
         match self.session(no).state.clone() {
             State::Ended(_) => {}
+            State::Queued(turn) => self.waiter_due(no, turn, out),
             State::Draining(ending) => {
                 let some = !self.session(no).requests.is_empty();
                 self.lift(no);
@@ -233,14 +246,7 @@ impl Model {
                 self.drop_lapsed(no);
                 if let Some(reason) = self.limit_passed(no) {
                     self.mark_limit(reason);
-                    let ending = Ending {
-                        reason,
-                        actor: Actor::reaper(),
-                        mode: EndMode::Immediate,
-                        deadline: self.now,
-                        pending: PendingPolicy::Keep,
-                    };
-                    self.finish(no, &ending, None, out);
+                    self.reap(no, reason, out);
                 } else {
                     self.lift(no);
                     self.warn(no, out);
@@ -254,14 +260,7 @@ impl Model {
         if !self.session(no).is_active() {
             return;
         }
-        let ending = Ending {
-            reason,
-            actor: Actor::reaper(),
-            mode: EndMode::Immediate,
-            deadline: self.now,
-            pending: PendingPolicy::Keep,
-        };
-        self.finish(no, &ending, None, out);
+        self.reap(no, reason, out);
     }
 
     fn mark_limit(&mut self, reason: EndReason) {
@@ -297,15 +296,15 @@ impl Model {
         let in_use = used || queue.out() > 0 || (recent && queue.unsettled() > 0);
         let limits = session.timeouts;
         let times = if in_use { LIFETIME_HARD_FACTOR } else { 1 };
-        let idle = over(limits.idle, session.last_activity, 1);
+        let idle = over(limits.idle, session.idle_since(), 1);
         let ends = if over(limits.owner, session.owner_seen, 1) {
             Some(EndReason::OwnerLost)
-        } else if over(limits.lifetime, session.created_at, times) {
+        } else if over(limits.lifetime, session.active_since, times) {
             Some(EndReason::Expired)
         } else {
             (idle && !in_use).then_some(EndReason::Idle)
         };
-        let passed = idle || over(limits.lifetime, session.created_at, 1);
+        let passed = idle || over(limits.lifetime, session.active_since, 1);
         Limits {
             ends,
             excused: ends.is_none() && in_use && passed,

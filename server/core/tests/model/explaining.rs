@@ -4,6 +4,7 @@
 //! would end it, and give a reason for each message that waits: nothing is pending without saying why.
 
 use sessiond_core::command::Explain;
+use sessiond_core::time::Limit;
 
 use super::sessions::Verdict;
 use super::state::{Fate, Model, State};
@@ -14,6 +15,13 @@ impl Model {
         let no = self.find_any(&asked.session)?;
         let session = self.session(no);
         let due = match &session.state {
+            State::Queued(turn) => {
+                let lost = match session.timeouts.owner {
+                    Limit::After(span) => self.now - session.owner_seen > span.0,
+                    Limit::Never => false,
+                };
+                lost || turn.until <= self.now
+            }
             State::Active => self.limits_of(no).ends.is_some(),
             State::Draining(ending) => ending.deadline <= self.now,
             State::Ended(_) => false,

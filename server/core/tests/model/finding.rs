@@ -49,9 +49,20 @@ impl Model {
     pub(crate) fn find_active(&self, asked: &SessionRef) -> Result<u64, Refusal> {
         let session = self.find_written(asked)?;
         match &session.state {
-            State::Active => Ok(session.no),
+            State::Queued(_) | State::Active => Ok(session.no),
             State::Draining(ending) => Err(Refusal::Draining(session.id.clone(), ending.reason)),
             State::Ended(reason) => Err(ended(session, *reason)),
+        }
+    }
+
+    /// The session that somebody would use: not one that waits for its slot.
+    pub(crate) fn find_in_use(&self, asked: &SessionRef) -> Result<u64, Refusal> {
+        let no = self.find_active(asked)?;
+        let session = self.session(no);
+        if session.is_active() {
+            Ok(no)
+        } else {
+            Err(Refusal::Queued(session.id.clone()))
         }
     }
 
@@ -60,6 +71,7 @@ impl Model {
         let session = self.find_written(asked)?;
         match &session.state {
             State::Draining(ending) if ending.mode == EndMode::AfterPending => Ok(session.no),
+            State::Queued(_) => Err(Refusal::Queued(session.id.clone())),
             State::Active | State::Draining(_) | State::Ended(_) => self.find_active(asked),
         }
     }
@@ -102,7 +114,7 @@ impl Model {
     pub(crate) fn find_holdable(&self, asked: &SessionRef) -> Result<u64, Refusal> {
         let session = self.find_written(asked)?;
         match &session.state {
-            State::Active | State::Draining(_) => Ok(session.no),
+            State::Queued(_) | State::Active | State::Draining(_) => Ok(session.no),
             State::Ended(reason) => Err(ended(session, *reason)),
         }
     }

@@ -17,6 +17,7 @@ pub(crate) mod leases;
 pub(crate) mod letters;
 pub(crate) mod marks;
 pub(crate) mod messages;
+pub(crate) mod pools;
 pub(crate) mod predict;
 pub(crate) mod queue_rows;
 pub(crate) mod requests;

@@ -52,11 +52,24 @@ impl World {
             if queues.all(|queue| queue.unsettled() == 0) {
                 return;
             }
+            self.give_back_idle(stream);
             self.engine_ms += HEAL_STEP_MS;
             self.say(0, stream, WorkerFrame::Heartbeat);
             self.run_due();
         }
         panic!("work is left although a worker serves all of it");
+    }
+
+    /// A worker that is well keeps no session that has nothing for it: others of the pool may wait for their turn.
+    fn give_back_idle(&mut self, stream: StreamId) {
+        let instance = self.clients.workers[0].instance.clone();
+        for epoch in self.model.leases_of(&instance) {
+            let lease = &self.model.leases[&epoch];
+            if self.model.queue(lease.queue).unsettled() == 0 {
+                let session = self.model.session(lease.session).id.clone();
+                self.say(0, stream, WorkerFrame::Detach { session });
+            }
+        }
     }
 
     fn settle_everything(&mut self, stream: StreamId) {

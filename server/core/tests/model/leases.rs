@@ -309,6 +309,7 @@ impl Model {
                 deliveries: Vec::new(),
             });
         }
+        self.refuse_attached(no)?;
         let (epoch, _) = self.acquire(no, &claim.instance, LeaseMode::Claim, claim.lease.0, out);
         let deliveries = self.take(queue, epoch, most);
         Ok(Answer::Claimed {

@@ -82,7 +82,7 @@ impl Model {
             return;
         }
         let owner = self.queue(id).owner;
-        let home = self.session(owner).is_active().then_some(owner);
+        let home = self.session(owner).is_live().then_some(owner);
         let Some(session) = target.or(home) else {
             self.marks.hit(Mark::RequeueWithoutSession);
             tally.without_session += 1;

@@ -280,6 +280,36 @@ marks! {
     RequestVoided,
     /// A request alone protected its session from a limit.
     RequestProtects,
+    /// A session had to wait for a slot.
+    Queued,
+    /// A session that waited got its slot.
+    Admitted,
+    /// The same, with messages that came meanwhile.
+    AdmittedWithWork,
+    /// A restart with other limits let somebody in.
+    AdmittedAtRestart,
+    /// A session waited for a slot in vain.
+    WaitedInVain,
+    /// A session lost its owner while it waited.
+    WaiterLost,
+    /// A session was ended while it waited.
+    WaiterEnded,
+    /// A session was replaced while it waited.
+    PlaceTakenOver,
+    /// Room came to be had while somebody waited.
+    RoomMadeForWaiter,
+    /// A session that was idle for long ended to make room.
+    SweptIdle,
+    /// A session that was old ended to make room.
+    SweptAged,
+    /// The room made was not enough.
+    SweptInVain,
+    /// The idlest session ended to make room.
+    Evicted,
+    /// A worker asked for one session more of a pool than workers may hold.
+    TooManyAttached,
+    /// A session that was idle for longer was in use and stayed.
+    BusyPassedOver,
 }
 
 /// How often each mark was hit.

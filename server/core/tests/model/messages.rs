@@ -27,7 +27,7 @@ impl Model {
                 (no, false)
             }
             (Err(Refusal::NotFound), Some(open)) => {
-                self.refuse_create(open, None)?;
+                self.refuse_create(open, None, out)?;
                 let held = open
                     .key
                     .as_ref()

@@ -31,14 +31,28 @@ impl Model {
         let mut out = Expected::default();
         let mut pushes = Pushes::of(said);
         let verdict = self.verdict(command, &mut pushes, &mut out);
+        match (&verdict, command) {
+            (Ok(_), Command::Admit { pool, .. }) => self.serve_line(pool, &mut out),
+            // Whoever waits is let in by what comes after it.
+            (Ok(_), Command::Restore(_)) => {}
+            (_, _) => self.serve_lines(&mut out),
+        }
         let decision = match (verdict, said) {
             (Err(wanted), Err(got)) => {
                 assert_eq!(Refusal::of(got), wanted, "the refusal");
+                assert_eq!(out.facts, [], "a refusal that ends sessions");
                 return;
             }
+            (Err(wanted), Ok(got)) => {
+                let refused = got.refused.as_ref();
+                let refused = refused.map(|rejection| Refusal::of(rejection));
+                assert_eq!(refused, Some(wanted), "the refusal, not {:?}", got.reply);
+                self.compare_events(&out, got);
+                got
+            }
             (Ok(wanted), Err(got)) => panic!("refused with {got:?}, not {wanted:?}"),
-            (Err(wanted), Ok(got)) => panic!("not refused with {wanted:?} but {:?}", got.reply),
             (Ok(wanted), Ok(got)) => {
+                assert_eq!(got.refused, None, "a refusal");
                 self.compare_events(&out, got);
                 self.compare_reply(command, &wanted, &got.reply);
                 got
@@ -77,7 +91,8 @@ impl Model {
             Command::Due(Due::Lease(epoch)) => self.lease_due(epoch.0, out),
             Command::Due(Due::Queue(queue)) => self.queue_due(queue.0),
             Command::Lapse(epoch) => self.lapse(epoch.0, out),
-            Command::Restore(_) => {}
+            Command::Restore(_) | Command::Admit { .. } => {}
+            Command::Attached { .. } => return Ok(self.attached_answer()),
             Command::LeaseTimes(epochs) => {
                 let current = epochs.iter().filter(|epoch| {
                     self.leases

@@ -23,7 +23,7 @@ impl Model {
         let now = self.now;
         let (no, number, lease) = match begin.renews {
             None => {
-                let no = self.find_active(&begin.session)?;
+                let no = self.find_in_use(&begin.session)?;
                 self.drop_lapsed(no);
                 let session = self.session_mut(no);
                 if session.requests.len() >= REQUESTS_PER_SESSION_MAX {

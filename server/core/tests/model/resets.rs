@@ -37,7 +37,7 @@ impl Model {
             reason: reset.reason,
             carry: reset.carry,
         };
-        self.refuse_create(&open, Some(gives_way))?;
+        self.refuse_create(&open, Some(gives_way), out)?;
         self.mark_reset(no, reset);
         let successor = self.create(&open, Some(gives_way), out)?;
         self.remember(reset.request.as_ref(), successor, false);
@@ -106,6 +106,7 @@ fn as_open(old: &Session, reset: &Reset) -> Open {
             .max_in_flight
             .or(std::num::NonZeroU32::new(old.max_in_flight)),
         parent: None,
+        wait: None,
         request: None,
         actor: reset.actor.clone(),
     }

@@ -10,7 +10,7 @@ use sessiond_core::ids::{QueueId, SessionKey, SessionNo};
 use sessiond_core::key_window::RememberedKey;
 use sessiond_core::limits::REQUEST_RETENTION;
 use sessiond_core::message::Standing;
-use sessiond_core::rows::{Counters, KeyRow, Row, RowKey};
+use sessiond_core::rows::{Counters, KeyRow, PoolRow, Row, RowKey};
 use sessiond_core::session::{ActivityRow, Lifecycle, SessionRow};
 use sessiond_core::time::Limit;
 
@@ -155,10 +155,18 @@ fn check_name(model: &Model, key: &RowKey, row: &Row, seen: &mut Seen) {
             assert_eq!(Some(is), wanted, "what {id} stands for");
         }
         (RowKey::Pool(_, pool), Row::Pool(row)) => {
-            let counted = model.sessions.iter();
-            let counted =
-                counted.filter(|s| s.pool == *pool && !matches!(s.state, State::Ended(_)));
-            assert_eq!(row.live, counted.count() as u64, "the count of pool {pool}");
+            let count = |wanted: fn(&State) -> bool| {
+                let counted = model.sessions.iter();
+                counted
+                    .filter(|s| s.pool == *pool && wanted(&s.state))
+                    .count() as u64
+            };
+            let wanted = PoolRow {
+                live: model.slots_taken(pool),
+                draining: count(|state| matches!(state, State::Draining(_))),
+                queued: count(|state| matches!(state, State::Queued(_))),
+            };
+            assert_eq!(*row, wanted, "the counts of pool {pool}");
         }
         (key, row) => panic!("under {key:?} lies {row:?}"),
     }
@@ -210,6 +218,8 @@ fn check_counters(model: &Model, row: &Counters) {
         sessions(|s| matches!(s, State::Active)),
         "active sessions"
     );
+    let queued = sessions(|s| matches!(s, State::Queued(_)));
+    assert_eq!(row.queued, queued, "waiting sessions");
     let draining = sessions(|s| matches!(s, State::Draining(_)));
     assert_eq!(row.draining, draining, "draining sessions");
     assert_eq!(
@@ -259,6 +269,12 @@ fn check_session(model: &Model, row: &SessionRow) {
         row.id
     );
     assert_eq!(row.created_at.0, session.created_at);
+    assert_eq!(row.active_since.0, session.active_since);
+    assert!(
+        row.ranked_at.0 <= session.idle_since(),
+        "{} is ranked as used when it was not",
+        row.id
+    );
     assert_eq!(
         row.revision.0, session.revision,
         "the revision of {}",
@@ -268,6 +284,10 @@ fn check_session(model: &Model, row: &SessionRow) {
     assert_eq!(lease, model.lease_of(row.no.0), "the lease of {}", row.id);
     match (&row.lifecycle, &session.state) {
         (Lifecycle::Active, State::Active) => {}
+        (Lifecycle::Queued(wait), State::Queued(turn)) => {
+            let is = (wait.until.0, wait.place.0);
+            assert_eq!(is, (turn.until, turn.place), "the turn of {}", row.id);
+        }
         (Lifecycle::Draining(intent), State::Draining(ending)) => {
             assert_eq!(intent.reason, ending.reason);
             assert_eq!(intent.actor, ending.actor);
@@ -328,7 +348,7 @@ fn check_activity(model: &Model, row: &ActivityRow) {
     .any(|limit| *limit != Limit::Never);
     let watched = match &session.state {
         State::Active => limited || row.next_timer().is_some(),
-        State::Draining(_) => true,
+        State::Queued(_) | State::Draining(_) => true,
         State::Ended(_) => false,
     };
     assert_eq!(

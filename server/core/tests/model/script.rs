@@ -6,8 +6,9 @@
 use fastrand::Rng;
 use sessiond_core::command::Command;
 use sessiond_core::ids::{
-    DeliveryId, Epoch, InstanceId, QueueId, Seq, SessionId, SessionKey, StreamId,
+    DeliveryId, Epoch, InstanceId, PoolName, QueueId, Seq, SessionId, SessionKey, StreamId,
 };
+use sessiond_core::limits::{Policy, PoolOverrides, PoolPolicy, WhenFull};
 use sessiond_core::limits::{Policy, WorkerCost};
 use sessiond_core::reply::{Delivery, Reply};
 use sessiond_core::requests::RequestToken;
@@ -83,7 +84,6 @@ fn policy(rng: &mut Rng) -> Policy {
         queue_messages_max: rng.u64(3..24),
         queue_bytes_max: rng.u64(2_000..12_000),
         max_attempts: rng.u32(1..=4),
-        max_sessions: rng.u64(2..=6),
         circuit_failures: rng.u32(1..=3),
         circuit_cool_down: Span::seconds(rng.u64(1..60)),
         ..Policy::default()
@@ -116,9 +116,50 @@ fn policy(rng: &mut Rng) -> Policy {
     policy.restart_limit = rng.u32(1..=4);
     policy.restart_window = Span::seconds(rng.u64(60..1_200));
     policy.on_restart_limit = costs[rng.usize(..costs.len())];
-    let pool = sessiond_core::ids::PoolName::parse("small").unwrap();
-    policy.pools.insert(pool);
+    limit_pools(&mut policy, rng);
     policy
+}
+
+/// Other limits of the pools: some their own, some those of all.
+pub(crate) fn limit_pools(policy: &mut Policy, rng: &mut Rng) {
+    policy.all_pools = pool_policy(rng);
+    for name in ["default", "small"] {
+        let of = pool_policy(rng);
+        let overrides = PoolOverrides {
+            max_sessions: rng.bool().then_some(of.max_sessions),
+            max_attached: rng.bool().then_some(of.max_attached),
+            when_full: rng.bool().then_some(of.when_full),
+            wait: rng.bool().then_some(of.wait),
+            emergency_idle: rng.bool().then_some(of.emergency_idle),
+            emergency_age: rng.bool().then_some(of.emergency_age),
+        };
+        policy
+            .pools
+            .insert(PoolName::parse(name).unwrap(), overrides);
+    }
+}
+
+/// Limits that few sessions meet.
+fn pool_policy(rng: &mut Rng) -> PoolPolicy {
+    let limit = |rng: &mut Rng, span: std::ops::Range<u64>| match rng.u32(..4) {
+        0 => Limit::Never,
+        _ => Limit::After(Span::seconds(rng.u64(span))),
+    };
+    PoolPolicy {
+        max_sessions: (rng.u32(..12) > 0).then(|| rng.u64(1..=5)),
+        max_attached: (rng.u32(..3) == 0).then(|| rng.u64(1..4)),
+        when_full: match rng.u32(..5) {
+            0 => WhenFull::Reject,
+            1 => WhenFull::Wait,
+            _ => WhenFull::Evict,
+        },
+        wait: match rng.u32(..3) {
+            0 => Limit::After(Span::seconds(rng.u64(1..120))),
+            _ => Limit::Never,
+        },
+        emergency_idle: limit(rng, 20..1_000),
+        emergency_age: limit(rng, 200..10_000),
+    }
 }
 
 /// A delivery as a client remembers it.
@@ -221,6 +262,7 @@ impl Clients {
             | Reply::Settled(_)
             | Reply::Counted { .. }
             | Reply::LeaseTimes(_)
+            | Reply::Attached(_)
             | Reply::Held(_)
             | Reply::Explained(_)
             | Reply::Reaped { .. }

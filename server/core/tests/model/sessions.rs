@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use sessiond_core::command::{Carry, ConflictPolicy, NewSessionId, Open, Touch, Update};
 use sessiond_core::ids::{PoolName, SessionId};
 use sessiond_core::limits::{DEFAULT_POOL, MAX_IN_FLIGHT_DEFAULT};
+use sessiond_core::rejection::Liveness;
 use sessiond_core::session::{EndMode, EndReason, PendingPolicy, Timeouts, Totals, Usage};
 
 use super::finding::session_answer;
@@ -44,7 +45,7 @@ impl Model {
             }
             (Some(no), ConflictPolicy::Fail) => {
                 self.marks.hit(Mark::KeyInUse);
-                return Err(Refusal::KeyInUse(self.session(no).id.clone()));
+                return Err(self.key_in_use(no));
             }
             (Some(no), ConflictPolicy::Replace) => {
                 let replaced = GivesWay {
@@ -68,6 +69,7 @@ impl Model {
         &mut self,
         open: &Open,
         replaced: Option<GivesWay>,
+        out: &mut Expected,
     ) -> Result<(), Refusal> {
         let id = open.id.id();
         if self.sessions.iter().any(|s| s.id == *id) {
@@ -75,20 +77,21 @@ impl Model {
             return Err(Refusal::IdInUse(id.clone()));
         }
         let pool = self.pool_of(open, replaced);
-        if !self.policy.pools.contains(&pool) {
+        let goes_on = open.pool.is_none() && replaced.is_some();
+        if !goes_on && !self.policy.pools.contains_key(&pool) {
             return Err(Refusal::PoolNotFound);
         }
-        let counted = self.sessions.iter().filter(|s| {
-            let leaves = replaced.is_some_and(|replaced| replaced.old == s.no);
-            s.pool == pool && !matches!(s.state, State::Ended(_)) && !leaves
-        });
-        let limit = self.policy.max_sessions;
-        if counted.count() as u64 >= limit {
-            // A replacement in the same pool takes its predecessor's slot, full or not.
-            self.marks.hit(Mark::TooManySessions);
-            return Err(Refusal::TooManySessions(limit));
-        }
-        Ok(())
+        self.refuse_crowded(open, &pool, replaced.map(|replaced| replaced.old), out)
+    }
+
+    fn key_in_use(&self, no: u64) -> Refusal {
+        let session = self.session(no);
+        let state = if session.is_active() {
+            Liveness::Active
+        } else {
+            Liveness::Queued
+        };
+        Refusal::KeyInUse(session.id.clone(), state)
     }
 
     fn pool_of(&self, open: &Open, replaced: Option<GivesWay>) -> PoolName {
@@ -105,23 +108,36 @@ impl Model {
         replaced: Option<GivesWay>,
         out: &mut Expected,
     ) -> Result<u64, Refusal> {
-        self.refuse_create(open, replaced)?;
+        self.refuse_create(open, replaced, out)?;
         let pool = self.pool_of(open, replaced);
+        let before = replaced.map(|replaced| self.session(replaced.old).clone());
         if let Some(replaced) = replaced {
             self.mark_replace(replaced.old, &pool);
             self.give_way(open, replaced, out);
         }
         let no = self.sessions.len() as u64 + 1;
-        let queue = self.queue_for(open, no, replaced);
+        let state = self.begin(open, &pool, before.as_ref(), no, out);
+        let fate = match state {
+            State::Queued(_) => Fate::Quiet,
+            State::Active | State::Draining(_) | State::Ended(_) => Fate::Serving,
+        };
+        let queue = self.queue_for(open, no, replaced, fate);
         let before = self.sessions.iter().rev();
         let predecessor = before
             .filter(|s| open.key.is_some() && s.key == open.key)
             .map(|s| s.id.clone())
             .next()
             .or_else(|| replaced.map(|replaced| self.session(replaced.old).id.clone()));
-        let session = self.newcomer(open, no, pool, queue, predecessor);
+        let session = Session {
+            state,
+            ..self.newcomer(open, no, pool, queue, predecessor)
+        };
+        let waits = !session.is_active();
         self.sessions.push(session);
         out.facts.push(Fact::Opened(no));
+        if waits {
+            out.facts.push(Fact::Queued(no));
+        }
         Ok(no)
     }
 
@@ -141,16 +157,20 @@ impl Model {
     }
 
     fn mark_replace(&mut self, old: u64, pool: &PoolName) {
-        let counted = self.sessions.iter();
-        let counted = counted.filter(|s| s.pool == *pool && !matches!(s.state, State::Ended(_)));
-        let full = counted.count() as u64 >= self.policy.max_sessions;
+        let full = self.is_full(pool, 0);
         let in_flight = self.queue(self.session(old).queue).out() > 0;
         self.marks.hit_if(full, Mark::ReplaceInFullPool);
         self.marks.hit_if(in_flight, Mark::ReplaceInFlight);
     }
 
     /// The queue that goes over or that the key holds, or a new one.
-    fn queue_for(&mut self, open: &Open, owner: u64, replaced: Option<GivesWay>) -> u64 {
+    fn queue_for(
+        &mut self,
+        open: &Open,
+        owner: u64,
+        replaced: Option<GivesWay>,
+        fate: Fate,
+    ) -> u64 {
         let inherited = match replaced {
             Some(replaced) if replaced.carry == Carry::Move => {
                 Some(self.session(replaced.old).queue)
@@ -161,7 +181,7 @@ impl Model {
         if let Some(id) = inherited {
             let queue = self.queue_mut(id);
             queue.owner = owner;
-            queue.fate = Fate::Serving;
+            queue.fate = fate;
             let (some, dead) = (queue.unsettled() > 0, queue.given_up() > 0);
             let held = replaced.is_none();
             self.marks.hit_if(some && held, Mark::HeldAdopted);
@@ -170,7 +190,7 @@ impl Model {
         }
         self.queues.push(Queue {
             owner,
-            fate: Fate::Serving,
+            fate,
             next_seq: 1,
             next_delivery: 1,
             messages: BTreeMap::new(),
@@ -214,6 +234,7 @@ impl Model {
             predecessor,
             successor: None,
             created_at: self.now,
+            active_since: self.now,
             last_activity: self.now,
             owner_seen: self.now,
             touches: 0,
@@ -243,9 +264,8 @@ impl Model {
         let other_id = matches!(&open.id, NewSessionId::Brought(id) if *id != session.id);
         let other_pool = open.pool.as_ref().is_some_and(|pool| *pool != session.pool);
         if other_id || other_pool {
-            let id = session.id.clone();
             self.marks.hit(Mark::KeyInUse);
-            return Err(Refusal::KeyInUse(id));
+            return Err(self.key_in_use(no));
         }
         let before = shown(session);
         let said = &open.profile;
@@ -268,6 +288,9 @@ impl Model {
         limits.owner = open.timeouts.owner.unwrap_or(limits.owner);
         session.ordering = open.ordering.unwrap_or(session.ordering);
         session.max_in_flight = open.max_in_flight.map_or(session.max_in_flight, u32::from);
+        if let (State::Queued(turn), Some(wait)) = (&mut session.state, open.wait) {
+            turn.until = turn.until.max(now + wait.0);
+        }
         session.last_activity = now;
         session.owner_seen = now;
         match open.prompt_number {

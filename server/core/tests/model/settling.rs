@@ -123,7 +123,7 @@ impl Model {
         } else if fate == Fate::Discarded {
             session.totals.discarded = session.totals.discarded.saturating_sub(1);
         }
-        if session.is_active() {
+        if session.is_live() {
             session.last_activity = now;
         }
         self.circuit_succeeded(owner, &message.kind, out);
@@ -205,7 +205,7 @@ impl Model {
         }
         let owner = self.queue(id).owner;
         let session = self.session_mut(owner);
-        if session.is_active() {
+        if session.is_live() {
             session.last_activity = now;
         }
         self.circuit_failed(id, &named, kind, out);

@@ -57,6 +57,8 @@ pub(crate) struct Session {
     pub(crate) predecessor: Option<SessionId>,
     pub(crate) successor: Option<SessionId>,
     pub(crate) created_at: u64,
+    /// Since it has its slot.
+    pub(crate) active_since: u64,
     pub(crate) last_activity: u64,
     pub(crate) owner_seen: u64,
     pub(crate) touches: u64,
@@ -85,9 +87,17 @@ pub(crate) struct Session {
 /// Where a session is in its life.
 #[derive(Clone, Debug)]
 pub(crate) enum State {
+    Queued(Turn),
     Active,
     Draining(Ending),
     Ended(EndReason),
+}
+
+/// A place in the line for a slot.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Turn {
+    pub(crate) until: u64,
+    pub(crate) place: u64,
 }
 
 /// An end under way.
@@ -253,12 +263,12 @@ impl Model {
             .collect()
     }
 
-    /// The active session of a key.
+    /// The session that holds a key.
     pub(crate) fn live_of(&self, key: &SessionKey) -> Option<u64> {
         self.sessions
             .iter()
             .rev()
-            .find(|s| s.key.as_ref() == Some(key) && matches!(s.state, State::Active))
+            .find(|s| s.key.as_ref() == Some(key) && s.is_live())
             .map(|s| s.no)
     }
 
@@ -299,6 +309,15 @@ impl Session {
         let mut live = self.requests.clone();
         live.retain(|_, (_, until)| *until > now);
         live
+    }
+
+    pub(crate) fn is_live(&self) -> bool {
+        matches!(self.state, State::Queued(_) | State::Active)
+    }
+
+    /// Since when nothing happened; its wait for a slot does not count.
+    pub(crate) fn idle_since(&self) -> u64 {
+        self.last_activity.max(self.active_since)
     }
 
     pub(crate) fn in_flight_max(&self) -> usize {

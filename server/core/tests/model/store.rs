@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sessiond_core::change::{Change, Membership};
 use sessiond_core::event::EventRow;
-use sessiond_core::ids::{Epoch, SessionNo};
+use sessiond_core::ids::{Epoch, PoolName, SessionNo};
 use sessiond_core::index::{
     Due, Entries, Extent, IndexEntry, entries_of_activity, entries_of_lease, entries_of_message,
     entries_of_queue, entries_of_session,
@@ -243,7 +243,9 @@ impl Store {
                 | IndexEntry::Unserved(..)
                 | IndexEntry::DeadLetters(..)
                 | IndexEntry::RequestAge(..)
-                | IndexEntry::Live(..) => None,
+                | IndexEntry::Live(..)
+                | IndexEntry::Idle(..)
+                | IndexEntry::Waiting(..) => None,
             })
     }
 
@@ -255,6 +257,15 @@ impl Store {
             .flat_map(|(key, row)| entries(key, row))
             .collect();
         assert_eq!(derived, self.index, "the indexes rebuilt from the rows");
+    }
+
+    /// The pools in which sessions wait for slots.
+    pub(crate) fn pools_with_waiters(&self) -> Vec<PoolName> {
+        let pools = self.rows.iter().filter_map(|(key, row)| match (key, row) {
+            (RowKey::Pool(_, pool), Row::Pool(row)) if row.queued > 0 => Some(pool.clone()),
+            _ => None,
+        });
+        pools.collect()
     }
 
     /// The tokens of all leases on record.

@@ -183,6 +183,8 @@ impl Model {
             }
             self.marks.hit(Mark::ClaimAttached);
             self.detach_lease(epoch, out);
+        } else {
+            self.refuse_attached(no)?;
         }
         self.refuse_suspended(no)?;
         self.grant(instance, no, out);

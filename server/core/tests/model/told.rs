@@ -9,9 +9,9 @@ use sessiond_core::change::Change;
 use sessiond_core::decide::Decision;
 use sessiond_core::event::{Actor, DRAIN_TIMED_OUT, EventKind, EventRow, WARNING};
 use sessiond_core::explanation::{Deadline, DeadlineKind, Effect, Explanation};
-use sessiond_core::ids::{Epoch, InstanceId, QueueId, SessionId, StreamId};
+use sessiond_core::ids::{Epoch, InstanceId, PoolName, QueueId, SessionId, StreamId};
 use sessiond_core::lease::LeaseView;
-use sessiond_core::rejection::Rejection;
+use sessiond_core::rejection::{Crowd, Liveness, Rejection};
 use sessiond_core::reply::{
     CancelReason, Delivery, EnqueueResult, EnqueueStatus, Frame, GoAwayReason, LeaseLostReason,
     Reply, SettleCode, WorkerView,
@@ -25,6 +25,8 @@ use sessiond_core::time::{Span, WallTime};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fact {
     Opened(u64),
+    Queued(u64),
+    Admitted(u64),
     Updated(u64),
     Draining(u64, EndReason),
     Ended(Box<EndFact>),
@@ -67,6 +69,8 @@ impl Fact {
     pub(crate) fn session(&self) -> u64 {
         match self {
             Self::Opened(no)
+            | Self::Queued(no)
+            | Self::Admitted(no)
             | Self::Updated(no)
             | Self::Draining(no, _)
             | Self::Attached(no, _)
@@ -180,12 +184,14 @@ impl Told {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
     NotFound,
-    KeyInUse(SessionId),
+    KeyInUse(SessionId, Liveness),
+    Queued(SessionId),
     IdInUse(SessionId),
     Ended(SessionId, EndReason, Option<SessionId>),
     Draining(SessionId, EndReason),
     PoolNotFound,
-    TooManySessions(u64),
+    TooManySessions(Crowd, u64),
+    TooManyAttached(u64),
     QueueFull(&'static str, u64),
     /// By which token, and for how long.
     LeaseHeld(u64, u64),
@@ -207,7 +213,10 @@ impl Refusal {
     pub(crate) fn of(rejection: &Rejection) -> Self {
         match rejection {
             Rejection::SessionNotFound { .. } => Self::NotFound,
-            Rejection::SessionKeyInUse { session } => Self::KeyInUse(session.clone()),
+            Rejection::SessionKeyInUse { session, state } => {
+                Self::KeyInUse(session.clone(), *state)
+            }
+            Rejection::SessionQueued { session } => Self::Queued(session.clone()),
             Rejection::SessionIdInUse { session } => Self::IdInUse(session.clone()),
             Rejection::SessionEnded {
                 session,
@@ -218,7 +227,8 @@ impl Refusal {
                 Self::Draining(session.clone(), *reason)
             }
             Rejection::PoolNotFound { .. } => Self::PoolNotFound,
-            Rejection::TooManySessions { limit, .. } => Self::TooManySessions(*limit),
+            Rejection::TooManySessions { what, limit, .. } => Self::TooManySessions(*what, *limit),
+            Rejection::TooManyAttached { limit, .. } => Self::TooManyAttached(*limit),
             Rejection::QueueFull { what, limit, .. } => Self::QueueFull(what, *limit),
             Rejection::LeaseHeld {
                 epoch, expires_in, ..
@@ -360,6 +370,7 @@ impl Answer {
                 reason: passed.map(|(reason, _)| reason),
             },
             Reply::Explained(explanation) => explained(explanation),
+            Reply::Attached(pools) => Self::Listing(pools.iter().map(attached).collect()),
             Reply::Workers(workers) => Self::Listing(workers.iter().map(listed).collect()),
         }
     }
@@ -393,6 +404,11 @@ fn counted(tally: MessageTally, duplicate: bool) -> Answer {
     Answer::Counted { tally, duplicate }
 }
 
+/// A pool and how many sessions of it workers hold.
+fn attached((pool, count): &(PoolName, u64)) -> (String, Vec<u64>) {
+    (pool.to_string(), vec![*count])
+}
+
 /// A worker and the leases it holds.
 fn listed(worker: &WorkerView) -> (String, Vec<u64>) {
     let epochs = worker.leases.iter().map(|(_, epoch)| epoch.0);
@@ -406,8 +422,8 @@ fn timed((epoch, at): &(Epoch, WallTime)) -> (String, Vec<u64>) {
 
 fn explained(explanation: &Explanation) -> Answer {
     let due = |deadline: &Deadline| {
-        // A limit is passed when strictly more time is gone; a grace is over when it is.
-        let over = if deadline.kind == DeadlineKind::EndGrace {
+        // A limit is passed when strictly more time is gone; a grace or a wait is over when it is.
+        let over = if matches!(deadline.kind, DeadlineKind::EndGrace | DeadlineKind::Slot) {
             deadline.at <= explanation.now
         } else {
             deadline.at < explanation.now
@@ -452,10 +468,12 @@ pub(crate) fn fact(event: &EventRow) -> Fact {
     let attribute = |name: &str| event.attributes.get(name).cloned().unwrap_or_default();
     match event.kind {
         EventKind::SessionOpened => Fact::Opened(no),
+        EventKind::SessionQueued => Fact::Queued(no),
+        EventKind::SessionAdmitted => Fact::Admitted(no),
         EventKind::SessionUpdated => Fact::Updated(no),
         EventKind::SessionDraining => match &event.session.session.lifecycle {
             Lifecycle::Draining(intent) => Fact::Draining(no, intent.reason),
-            other @ (Lifecycle::Active | Lifecycle::Ended(_)) => {
+            other @ (Lifecycle::Queued(_) | Lifecycle::Active | Lifecycle::Ended(_)) => {
                 panic!("SESSION_DRAINING shows {other:?}")
             }
         },
@@ -470,7 +488,7 @@ pub(crate) fn fact(event: &EventRow) -> Fact {
                 totals: end.counts.totals,
                 late: late(event),
             })),
-            other @ (Lifecycle::Active | Lifecycle::Draining(_)) => {
+            other @ (Lifecycle::Queued(_) | Lifecycle::Active | Lifecycle::Draining(_)) => {
                 panic!("SESSION_END shows {other:?}")
             }
         },

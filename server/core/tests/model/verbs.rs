@@ -215,7 +215,7 @@ impl World {
         for worker in &mut self.clients.workers {
             worker.old_streams.extend(worker.stream.take());
         }
-        self.restart();
+        self.restart_anew();
         self.run_due();
     }
 
@@ -272,6 +272,10 @@ impl World {
         let key = self.worker_key(&instance);
         self.submit(&Command::HeldBy(key)).unwrap();
         let namespace = self.namespace.clone();
+        let attached = Command::Attached {
+            namespace: namespace.clone(),
+        };
+        self.submit(&attached).unwrap();
         self.submit(&Command::ListWorkers { namespace }).unwrap();
         let explain = Explain {
             namespace: self.namespace.clone(),

@@ -38,10 +38,10 @@ impl Model {
             Limit::After(span) => Some(span.0),
             Limit::Never => None,
         };
-        let idle = span(session.timeouts.idle).map(|span| session.last_activity + span);
+        let idle = span(session.timeouts.idle).map(|span| session.idle_since() + span);
         let life = span(session.timeouts.lifetime);
-        let soft = life.map(|span| session.created_at + span);
-        let hard = life.map(|span| session.created_at + span * LIFETIME_HARD_FACTOR);
+        let soft = life.map(|span| session.active_since + span);
+        let hard = life.map(|span| session.active_since + span * LIFETIME_HARD_FACTOR);
         if open {
             [None, hard]
         } else if pending {
@@ -84,7 +84,7 @@ impl Model {
         let Limit::After(idle) = session.timeouts.idle else {
             return;
         };
-        let end = session.last_activity + idle.0;
+        let end = session.idle_since() + idle.0;
         let near = self.lead(no, 0).is_some_and(|lead| end <= self.now + lead);
         let spared = near && self.ends_of(no)[0] != Some(end);
         self.marks.hit_if(spared, Mark::WarningSpared);

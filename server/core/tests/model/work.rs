@@ -192,7 +192,9 @@ impl Model {
         let unserved = self.queues.iter().filter(|queue| {
             let suspended = self.session(queue.owner).suspended.is_some();
             let serving = queue.fate == Fate::Serving && queue.ready() && !suspended;
-            serving && self.lease_of(queue.owner).is_none()
+            serving
+                && self.lease_of(queue.owner).is_none()
+                && self.may_attach(&self.session(queue.owner).pool)
         });
         let matching = unserved.filter(|queue| means(self.session(queue.owner)));
         let oldest = matching.min_by_key(|queue| {
@@ -257,7 +259,8 @@ impl Model {
             let streamed = lease.is_some_and(|epoch| is_streamed(&self.leases[&epoch]));
             let suspended = self.session(queue.owner).suspended.is_some();
             let id = self.session(queue.owner).queue;
-            if !streamed && !suspended && self.next_of(id).is_some() {
+            let claimable = lease.is_some() || self.may_attach(&self.session(queue.owner).pool);
+            if !streamed && !suspended && claimable && self.next_of(id).is_some() {
                 offers.insert(queue.owner, lease);
             }
         }

@@ -16,7 +16,9 @@ use sessiond_core::reply::{Delivery, Frame, Push, Reply};
 use sessiond_core::time::{EngineTime, Now, WallTime};
 use sessiond_core::view::View;
 
+use super::marks::Mark;
 use super::rows::Care;
+use super::script::limit_pools;
 use super::state::Model;
 use super::store::Store;
 use super::{check, rows};
@@ -134,7 +136,10 @@ impl World {
         if self.batch_left == 0 {
             self.commit();
         }
-        Ok(decision.reply)
+        match decision.refused {
+            Some(rejection) => Err(*rejection),
+            None => Ok(decision.reply),
+        }
     }
 
     fn decide(&mut self, command: &Command) -> Result<Decision, Rejection> {
@@ -187,6 +192,30 @@ impl World {
         self.model.restart();
         let leases = self.store.leases();
         self.submit(&Command::Restore(leases)).unwrap();
+        let before = self.model.waiting();
+        for pool in self.store.pools_with_waiters() {
+            let namespace = self.namespace.clone();
+            self.submit(&Command::Admit { namespace, pool }).unwrap();
+        }
+        let admitted = self.model.waiting() < before;
+        self.model.marks.hit_if(admitted, Mark::AdmittedAtRestart);
+    }
+
+    /// The same, and now and then somebody changes the limits of the pools meanwhile.
+    pub(crate) fn restart_anew(&mut self) {
+        self.commit();
+        if self.rng.u32(..3) == 0 {
+            self.configure();
+        }
+        self.restart();
+    }
+
+    /// Somebody changes the limits of the pools while the server is down.
+    fn configure(&mut self) {
+        let mut policy = Policy::clone(&self.policy);
+        limit_pools(&mut policy, &mut self.rng);
+        self.policy = Arc::new(policy.clone());
+        self.model.policy = policy;
     }
 
     /// Runs everything that is due, until nothing is.

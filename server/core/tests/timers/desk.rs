@@ -63,6 +63,7 @@ impl Desk {
             prompt_number: None,
             timeouts,
             conflict: ConflictPolicy::Fail,
+            wait: None,
             ordering: None,
             max_in_flight: None,
             parent: None,
@@ -140,7 +141,10 @@ impl Desk {
                 end.reason,
                 event.session.session.created_at.0 + end.duration.0,
             )),
-            Lifecycle::Active | Lifecycle::Draining(_) | Lifecycle::Ended(_) => None,
+            Lifecycle::Queued(_)
+            | Lifecycle::Active
+            | Lifecycle::Draining(_)
+            | Lifecycle::Ended(_) => None,
         })
     }
 

@@ -72,12 +72,34 @@ pub(super) static SECTION: Section = Section {
         ),
         Key::new(
             "max_sessions",
-            Field::Count {
-                at: |settings, _| &mut settings.policy.max_sessions,
+            Field::Bound {
+                at: |settings, _| &mut settings.policy.all_pools.max_sessions,
                 min: 1,
                 max: POOL_SESSIONS_MAX,
             },
-            "Live sessions of each pool. One more is refused TOO_MANY_SESSIONS.",
+            "Sessions that may have a slot at once in each pool of each namespace. What becomes of one more says \
+             `when_full` of its pool.",
+        ),
+        Key::new(
+            "emergency_idle",
+            Field::Limit {
+                at: |settings, _| &mut settings.policy.all_pools.emergency_idle,
+                min: SHORTEST,
+                max: TIMEOUT_MAX,
+            },
+            "When a pool has no slot left, its sessions without activity for longer than this end, with reason IDLE, \
+             unless they are in use. Messages that no worker is there for do not count as use: they are kept for the \
+             next session of the key.",
+        ),
+        Key::new(
+            "emergency_age",
+            Field::Limit {
+                at: |settings, _| &mut settings.policy.all_pools.emergency_age,
+                min: SHORTEST,
+                max: TIMEOUT_MAX,
+            },
+            "When that frees no slot, sessions of the pool that are older than this end, with reason EXPIRED, unless \
+             they are in use.",
         ),
         Key::new(
             "cleanup_on_shutdown",

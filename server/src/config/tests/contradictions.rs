@@ -49,6 +49,45 @@ fn two_limits_that_were_set_are_refused_together() {
 }
 
 #[test]
+fn limits_of_an_emergency_and_of_pools_are_compared_too() {
+    check_refused(
+        "[session]\nmax_idle_time = \"1m\"\nemergency_idle = \"2m\"\n",
+        &[
+            "3:1: [session] emergency_idle: \"2m\" is too much beside [session] max_idle_time = \"1m\" (FILE:2): \
+             sessions would end before an emergency could end them; lower this one or raise that one",
+        ],
+    );
+    check_refused(
+        "[pools.a]\nmax_attached = 3\nmax_sessions = 2\n[pools.b]\nmax_attached = 3\nmax_sessions = 4\n",
+        &[
+            "2:1: [pools.a] max_attached: 3 is too much beside [pools.a] max_sessions = 2 (FILE:3): workers hold no \
+             more sessions than there are; lower this one or raise that one",
+        ],
+    );
+    let short = loaded("[session]\nmax_idle_time = \"1m\"\n[pools.a]\n");
+    let policy = &short.settings.policy;
+    let a = sessiond_core::ids::PoolName::parse("a").unwrap();
+    assert_eq!(
+        policy.pool(&a).emergency_idle,
+        Limit::After(Span::seconds(60))
+    );
+}
+
+#[test]
+fn pools_say_whether_they_follow_all_pools() {
+    let loaded = loaded("[pools.a]\nmax_attached = 1\n[session]\nmax_sessions = 9\n");
+    let origin = |key: &str| {
+        let mut origins = loaded.origins.iter();
+        let found = origins.find(|(path, _)| path.to_string() == format!("[pools.a] {key}"));
+        found.map(|(_, origin)| origin.to_string())
+    };
+    let follows = "default, follows [session] max_sessions".to_owned();
+    assert_eq!(origin("max_sessions"), Some(follows));
+    assert_eq!(origin("wait"), None, "a default of its own");
+    assert!(origin("max_attached").is_some_and(|place| place.ends_with(":2")));
+}
+
+#[test]
 fn limits_that_just_agree_are_taken() {
     loaded(
         "[session]\nmax_idle_time = \"1h\"\nmax_session_age = \"1h\"\nowner_timeout = \"1h\"\n\

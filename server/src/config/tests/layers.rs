@@ -83,7 +83,7 @@ fn every_key_has_a_variable_in_both_spellings() {
     let policy = &loaded.settings.policy;
     assert_eq!(policy.idle_timeout, Limit::After(Span::seconds(90)));
     assert_eq!(policy.max_lifetime, Limit::Never);
-    assert_eq!(policy.max_sessions, 12);
+    assert_eq!(policy.default_pool().max_sessions, Some(12));
     assert_eq!(policy.message_bytes_max, 1_000);
     assert_eq!(loaded.settings.log.level, "trace");
     assert_eq!(policy.max_attempts, 3, "an empty variable is none");
@@ -204,7 +204,7 @@ fn the_user_s_file_is_read_if_it_is_there() {
     )
     .expect("it can be written");
     let loaded = load(&ServeArgs::default(), &environment).expect("it is read");
-    assert_eq!(loaded.settings.policy.max_sessions, 5);
+    assert_eq!(loaded.settings.policy.all_pools.max_sessions, Some(5));
     assert_eq!(loaded.file, Some(config.join("sessiond.toml")));
     let xdg = config.to_str().expect("a temporary path is UTF-8");
     let elsewhere = Environment::of_user(&[("HOME", home), ("XDG_CONFIG_HOME", xdg)]);

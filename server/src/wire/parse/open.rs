@@ -5,7 +5,9 @@ use std::num::NonZeroU32;
 use sessiond_core::command::{ConflictPolicy, NewSessionId, Open};
 use sessiond_core::event::Actor;
 use sessiond_core::ids::{Namespace, PoolName, SessionId, SessionKey};
-use sessiond_core::limits::{ID_BYTES_MAX, MAX_IN_FLIGHT_MAX, PROMPT_BYTES_MAX, TEXT_BYTES_MAX};
+use sessiond_core::limits::{
+    ID_BYTES_MAX, MAX_IN_FLIGHT_MAX, PROMPT_BYTES_MAX, TEXT_BYTES_MAX, WAIT_FOR_SLOT_MAX,
+};
 use sessiond_core::session::{Ordering, Profile};
 use sessiond_proto::v1 as pb;
 
@@ -37,9 +39,6 @@ pub(crate) fn fields(
 ) -> Option<Open> {
     let request_id = std::mem::take(&mut request.request_id);
     let tag = request_tag(faults, RPC, request_id, &request);
-    if request.wait_for_slot.is_some() {
-        faults.not_built("wait_for_slot");
-    }
     let key = text::optional(faults, "key", request.key, SessionKey::parse);
     let brought = text::optional(faults, "session_id", request.session_id, SessionId::parse);
     let pool = text::optional(faults, "pool", request.pool, PoolName::parse);
@@ -63,6 +62,12 @@ pub(crate) fn fields(
         request.owner_timeout,
     );
     let conflict = conflict_policy(faults, request.conflict_policy);
+    let wait = time::span(
+        faults,
+        "wait_for_slot",
+        request.wait_for_slot,
+        WAIT_FOR_SLOT_MAX,
+    );
     let order = ordering(faults, request.ordering);
     let max_in_flight = max_in_flight(faults, request.max_in_flight, order);
     let parent = text::optional(
@@ -80,6 +85,7 @@ pub(crate) fn fields(
         prompt_number: request.prompt_number,
         timeouts,
         conflict: conflict?,
+        wait,
         ordering: order,
         max_in_flight,
         parent,

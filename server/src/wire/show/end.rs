@@ -11,7 +11,7 @@ use super::time::{duration, timestamp};
 /// How a session ended, or why it is draining; none while it is in use.
 pub(crate) fn of_session(view: &SessionView) -> Option<pb::SessionEnd> {
     match &view.session.lifecycle {
-        Lifecycle::Active => None,
+        Lifecycle::Queued(_) | Lifecycle::Active => None,
         Lifecycle::Draining(intent) => Some(intended(intent, view)),
         Lifecycle::Ended(end) => Some(ended(end)),
     }

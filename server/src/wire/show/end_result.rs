@@ -35,7 +35,7 @@ pub(crate) fn decided(session: &SessionId, outcome: Result<Reply, Rejection>) ->
 
 /// The result that an end would have, as the session stands.
 pub(crate) fn foreseen(session: &SessionRow) -> pb::EndResult {
-    let outcome = if session.is_active() {
+    let outcome = if session.is_live() {
         pb::EndOutcome::WouldEnd
     } else {
         pb::EndOutcome::AlreadyEnded

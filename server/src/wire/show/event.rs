@@ -40,6 +40,8 @@ pub(crate) fn event_type(kind: EventKind) -> pb::EventType {
         EventKind::MessageDeadLettered => pb::EventType::MessageDeadLettered,
         EventKind::CircuitOpened => pb::EventType::CircuitOpened,
         EventKind::CircuitClosed => pb::EventType::CircuitClosed,
+        EventKind::SessionQueued => pb::EventType::SessionQueued,
+        EventKind::SessionAdmitted => pb::EventType::SessionAdmitted,
     }
 }
 
@@ -54,7 +56,10 @@ pub(crate) fn type_name(kind: EventKind) -> String {
 fn end_of(row: &EventRow) -> Option<pb::SessionEnd> {
     match (&row.session.session.lifecycle, row.kind) {
         (Lifecycle::Ended(record), EventKind::SessionEnd) => Some(end::ended(record)),
-        (Lifecycle::Active | Lifecycle::Draining(_) | Lifecycle::Ended(_), _) => None,
+        (
+            Lifecycle::Queued(_) | Lifecycle::Active | Lifecycle::Draining(_) | Lifecycle::Ended(_),
+            _,
+        ) => None,
     }
 }
 

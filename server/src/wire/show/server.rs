@@ -81,7 +81,10 @@ fn limits(facts: &ServerFacts<'_>) -> pb::ServerLimits {
         max_labels_bytes: count(LABELS_BYTES_MAX),
         max_prompt_bytes: count(PROMPT_BYTES_MAX),
         max_page_size: PAGE_SIZE_MAX,
-        max_sessions: u32::try_from(policy.max_sessions).unwrap_or(u32::MAX),
+        max_sessions: policy
+            .default_pool()
+            .max_sessions
+            .map_or(0, |max| u32::try_from(max).unwrap_or(u32::MAX)),
     }
 }
 
@@ -112,7 +115,7 @@ pub(crate) fn stats(
 ) -> pb::GetStatsResponse {
     pb::GetStatsResponse {
         sessions: Some(pb::SessionStats {
-            queued: 0,
+            queued: counters.queued,
             active: counters.active,
             draining: counters.draining,
             ended: counters.ended,

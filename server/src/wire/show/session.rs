@@ -11,7 +11,6 @@ use super::{end, lease};
 
 /// A session as of `now`, everything resolved.
 ///
-/// Waiting sessions are not built, so none is shown.
 pub(crate) fn session(view: &SessionView, now: Now) -> pb::Session {
     let row = &view.session;
     let activity = &view.activity;
@@ -54,7 +53,7 @@ pub(crate) fn session(view: &SessionView, now: Now) -> pb::Session {
         queue_id: row.queue.0,
         ordering: ordering(row.ordering).into(),
         max_in_flight: row.in_flight_max(),
-        waiting_for: pb::WaitingFor::Unspecified.into(),
+        waiting_for: waiting_for(&row.lifecycle).into(),
         circuits: circuits(activity, now),
         restart_guard: restart_guard(&activity.restart_guard, now),
         touch_count: activity.touch_count,
@@ -84,19 +83,34 @@ fn circuits(activity: &ActivityRow, now: Now) -> Vec<pb::Circuit> {
 /// Where a session is in its life.
 pub(crate) fn state(lifecycle: &Lifecycle) -> pb::SessionState {
     match lifecycle {
+        Lifecycle::Queued(_) => pb::SessionState::Queued,
         Lifecycle::Active => pb::SessionState::Active,
         Lifecycle::Draining(_) => pb::SessionState::Draining,
         Lifecycle::Ended(_) => pb::SessionState::Ended,
     }
 }
 
-/// When the first of its limits is reached, were nothing to happen; none unless it is in use.
+/// What keeps a session from being in use.
+fn waiting_for(lifecycle: &Lifecycle) -> pb::WaitingFor {
+    match lifecycle {
+        Lifecycle::Queued(_) => pb::WaitingFor::Slot,
+        Lifecycle::Active | Lifecycle::Draining(_) | Lifecycle::Ended(_) => {
+            pb::WaitingFor::Unspecified
+        }
+    }
+}
+
+/// When the first of its limits is reached, were nothing to happen; none unless it is live.
 fn expire_at(view: &SessionView) -> Option<EngineTime> {
     let (row, activity) = (&view.session, &view.activity);
     match &row.lifecycle {
+        Lifecycle::Queued(wait) => {
+            let owner = row.timeouts.owner.from(activity.owner_seen);
+            Some(owner.map_or(wait.until, |at| at.min(wait.until)))
+        }
         Lifecycle::Active => [
-            row.timeouts.idle.from(activity.last_activity),
-            row.timeouts.lifetime.from(row.created_at),
+            row.timeouts.idle.from(row.idle_since(activity)),
+            row.timeouts.lifetime.from(row.active_since),
             row.timeouts.owner.from(activity.owner_seen),
         ]
         .into_iter()
@@ -118,7 +132,7 @@ fn restart_guard(guard: &RestartGuard, now: Now) -> Option<pb::RestartGuard> {
 
 fn end_time(lifecycle: &Lifecycle) -> Option<WallTime> {
     match lifecycle {
-        Lifecycle::Active | Lifecycle::Draining(_) => None,
+        Lifecycle::Queued(_) | Lifecycle::Active | Lifecycle::Draining(_) => None,
         Lifecycle::Ended(end) => Some(end.end_time),
     }
 }

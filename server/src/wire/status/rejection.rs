@@ -1,7 +1,7 @@
 //! What each rejection of the core tells its caller.
 
 use sessiond_core::ids::{Epoch, PoolName, SessionId, SessionRef, WorkerName};
-use sessiond_core::rejection::Rejection;
+use sessiond_core::rejection::{Crowd, Liveness, Rejection};
 use sessiond_core::requests::RequestToken;
 use sessiond_core::session::EndReason;
 use sessiond_core::time::Span;
@@ -15,7 +15,7 @@ impl Refusal {
     pub(crate) fn rejected(rejection: &Rejection) -> Self {
         match rejection {
             Rejection::SessionNotFound { asked } => session_not_found(asked),
-            Rejection::SessionKeyInUse { session } => key_in_use(session),
+            Rejection::SessionKeyInUse { session, state } => key_in_use(session, *state),
             Rejection::SessionIdInUse { session } => id_in_use(session),
             Rejection::SessionEnded {
                 session,
@@ -23,8 +23,11 @@ impl Refusal {
                 successor,
             } => ended(session, *reason, successor.as_ref()),
             Rejection::SessionDraining { session, reason } => draining(session, *reason),
+            Rejection::SessionQueued { session } => queued(session),
             Rejection::PoolNotFound { pool } => pool_not_found(pool),
-            Rejection::TooManySessions { pool, limit } => too_many_sessions(pool, *limit),
+            Rejection::TooManySessions {
+                pool, what, limit, ..
+            } => too_many_sessions(pool, *what, *limit),
             Rejection::QueueFull {
                 session,
                 what,
@@ -61,6 +64,7 @@ impl Refusal {
             }
             Rejection::RequestNotFound { session, token } => request_not_found(session, *token),
             Rejection::TooManyRequests { session, limit } => too_many_requests(session, *limit),
+            Rejection::TooManyAttached { pool, limit } => too_many_attached(pool, *limit),
             Rejection::EtagMismatch { current } => {
                 let message = "the session was changed since it was read";
                 Self::new(Reason::EtagMismatch, message).with("etag", current)
@@ -119,12 +123,22 @@ fn too_many_requests(session: &SessionId, limit: u64) -> Refusal {
     full(Reason::QuotaExceeded, message, limit, scope).with("session_id", session)
 }
 
-fn key_in_use(session: &SessionId) -> Refusal {
+fn too_many_attached(pool: &PoolName, limit: u64) -> Refusal {
+    let message = format!("workers hold {limit} sessions of pool `{pool}`, as many as they may");
+    let scope = format!("attached sessions of pool {pool}");
+    full(Reason::QuotaExceeded, message, limit, &scope)
+}
+
+fn key_in_use(session: &SessionId, state: Liveness) -> Refusal {
     let message = format!("the key has the live session `{session}`");
+    // Draining frees a key.
+    let state = match state {
+        Liveness::Queued => "QUEUED",
+        Liveness::Active => "ACTIVE",
+    };
     Refusal::new(Reason::SessionKeyInUse, message)
         .with("session_id", session)
-        // Only an ACTIVE session holds a key: draining frees it.
-        .with("state", "ACTIVE")
+        .with("state", state)
         .about(session)
 }
 
@@ -155,9 +169,24 @@ fn draining(session: &SessionId, reason: EndReason) -> Refusal {
         .with("end_reason", name)
 }
 
-fn too_many_sessions(pool: &PoolName, limit: u64) -> Refusal {
-    let message = format!("pool `{pool}` has {limit} live sessions, as many as it may");
-    let scope = format!("pool {pool}");
+fn queued(session: &SessionId) -> Refusal {
+    let message = format!("session `{session}` waits for a slot of its pool");
+    Refusal::new(Reason::SessionQueued, message)
+        .with("session_id", session)
+        .with("waiting_for", "SLOT")
+}
+
+fn too_many_sessions(pool: &PoolName, what: Crowd, limit: u64) -> Refusal {
+    let (message, scope) = match what {
+        Crowd::Live => (
+            format!("pool `{pool}` has {limit} live sessions, as many as it may"),
+            format!("pool {pool}"),
+        ),
+        Crowd::Waiting => (
+            format!("{limit} sessions wait for slots of pool `{pool}`, as many as may"),
+            format!("waiting sessions of pool {pool}"),
+        ),
+    };
     full(Reason::TooManySessions, message, limit, &scope)
 }
 

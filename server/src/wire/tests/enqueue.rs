@@ -12,7 +12,7 @@ use tonic::Code;
 
 use super::{
     Spoiled, assert_refused, by_id, by_key, caller, check_not_built, check_spoiled, drawn, labels,
-    namespace, seconds, too_many_labels,
+    namespace, too_many_labels,
 };
 use crate::wire::faults::{FAULTS_MAX, Invalid};
 use crate::wire::parse::enqueue;
@@ -284,12 +284,6 @@ fn what_is_not_built_is_named() {
             }),
             ("messages[0].debounce", |r| {
                 r.messages[0].debounce = Some(pb::Debounce::default());
-            }),
-            ("open_if_missing.wait_for_slot", |r| {
-                r.open_if_missing = Some(pb::OpenSessionRequest {
-                    wait_for_slot: seconds(5),
-                    ..pb::OpenSessionRequest::default()
-                });
             }),
         ],
     );

@@ -9,8 +9,7 @@ use sessiond_core::time::{Limit, Span};
 use sessiond_proto::v1 as pb;
 
 use super::{
-    after, caller, check_not_built, check_spoiled, drawn, labels, namespace, never, seconds,
-    too_many_labels,
+    after, caller, check_spoiled, drawn, labels, namespace, never, seconds, too_many_labels,
 };
 use crate::wire::faults::Invalid;
 use crate::wire::parse::open;
@@ -35,7 +34,7 @@ fn full() -> pb::OpenSessionRequest {
         max_lifetime: never(true),
         owner_timeout: after(10 * 365 * 86_400),
         conflict_policy: pb::ConflictPolicy::Fail.into(),
-        wait_for_slot: None,
+        wait_for_slot: seconds(7),
         ordering: pb::Ordering::Relaxed.into(),
         max_in_flight: Some(512),
         parent_session_id: "parent".to_owned(),
@@ -68,6 +67,7 @@ fn every_field_reaches_the_command() {
             owner: Some(Limit::After(Span::seconds(10 * 365 * 86_400))),
         },
         conflict: ConflictPolicy::Fail,
+        wait: Some(Span::seconds(7)),
         ordering: Some(Ordering::Relaxed),
         max_in_flight: NonZeroU32::new(512),
         parent: Some(SessionId::parse("parent").unwrap()),
@@ -89,6 +89,7 @@ fn an_empty_request_opens_with_defaults() {
         prompt_number: None,
         timeouts: TimeoutOverrides::default(),
         conflict: ConflictPolicy::UseExisting,
+        wait: None,
         ordering: None,
         max_in_flight: None,
         parent: None,
@@ -221,24 +222,21 @@ fn durations_out_of_form_are_told_and_fractions_rounded_up() {
 }
 
 #[test]
-fn waiting_for_a_slot_is_not_built() {
-    check_not_built(
-        &full(),
-        parse,
-        &[("wait_for_slot", |r| r.wait_for_slot = seconds(1))],
-    );
-    // Whatever no server would take is told first.
-    let request = pb::OpenSessionRequest {
-        wait_for_slot: seconds(1),
-        ordering: 9,
-        ..full()
+fn a_wait_for_a_slot_is_a_span_of_at_most_a_day() {
+    let wait = |span| {
+        let request = pb::OpenSessionRequest {
+            wait_for_slot: span,
+            ..full()
+        };
+        parse(request).map(|open| open.wait)
     };
-    let invalid = parse(request).unwrap_err();
-    super::assert_refused(
-        &invalid,
-        sessiond_proto::reason::Reason::FieldInvalid,
-        tonic::Code::InvalidArgument,
-    );
+    assert_eq!(wait(None).unwrap(), None);
+    let day = 24 * 3_600;
+    assert_eq!(wait(seconds(day)).unwrap(), Some(Span::seconds(86_400)));
+    for bad in [seconds(0), seconds(-1), seconds(day + 1)] {
+        let invalid = wait(bad).unwrap_err();
+        assert_eq!(invalid.violations[0].field, "wait_for_slot");
+    }
 }
 
 #[test]

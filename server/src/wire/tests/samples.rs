@@ -142,6 +142,8 @@ fn session_row() -> SessionRow {
         successor: Some(SessionId::parse("s-next").unwrap()),
         create_time: WallTime(1_050_000),
         created_at: EngineTime(50_000),
+        active_since: EngineTime(50_000),
+        ranked_at: EngineTime(50_000),
         lease: Some(Epoch(21)),
         revision: Revision(255),
     }

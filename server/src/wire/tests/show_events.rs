@@ -72,6 +72,8 @@ fn only_the_end_event_tells_the_end() {
         (EventKind::WorkerStuck, "WORKER_STUCK"),
         (EventKind::RestartLimited, "RESTART_LIMITED"),
         (EventKind::LimitWarning, "LIMIT_WARNING"),
+        (EventKind::SessionQueued, "SESSION_QUEUED"),
+        (EventKind::SessionAdmitted, "SESSION_ADMITTED"),
     ] {
         let mut row = event_row();
         row.kind = kind;

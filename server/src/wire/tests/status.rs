@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use sessiond_core::ids::{
     Epoch, Namespace, PoolName, Revision, SessionId, SessionKey, SessionRef, WorkerName,
 };
-use sessiond_core::rejection::Rejection;
+use sessiond_core::rejection::{Crowd, Liveness, Rejection};
 use sessiond_core::requests::RequestToken;
 use sessiond_core::session::EndReason;
 use sessiond_core::time::{Span, WallTime};
@@ -93,7 +93,7 @@ fn session() -> SessionId {
 }
 
 #[test]
-fn what_is_missing_or_taken_is_named() {
+fn what_is_missing_is_named() {
     let pool = PoolName::parse("p").unwrap();
     let by_id = SessionRef::Id(session());
     let by_key = SessionRef::Key(SessionKey::parse("k").unwrap());
@@ -133,9 +133,35 @@ fn what_is_missing_or_taken_is_named() {
         },
     );
     check(
-        Refusal::rejected(&Rejection::SessionKeyInUse { session: session() }),
+        Refusal::namespace_not_found(&Namespace::parse("n").unwrap()),
+        &Expected {
+            metadata: &[("namespace", "n")],
+            resource: Some(("namespace", "n")),
+            ..Expected::of(Reason::NamespaceNotFound, Code::NotFound)
+        },
+    );
+}
+
+#[test]
+fn what_is_taken_is_named() {
+    check(
+        Refusal::rejected(&Rejection::SessionKeyInUse {
+            session: session(),
+            state: Liveness::Active,
+        }),
         &Expected {
             metadata: &[("session_id", "s-1"), ("state", "ACTIVE")],
+            resource: Some(("session", "s-1")),
+            ..Expected::of(Reason::SessionKeyInUse, Code::AlreadyExists)
+        },
+    );
+    check(
+        Refusal::rejected(&Rejection::SessionKeyInUse {
+            session: session(),
+            state: Liveness::Queued,
+        }),
+        &Expected {
+            metadata: &[("session_id", "s-1"), ("state", "QUEUED")],
             resource: Some(("session", "s-1")),
             ..Expected::of(Reason::SessionKeyInUse, Code::AlreadyExists)
         },
@@ -146,14 +172,6 @@ fn what_is_missing_or_taken_is_named() {
             metadata: &[("session_id", "s-1")],
             resource: Some(("session", "s-1")),
             ..Expected::of(Reason::SessionIdInUse, Code::AlreadyExists)
-        },
-    );
-    check(
-        Refusal::namespace_not_found(&Namespace::parse("n").unwrap()),
-        &Expected {
-            metadata: &[("namespace", "n")],
-            resource: Some(("namespace", "n")),
-            ..Expected::of(Reason::NamespaceNotFound, Code::NotFound)
         },
     );
 }
@@ -190,6 +208,13 @@ fn what_the_state_forbids_is_explained() {
         &Expected {
             metadata: &[("session_id", "s-1"), ("end_reason", "WORKER_STUCK")],
             ..Expected::of(Reason::SessionDraining, Code::FailedPrecondition)
+        },
+    );
+    check(
+        Refusal::rejected(&Rejection::SessionQueued { session: session() }),
+        &Expected {
+            metadata: &[("session_id", "s-1"), ("waiting_for", "SLOT")],
+            ..Expected::of(Reason::SessionQueued, Code::FailedPrecondition)
         },
     );
 }
@@ -278,11 +303,51 @@ fn a_suspended_session_says_when_workers_may_have_it() {
 }
 
 #[test]
-fn what_is_full_names_its_limit_and_when_to_come_back() {
-    let full = |reason| Expected {
+fn a_full_pool_names_its_limit_and_when_to_come_back() {
+    let crowded = |what| {
+        Refusal::rejected(&Rejection::TooManySessions {
+            namespace: Namespace::parse("n").unwrap(),
+            pool: PoolName::parse("p").unwrap(),
+            what,
+            limit: 5,
+        })
+    };
+    check(
+        crowded(Crowd::Live),
+        &Expected {
+            metadata: &[("limit", "5"), ("scope", "pool p")],
+            ..full(Reason::TooManySessions)
+        },
+    );
+    check(
+        crowded(Crowd::Waiting),
+        &Expected {
+            metadata: &[("limit", "5"), ("scope", "waiting sessions of pool p")],
+            ..full(Reason::TooManySessions)
+        },
+    );
+    check(
+        Refusal::rejected(&Rejection::TooManyAttached {
+            pool: PoolName::parse("p").unwrap(),
+            limit: 5,
+        }),
+        &Expected {
+            metadata: &[("limit", "5"), ("scope", "attached sessions of pool p")],
+            ..full(Reason::QuotaExceeded)
+        },
+    );
+}
+
+/// What something full is refused with.
+fn full(reason: Reason) -> Expected<'static> {
+    Expected {
         retry_ms: Some(1_000),
         ..Expected::of(reason, Code::ResourceExhausted)
-    };
+    }
+}
+
+#[test]
+fn what_is_full_names_its_limit_and_when_to_come_back() {
     check(
         Refusal::rejected(&Rejection::TooManyRequests {
             session: session(),
@@ -295,16 +360,6 @@ fn what_is_full_names_its_limit_and_when_to_come_back() {
                 ("session_id", "s-1"),
             ],
             ..full(Reason::QuotaExceeded)
-        },
-    );
-    check(
-        Refusal::rejected(&Rejection::TooManySessions {
-            pool: PoolName::parse("p").unwrap(),
-            limit: 5,
-        }),
-        &Expected {
-            metadata: &[("limit", "5"), ("scope", "pool p")],
-            ..full(Reason::TooManySessions)
         },
     );
     check(

@@ -7,7 +7,7 @@ use crate::kv::Table;
 
 impl Table {
     /// Every table, in the order of declaration. The tags 10 and 19 were given out before the format was a promise.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::Counters,
         Self::Sessions,
         Self::Activities,
@@ -30,6 +30,8 @@ impl Table {
         Self::RequestAges,
         Self::LiveSessions,
         Self::DeadQueues,
+        Self::IdleSessions,
+        Self::WaitingSessions,
     ];
 
     /// The name of the table on disk, its version included.
@@ -76,6 +78,8 @@ impl Table {
             Self::KeyBlocks => (22, "key_blocks.v1"),
             Self::LiveSessions => (40, "live_sessions.v1"),
             Self::DeadQueues => (60, "dead_queues.v1"),
+            Self::IdleSessions => (41, "idle_sessions.v1"),
+            Self::WaitingSessions => (42, "waiting_sessions.v1"),
         }
     }
 }

@@ -30,6 +30,8 @@ pub(crate) struct Counters {
     in_flight: u64,
     #[prost(uint64, tag = "12")]
     dead_lettered: u64,
+    #[prost(uint64, tag = "40")]
+    queued: u64,
 }
 
 impl From<&domain::Counters> for Counters {
@@ -47,6 +49,7 @@ impl From<&domain::Counters> for Counters {
             pending: row.pending,
             in_flight: row.in_flight,
             dead_lettered: row.dead_lettered,
+            queued: row.queued,
         }
     }
 }
@@ -66,6 +69,7 @@ impl From<Counters> for domain::Counters {
             pending: row.pending,
             in_flight: row.in_flight,
             dead_lettered: row.dead_lettered,
+            queued: row.queued,
         }
     }
 }

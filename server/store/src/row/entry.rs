@@ -9,6 +9,8 @@
 //! request_ages      u64 time | namespace 00 | text
 //! live_sessions     u16 length | namespace | u16 length | pool | u64 session
 //! dead_queues       u16 length | namespace | u64 queue
+//! idle_sessions     u16 length | namespace | u16 length | pool | u64 time | u64 session
+//! waiting_sessions  u16 length | namespace | u16 length | pool | u64 place | u64 session
 //! ```
 //!
 //! Within the group of a scan, and within all that is due, bytes compare as the core's entries do. Values are empty.
@@ -71,6 +73,18 @@ pub fn key_of_entry(entry: &IndexEntry) -> (Table, Key) {
             let mut key = pool_prefix(namespace, pool);
             put_u64(&mut key, no.0);
             (Table::LiveSessions, key)
+        }
+        IndexEntry::Idle(namespace, pool, at, no) => {
+            let mut key = pool_prefix(namespace, pool);
+            put_u64(&mut key, at.0);
+            put_u64(&mut key, no.0);
+            (Table::IdleSessions, key)
+        }
+        IndexEntry::Waiting(namespace, pool, place, no) => {
+            let mut key = pool_prefix(namespace, pool);
+            put_u64(&mut key, place.0);
+            put_u64(&mut key, no.0);
+            (Table::WaitingSessions, key)
         }
     }
 }
@@ -150,6 +164,18 @@ pub(crate) fn entry(table: Table, key: &[u8]) -> Result<IndexEntry, DecodeError>
             text(cursor.prefixed()?)?,
             SessionNo(cursor.u64()?),
         ),
+        Table::IdleSessions => IndexEntry::Idle(
+            text(cursor.prefixed()?)?,
+            text(cursor.prefixed()?)?,
+            EngineTime(cursor.u64()?),
+            SessionNo(cursor.u64()?),
+        ),
+        Table::WaitingSessions => IndexEntry::Waiting(
+            text(cursor.prefixed()?)?,
+            text(cursor.prefixed()?)?,
+            SessionNo(cursor.u64()?),
+            SessionNo(cursor.u64()?),
+        ),
         Table::Counters
         | Table::Sessions
         | Table::Activities
@@ -200,6 +226,8 @@ pub(crate) fn range_of(scan: &Scan, limit: usize) -> Range {
         Scan::Unserved(namespace) => (Table::Unserved, namespace_prefix(namespace)),
         Scan::RequestAges => (Table::RequestAges, Key::new()),
         Scan::Live(namespace, pool) => (Table::LiveSessions, pool_prefix(namespace, pool)),
+        Scan::Idle(namespace, pool) => (Table::IdleSessions, pool_prefix(namespace, pool)),
+        Scan::Waiting(namespace, pool) => (Table::WaitingSessions, pool_prefix(namespace, pool)),
     };
     Range {
         table,

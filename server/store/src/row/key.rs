@@ -78,7 +78,9 @@ pub(crate) fn row_key(table: Table, bytes: &[u8]) -> Option<Result<RowKey, Decod
         | Table::Unserved
         | Table::DeadQueues
         | Table::RequestAges
-        | Table::LiveSessions => return None,
+        | Table::LiveSessions
+        | Table::IdleSessions
+        | Table::WaitingSessions => return None,
     })
 }
 

@@ -71,6 +71,10 @@ struct Mark {
 pub(crate) struct Pool {
     #[prost(uint64, tag = "1")]
     live: u64,
+    #[prost(uint64, tag = "40")]
+    queued: u64,
+    #[prost(uint64, tag = "41")]
+    draining: u64,
 }
 
 impl From<&domain::KeyRow> for Key {
@@ -180,13 +184,21 @@ impl From<Tally> for domain::MessageTally {
 
 impl From<&domain::PoolRow> for Pool {
     fn from(row: &domain::PoolRow) -> Self {
-        Self { live: row.live }
+        Self {
+            live: row.live,
+            queued: row.queued,
+            draining: row.draining,
+        }
     }
 }
 
 impl From<Pool> for domain::PoolRow {
     fn from(row: Pool) -> Self {
-        Self { live: row.live }
+        Self {
+            live: row.live,
+            queued: row.queued,
+            draining: row.draining,
+        }
     }
 }
 

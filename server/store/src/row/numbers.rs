@@ -103,6 +103,8 @@ numbers! {
         WorkerStuck = 80,
         RestartLimited = 81,
         LimitWarning = 82,
+        SessionQueued = 40,
+        SessionAdmitted = 41,
     }
     ActorKind ("the kind of an actor") {
         Api = 1,

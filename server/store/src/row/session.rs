@@ -30,7 +30,7 @@ pub(crate) struct Session {
     pool: String,
     #[prost(uint64, tag = "6")]
     queue: u64,
-    #[prost(oneof = "Lifecycle", tags = "7, 8, 9")]
+    #[prost(oneof = "Lifecycle", tags = "7, 8, 9, 40")]
     lifecycle: Option<Lifecycle>,
     #[prost(message, optional, tag = "10")]
     profile: Option<Profile>,
@@ -54,6 +54,10 @@ pub(crate) struct Session {
     lease: Option<u64>,
     #[prost(uint64, tag = "20")]
     revision: u64,
+    #[prost(uint64, tag = "41")]
+    active_since: u64,
+    #[prost(uint64, tag = "42")]
+    ranked_at: u64,
 }
 
 #[derive(Clone, PartialEq, prost::Oneof)]
@@ -64,6 +68,16 @@ enum Lifecycle {
     Draining(EndIntent),
     #[prost(message, boxed, tag = "9")]
     Ended(Box<SessionEnd>),
+    #[prost(message, tag = "40")]
+    Queued(Wait),
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Wait {
+    #[prost(uint64, tag = "1")]
+    until: u64,
+    #[prost(uint64, tag = "2")]
+    place: u64,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -128,6 +142,8 @@ impl From<&domain::SessionRow> for Session {
             created_at: row.created_at.0,
             lease: row.lease.map(|epoch| epoch.0),
             revision: row.revision.0,
+            active_since: row.active_since.0,
+            ranked_at: row.ranked_at.0,
         }
     }
 }
@@ -156,6 +172,8 @@ impl TryFrom<Session> for domain::SessionRow {
             created_at: EngineTime(row.created_at),
             lease: row.lease.map(Epoch),
             revision: Revision(row.revision),
+            active_since: EngineTime(row.active_since),
+            ranked_at: EngineTime(row.ranked_at),
         })
     }
 }
@@ -163,6 +181,10 @@ impl TryFrom<Session> for domain::SessionRow {
 impl From<&domain::Lifecycle> for Lifecycle {
     fn from(lifecycle: &domain::Lifecycle) -> Self {
         match lifecycle {
+            domain::Lifecycle::Queued(wait) => Self::Queued(Wait {
+                until: wait.until.0,
+                place: wait.place.0,
+            }),
             domain::Lifecycle::Active => Self::Active(()),
             domain::Lifecycle::Draining(intent) => Self::Draining(intent.into()),
             domain::Lifecycle::Ended(end) => Self::Ended(Box::new((&**end).into())),
@@ -175,6 +197,10 @@ impl TryFrom<Lifecycle> for domain::Lifecycle {
 
     fn try_from(lifecycle: Lifecycle) -> Result<Self, DecodeError> {
         Ok(match lifecycle {
+            Lifecycle::Queued(wait) => Self::Queued(domain::Wait {
+                until: EngineTime(wait.until),
+                place: SessionNo(wait.place),
+            }),
             Lifecycle::Active(()) => Self::Active,
             Lifecycle::Draining(intent) => Self::Draining(intent.try_into()?),
             Lifecycle::Ended(end) => Self::Ended(Box::new((*end).try_into()?)),

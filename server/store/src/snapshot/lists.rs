@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use sessiond_core::event::EventRow;
 use sessiond_core::ids::{Epoch, Namespace, PoolName, QueueId, Revision, Seq, SessionNo};
-use sessiond_core::index::{Due, IndexEntry};
+use sessiond_core::index::{Due, IndexEntry, Scan};
 use sessiond_core::key_window::{BlockNo, KeyBlock};
 use sessiond_core::lease::{LeaseRow, LeaseStanding};
 use sessiond_core::message::MessageRow;
@@ -55,9 +55,9 @@ impl Rows {
     ) -> Result<Vec<Arc<SessionRow>>, Fault> {
         let mut numbers = Vec::new();
         for (pool, row) in self.pools(namespace)? {
-            if row.live > 0 {
+            if row.live + row.queued > 0 {
                 let entries = self.entries(&row::live_after(namespace, &pool, after, limit))?;
-                numbers.extend(entries.iter().filter_map(live_of));
+                numbers.extend(entries.iter().filter_map(IndexEntry::session));
             }
         }
         numbers.sort_unstable();
@@ -70,16 +70,48 @@ impl Rows {
         numbers.into_iter().map(row).collect()
     }
 
+    /// The sessions that wait for a slot of a pool, in order of their turns.
+    pub fn waiting(
+        &self,
+        namespace: &Namespace,
+        pool: &PoolName,
+        limit: usize,
+    ) -> Result<Vec<SessionNo>, Fault> {
+        let line = Scan::Waiting(namespace.clone(), pool.clone());
+        let entries = self.entries(&row::range_of(&line, limit))?;
+        Ok(entries.iter().filter_map(IndexEntry::session).collect())
+    }
+
+    /// The pools of all namespaces in which sessions wait for slots.
+    pub fn pools_with_waiters(&self) -> Result<Vec<(Namespace, PoolName)>, Fault> {
+        let all = Range {
+            limit: usize::MAX,
+            ..beginning(Table::Pools)
+        };
+        let pools = self.pool_rows(&all)?;
+        let waited = pools.into_iter().filter(|(_, _, row)| row.queued > 0);
+        Ok(waited
+            .map(|(namespace, pool, _)| (namespace, pool))
+            .collect())
+    }
+
     /// The pools of a namespace that ever had a session, by name.
     pub fn pools(&self, namespace: &Namespace) -> Result<Vec<(PoolName, PoolRow)>, Fault> {
-        let range = row::pools_of(namespace);
-        self.decoded(&range, |key, value| {
+        let pools = self.pool_rows(&row::pools_of(namespace))?;
+        Ok(pools
+            .into_iter()
+            .map(|(_, pool, row)| (pool, row))
+            .collect())
+    }
+
+    fn pool_rows(&self, range: &Range) -> Result<Vec<(Namespace, PoolName, PoolRow)>, Fault> {
+        self.decoded(range, |key, value| {
             let key = row::decode_key(range.table, key)?;
             let row = row::decode_row(&key, value)?;
-            let RowKey::Pool(_, pool) = key else {
+            let RowKey::Pool(namespace, pool) = key else {
                 unreachable!("a key of this table is that of a pool: {key:?}");
             };
-            Ok((pool, of_kind!(row, Pool)))
+            Ok((namespace, pool, of_kind!(row, Pool)))
         })
     }
 
@@ -189,7 +221,9 @@ impl Rows {
             | IndexEntry::DeadLetters(..)
             | IndexEntry::RequestAge(..)
             | IndexEntry::Due(..)
-            | IndexEntry::Live(..) => None,
+            | IndexEntry::Live(..)
+            | IndexEntry::Idle(..)
+            | IndexEntry::Waiting(..) => None,
         });
         Ok(unserved.collect())
     }
@@ -211,7 +245,9 @@ impl Rows {
             | IndexEntry::Unserved(..)
             | IndexEntry::RequestAge(..)
             | IndexEntry::Due(..)
-            | IndexEntry::Live(..) => None,
+            | IndexEntry::Live(..)
+            | IndexEntry::Idle(..)
+            | IndexEntry::Waiting(..) => None,
         });
         Ok(queues.collect())
     }
@@ -290,20 +326,6 @@ fn beginning(table: Table) -> Range {
     }
 }
 
-fn live_of(entry: &IndexEntry) -> Option<SessionNo> {
-    match entry {
-        IndexEntry::Live(_, _, no) => Some(*no),
-        IndexEntry::Ready(..)
-        | IndexEntry::InFlight(..)
-        | IndexEntry::Returned(..)
-        | IndexEntry::Pending(..)
-        | IndexEntry::Unserved(..)
-        | IndexEntry::DeadLetters(..)
-        | IndexEntry::RequestAge(..)
-        | IndexEntry::Due(..) => None,
-    }
-}
-
 fn due_of(entry: &IndexEntry) -> Option<(EngineTime, Due)> {
     match entry {
         IndexEntry::Due(at, due) => Some((*at, *due)),
@@ -314,6 +336,8 @@ fn due_of(entry: &IndexEntry) -> Option<(EngineTime, Due)> {
         | IndexEntry::Unserved(..)
         | IndexEntry::DeadLetters(..)
         | IndexEntry::RequestAge(..)
-        | IndexEntry::Live(..) => None,
+        | IndexEntry::Live(..)
+        | IndexEntry::Idle(..)
+        | IndexEntry::Waiting(..) => None,
     }
 }

@@ -155,6 +155,7 @@ impl Asker {
                     ConflictPolicy::Fail,
                 ],
             ),
+            wait: one_of(&mut self.rng, &[None, None, Some(Span::seconds(30))]),
             ordering: one_of(
                 &mut self.rng,
                 &[None, Some(Ordering::Relaxed), Some(Ordering::Serial)],

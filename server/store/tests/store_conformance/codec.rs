@@ -66,12 +66,13 @@ fn every_row_survives_its_encoding() {
 }
 
 /// Every variant of every enum a row may hold.
-pub(crate) const VARIANTS: &str = "Active Draining Ended Serving Quiet Held Dead Discarded Ready Waiting \
+pub(crate) const VARIANTS: &str = "Queued Active Draining Ended Serving Quiet Held Dead Discarded Ready Waiting \
     InFlight Keeps Waives Returned New MaxAttempts Permanent Claim Stream Current Superseded \
     Strict Serial Relaxed Immediate Graceful AfterPending Keep Discard After Never Completed \
     Failed Deleted Admin Reset Replaced Compacted Scheduled Shutdown Restart Idle Expired Evicted \
     Capacity OwnerLost WorkerStuck RestartLimit Crashed SessionOpened SessionUpdated \
-    SessionDraining SessionEnd WorkerAttached WorkerDetached WorkerLost MessageDeadLettered RestartLimited LimitWarning Api \
+    SessionDraining SessionEnd WorkerAttached WorkerDetached WorkerLost MessageDeadLettered \
+    SessionQueued SessionAdmitted RestartLimited LimitWarning Api \
     Worker Reaper Recovery Drain CircuitOpened CircuitClosed Closed Open Probing Some None";
 
 /// The words of a change as it is printed; variants are among them.
@@ -133,7 +134,7 @@ fn no_two_keys_meet() {
 fn a_row_of_another_kind_is_not_written() {
     let _ = row::encode(&put(
         RowKey::Session(SessionNo(1)),
-        Row::Pool(PoolRow { live: 1 }),
+        Row::Pool(PoolRow::default()),
     ));
 }
 
@@ -251,6 +252,12 @@ fn scans_of(entry: &IndexEntry) -> Vec<Scan> {
         IndexEntry::DeadLetters(..) | IndexEntry::Due(..) => vec![],
         IndexEntry::Live(namespace, pool, _) => {
             vec![Scan::Live(namespace.clone(), pool.clone())]
+        }
+        IndexEntry::Idle(namespace, pool, ..) => {
+            vec![Scan::Idle(namespace.clone(), pool.clone())]
+        }
+        IndexEntry::Waiting(namespace, pool, ..) => {
+            vec![Scan::Waiting(namespace.clone(), pool.clone())]
         }
     }
 }

@@ -153,7 +153,11 @@ pub(crate) fn row(rng: &mut Rng, key: &RowKey) -> Row {
             at: engine(rng),
             tally: option(rng, tally),
         })),
-        RowKey::Pool(..) => Row::Pool(PoolRow { live: number(rng) }),
+        RowKey::Pool(..) => Row::Pool(PoolRow {
+            live: number(rng),
+            draining: number(rng),
+            queued: number(rng),
+        }),
         RowKey::Event(revision) => Row::Event(std::sync::Arc::new(event(rng, *revision))),
     }
 }
@@ -181,6 +185,7 @@ fn counters(rng: &mut Rng) -> Counters {
         pending: number(rng),
         in_flight: number(rng),
         dead_lettered: number(rng),
+        queued: number(rng),
     }
 }
 
@@ -305,7 +310,7 @@ fn lease(rng: &mut Rng, epoch: Epoch) -> LeaseRow {
 }
 
 /// How many kinds of entries there are.
-pub(crate) const ENTRY_KINDS: usize = 9;
+pub(crate) const ENTRY_KINDS: usize = 11;
 
 /// An index entry, all kinds in turn by `kind`.
 pub(crate) fn entry(rng: &mut Rng, kind: usize) -> IndexEntry {
@@ -323,6 +328,15 @@ pub(crate) fn entry(rng: &mut Rng, kind: usize) -> IndexEntry {
             IndexEntry::Live(namespace(rng), pool, SessionNo(number(rng)))
         }
         7 => IndexEntry::DeadLetters(namespace(rng), queue),
+        8 => {
+            let pool = PoolName::parse(one_of(rng, &["a", "ab"])).expect("an id");
+            IndexEntry::Idle(namespace(rng), pool, engine(rng), SessionNo(number(rng)))
+        }
+        9 => {
+            let pool = PoolName::parse(one_of(rng, &["a", "ab"])).expect("an id");
+            let place = SessionNo(number(rng));
+            IndexEntry::Waiting(namespace(rng), pool, place, SessionNo(number(rng)))
+        }
         _ => {
             let all = [
                 Due::Session(SessionNo(number(rng))),

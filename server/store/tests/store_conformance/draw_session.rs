@@ -14,7 +14,7 @@ use sessiond_core::requests::{LiveRequest, Requests};
 use sessiond_core::restart_guard::RestartGuard;
 use sessiond_core::session::{
     ActivityRow, Counts, EndIntent, EndMode, EndReason, Lifecycle, Ordering, PendingPolicy,
-    Profile, SessionEnd, SessionRow, SessionView, Timeouts, Totals, Usage, Volatile, Warned,
+    Profile, SessionEnd, SessionRow, SessionView, Timeouts, Totals, Usage, Volatile, Wait, Warned,
 };
 use sessiond_core::time::{Limit, Span};
 
@@ -44,7 +44,7 @@ const REASONS: [EndReason; 18] = [
     EndReason::Crashed,
 ];
 
-const EVENT_KINDS: [EventKind; 13] = [
+const EVENT_KINDS: [EventKind; 15] = [
     EventKind::SessionOpened,
     EventKind::SessionUpdated,
     EventKind::SessionDraining,
@@ -58,6 +58,8 @@ const EVENT_KINDS: [EventKind; 13] = [
     EventKind::WorkerStuck,
     EventKind::RestartLimited,
     EventKind::LimitWarning,
+    EventKind::SessionQueued,
+    EventKind::SessionAdmitted,
 ];
 
 const ACTOR_KINDS: [ActorKind; 5] = [
@@ -100,6 +102,8 @@ pub(crate) fn session(rng: &mut Rng, no: SessionNo) -> SessionRow {
         successor: option(rng, |rng| id(rng, SessionId::parse)),
         create_time: wall(rng),
         created_at: engine(rng),
+        active_since: engine(rng),
+        ranked_at: engine(rng),
         lease: option(rng, |rng| Epoch(number(rng))),
         revision: Revision(number(rng)),
     }
@@ -114,8 +118,12 @@ fn limit(rng: &mut Rng) -> Limit {
 }
 
 fn lifecycle(rng: &mut Rng) -> Lifecycle {
-    match rng.u8(..3) {
+    match rng.u8(..4) {
         0 => Lifecycle::Active,
+        3 => Lifecycle::Queued(Wait {
+            until: engine(rng),
+            place: SessionNo(number(rng)),
+        }),
         1 => Lifecycle::Draining(EndIntent {
             reason: one_of(rng, &REASONS),
             detail: free_text(rng),

@@ -86,7 +86,13 @@ fn live_in(namespace: &Namespace, pool: &str, no: u64) -> Vec<Change> {
     vec![
         Change::Row(key, Some(row)),
         Change::Index(entry, Membership::In),
-        Change::Row(counted, Some(Row::Pool(PoolRow { live: 1 }))),
+        Change::Row(
+            counted,
+            Some(Row::Pool(PoolRow {
+                live: 1,
+                ..PoolRow::default()
+            })),
+        ),
     ]
 }
 

@@ -122,6 +122,10 @@ fn scans(entries: &BTreeSet<IndexEntry>) -> BTreeSet<Scan> {
     scans.extend(entries.iter().filter_map(|entry| match entry {
         IndexEntry::Unserved(namespace, ..) => Some(Scan::Unserved(namespace.clone())),
         IndexEntry::Live(namespace, pool, _) => Some(Scan::Live(namespace.clone(), pool.clone())),
+        IndexEntry::Idle(namespace, pool, ..) => Some(Scan::Idle(namespace.clone(), pool.clone())),
+        IndexEntry::Waiting(namespace, pool, ..) => {
+            Some(Scan::Waiting(namespace.clone(), pool.clone()))
+        }
         IndexEntry::Ready(..)
         | IndexEntry::InFlight(..)
         | IndexEntry::Returned(..)

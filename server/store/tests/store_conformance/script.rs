@@ -63,6 +63,7 @@ pub(crate) fn open(id: &str) -> Command {
         prompt_number: None,
         timeouts: TimeoutOverrides::default(),
         conflict: ConflictPolicy::Fail,
+        wait: None,
         ordering: None,
         max_in_flight: None,
         parent: None,

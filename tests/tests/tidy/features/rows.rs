@@ -55,6 +55,10 @@ pub(crate) const ROWS: &[Row] = &[
         "The age limit ends a session, spares one in use, and is hard at twice its value",
     ),
     row(
+        "F27",
+        "A pool never has more sessions than it may; when it is full, those idle or old for an emergency end first",
+    ),
+    row(
         "F28",
         "A session that nobody works on is reaped from its last activity; pending work keeps it",
     ),
@@ -66,7 +70,14 @@ pub(crate) const ROWS: &[Row] = &[
         "F30",
         "A worker with nothing to do is let go; a message that comes meanwhile is kept and served",
     ),
-    row("F31", "What is in use or has work is not swept"),
+    row(
+        "F31",
+        "What is in use or has work is not swept; in a full pool the idlest session gives way, one for each that comes",
+    ),
+    row(
+        "F32",
+        "Slots go to those that wait in their order and in time, and so do sessions that workers may hold",
+    ),
     row(
         "F38",
         "One call ends many sessions and says for each what became of it",

@@ -1,0 +1,310 @@
+//! The rules of pools in the reference model: who has a slot, who waits, who gives one up.
+//!
+//! Written from the design's rules 5 to 7, 11 and 13. Nothing is ranked or remembered here: the idlest session is found by
+//! looking at all of them.
+
+use sessiond_core::command::Open;
+use sessiond_core::event::Actor;
+use sessiond_core::ids::PoolName;
+use sessiond_core::lease::LeaseMode;
+use sessiond_core::limits::{PENDING_PROTECTS, WhenFull};
+use sessiond_core::rejection::Crowd;
+use sessiond_core::session::{EndMode, EndReason, PendingPolicy};
+use sessiond_core::time::Limit;
+
+use super::marks::Mark;
+use super::state::{Ending, Fate, Model, Session, State, Turn, Worker};
+use super::told::{Answer, Expected, Fact, Refusal};
+use super::work::matches;
+
+/// Who would give up a slot, and why.
+type Victim = (u64, EndReason);
+
+impl Model {
+    fn of_pool<'m>(&'m self, pool: &'m PoolName) -> impl Iterator<Item = &'m Session> {
+        self.sessions.iter().filter(move |s| s.pool == *pool)
+    }
+
+    /// Sessions of a pool that have a slot.
+    pub(crate) fn slots_taken(&self, pool: &PoolName) -> u64 {
+        let taken = self.of_pool(pool);
+        let taken = taken.filter(|s| matches!(s.state, State::Active | State::Draining(_)));
+        taken.count() as u64
+    }
+
+    pub(crate) fn is_full(&self, pool: &PoolName, freed: u64) -> bool {
+        let limit = self.policy.pool(pool).max_sessions;
+        limit.is_some_and(|limit| self.slots_taken(pool) - freed >= limit)
+    }
+
+    /// The sessions that wait for a slot of a pool, in order of their turns.
+    pub(crate) fn line(&self, pool: &PoolName) -> Vec<u64> {
+        let waiting = self.of_pool(pool).filter_map(|s| match s.state {
+            State::Queued(turn) => Some((turn.place, s.no)),
+            State::Active | State::Draining(_) | State::Ended(_) => None,
+        });
+        let mut line: Vec<(u64, u64)> = waiting.collect();
+        line.sort_unstable();
+        line.into_iter().map(|(_, no)| no).collect()
+    }
+
+    /// Refuses an open that finds no slot and would not wait. The sweep it caused stays done.
+    pub(crate) fn refuse_crowded(
+        &mut self,
+        open: &Open,
+        pool: &PoolName,
+        replaced: Option<u64>,
+        out: &mut Expected,
+    ) -> Result<(), Refusal> {
+        let inherits = replaced.is_some_and(|old| self.session(old).pool == *pool);
+        let waits = open.wait.is_some() || self.policy.pool(pool).default_wait().is_some();
+        if inherits || waits {
+            return Ok(());
+        }
+        let victims = self.victims(pool);
+        if self.line(pool).is_empty() && !self.is_full(pool, victims.len() as u64) {
+            return Ok(());
+        }
+        if self.line(pool).is_empty() {
+            self.marks.hit_if(!victims.is_empty(), Mark::SweptInVain);
+            self.end_all(&victims, out);
+        }
+        self.marks.hit(Mark::TooManySessions);
+        let limit = self.policy.pool(pool).max_sessions;
+        Err(Refusal::TooManySessions(Crowd::Live, limit.unwrap()))
+    }
+
+    /// How a new session begins, and who ends for it.
+    pub(crate) fn begin(
+        &mut self,
+        open: &Open,
+        pool: &PoolName,
+        replaced: Option<&Session>,
+        no: u64,
+        out: &mut Expected,
+    ) -> State {
+        let before = replaced.filter(|old| old.pool == *pool);
+        let now = self.now;
+        let own = open.wait.map(|wait| now + wait.0);
+        match before.map(|old| &old.state) {
+            Some(State::Queued(turn)) => {
+                self.marks.hit(Mark::PlaceTakenOver);
+                let until = own.unwrap_or(turn.until);
+                return State::Queued(Turn { until, ..*turn });
+            }
+            Some(State::Active | State::Draining(_) | State::Ended(_)) => return State::Active,
+            None => {}
+        }
+        if self.line(pool).is_empty() {
+            let victims = self.victims(pool);
+            self.end_all(&victims, out);
+            if !self.is_full(pool, 0) {
+                return State::Active;
+            }
+        }
+        let default = self.policy.pool(pool).default_wait();
+        let until = own.or(default.map(|wait| now + wait.0));
+        self.marks.hit(Mark::Queued);
+        State::Queued(Turn {
+            until: until.expect("one that does not wait was refused"),
+            place: no,
+        })
+    }
+
+    // === who gives up a slot ===
+
+    /// Who would end now to make room in a pool. Nobody if there is room.
+    pub(crate) fn victims(&self, pool: &PoolName) -> Vec<Victim> {
+        let policy = self.policy.pool(pool);
+        let over = |limit: Limit, since: u64| match limit {
+            Limit::After(span) => self.now - since > span.0,
+            Limit::Never => false,
+        };
+        let free: Vec<&Session> = self
+            .of_pool(pool)
+            .filter(|s| s.is_active() && !self.is_in_use(s))
+            .collect();
+        let mut victims: Vec<Victim> = Vec::new();
+        if self.is_full(pool, 0) {
+            let mut idle: Vec<(u64, u64)> = free
+                .iter()
+                .filter(|s| over(policy.emergency_idle, s.idle_since()))
+                .map(|s| (s.idle_since(), s.no))
+                .collect();
+            idle.sort_unstable();
+            victims.extend(idle.into_iter().map(|(_, no)| (no, EndReason::Idle)));
+        }
+        let left = |victims: &[Victim], no: u64| victims.iter().all(|(gone, _)| *gone != no);
+        if self.is_full(pool, victims.len() as u64) {
+            let aged: Vec<Victim> = free
+                .iter()
+                .filter(|s| left(&victims, s.no) && over(policy.emergency_age, s.active_since))
+                .map(|s| (s.no, EndReason::Expired))
+                .collect();
+            victims.extend(aged);
+        }
+        let taken = self.slots_taken(pool) - victims.len() as u64;
+        if policy.when_full == WhenFull::Evict && policy.max_sessions == Some(taken) {
+            let left = free.iter().filter(|s| left(&victims, s.no));
+            let idlest = left.min_by_key(|s| (s.idle_since(), s.no));
+            victims.extend(idlest.map(|s| (s.no, EndReason::Evicted)));
+        }
+        victims
+    }
+
+    pub(crate) fn end_all(&mut self, victims: &[Victim], out: &mut Expected) {
+        for (no, reason) in victims {
+            self.marks
+                .hit_if(*reason == EndReason::Idle, Mark::SweptIdle);
+            self.marks
+                .hit_if(*reason == EndReason::Expired, Mark::SweptAged);
+            self.marks
+                .hit_if(*reason == EndReason::Evicted, Mark::Evicted);
+            if *reason == EndReason::Evicted {
+                let pool = self.session(*no).pool.clone();
+                let busy = self.of_pool(&pool).any(|s| {
+                    s.is_active()
+                        && self.is_in_use(s)
+                        && s.idle_since() < self.session(*no).idle_since()
+                });
+                self.marks.hit_if(busy, Mark::BusyPassedOver);
+            }
+            self.reap(*no, *reason, out);
+        }
+    }
+
+    /// An end that nobody asked for.
+    pub(crate) fn reap(&mut self, no: u64, reason: EndReason, out: &mut Expected) {
+        let ending = Ending {
+            reason,
+            actor: Actor::reaper(),
+            mode: EndMode::Immediate,
+            deadline: self.now,
+            pending: PendingPolicy::Keep,
+        };
+        self.finish(no, &ending, None, out);
+    }
+
+    fn is_in_use(&self, session: &Session) -> bool {
+        if !session.live_requests(self.now).is_empty() {
+            return true;
+        }
+        let queue = self.queue(session.queue);
+        let recent = self.now - session.last_activity <= PENDING_PROTECTS.0;
+        let pending = queue.unsettled() > queue.out() as u64;
+        queue.out() > 0 || (pending && recent && self.is_served(session))
+    }
+
+    /// Whether a worker is here that works on a session, or would.
+    fn is_served(&self, session: &Session) -> bool {
+        let is_here = |worker: &Worker| {
+            let heard = self.now < worker.last_seen + self.policy.stream_lease.0;
+            worker.stream.is_some() && heard
+        };
+        if let Some(epoch) = self.lease_of(session.no) {
+            let lease = &self.leases[&epoch];
+            let holder = self.workers.get(&lease.instance);
+            return lease.mode == LeaseMode::Claim || holder.is_some_and(is_here);
+        }
+        self.workers.values().any(|worker| {
+            let filter = worker.serves.as_ref();
+            let serves = filter.is_some_and(|filter| matches(filter, session));
+            let means = serves || worker.rests.contains(&session.no);
+            means && !worker.leaves && is_here(worker)
+        })
+    }
+
+    // === who is held ===
+
+    /// How many sessions of a pool workers hold.
+    pub(crate) fn attached(&self, pool: &PoolName) -> u64 {
+        let held = self.leases.values().filter(|lease| lease.until.is_none());
+        let of_pool = held.filter(|lease| self.session(lease.session).pool == *pool);
+        of_pool.count() as u64
+    }
+
+    /// Whether workers may hold one more session of a pool.
+    pub(crate) fn may_attach(&self, pool: &PoolName) -> bool {
+        let limit = self.policy.pool(pool).max_attached;
+        limit.is_none_or(|limit| self.attached(pool) < limit)
+    }
+
+    /// Refuses a worker that asks for one more.
+    pub(crate) fn refuse_attached(&mut self, session: u64) -> Result<(), Refusal> {
+        let pool = self.session(session).pool.clone();
+        if self.may_attach(&pool) {
+            return Ok(());
+        }
+        self.marks.hit(Mark::TooManyAttached);
+        let limit = self.policy.pool(&pool).max_attached;
+        Err(Refusal::TooManyAttached(limit.unwrap()))
+    }
+
+    pub(crate) fn attached_answer(&self) -> Answer {
+        let pools = self.policy.pools.keys();
+        let held = pools.map(|pool| (pool.to_string(), vec![self.attached(pool)]));
+        Answer::Listing(held.filter(|(_, count)| count[0] > 0).collect())
+    }
+
+    // === the line ===
+
+    /// How many sessions wait.
+    pub(crate) fn waiting(&self) -> usize {
+        let waiting = self.sessions.iter();
+        waiting
+            .filter(|s| matches!(s.state, State::Queued(_)))
+            .count()
+    }
+
+    /// Lets in whoever waits, as far as slots are free.
+    pub(crate) fn serve_line(&mut self, pool: &PoolName, out: &mut Expected) {
+        while !self.is_full(pool, 0)
+            && let Some(no) = self.line(pool).first().copied()
+        {
+            let now = self.now;
+            let session = self.session_mut(no);
+            session.state = State::Active;
+            session.active_since = now;
+            let queue = session.queue;
+            self.queue_mut(queue).fate = Fate::Serving;
+            out.facts.push(Fact::Admitted(no));
+            let some = self.queue(queue).unsettled() > 0;
+            self.marks.hit(Mark::Admitted);
+            self.marks.hit_if(some, Mark::AdmittedWithWork);
+        }
+    }
+
+    pub(crate) fn serve_lines(&mut self, out: &mut Expected) {
+        let pools: std::collections::BTreeSet<PoolName> =
+            self.sessions.iter().map(|s| s.pool.clone()).collect();
+        for pool in pools {
+            self.serve_line(&pool, out);
+        }
+    }
+
+    /// A waiting session's look at its limits and, if its turn is next, for room.
+    pub(crate) fn waiter_due(&mut self, no: u64, turn: Turn, out: &mut Expected) {
+        let session = self.session(no);
+        let pool = session.pool.clone();
+        let lost = match session.timeouts.owner {
+            Limit::After(span) => self.now - session.owner_seen > span.0,
+            Limit::Never => false,
+        };
+        if lost {
+            self.marks.hit(Mark::WaiterLost);
+            return self.reap(no, EndReason::OwnerLost, out);
+        }
+        if self.line(&pool).first() == Some(&no) {
+            let victims = self.victims(&pool);
+            self.end_all(&victims, out);
+            if !self.is_full(&pool, 0) {
+                self.marks.hit(Mark::RoomMadeForWaiter);
+                return;
+            }
+        }
+        if turn.until <= self.now {
+            self.marks.hit(Mark::WaitedInVain);
+            self.reap(no, EndReason::Capacity, out);
+        }
+    }
+}
