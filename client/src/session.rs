@@ -166,9 +166,28 @@ impl SessionHandle {
     ///
     /// What `ResetCircuit` refuses.
     pub async fn reset_circuit(&self, kind: impl Into<String>) -> Result<pb::Session, Error> {
+        self.reset_breaker(pb::reset_circuit_request::Target::Kind(kind.into()))
+            .await
+    }
+
+    /// Forgets that its workers failed: one that is suspended is given out
+    /// again at once.
+    ///
+    /// # Errors
+    ///
+    /// What `ResetCircuit` refuses.
+    pub async fn reset_restart_guard(&self) -> Result<pb::Session, Error> {
+        self.reset_breaker(pb::reset_circuit_request::Target::RestartGuard(true))
+            .await
+    }
+
+    async fn reset_breaker(
+        &self,
+        target: pb::reset_circuit_request::Target,
+    ) -> Result<pb::Session, Error> {
         let request = pb::ResetCircuitRequest {
             r#ref: Some(self.session_ref()),
-            target: Some(pb::reset_circuit_request::Target::Kind(kind.into())),
+            target: Some(target),
             request_id: String::new(),
         };
         let answer = self.client.reset_circuit(request).await?;

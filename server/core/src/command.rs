@@ -40,8 +40,6 @@ pub enum Command {
     ResetCircuit(ResetCircuit),
     /// Take a session from its worker.
     Revoke(Revoke),
-    /// Forget that a session's workers failed.
-    ResetRestartGuard(ResetRestartGuard),
     /// Accept messages.
     Enqueue(Enqueue),
     /// Take or renew a lease and hand out messages.
@@ -373,6 +371,8 @@ pub enum Carry {
 pub enum ResetTarget {
     /// The circuit of a kind of message.
     Kind(MessageKind),
+    /// The guard that counts failures of its workers: they may have it again.
+    RestartGuard,
 }
 
 /// Take a session from its worker.
@@ -388,15 +388,6 @@ pub struct Revoke {
     pub request: Option<RequestTag>,
     /// Who asks.
     pub actor: Actor,
-}
-
-/// Forget that a session's workers failed, and let them have it again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ResetRestartGuard {
-    /// Where.
-    pub namespace: Namespace,
-    /// Which session.
-    pub session: SessionRef,
 }
 
 /// Accept messages, all or none.

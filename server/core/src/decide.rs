@@ -152,7 +152,6 @@ fn dispatch(draft: &mut Draft<'_>, command: &Command) -> Result<Reply, Stop> {
         Command::Reset(reset) => reset::reset(draft, reset),
         Command::ResetCircuit(reset) => circuits::reset_circuit(draft, reset),
         Command::Revoke(asked) => revoke::revoke(draft, asked),
-        Command::ResetRestartGuard(asked) => restart_guard::reset(draft, asked),
         Command::Enqueue(enqueue) => enqueue::enqueue(draft, enqueue),
         Command::Claim(claim) => claim::claim(draft, claim),
         Command::Settle(settle) => settle::settle(draft, settle),

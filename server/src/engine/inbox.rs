@@ -283,7 +283,6 @@ fn payload_bytes(command: &Command) -> usize {
         | Command::BeginRequest(_)
         | Command::EndRequest(_)
         | Command::Revoke(_)
-        | Command::ResetRestartGuard(_)
         | Command::End(_)
         | Command::Reset(_)
         | Command::ResetCircuit(_)

@@ -21,7 +21,13 @@ async fn fields_of_a_reset() {
         request_id: "\0".to_owned(),
         ..pb::ResetCircuitRequest::default()
     };
+    let no_guard = pb::ResetCircuitRequest {
+        r#ref: key("a"),
+        target: Some(Target::RestartGuard(false)),
+        ..pb::ResetCircuitRequest::default()
+    };
     let table = vec![
+        invalid(no_guard, &["restart_guard"]),
         invalid(reset(None), &["target"]),
         invalid(reset(Some("")), &["kind"]),
         invalid(reset(Some("a\nb")), &["kind"]),

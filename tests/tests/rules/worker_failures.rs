@@ -160,6 +160,29 @@ async fn one_failure_too_many_suspends_the_session_across_a_kill_and_ends_in_tim
 }
 
 #[tokio::test]
+async fn a_reset_gives_a_suspended_session_out_at_once() {
+    let server = Server::configured("[workers]\nrestart_limit = 1\n");
+    let caller = Caller::to(&server).await;
+    let mut watch = WatchStream::from_now(&caller).await;
+    let session = caller.opened("a").await.session_id;
+    caller.enqueued(key("a"), &["m"]).await;
+    for _ in 0..2 {
+        caller.claim(brief("a")).await.expect("claimed");
+        watch.event(pb::EventType::WorkerLost, &session).await;
+    }
+    caller.claim(brief("a")).await.expect_err("suspended");
+    let reset = pb::ResetCircuitRequest {
+        r#ref: key("a"),
+        target: Some(pb::reset_circuit_request::Target::RestartGuard(true)),
+        ..pb::ResetCircuitRequest::default()
+    };
+    let answer = caller.reset_circuit(reset).await.expect("reset");
+    assert_eq!(answer.session.unwrap().restart_guard, None);
+    let out = caller.claim(brief("a")).await.expect("claimed");
+    assert_eq!(out.deliveries.len(), 1);
+}
+
+#[tokio::test]
 async fn one_failure_too_many_ends_the_session_where_the_configuration_says_so() {
     let config = "[workers]\nrestart_limit = 1\non_restart_limit = \"end\"\n";
     let server = Server::configured(config);

@@ -4,6 +4,7 @@
 //! nothing did, nothing changes.
 
 use clap::Args;
+use sessiond_client::pb::reset_circuit_request::Target;
 use sessiond_client::{Client, pb};
 
 use crate::args::SessionArg;
@@ -16,8 +17,11 @@ pub(crate) struct ResetCircuitArgs {
     #[command(flatten)]
     session: SessionArg,
     /// The kind of message that is skipped, for example `summarize`.
-    #[arg(short, long)]
-    kind: String,
+    #[arg(short, long, required_unless_present = "restart_guard")]
+    kind: Option<String>,
+    /// The restart guard: its workers failed too often, and it is given to none for a while.
+    #[arg(long, conflicts_with = "kind")]
+    restart_guard: bool,
     /// Makes a repeat of this command harmless for 24 h.
     #[arg(long)]
     request_id: Option<String>,
@@ -25,9 +29,10 @@ pub(crate) struct ResetCircuitArgs {
 
 impl ResetCircuitArgs {
     pub(crate) async fn run(self, client: &Client, output: &mut Output) -> Result<(), Failure> {
+        let guard = self.restart_guard.then_some(Target::RestartGuard(true));
         let request = pb::ResetCircuitRequest {
             r#ref: Some(self.session.session_ref()),
-            target: Some(pb::reset_circuit_request::Target::Kind(self.kind)),
+            target: self.kind.map(Target::Kind).or(guard),
             request_id: self.request_id.unwrap_or_default(),
         };
         let answer = client.reset_circuit(request).await?;

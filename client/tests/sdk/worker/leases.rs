@@ -104,7 +104,7 @@ async fn session_with_nothing_to_do_is_awaited_and_not_asked_for() {
     // There is work again: it comes unasked, and is worked on.
     work.send(attached("s", 2, 1)).await;
     worker.event(held).await;
-    work.send(deliveries("s", (2, 1), &[(1, 11)])).await;
+    work.send(deliveries("s", (1, 2), &[(1, 11)])).await;
     worker.job().await.finish(Outcome::ack());
     let settlements = work.settle().await;
     assert_eq!(ids(&settlements), [11], "an attach would have come before");

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{find, request};
+use super::{find, request, restart_guard};
 use crate::circuit::{Circuit, Failing};
 use crate::command::{NackKind, ResetCircuit, ResetTarget};
 use crate::draft::events::Particulars;
@@ -69,7 +69,7 @@ pub(super) fn closed_by(
     draft.event(EventKind::CircuitClosed, actor, owner, particulars)
 }
 
-/// Forgets the failures of a kind. Where nothing failed there is nothing to do, which is no refusal.
+/// Forgets the failures of a kind, or of workers. Where nothing failed there is nothing to do, which is no refusal.
 pub(super) fn reset_circuit(draft: &mut Draft<'_>, reset: &ResetCircuit) -> Result<Reply, Stop> {
     let tag = reset.request.as_ref();
     if let Some(row) = request::earlier(draft, &reset.namespace, tag)? {
@@ -96,6 +96,7 @@ pub(super) fn reset_circuit(draft: &mut Draft<'_>, reset: &ResetCircuit) -> Resu
                 }
             }
         }
+        ResetTarget::RestartGuard => restart_guard::reset(draft, &session)?,
     }
     request::record(draft, &reset.namespace, tag, no, false)?;
     answer(draft, no, false)

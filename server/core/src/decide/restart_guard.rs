@@ -4,15 +4,13 @@
 //! started anew. Messages stay where they are. The suspension ends in time, or when somebody resets it; the
 //! queue is then offered again. Only where the policy says so does it cost the session.
 
-use super::{find, finish, hand_out};
-use crate::command::ResetRestartGuard;
+use super::{finish, hand_out};
 use crate::draft::events::Particulars;
 use crate::draft::{Draft, Stop};
 use crate::event::{Actor, EventKind};
 use crate::ids::SessionNo;
 use crate::limits::WorkerCost;
 use crate::rejection::Rejection;
-use crate::reply::Reply;
 use crate::restart_guard::{RestartGuard, Verdict};
 use crate::session::{EndReason, SessionRow};
 
@@ -71,19 +69,14 @@ pub(super) fn resume(draft: &mut Draft<'_>, session: &SessionRow) -> Result<(), 
 }
 
 /// Forgets all failures of a session.
-pub(super) fn reset(draft: &mut Draft<'_>, reset: &ResetRestartGuard) -> Result<Reply, Stop> {
-    let session = find::holdable(draft, &reset.namespace, &reset.session)?;
+pub(super) fn reset(draft: &mut Draft<'_>, session: &SessionRow) -> Result<(), Stop> {
     let mut activity = draft.activity(session.no)?;
     let before = std::mem::take(&mut activity.restart_guard);
     if before != RestartGuard::default() {
-        draft.put_activity(&session, activity)?;
+        draft.put_activity(session, activity)?;
     }
     if before.suspended_until.is_some() {
-        resume(draft, &session)?;
+        resume(draft, session)?;
     }
-    Ok(Reply::Session {
-        session: Box::new(draft.session_view(session.no)?),
-        already_ended: false,
-        duplicate: false,
-    })
+    Ok(())
 }

@@ -158,12 +158,16 @@ impl Model {
             return Ok(session_answer(request.subject, false, true));
         }
         let no = self.find_in_use(&reset.session)?;
-        let ResetTarget::Kind(kind) = &reset.target;
-        let closed = self.session_mut(no).circuits.remove(kind.as_str());
-        if closed.is_some_and(|circuit| circuit.open.is_some()) {
-            self.marks.hit(Mark::CircuitReset);
-            out.facts
-                .push(Fact::CircuitClosed(no, kind.as_str().to_owned(), "reset"));
+        match &reset.target {
+            ResetTarget::Kind(kind) => {
+                let closed = self.session_mut(no).circuits.remove(kind.as_str());
+                if closed.is_some_and(|circuit| circuit.open.is_some()) {
+                    self.marks.hit(Mark::CircuitReset);
+                    out.facts
+                        .push(Fact::CircuitClosed(no, kind.as_str().to_owned(), "reset"));
+                }
+            }
+            ResetTarget::RestartGuard => self.reset_guard(no),
         }
         self.remember(reset.request.as_ref(), no, false);
         Ok(session_answer(no, false, false))

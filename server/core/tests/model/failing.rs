@@ -5,7 +5,7 @@
 
 use std::num::NonZeroU32;
 
-use sessiond_core::command::{Claim, Command, ResetRestartGuard, Revoke, WorkerFrame};
+use sessiond_core::command::{Claim, Command, ResetCircuit, ResetTarget, Revoke, WorkerFrame};
 use sessiond_core::ids::{Epoch, SessionId, SessionRef, WorkerName};
 use sessiond_core::lease::LeaseMode;
 use sessiond_core::limits::WorkerCost;
@@ -13,7 +13,6 @@ use sessiond_core::reply::{CancelReason, LeaseLostReason};
 use sessiond_core::session::EndReason;
 use sessiond_core::time::{Limit, Span};
 
-use super::finding::session_answer;
 use super::marks::Mark;
 use super::script::WORKERS;
 use super::sessions::Verdict;
@@ -198,13 +197,12 @@ impl Model {
         }
     }
 
-    pub(crate) fn reset_guard(&mut self, asked: &ResetRestartGuard) -> Verdict {
-        let no = self.find_holdable(&asked.session)?;
+    /// Somebody forgets its failures.
+    pub(crate) fn reset_guard(&mut self, no: u64) {
         let session = self.session_mut(no);
         session.failures.clear();
         let was = session.suspended.take().is_some();
         self.marks.hit_if(was, Mark::SuspensionReset);
-        Ok(session_answer(no, false, false))
     }
 
     pub(crate) fn revoke(&mut self, asked: &Revoke, out: &mut Expected) -> Verdict {
@@ -262,11 +260,14 @@ impl World {
             Some(id) => SessionRef::Id(id),
             None => self.some_session(),
         };
-        let reset = ResetRestartGuard {
+        let reset = ResetCircuit {
             namespace: self.namespace.clone(),
             session,
+            target: ResetTarget::RestartGuard,
+            request: self.tag(9),
+            actor: self.actor(),
         };
-        let _ = self.submit(&Command::ResetRestartGuard(reset));
+        let _ = self.submit(&Command::ResetCircuit(reset));
     }
 
     /// A worker without a stream asks for what it has of a session, and so keeps its lease.

@@ -74,7 +74,6 @@ impl Model {
             Command::Reset(reset) => return self.reset(reset, out),
             Command::ResetCircuit(reset) => return self.reset_circuit(reset, out),
             Command::Revoke(asked) => return self.revoke(asked, out),
-            Command::ResetRestartGuard(asked) => return self.reset_guard(asked),
             Command::Enqueue(enqueue) => return self.enqueue(enqueue, out),
             Command::Claim(claim) => return self.claim(claim, out),
             Command::Settle(settle) => {

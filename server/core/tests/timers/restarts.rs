@@ -1,6 +1,7 @@
 //! The restart guard: how often workers may fail, and when a session is given out again.
 
-use sessiond_core::command::{Command, ResetRestartGuard};
+use sessiond_core::command::{Command, ResetCircuit, ResetTarget};
+use sessiond_core::event::Actor;
 use sessiond_core::event::EventKind;
 use sessiond_core::limits::{Policy, WorkerCost};
 use sessiond_core::presence::SessionFilter;
@@ -114,11 +115,14 @@ fn a_reset_gives_the_session_out_at_once() {
     }
     let worker = desk.hello("serves", Some(SessionFilter::default()));
     assert_eq!(desk.handed(&worker), []);
-    let reset = ResetRestartGuard {
+    let reset = ResetCircuit {
         namespace: desk.world.namespace.clone(),
         session: s(),
+        target: ResetTarget::RestartGuard,
+        request: None,
+        actor: Actor::reaper(),
     };
-    desk.did(&Command::ResetRestartGuard(reset));
+    desk.did(&Command::ResetCircuit(reset));
     assert_eq!(desk.handed(&worker).len(), 1);
 }
 

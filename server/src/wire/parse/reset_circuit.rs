@@ -40,6 +40,11 @@ fn target(faults: &mut Faults, target: Option<Target>) -> Option<ResetTarget> {
             .map_err(|error| faults.invalid("kind", text::describe(error, KIND_BYTES_MAX)))
             .ok()
             .map(ResetTarget::Kind),
+        Some(Target::RestartGuard(true)) => Some(ResetTarget::RestartGuard),
+        Some(Target::RestartGuard(false)) => {
+            faults.invalid("restart_guard", "must be true, or another target");
+            None
+        }
         None => {
             faults.invalid("target", "must be set: name what to reset");
             None
