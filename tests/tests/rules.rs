@@ -54,6 +54,8 @@ mod list_messages;
 mod list_tokens;
 #[path = "rules/lists.rs"]
 mod lists;
+#[path = "rules/modes.rs"]
+mod modes;
 #[path = "rules/namespaces.rs"]
 mod namespaces;
 #[path = "rules/open.rs"]

@@ -83,7 +83,7 @@ pub(crate) struct SendArgs {
     #[arg(long, value_name = "DURATION", value_parser = values::span)]
     delay: Option<Duration>,
     /// How it relates to work in progress: follow-up, steer, collect or interrupt.
-    #[arg(long, value_parser = values::wire_enum::<pb::DeliveryMode>)]
+    #[arg(long, visible_alias = "mode", value_parser = values::wire_enum::<pb::DeliveryMode>)]
     delivery_mode: Option<pb::DeliveryMode>,
     /// A newer message with the same key replaces pending ones.
     #[arg(long, value_name = "KEY")]

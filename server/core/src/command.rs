@@ -518,6 +518,13 @@ pub enum WorkerFrame {
         /// Its volatile attributes, all of them; unset leaves them.
         volatile: Option<Labels>,
     },
+    /// What became of a cancel.
+    CancelResult {
+        /// Of which session.
+        session: SessionId,
+        /// Whether it stopped.
+        outcome: CancelOutcome,
+    },
     /// It is alive.
     Heartbeat,
     /// It takes nothing new and gives everything back.
@@ -526,6 +533,17 @@ pub enum WorkerFrame {
     Closed,
     /// These could not be written to the stream.
     Unsent(Vec<(QueueId, Seq, DeliveryId)>),
+}
+
+/// Whether a worker stopped what it was asked to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CancelOutcome {
+    /// It did; what it has not settled may be handed out again.
+    Stopped,
+    /// It had finished, and has settled everything or is about to.
+    Finished,
+    /// It could not.
+    Failed,
 }
 
 /// A worker's first frame.

@@ -20,6 +20,7 @@ mod assign;
 mod attach;
 mod attached;
 mod begin_request;
+mod cancel;
 mod circuits;
 mod claim;
 mod detach;

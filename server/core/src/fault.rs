@@ -104,6 +104,10 @@ faults! {
     AttachedOverrun,
     /// The order of idleness is believed although sessions were used since.
     RankTrusted,
+    /// What interrupts goes out beside the work that it stops.
+    CancelIgnored,
+    /// What is stopped comes back as an attempt that counts.
+    CancelCounted,
 }
 
 thread_local! {

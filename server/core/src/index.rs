@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use crate::ids::{Epoch, Namespace, PoolName, QueueId, RequestId, Seq, SessionNo};
 use crate::lease::{LeaseRow, LeaseStanding};
-use crate::message::{MessageRow, Rank, Standing, Turn};
+use crate::message::{Lane, MessageRow, Rank, Standing, Turn};
 use crate::queue::{Disposition, QueueRow};
 use crate::session::{ActivityRow, Lifecycle, SessionRow};
 use crate::time::EngineTime;
@@ -23,7 +23,7 @@ pub enum IndexEntry {
     /// A message handed out under a lease.
     InFlight(QueueId, Epoch, Seq),
     /// A returned message that keeps its turn until due.
-    Returned(QueueId, Seq),
+    Returned(QueueId, Lane, Seq),
     /// Any unsettled message that was not given up.
     Pending(QueueId, Seq),
     /// A queue that wants a worker, by the age of its oldest message.
@@ -49,7 +49,7 @@ impl IndexEntry {
         match self {
             Self::Ready(_, _, seq)
             | Self::InFlight(_, _, seq)
-            | Self::Returned(_, seq)
+            | Self::Returned(_, _, seq)
             | Self::Pending(_, seq) => Some(*seq),
             Self::Unserved(..)
             | Self::DeadLetters(..)
@@ -72,7 +72,7 @@ impl IndexEntry {
                 Some(Scan::InFlight(*queue, *epoch)),
                 Some(Scan::InFlightOfQueue(*queue)),
             ],
-            Self::Returned(queue, _) => [Some(Scan::Returned(*queue)), None],
+            Self::Returned(queue, ..) => [Some(Scan::Returned(*queue)), None],
             Self::Pending(queue, _) => [Some(Scan::Pending(*queue)), None],
             Self::Unserved(namespace, ..) => [Some(Scan::Unserved(namespace.clone())), None],
             Self::RequestAge(..) => [Some(Scan::RequestAges), None],
@@ -133,7 +133,7 @@ pub enum Due {
     Session(SessionNo),
     /// A returned or deferred message.
     Message(QueueId, Seq),
-    /// A superseded lease.
+    /// A superseded lease, or one that is to stop what it has in flight.
     Lease(Epoch),
     /// A held or discarded queue.
     Queue(QueueId),
@@ -172,7 +172,7 @@ impl Scan {
     pub fn contains(&self, entry: &IndexEntry) -> bool {
         match (self, entry) {
             (Self::Ready(q), IndexEntry::Ready(e, ..))
-            | (Self::Returned(q), IndexEntry::Returned(e, _))
+            | (Self::Returned(q), IndexEntry::Returned(e, ..))
             | (Self::Pending(q), IndexEntry::Pending(e, _)) => q == e,
             (Self::New(q), IndexEntry::Ready(e, rank, _)) => q == e && *rank == Rank::New,
             (Self::InFlightOfQueue(q), IndexEntry::InFlight(e, ..)) => q == e,
@@ -205,11 +205,11 @@ impl Scan {
     #[must_use]
     pub fn first(&self) -> IndexEntry {
         match self {
-            Self::Ready(q) => IndexEntry::Ready(*q, Rank::Returned, Seq(0)),
+            Self::Ready(q) => IndexEntry::Ready(*q, Rank::Interrupt, Seq(0)),
             Self::New(q) => IndexEntry::Ready(*q, Rank::New, Seq(0)),
             Self::InFlight(q, epoch) => IndexEntry::InFlight(*q, *epoch, Seq(0)),
             Self::InFlightOfQueue(q) => IndexEntry::InFlight(*q, Epoch(0), Seq(0)),
-            Self::Returned(q) => IndexEntry::Returned(*q, Seq(0)),
+            Self::Returned(q) => IndexEntry::Returned(*q, Lane::Interrupt, Seq(0)),
             Self::Pending(q) => IndexEntry::Pending(*q, Seq(0)),
             Self::Unserved(ns) => IndexEntry::Unserved(ns.clone(), EngineTime(0), QueueId(0)),
             Self::RequestAges => {
@@ -264,7 +264,7 @@ pub fn entries_of_message(row: &MessageRow) -> Entries {
         Standing::Waiting { due, turn } => {
             let due = IndexEntry::Due(due, Due::Message(queue, seq));
             let kept = turn == Turn::Keeps;
-            let returned = kept.then_some(IndexEntry::Returned(queue, seq));
+            let returned = kept.then_some(IndexEntry::Returned(queue, row.mode.lane(), seq));
             [pending, Some(due), returned]
         }
         Standing::Dead { .. } => Entries::default(),
@@ -329,8 +329,9 @@ pub fn entries_of_activity(row: &ActivityRow) -> Entries {
 #[must_use]
 pub fn entries_of_lease(row: &LeaseRow) -> Entries {
     let due = match row.standing {
-        LeaseStanding::Current => None,
-        LeaseStanding::Superseded { until } => Some(IndexEntry::Due(until, Due::Lease(row.epoch))),
+        LeaseStanding::Current => row.cancel_by,
+        LeaseStanding::Superseded { until } => Some(until),
     };
+    let due = due.map(|at| IndexEntry::Due(at, Due::Lease(row.epoch)));
     [due, None, None]
 }

@@ -30,6 +30,8 @@ pub struct LeaseRow {
     pub duration: Span,
     /// Whether it still holds the session.
     pub standing: LeaseStanding,
+    /// The holder was asked to stop what it has in flight: when that comes back without its word.
+    pub cancel_by: Option<EngineTime>,
 }
 
 /// How a lease was taken, which says how it is renewed.

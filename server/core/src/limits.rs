@@ -205,6 +205,8 @@ pub struct Policy {
     pub end_grace: Span,
     /// Grace of an AFTER_PENDING end.
     pub after_pending_grace: Span,
+    /// How long a worker may take to stop what an INTERRUPT stops, before it is handed out again all the same.
+    pub cancel_grace: Span,
     /// Kinds of message that have a circuit, at most [`CIRCUIT_KINDS_MAX`]. An open circuit drops what is sent: right
     /// for work that the next message of its kind makes up for, wrong for what is sent once. So by default only
     /// `summarize` has one.
@@ -380,6 +382,7 @@ impl Default for Policy {
             pools: [(default_pool(), PoolOverrides::default())].into(),
             end_grace: Span::seconds(5),
             after_pending_grace: Span::seconds(600),
+            cancel_grace: Span::seconds(5),
             circuit_kinds: [summarize].into(),
             circuit_failures: 3,
             circuit_cool_down: Span::seconds(300),

@@ -27,6 +27,8 @@ pub struct MessageRow {
     pub agent_type: String,
     /// The prompt it belongs to.
     pub prompt_number: u32,
+    /// How it relates to work in progress.
+    pub mode: DeliveryMode,
     /// When it happened, by the caller's clock.
     pub occurred_time: Option<WallTime>,
     /// When it was accepted, for display.
@@ -74,13 +76,85 @@ pub enum Standing {
     },
 }
 
-/// Which ready messages go first.
+/// Which ready messages go first. Within a rank the lowest seq does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rank {
+    /// It interrupts, handed out before or not.
+    Interrupt,
+    /// It steers, handed out before or not.
+    Steer,
     /// Handed out before and returned.
     Returned,
     /// Never handed out.
     New,
+}
+
+/// How a message relates to the work in progress of its session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeliveryMode {
+    /// Its turn comes in the session's order.
+    #[default]
+    FollowUp,
+    /// It goes before what waits.
+    Steer,
+    /// It cancels what is in flight and goes before all others.
+    Interrupt,
+}
+
+/// The part of a queue's order that a message has its place in, by seq. What is in an earlier lane goes before all of
+/// the later ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Lane {
+    /// Of messages that interrupt.
+    Interrupt,
+    /// Of messages that steer.
+    Steer,
+    /// Of all others.
+    Ordinary,
+}
+
+impl DeliveryMode {
+    /// Where its messages have their place.
+    #[must_use]
+    pub fn lane(self) -> Lane {
+        match self {
+            Self::Interrupt => Lane::Interrupt,
+            Self::Steer => Lane::Steer,
+            Self::FollowUp => Lane::Ordinary,
+        }
+    }
+
+    /// The rank of a message that may be handed out for the first time.
+    #[must_use]
+    pub fn rank_of_new(self) -> Rank {
+        match self.lane() {
+            Lane::Interrupt => Rank::Interrupt,
+            Lane::Steer => Rank::Steer,
+            Lane::Ordinary => Rank::New,
+        }
+    }
+
+    /// The rank of a message that was handed out before.
+    #[must_use]
+    pub fn rank_of_returned(self) -> Rank {
+        match self.lane() {
+            Lane::Interrupt => Rank::Interrupt,
+            Lane::Steer => Rank::Steer,
+            Lane::Ordinary => Rank::Returned,
+        }
+    }
+}
+
+impl Rank {
+    /// Where messages of this rank have their place.
+    #[must_use]
+    pub fn lane(self) -> Lane {
+        match self {
+            Self::Interrupt => Lane::Interrupt,
+            Self::Steer => Lane::Steer,
+            Self::Returned | Self::New => Lane::Ordinary,
+        }
+    }
 }
 
 /// Whether a waiting message keeps its place in a strict queue.
@@ -118,6 +192,8 @@ pub struct NewMessage {
     pub agent_type: String,
     /// The prompt it belongs to; unset takes the session's current one.
     pub prompt_number: Option<u32>,
+    /// How it relates to work in progress.
+    pub mode: DeliveryMode,
     /// When it happened.
     pub occurred_time: Option<WallTime>,
     /// Not to be handed out before.

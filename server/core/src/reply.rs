@@ -288,6 +288,8 @@ pub enum Frame {
 /// Why work should stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CancelReason {
+    /// A message came that interrupts.
+    Interrupt,
     /// It makes no progress.
     Stuck,
 }

@@ -215,8 +215,8 @@ fn take(worker: &Worker, frame: pb::WorkRequest, out: &Out) -> Result<Option<Wor
             detail,
         } => {
             let worker = &worker.key.1;
-            tracing::info!(%worker, session_id = %session, outcome, detail, "cancel answered");
-            Ok(Some(WorkerFrame::Heartbeat))
+            tracing::info!(%worker, session_id = %session, ?outcome, detail, "cancel answered");
+            Ok(Some(WorkerFrame::CancelResult { session, outcome }))
         }
         WorkFrame::AttachFailed(answer) => {
             // Not waited for: a client that does not read its answers must not stop being read.

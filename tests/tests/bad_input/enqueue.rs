@@ -138,8 +138,8 @@ async fn parts_of_a_message_that_are_not_built() {
         m.kind = String::new();
     };
     let table = vec![
-        not_built(mode(pb::DeliveryMode::Steer), &fields[..1]),
-        not_built(mode(pb::DeliveryMode::Interrupt), &fields[..1]),
+        not_built(mode(pb::DeliveryMode::Collect), &fields[..1]),
+        invalid(one(|m| m.delivery_mode = 9), &["messages[1].delivery_mode"]),
         not_built(one(|m| m.coalesce_key = "c".to_owned()), &fields[1..2]),
         not_built(
             one(|m| m.debounce = Some(pb::Debounce::default())),

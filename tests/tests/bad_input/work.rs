@@ -161,18 +161,19 @@ async fn later_frames() {
         &["goodbye.detail"],
     )
     .await;
-    invalid(
-        Said::CancelResult(pb::CancelResult {
-            session_id: String::new(),
-            outcome: 4,
-            detail: bytes(4_097),
-        }),
-        &[
-            "cancel_result.session_id",
-            "cancel_result.outcome",
-            "cancel_result.detail",
-        ],
-    )
-    .await;
+    let result = pb::CancelResult {
+        outcome: 9,
+        detail: bytes(4_097),
+        ..pb::CancelResult::default()
+    };
+    let fields = ["session_id", "outcome", "detail"];
+    let fields = fields.map(|field| format!("cancel_result.{field}"));
+    let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
+    invalid(Said::CancelResult(result), &fields).await;
+    let unsaid = pb::CancelResult {
+        session_id: "s".to_owned(),
+        ..pb::CancelResult::default()
+    };
+    invalid(Said::CancelResult(unsaid), &["cancel_result.outcome"]).await;
     world.is_unchanged().await;
 }

@@ -48,6 +48,7 @@ pub(super) fn acquire(
         acquire_time: draft.now.wall,
         duration: taker.duration,
         standing: LeaseStanding::Current,
+        cancel_by: None,
     };
     // A token never used before has no row, so none need be loaded.
     draft.put(

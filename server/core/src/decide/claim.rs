@@ -2,12 +2,12 @@
 //!
 //! While it has unsettled deliveries from an earlier claim, the answer is those again and nothing
 //! new: an answer that got lost costs nothing and order holds. A claim that finds nothing to hand out
-//! takes no lease and changes nothing.
+//! takes no lease and changes nothing. What an INTERRUPT is to stop comes back with the claim.
 
 use super::acquire::{self, Taker};
 use super::hand_out::{self, First, Room};
-use super::{attached, find, release, restart_guard};
-use crate::command::Claim;
+use super::{attached, cancel, find, release, restart_guard};
+use crate::command::{CancelOutcome, Claim};
 use crate::draft::{Draft, Stop};
 use crate::lease::{LeaseMode, LeaseRow};
 use crate::limits::{DELIVERY_BYTES_MAX, MAX_IN_FLIGHT_MAX};
@@ -19,8 +19,13 @@ use crate::session::SessionRow;
 pub(super) fn claim(draft: &mut Draft<'_>, claim: &Claim) -> Result<Reply, Stop> {
     let session = find::workable(draft, &claim.namespace, &claim.session)?;
     let key: InstanceKey = (claim.namespace.clone(), claim.instance.clone());
-    if let Some(lease) = acquire::own_lease(draft, &session, &key)? {
+    if let Some(mut lease) = acquire::own_lease(draft, &session, &key)? {
         renew(draft, &lease, claim);
+        if lease.mode == LeaseMode::Claim && cancel::is_pending(draft, &lease)? {
+            // It asks for something new, so it has stopped what it was to stop.
+            cancel::answered(draft, &lease, CancelOutcome::Stopped)?;
+            lease = draft.lease(lease.epoch)?;
+        }
         let open = again(draft, &session, &lease)?;
         if !open.is_empty() {
             return answer(draft, &session, &lease, open);

@@ -2,14 +2,14 @@
 
 use super::release;
 use super::returned::Return;
-use super::{finish, hand_out, session_due};
+use super::{cancel, finish, hand_out, session_due};
 use crate::draft::{Draft, Stop};
 use crate::event::Actor;
 use crate::ids::{Epoch, QueueId, Seq};
 use crate::index::{Due, IndexEntry, Scan};
 use crate::lease::LeaseStanding;
 use crate::limits::DISCARD_ROWS_PER_DECISION;
-use crate::message::{MessageRow, Rank, Standing, Turn};
+use crate::message::{DeliveryMode, MessageRow, Standing, Turn};
 use crate::queue::Disposition;
 use crate::reply::Reply;
 use crate::rows::{Row, RowKey};
@@ -31,10 +31,11 @@ fn message_due(draft: &mut Draft<'_>, queue: QueueId, seq: Seq) -> Result<(), St
     let Some(before) = draft.message(queue, seq)? else {
         return Ok(());
     };
-    let rank = match before.standing {
+    let was = before.standing;
+    let rank = match was {
         Standing::Waiting { due, turn } if due <= draft.now.engine => match turn {
-            Turn::Keeps => Rank::Returned,
-            Turn::Waives => Rank::New,
+            Turn::Keeps => before.mode.rank_of_returned(),
+            Turn::Waives => before.mode.rank_of_new(),
         },
         Standing::Waiting { .. }
         | Standing::Ready(_)
@@ -44,10 +45,21 @@ fn message_due(draft: &mut Draft<'_>, queue: QueueId, seq: Seq) -> Result<(), St
     let mut message = MessageRow::clone(&before);
     message.standing = Standing::Ready(rank);
     draft.move_message(Some(&before), Some(message.into()))?;
+    // What came back from a worker has interrupted once.
+    let first_time = matches!(
+        was,
+        Standing::Waiting {
+            turn: Turn::Waives,
+            ..
+        }
+    );
+    if first_time && before.mode == DeliveryMode::Interrupt {
+        cancel::interrupt(draft, queue)?;
+    }
     hand_out::offer(draft, queue)
 }
 
-/// What a superseded lease still has in flight returns, uncounted.
+/// What a superseded lease still has in flight returns, uncounted; also what one should have stopped.
 fn lease_due(draft: &mut Draft<'_>, epoch: Epoch) -> Result<(), Stop> {
     let Some(lease) = draft.lease_if(epoch)? else {
         return Ok(());
@@ -59,7 +71,8 @@ fn lease_due(draft: &mut Draft<'_>, epoch: Epoch) -> Result<(), Stop> {
             finish::if_drained(draft, owner)?;
             hand_out::offer(draft, lease.queue)
         }
-        LeaseStanding::Superseded { .. } | LeaseStanding::Current => Ok(()),
+        LeaseStanding::Superseded { .. } => Ok(()),
+        LeaseStanding::Current => cancel::due(draft, &lease),
     }
 }
 

@@ -7,13 +7,13 @@
 
 use std::sync::Arc;
 
-use super::{find, hand_out, open};
+use super::{cancel, find, hand_out, open};
 use crate::circuit::{Admission, Circuits};
 use crate::command::Enqueue;
 use crate::draft::{Draft, Stop};
 use crate::ids::{IdempotencyKey, Seq};
 use crate::limits::MESSAGE_OVERHEAD_BYTES;
-use crate::message::{MessageRow, NewMessage, Rank, Standing, Turn};
+use crate::message::{DeliveryMode, MessageRow, NewMessage, Standing, Turn};
 use crate::queue::QueueRow;
 use crate::rejection::Rejection;
 use crate::reply::{EnqueueResult, EnqueueStatus, Reply};
@@ -26,11 +26,14 @@ pub(super) fn enqueue(draft: &mut Draft<'_>, enqueue: &Enqueue) -> Result<Reply,
     let (session, opened) = find_or_open(draft, enqueue)?;
     let mut results = Vec::with_capacity(enqueue.messages.len());
     let mut accepted = 0;
+    let mut interrupts = false;
     let activity = draft.activity_row(session.no)?;
     let mut circuits = activity.map_or_else(Circuits::default, |row| row.circuits.clone());
     for message in &enqueue.messages {
         let result = accept(draft, &session, &mut circuits, message)?;
-        accepted += u64::from(result.status == EnqueueStatus::Enqueued);
+        let is_new = result.status == EnqueueStatus::Enqueued;
+        accepted += u64::from(is_new);
+        interrupts |= is_new && interrupts_now(message, draft.now);
         results.push(result);
     }
     let mut activity = draft.activity(session.no)?;
@@ -38,6 +41,9 @@ pub(super) fn enqueue(draft: &mut Draft<'_>, enqueue: &Enqueue) -> Result<Reply,
     activity.touch(draft.now);
     activity.totals.enqueued += accepted;
     draft.put_activity(&session, activity)?;
+    if interrupts {
+        cancel::interrupt(draft, session.queue)?;
+    }
     hand_out::offer(draft, session.queue)?;
     Ok(Reply::Enqueued {
         session: session.id.clone(),
@@ -45,6 +51,12 @@ pub(super) fn enqueue(draft: &mut Draft<'_>, enqueue: &Enqueue) -> Result<Reply,
         opened,
         results,
     })
+}
+
+/// Whether a message stops what is in flight as soon as it is accepted.
+fn interrupts_now(message: &NewMessage, now: Now) -> bool {
+    let waits = message.not_before_time.is_some_and(|at| at > now.wall);
+    message.mode == DeliveryMode::Interrupt && !waits
 }
 
 fn find_or_open(draft: &mut Draft<'_>, enqueue: &Enqueue) -> Result<(Arc<SessionRow>, bool), Stop> {
@@ -125,6 +137,7 @@ fn new_row(
         agent_id: message.agent_id.clone(),
         agent_type: message.agent_type.clone(),
         prompt_number,
+        mode: message.mode,
         occurred_time: message.occurred_time,
         enqueue_time: now.wall,
         enqueued_at: now.engine,
@@ -135,18 +148,22 @@ fn new_row(
         attempt: 0,
         latest: None,
         last_error: String::new(),
-        standing: first_standing(message.not_before_time, now),
+        standing: first_standing(message.not_before_time, message.mode, now),
     })
 }
 
 /// Where a message stands that was never handed out.
-pub(super) fn first_standing(not_before: Option<WallTime>, now: Now) -> Standing {
+pub(super) fn first_standing(
+    not_before: Option<WallTime>,
+    mode: DeliveryMode,
+    now: Now,
+) -> Standing {
     match not_before.filter(|at| *at > now.wall) {
         Some(at) => Standing::Waiting {
             due: now.engine_of(at),
             turn: Turn::Waives,
         },
-        None => Standing::Ready(Rank::New),
+        None => Standing::Ready(mode.rank_of_new()),
     }
 }
 

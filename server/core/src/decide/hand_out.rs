@@ -1,20 +1,20 @@
 //! Hand-out: which messages a lease gets next, and when a worker's stream gets them.
 //!
-//! Returned messages go before new ones, lowest seq first. In a STRICT queue nothing behind a
-//! returned message that is not yet due goes out. What is handed out is counted, and in flight, in
+//! Messages that interrupt go first, then those that steer, then the others: returned before new, lowest seq first. In
+//! a STRICT queue nothing that is behind a returned message in this order goes out before that one is due. What is handed out is counted, and in flight, in
 //! the same commit. A stream gets work whenever it has room; leases that wait for room take turns.
 
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::{assign, attached, release};
+use super::{assign, attached, cancel, release};
 use crate::command::Command;
 use crate::draft::{Draft, Stop};
 use crate::ids::{Epoch, QueueId, Seq};
 use crate::index::{IndexEntry, Scan};
 use crate::lease::LeaseMode;
 use crate::limits::DELIVERY_BYTES_MAX;
-use crate::message::{MessageRow, Rank, Standing};
+use crate::message::{Lane, MessageRow, Rank, Standing};
 use crate::presence::{Instance, InstanceKey};
 use crate::queue::{Disposition, QueueRow};
 use crate::reply::{Delivery, Frame, Wake};
@@ -60,6 +60,12 @@ pub(super) fn hand_out(
     epoch: Epoch,
     room: Room,
 ) -> Result<HandOut, Stop> {
+    if draft.queue_ref(session.queue)?.depth.ready == 0 || cancel::holds_back(draft, epoch)? {
+        return Ok(HandOut {
+            deliveries: Vec::new(),
+            end: HandOutEnd::Given,
+        });
+    }
     let queue = draft.queue(session.queue)?;
     let bytes_max = room.bytes.min(DELIVERY_BYTES_MAX);
     let deadline = draft.lease_view(epoch)?.expire_time;
@@ -127,11 +133,14 @@ fn eligible(
     let Some(barrier) = barrier else {
         return Ok(ready.iter().filter_map(IndexEntry::seq).collect());
     };
-    let before = |entry: &IndexEntry| entry.seq().filter(|seq| *seq < barrier);
-    let returned = ready
+    let before = |entry: &IndexEntry| {
+        let (lane, seq) = ready_place(entry)?;
+        ((lane, seq) < barrier).then_some(seq)
+    };
+    let first = ready
         .iter()
-        .filter(|entry| matches!(entry, IndexEntry::Ready(_, Rank::Returned, _)));
-    let mut next: Vec<Seq> = returned.filter_map(before).collect();
+        .filter(|entry| !matches!(entry, IndexEntry::Ready(_, Rank::New, _)));
+    let mut next: Vec<Seq> = first.filter_map(before).collect();
     if next.len() < want {
         // However many were brought back behind the barrier, they do not hide what is before it.
         let new = draft.scan(&Scan::New(queue.id), want - next.len())?;
@@ -140,9 +149,28 @@ fn eligible(
     Ok(next)
 }
 
-fn first_returned(draft: &Draft<'_>, queue: QueueId) -> Result<Option<Seq>, Stop> {
+/// The place of a ready message in its queue's order.
+fn ready_place(entry: &IndexEntry) -> Option<(Lane, Seq)> {
+    match entry {
+        IndexEntry::Ready(_, rank, seq) => Some((rank.lane(), *seq)),
+        IndexEntry::InFlight(..)
+        | IndexEntry::Returned(..)
+        | IndexEntry::Pending(..)
+        | IndexEntry::Unserved(..)
+        | IndexEntry::RequestAge(..)
+        | IndexEntry::DeadLetters(..)
+        | IndexEntry::Live(..)
+        | IndexEntry::Due(..) => None,
+    }
+}
+
+/// The place of the first message that was handed out and waits to be due again.
+fn first_returned(draft: &Draft<'_>, queue: QueueId) -> Result<Option<(Lane, Seq)>, Stop> {
     let first = draft.scan(&Scan::Returned(queue), 1)?;
-    Ok(first.first().and_then(IndexEntry::seq))
+    Ok(match first.first() {
+        Some(IndexEntry::Returned(_, lane, seq)) => Some((*lane, *seq)),
+        _ => None,
+    })
 }
 
 /// Sees to it that new work of a queue finds its worker: its holder's stream, a waiting claim, or an

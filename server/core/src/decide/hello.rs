@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{detach, hand_out, release, restart_guard};
+use super::{cancel, detach, hand_out, release, restart_guard};
 use crate::command::{Hello, Resume, WorkerCommand};
 use crate::draft::{Draft, Stop};
 use crate::ids::{Epoch, PoolName};
@@ -145,6 +145,7 @@ fn resume_lease(draft: &mut Draft<'_>, key: &InstanceKey, resume: &Resume) -> Re
     if !unlisted.is_empty() {
         draft.push_to(key, Frame::Deliveries(unlisted));
     }
+    cancel::tell(draft, &lease)?;
     hand_out::mark_hungry(draft, key, lease.epoch);
     Ok(())
 }

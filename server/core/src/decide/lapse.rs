@@ -3,11 +3,11 @@
 //! The alarm may come early, since neither renewals nor progress move it: then it is set anew. Before
 //! that its holder may be found stuck or with nothing to do, each of which has a file of its own. The
 //! attempt counts, unless the holder was never heard of since the server started: that silence is the
-//! server's own.
+//! server's own; or was asked to stop: that comes back uncounted in any case.
 
 use super::release;
 use super::returned::{Attempt, Ended, Return};
-use super::{finish, hand_out, rest, restart_guard, stuck};
+use super::{cancel, finish, hand_out, rest, restart_guard, stuck};
 use crate::draft::events::Particulars;
 use crate::draft::{Draft, Stop};
 use crate::event::{Actor, EventKind};
@@ -15,7 +15,7 @@ use crate::ids::Epoch;
 use crate::lease::{LeaseMode, LeaseRow};
 use crate::presence::LeaseClock;
 use crate::reply::{Frame, LeaseLostReason, Reply};
-use crate::time::Limit;
+use crate::time::{EngineTime, Limit};
 
 /// Ends the lease if its time is over.
 pub(super) fn lapse(draft: &mut Draft<'_>, epoch: Epoch) -> Result<Reply, Stop> {
@@ -30,8 +30,9 @@ pub(super) fn lapse(draft: &mut Draft<'_>, epoch: Epoch) -> Result<Reply, Stop> 
     let lease = draft.lease(epoch)?;
     let idle = release::in_flight(draft, &lease, 1)?.is_empty();
     tell(draft, &lease, &clock)?;
-    let how = how(&clock, lapse_at);
-    release::give_back(draft, &lease, &how)?;
+    let unheard = is_unheard(&clock, lapse_at);
+    let spared = unheard || cancel::is_pending(draft, &lease)?;
+    release::give_back(draft, &lease, &how(spared))?;
     // A claim's lease with nothing open is how a simple worker leaves.
     let kind = if idle && lease.mode == LeaseMode::Claim {
         EventKind::WorkerDetached
@@ -45,7 +46,7 @@ pub(super) fn lapse(draft: &mut Draft<'_>, epoch: Epoch) -> Result<Reply, Stop> 
         Particulars::attribute("instance_id", lease.instance.as_str()),
     )?;
     // A silence of the server's own is no failure of the worker's.
-    if kind == EventKind::WorkerLost && how.attempt == Attempt::Counts {
+    if kind == EventKind::WorkerLost && !unheard {
         restart_guard::count_failure(draft, lease.session)?;
     }
     finish::if_drained(draft, lease.session)?;
@@ -93,12 +94,16 @@ fn tell(draft: &mut Draft<'_>, lease: &LeaseRow, clock: &LeaseClock) -> Result<(
     Ok(())
 }
 
-fn how(clock: &LeaseClock, lapse_at: crate::time::EngineTime) -> Return {
-    let unheard = clock
+/// Whether the holder was not heard of since the server started.
+fn is_unheard(clock: &LeaseClock, lapse_at: EngineTime) -> bool {
+    clock
         .restored_at
-        .is_some_and(|at| at + clock.duration == lapse_at);
+        .is_some_and(|at| at + clock.duration == lapse_at)
+}
+
+fn how(spared: bool) -> Return {
     Return {
-        attempt: if unheard || faulty!(LapseUncounted) {
+        attempt: if spared || faulty!(LapseUncounted) {
             Attempt::Refunded
         } else {
             Attempt::Counts

@@ -40,6 +40,7 @@ pub(super) fn supersede(
     if in_flight(draft, &lease, 1)?.is_empty() {
         return draft.remove_lease(epoch);
     }
+    lease.cancel_by = None;
     if faulty!(SupersededEarly) {
         lease.standing = LeaseStanding::Superseded {
             until: draft.now.engine,

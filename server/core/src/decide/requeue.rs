@@ -13,7 +13,7 @@ use crate::command::letters::{Effect, Requeue};
 use crate::draft::{Draft, Stop};
 use crate::ids::{IdempotencyKey, Namespace, QueueId, Seq, SessionNo};
 use crate::limits::REQUEUE_BYTES_MAX;
-use crate::message::{MessageRow, Rank, Standing};
+use crate::message::{MessageRow, Standing};
 use crate::queue::{Disposition, QueueRow};
 use crate::rejection::Rejection;
 use crate::reply::Reply;
@@ -238,7 +238,7 @@ fn revive(
     if !faulty!(RequeueCounted) {
         message.attempt = 0;
     }
-    message.standing = Standing::Ready(Rank::Returned);
+    message.standing = Standing::Ready(message.mode.rank_of_returned());
     draft.move_message(Some(letter), Some(message.into()))?;
     let mut activity = draft.activity(session.no)?;
     activity.touch(draft.now);
@@ -274,7 +274,7 @@ fn append(
         enqueued_at: draft.now.engine,
         attempt: 0,
         latest: None,
-        standing: enqueue::first_standing(letter.not_before_time, draft.now),
+        standing: enqueue::first_standing(letter.not_before_time, letter.mode, draft.now),
         ..MessageRow::clone(letter)
     };
     draft.move_message(None, Some(message.into()))?;

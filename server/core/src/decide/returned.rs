@@ -6,7 +6,7 @@
 use crate::draft::events::Particulars;
 use crate::draft::{Draft, Stop};
 use crate::event::{Actor, EventKind, MessageRef};
-use crate::message::{DeadReason, MessageRow, Rank, Standing, Turn};
+use crate::message::{DeadReason, MessageRow, Standing, Turn};
 use crate::time::Span;
 
 /// How a delivery ended without an ack.
@@ -80,7 +80,7 @@ pub(super) fn give_back(
             due: draft.now.engine + pause,
             turn: Turn::Keeps,
         },
-        None => Standing::Ready(Rank::Returned),
+        None => Standing::Ready(message.mode.rank_of_returned()),
     };
     draft.move_message(Some(before), Some(message.into()))
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{assign, attach, detach, finish, hand_out, hello, release, returned, settle};
+use super::{assign, attach, cancel, detach, finish, hand_out, hello, release, returned, settle};
 use crate::command::{WorkerCommand, WorkerFrame};
 use crate::draft::{Draft, Stop};
 use crate::event::Actor;
@@ -15,7 +15,7 @@ use crate::lease::LeaseStanding;
 use crate::message::{MessageRow, Standing};
 use crate::presence::{InstanceKey, Window};
 use crate::reply::{Frame, GoAwayReason, LeaseLostReason, Reply};
-use crate::session::{Labels, Volatile};
+use crate::session::{Labels, SessionRow, Volatile};
 
 /// A hand-out, by where its message lies.
 type Place = (QueueId, Seq, DeliveryId);
@@ -63,6 +63,14 @@ pub(super) fn worker(draft: &mut Draft<'_>, command: &WorkerCommand) -> Result<R
         } => {
             progress(draft, key, session, *epoch, volatile.as_ref())?;
         }
+        WorkerFrame::CancelResult { session, outcome } => {
+            if let Some(held) = held(draft, key, session, None)?
+                && let Some(epoch) = held.lease
+            {
+                let lease = draft.lease(epoch)?;
+                cancel::answered(draft, &lease, *outcome)?;
+            }
+        }
         WorkerFrame::Goodbye => detach::goodbye(draft, command)?,
         WorkerFrame::Closed => closed(draft, key),
         WorkerFrame::Unsent(unsent) => return_unsent(draft, unsent)?,
@@ -90,6 +98,7 @@ fn refuse(draft: &mut Draft<'_>, command: &WorkerCommand) -> Result<(), Stop> {
         | WorkerFrame::Window(_)
         | WorkerFrame::Settle(_)
         | WorkerFrame::Progress { .. }
+        | WorkerFrame::CancelResult { .. }
         | WorkerFrame::Heartbeat
         | WorkerFrame::Goodbye => {
             draft.push(
@@ -118,20 +127,7 @@ fn progress(
     named: Option<Epoch>,
     volatile: Option<&Labels>,
 ) -> Result<(), Stop> {
-    let found = match draft.session_id(&key.0, id)? {
-        Some(no) => Some(draft.session(no)?),
-        None => None,
-    };
-    let held = match &found {
-        Some(session) => match session.lease {
-            Some(epoch) if named.is_none_or(|named| named == epoch) => {
-                draft.lease_ref(epoch)?.instance == key.1
-            }
-            Some(_) | None => false,
-        },
-        None => false,
-    };
-    let Some(session) = found.filter(|_| held) else {
+    let Some(session) = held(draft, key, id, named)? else {
         draft.push_to(
             key,
             Frame::LeaseLost {
@@ -155,6 +151,29 @@ fn progress(
         };
     }
     draft.put_activity(&session, activity)
+}
+
+/// The session that a frame is about, if its worker holds it, under the lease it names if it names one.
+fn held(
+    draft: &Draft<'_>,
+    key: &InstanceKey,
+    id: &SessionId,
+    named: Option<Epoch>,
+) -> Result<Option<Arc<SessionRow>>, Stop> {
+    let found = match draft.session_id(&key.0, id)? {
+        Some(no) => Some(draft.session(no)?),
+        None => None,
+    };
+    let held = match &found {
+        Some(session) => match session.lease {
+            Some(epoch) if named.is_none_or(|named| named == epoch) => {
+                draft.lease_ref(epoch)?.instance == key.1
+            }
+            Some(_) | None => false,
+        },
+        None => false,
+    };
+    Ok(found.filter(|_| held))
 }
 
 /// The stream is gone; its leases go on until they lapse or the instance is back.

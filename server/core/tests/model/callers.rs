@@ -12,7 +12,7 @@ use sessiond_core::ids::{
     IdempotencyKey, MessageKind, PoolName, RequestId, SessionId, SessionKey, SessionRef,
 };
 use sessiond_core::limits::SUMMARIZE;
-use sessiond_core::message::NewMessage;
+use sessiond_core::message::{DeliveryMode, NewMessage};
 use sessiond_core::session::{EndMode, EndReason, Labels, Ordering, PendingPolicy, Profile, Usage};
 use sessiond_core::time::{Limit, Span, WallTime};
 
@@ -284,6 +284,11 @@ impl World {
             agent_id: String::new(),
             agent_type: String::new(),
             prompt_number: self.one_in(5).then(|| self.rng.u32(..9)),
+            mode: match self.rng.u32(..12) {
+                0 => DeliveryMode::Interrupt,
+                1 | 2 => DeliveryMode::Steer,
+                _ => DeliveryMode::FollowUp,
+            },
             occurred_time: None,
             not_before_time: match self.rng.u32(..10) {
                 0 => Some(WallTime(now + self.rng.u64(..60_000))),

@@ -130,6 +130,11 @@ pub(crate) fn nothing_overdue(model: &Model, store: &Store) {
         assert!(over > now, "lease {epoch} outlives its time");
         let stuck = lease.until.is_none() && model.is_stuck(*epoch);
         assert!(!stuck, "the holder of lease {epoch} is stuck");
+        let stops = lease.cancel_by.filter(|_| model.is_cancelling(*epoch));
+        assert!(
+            stops.is_none_or(|by| by > now),
+            "lease {epoch} is not stopped"
+        );
     }
     for session in &model.sessions {
         if let State::Draining(ending) = &session.state {

@@ -56,7 +56,13 @@ impl Model {
         self.marks.hit_if(claimed, Mark::StuckClaim);
         let stream = self.stream_of(&lease.instance);
         let id = self.session(lease.session).id.clone();
-        out.tell(stream, Told::Cancel(id, CancelReason::Stuck));
+        let told = Told::Cancel {
+            session: id,
+            reason: CancelReason::Stuck,
+            deliveries: Vec::new(),
+            deadline: self.wall,
+        };
+        out.tell(stream, told);
         self.tell_lost(epoch, LeaseLostReason::Stuck, out);
         let (_, dead) = self.release(epoch, Attempt::Counts, out);
         self.marks.hit_if(dead > 0, Mark::DeadByStuck);

@@ -6,6 +6,7 @@
 
 pub(crate) mod breakdowns;
 pub(crate) mod callers;
+pub(crate) mod cancels;
 pub(crate) mod check;
 pub(crate) mod circuits;
 pub(crate) mod endings;

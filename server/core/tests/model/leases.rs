@@ -10,6 +10,7 @@ use sessiond_core::lease::LeaseMode;
 use sessiond_core::presence::Window;
 use sessiond_core::reply::LeaseLostReason;
 
+use super::cancels::Back;
 use super::marks::Mark;
 use super::sessions::Verdict;
 use super::settling::Attempt;
@@ -39,6 +40,7 @@ impl Model {
             moved_at: self.now,
             unheard: false,
             until: None,
+            cancel_by: None,
         };
         self.leases.insert(self.last_epoch, lease);
         if let Some(worker) = self.workers.get_mut(instance) {
@@ -108,7 +110,9 @@ impl Model {
             self.leases.remove(&epoch);
         } else {
             let until = self.now + self.leases[&epoch].granted_for;
-            self.leases.get_mut(&epoch).expect("it is there").until = Some(until);
+            let lease = self.leases.get_mut(&epoch).expect("it is there");
+            lease.until = Some(until);
+            lease.cancel_by = None;
         }
     }
 
@@ -192,8 +196,15 @@ impl Model {
         self.marks.hit_if(ended, Mark::DrainedByReturn);
     }
 
-    /// A superseded lease's time is over.
+    /// A superseded lease's time is over, or that of one which should have stopped.
     pub(crate) fn lease_due(&mut self, epoch: u64, out: &mut Expected) {
+        let current = self.leases.get(&epoch).filter(|l| l.until.is_none());
+        let stops = current.and_then(|lease| lease.cancel_by);
+        if stops.is_some_and(|by| by <= self.now) {
+            let some = self.is_cancelling(epoch);
+            self.marks.hit_if(some, Mark::CancelUnanswered);
+            return self.take_back(epoch, Back::Regardless, out);
+        }
         let over = self
             .leases
             .get(&epoch)
@@ -231,7 +242,9 @@ impl Model {
             successor: None,
         };
         out.tell(self.stream_of(&lease.instance), told);
-        let attempt = if lease.unheard {
+        let stopping = self.is_cancelling(epoch);
+        self.marks.hit_if(stopping, Mark::CancelLapsed);
+        let attempt = if lease.unheard || stopping {
             Attempt::Refunded
         } else {
             Attempt::Counts
@@ -287,6 +300,10 @@ impl Model {
         let most = claim.max_messages.get();
         if let Some(epoch) = self.own_lease(no, &claim.instance)? {
             self.renew(epoch, claim.lease.0);
+            if self.leases[&epoch].mode == LeaseMode::Claim && self.is_cancelling(epoch) {
+                self.marks.hit(Mark::CancelByClaim);
+                self.take_back(epoch, Back::Stopped, out);
+            }
             let open = self.again(epoch);
             let deliveries = if open.is_empty() {
                 self.take(queue, epoch, most)

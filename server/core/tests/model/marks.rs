@@ -216,6 +216,28 @@ marks! {
     CircuitClosed,
     /// An operator did.
     CircuitReset,
+    /// A message that steers went out before one that was there first.
+    SteerFirst,
+    /// A message that steers passed one that pauses.
+    SteerPassedPause,
+    /// A message interrupted what was in flight.
+    Interrupted,
+    /// Another one came before that was stopped.
+    InterruptedAgain,
+    /// A worker stopped.
+    CancelStopped,
+    /// A worker had finished.
+    CancelFinished,
+    /// A worker could not stop.
+    CancelFailed,
+    /// A worker did not answer in time.
+    CancelUnanswered,
+    /// A lease lapsed while its worker was to stop.
+    CancelLapsed,
+    /// A worker without a stream claimed anew instead of an answer.
+    CancelByClaim,
+    /// A worker came back on another stream while it was to stop.
+    CancelToldAgain,
     /// The server restarted with deliveries out.
     RestartInFlight,
     /// A worker with nothing to do was let go.

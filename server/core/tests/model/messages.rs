@@ -4,7 +4,7 @@
 
 use sessiond_core::command::Enqueue;
 use sessiond_core::limits::{MESSAGE_OVERHEAD_BYTES, REQUEST_RETENTION};
-use sessiond_core::message::NewMessage;
+use sessiond_core::message::{DeliveryMode, NewMessage};
 use sessiond_core::reply::EnqueueStatus;
 use sessiond_core::session::Ordering;
 
@@ -42,12 +42,27 @@ impl Model {
         for message in &enqueue.messages {
             results.push(self.accept(no, message));
         }
+        let now_there = enqueue
+            .messages
+            .iter()
+            .zip(&results)
+            .any(|(message, (seq, status))| {
+                let queue = self.queue(self.session(no).queue);
+                *status == EnqueueStatus::Enqueued
+                    && message.mode == DeliveryMode::Interrupt
+                    && queue.messages[seq].status == Status::New
+            });
         let enqueued = |(_, status): &&(u64, EnqueueStatus)| *status == EnqueueStatus::Enqueued;
         let accepted = results.iter().filter(enqueued).count() as u64;
         let now = self.now;
         let session = self.session_mut(no);
         session.last_activity = now;
         session.totals.enqueued += accepted;
+        if now_there {
+            let queue = self.session(no).queue;
+            self.interrupt(queue, out);
+        }
+        let session = self.session(no);
         Ok(Answer::Enqueued {
             session: session.id.clone(),
             queue: session.queue,
@@ -125,6 +140,7 @@ impl Model {
         });
         let message = Message {
             kind: message.kind.as_str().to_owned(),
+            mode: message.mode,
             status,
             attempt: 0,
             latest: None,
@@ -148,27 +164,30 @@ impl Model {
         if queue.fate != Fate::Serving || queue.out() >= owner.in_flight_max() {
             return None;
         }
+        let lease = self.lease_of(queue.owner);
+        if lease.is_some_and(|epoch| self.is_cancelling(epoch)) {
+            return None;
+        }
         self.unblocked(id)
     }
 
     /// The message that would go out next if nothing were in flight.
     fn unblocked(&self, id: u64) -> Option<u64> {
         let queue = self.queue(id);
-        let paused = queue
-            .messages
-            .iter()
-            .find(|(_, m)| matches!(m.status, Status::Paused { .. }));
+        let paused = queue.messages.iter();
+        let paused = paused.filter(|(_, m)| matches!(m.status, Status::Paused { .. }));
         let barrier = match self.session(queue.owner).ordering {
-            Ordering::Relaxed => u64::MAX,
-            Ordering::Strict | Ordering::Serial => paused.map_or(u64::MAX, |(seq, _)| *seq),
+            Ordering::Relaxed => None,
+            Ordering::Strict | Ordering::Serial => paused.map(place).min(),
         };
-        let first = |status: Status| {
-            let mut before = queue.messages.range(..barrier);
-            before
-                .find(|(_, m)| m.status == status)
-                .map(|(seq, _)| *seq)
-        };
-        first(Status::Returned).or_else(|| first(Status::New))
+        let ready = queue.messages.iter().filter(|(_, m)| m.is_ready());
+        let may = ready.filter(|entry| barrier.is_none_or(|barrier| place(*entry) < barrier));
+        let first = may.min_by_key(|entry| {
+            let (lane, seq) = place(*entry);
+            let last = lane == ORDINARY && entry.1.status == Status::New;
+            (lane, last, seq)
+        });
+        first.map(|(seq, _)| *seq)
     }
 
     /// Hands a message out; answers with the hand-out.
@@ -178,6 +197,8 @@ impl Model {
             let now = self.now;
             self.leases.get_mut(&epoch).expect("it is held").moved_at = now;
         }
+        // Nothing goes out while something is stopped, so a cancel is over by now.
+        self.leases.get_mut(&epoch).expect("it is held").cancel_by = None;
         let queue = self.queue_mut(id);
         let delivery = queue.next_delivery;
         queue.next_delivery += 1;
@@ -202,8 +223,30 @@ impl Model {
     fn mark_passing(&mut self, id: u64, seq: u64) {
         let mut before = self.queue(id).messages.range(..seq);
         let passed = before.any(|(_, m)| matches!(m.status, Status::Paused { .. }));
-        self.marks.hit_if(passed, Mark::RelaxedPassed);
+        let mode = self.queue(id).messages[&seq].mode;
+        let steers = mode == DeliveryMode::Steer;
+        let mut before = self.queue(id).messages.range(..seq);
+        let waits = before.any(|(_, m)| m.is_ready() && m.mode == DeliveryMode::FollowUp);
+        self.marks.hit_if(
+            passed && mode == DeliveryMode::FollowUp,
+            Mark::RelaxedPassed,
+        );
+        self.marks.hit_if(passed && steers, Mark::SteerPassedPause);
+        self.marks.hit_if(waits && steers, Mark::SteerFirst);
     }
+}
+
+/// The lane of messages that neither steer nor interrupt.
+const ORDINARY: u8 = 2;
+
+/// The place of a message in its queue's order.
+fn place((seq, message): (&u64, &Message)) -> (u8, u64) {
+    let lane = match message.mode {
+        DeliveryMode::Interrupt => 0,
+        DeliveryMode::Steer => 1,
+        DeliveryMode::FollowUp => ORDINARY,
+    };
+    (lane, *seq)
 }
 
 /// What a message costs its queue.

@@ -86,7 +86,7 @@ impl Model {
             Command::Worker(command) => self.frame(command, out),
             Command::Assign { instance, .. } => self.assign(&instance.1, pushes, out),
             Command::Due(Due::Session(no)) => self.session_due(no.0, out),
-            Command::Due(Due::Message(queue, seq)) => self.message_due(queue.0, seq.0),
+            Command::Due(Due::Message(queue, seq)) => self.message_due(queue.0, seq.0, out),
             Command::Due(Due::Lease(epoch)) => self.lease_due(epoch.0, out),
             Command::Due(Due::Queue(queue)) => self.queue_due(queue.0),
             Command::Lapse(epoch) => self.lapse(epoch.0, out),

@@ -2,7 +2,7 @@
 
 use sessiond_core::ids::{QueueId, Seq};
 use sessiond_core::lease::{LeaseRow, LeaseStanding};
-use sessiond_core::message::{MessageRow, Rank, Standing, Turn};
+use sessiond_core::message::{DeliveryMode, MessageRow, Rank, Standing, Turn};
 use sessiond_core::queue::{Depth, Disposition, QueueRow};
 
 use super::state::{Fate, Message, Model, Status};
@@ -70,6 +70,7 @@ pub(crate) fn check_message(model: &Model, queue: QueueId, seq: Seq, row: &Messa
     assert_eq!(row.bytes, message.bytes);
     assert_eq!(row.prompt_number, message.prompt_number);
     assert_eq!(row.enqueued_at.0, message.enqueued_at);
+    assert_eq!(row.mode, message.mode);
     assert!(
         is_standing(row.standing, message),
         "{queue}/{seq} is {:?}, not {:?}",
@@ -80,8 +81,16 @@ pub(crate) fn check_message(model: &Model, queue: QueueId, seq: Seq, row: &Messa
 
 fn is_standing(is: Standing, message: &Message) -> bool {
     match (is, message.status) {
-        (Standing::Ready(Rank::New), Status::New)
-        | (Standing::Ready(Rank::Returned), Status::Returned) => true,
+        (Standing::Ready(rank), Status::New) => match message.mode {
+            DeliveryMode::FollowUp => rank == Rank::New,
+            DeliveryMode::Steer => rank == Rank::Steer,
+            DeliveryMode::Interrupt => rank == Rank::Interrupt,
+        },
+        (Standing::Ready(rank), Status::Returned) => match message.mode {
+            DeliveryMode::FollowUp => rank == Rank::Returned,
+            DeliveryMode::Steer => rank == Rank::Steer,
+            DeliveryMode::Interrupt => rank == Rank::Interrupt,
+        },
         (Standing::Waiting { due: is, turn }, Status::Deferred { due }) => {
             is.0 == due && turn == Turn::Waives
         }
@@ -113,4 +122,11 @@ pub(crate) fn check_lease(model: &Model, row: &LeaseRow) {
         LeaseStanding::Superseded { until } => Some(until.0),
     };
     assert_eq!(until, lease.until, "whether lease {} holds", row.epoch);
+    let stops = row.cancel_by.map(|by| by.0);
+    if model.is_cancelling(row.epoch.0) {
+        assert_eq!(stops, lease.cancel_by, "when lease {} stops", row.epoch);
+    } else {
+        let some = !model.out_under(row.epoch.0).is_empty();
+        assert!(stops.is_none() || !some, "lease {} is stopped", row.epoch);
+    }
 }

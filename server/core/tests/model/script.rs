@@ -85,6 +85,7 @@ fn policy(rng: &mut Rng) -> Policy {
         queue_bytes_max: rng.u64(2_000..12_000),
         max_attempts: rng.u32(1..=4),
         circuit_failures: rng.u32(1..=3),
+        cancel_grace: Span(rng.u64(1..20_000)),
         circuit_cool_down: Span::seconds(rng.u64(1..60)),
         ..Policy::default()
     };

@@ -283,7 +283,7 @@ impl Model {
     }
 
     /// A pause or a sender's deferral is over.
-    pub(crate) fn message_due(&mut self, id: u64, seq: u64) {
+    pub(crate) fn message_due(&mut self, id: u64, seq: u64, out: &mut Expected) {
         let now = self.now;
         if id > self.queues.len() as u64 {
             return;
@@ -296,6 +296,7 @@ impl Model {
             Status::Deferred { due } if due <= now => {
                 message.status = Status::New;
                 self.marks.hit(Mark::DeferredDue);
+                self.available(id, seq, out);
             }
             Status::New
             | Status::Returned

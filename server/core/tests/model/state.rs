@@ -12,7 +12,7 @@ use sessiond_core::ids::{
 };
 use sessiond_core::lease::LeaseMode;
 use sessiond_core::limits::Policy;
-use sessiond_core::message::DeadReason;
+use sessiond_core::message::{DeadReason, DeliveryMode};
 use sessiond_core::presence::{SessionFilter, Window};
 use sessiond_core::rows::MessageTally;
 use sessiond_core::session::{
@@ -137,6 +137,7 @@ pub(crate) enum Fate {
 #[derive(Clone, Debug)]
 pub(crate) struct Message {
     pub(crate) kind: String,
+    pub(crate) mode: DeliveryMode,
     pub(crate) status: Status,
     pub(crate) attempt: u32,
     pub(crate) latest: Option<u64>,
@@ -184,6 +185,8 @@ pub(crate) struct Lease {
     pub(crate) unheard: bool,
     /// Set when it no longer holds its session: when its deliveries come back.
     pub(crate) until: Option<u64>,
+    /// Set when its worker was asked to stop: when its deliveries come back. Of no effect once all are settled.
+    pub(crate) cancel_by: Option<u64>,
 }
 
 /// A worker instance that has or had a stream.

@@ -33,6 +33,7 @@ impl Model {
             | WorkerFrame::Window(_)
             | WorkerFrame::Settle(_)
             | WorkerFrame::Progress { .. }
+            | WorkerFrame::CancelResult { .. }
             | WorkerFrame::Heartbeat
             | WorkerFrame::Goodbye => {
                 if own {
@@ -73,6 +74,9 @@ impl Model {
                 volatile,
             } => {
                 self.progress(instance, (session, *epoch), volatile.as_ref(), out);
+            }
+            WorkerFrame::CancelResult { session, outcome } => {
+                self.cancel_result(instance, session, *outcome, out);
             }
             WorkerFrame::Goodbye => self.goodbye(command, out),
             WorkerFrame::Heartbeat
@@ -158,6 +162,9 @@ impl Model {
             self.marks.hit(Mark::ResumeUnlisted);
             out.tell(stream, Told::Deliveries(open));
         }
+        let stopping = self.is_cancelling(epoch);
+        self.marks.hit_if(stopping, Mark::CancelToldAgain);
+        self.tell_cancel(epoch, out);
     }
 
     fn attach(
@@ -211,13 +218,7 @@ impl Model {
         out: &mut Expected,
     ) {
         let now = self.now;
-        let found = self.sessions.iter().find(|s| s.id == *id).map(|s| s.no);
-        let held = found.filter(|no| {
-            let epoch = self.lease_of(*no);
-            let meant = epoch.filter(|epoch| named.is_none_or(|named| named.0 == *epoch));
-            meant.is_some_and(|epoch| self.leases[&epoch].instance == *instance)
-        });
-        let Some(no) = held else {
+        let Some(no) = self.held_by(instance, id, named) else {
             let told = Told::Lost {
                 session: id.clone(),
                 epoch: named.map_or(0, |named| named.0),
@@ -234,6 +235,21 @@ impl Model {
         if let Some(entries) = volatile {
             session.volatile = (Some(instance.clone()), entries.clone());
         }
+    }
+
+    /// The session that a frame is about, if its worker holds it.
+    pub(crate) fn held_by(
+        &self,
+        instance: &InstanceId,
+        id: &SessionId,
+        named: Option<Epoch>,
+    ) -> Option<u64> {
+        let found = self.sessions.iter().find(|s| s.id == *id).map(|s| s.no);
+        found.filter(|no| {
+            let epoch = self.lease_of(*no);
+            let meant = epoch.filter(|epoch| named.is_none_or(|named| named.0 == *epoch));
+            meant.is_some_and(|epoch| self.leases[&epoch].instance == *instance)
+        })
     }
 
     fn goodbye(&mut self, command: &WorkerCommand, out: &mut Expected) {

@@ -122,8 +122,14 @@ pub(crate) enum Told {
     AttachFailed(Refusal),
     Deliveries(Vec<Handed>),
     Settled(Vec<SettleCode>),
+    Cancel {
+        session: SessionId,
+        reason: CancelReason,
+        /// None means all of the session.
+        deliveries: Vec<u64>,
+        deadline: u64,
+    },
     Ending(SessionId, EndReason),
-    Cancel(SessionId, CancelReason),
     Lost {
         session: SessionId,
         /// Zero when the worker held none.
@@ -152,18 +158,20 @@ impl Told {
                 Self::Deliveries(deliveries.iter().map(Handed::of).collect())
             }
             Frame::Settled(results) => Self::Settled(results.iter().map(|r| r.code).collect()),
-            Frame::SessionEnding {
-                session, reason, ..
-            } => Self::Ending(session.clone(), *reason),
             Frame::Cancel {
                 session,
                 reason,
                 deliveries,
-                ..
-            } => {
-                assert!(deliveries.is_empty(), "all of the session is cancelled");
-                Self::Cancel(session.clone(), *reason)
-            }
+                deadline,
+            } => Self::Cancel {
+                session: session.clone(),
+                reason: *reason,
+                deliveries: deliveries.iter().map(|delivery| delivery.0).collect(),
+                deadline: deadline.0,
+            },
+            Frame::SessionEnding {
+                session, reason, ..
+            } => Self::Ending(session.clone(), *reason),
             Frame::LeaseLost {
                 session,
                 epoch,

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use sessiond_core::command::{Command, Hello, Resume, WorkerCommand, WorkerFrame};
+use sessiond_core::command::{CancelOutcome, Command, Hello, Resume, WorkerCommand, WorkerFrame};
 use sessiond_core::ids::{DeliveryId, Epoch, QueueId, Seq, StreamId, WorkerName};
 use sessiond_core::presence::{SessionFilter, Window};
 use sessiond_core::reply::Frame;
@@ -204,10 +204,10 @@ impl World {
                     client.leases.retain(|(_, id)| id != session);
                 }
                 Frame::Welcome { .. }
+                | Frame::Cancel { .. }
                 | Frame::AttachFailed { .. }
                 | Frame::Settled(_)
                 | Frame::SessionEnding { .. }
-                | Frame::Cancel { .. }
                 | Frame::GoAway { .. } => {}
             }
         }
@@ -274,6 +274,33 @@ impl World {
             volatile,
         };
         self.say(worker, stream, progress);
+    }
+
+    /// An answer to a cancel, asked for or not.
+    pub(crate) fn cancel_result(&mut self) {
+        let Some((worker, stream)) = self.a_connected() else {
+            return;
+        };
+        let leases = self.clients.workers[worker].leases.clone();
+        let stopping = leases.iter().find(|(epoch, _)| {
+            let known = self.model.leases.contains_key(&epoch.0);
+            known && self.model.is_cancelling(epoch.0)
+        });
+        let stopping = stopping.map(|(_, id)| id.clone());
+        let session = match stopping {
+            Some(id) if self.rng.u32(..6) > 0 => id,
+            _ => self.some_id(),
+        };
+        let outcome = match self.rng.u32(..4) {
+            0 => CancelOutcome::Finished,
+            1 => CancelOutcome::Failed,
+            _ => CancelOutcome::Stopped,
+        };
+        self.say(
+            worker,
+            stream,
+            WorkerFrame::CancelResult { session, outcome },
+        );
     }
 
     pub(crate) fn stream_settle(&mut self) {

@@ -311,8 +311,8 @@ pub(crate) fn deliveries(frame: &Frame) -> &[Delivery] {
         | Frame::Attached { .. }
         | Frame::AttachFailed { .. }
         | Frame::Settled(_)
-        | Frame::SessionEnding { .. }
         | Frame::Cancel { .. }
+        | Frame::SessionEnding { .. }
         | Frame::LeaseLost { .. }
         | Frame::GoAway { .. } => &[],
     }

@@ -171,8 +171,8 @@ fn places_of(frame: &Frame) -> Vec<Place> {
         | Frame::Attached { .. }
         | Frame::AttachFailed { .. }
         | Frame::Settled(_)
-        | Frame::SessionEnding { .. }
         | Frame::Cancel { .. }
+        | Frame::SessionEnding { .. }
         | Frame::LeaseLost { .. }
         | Frame::GoAway { .. } => Vec::new(),
     }

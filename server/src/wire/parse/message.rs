@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use sessiond_core::ids::{IdempotencyKey, MessageKind};
 use sessiond_core::limits::{ID_BYTES_MAX, KIND_BYTES_MAX, Policy};
-use sessiond_core::message::NewMessage;
+use sessiond_core::message::{DeliveryMode, NewMessage};
 use sessiond_proto::v1 as pb;
 
 use super::{enumeration, text, time};
@@ -21,6 +21,7 @@ pub(crate) fn message(
 ) -> Option<NewMessage> {
     refuse_ours(faults, &message);
     refuse_not_built(faults, &message);
+    let mode = delivery_mode(faults, message.delivery_mode);
     let kind = MessageKind::parse(message.kind)
         .map_err(|error| faults.invalid("kind", text::describe(error, KIND_BYTES_MAX)))
         .ok();
@@ -50,6 +51,7 @@ pub(crate) fn message(
         agent_id,
         agent_type,
         prompt_number: message.prompt_number,
+        mode,
         occurred_time,
         not_before_time,
         idempotency_key,
@@ -84,18 +86,22 @@ fn refuse_ours(faults: &mut Faults, message: &pb::Message) {
     }
 }
 
-fn refuse_not_built(faults: &mut Faults, message: &pb::Message) {
-    match enumeration::known(
-        faults,
-        "delivery_mode",
-        message.delivery_mode,
-        "DeliveryMode",
-    ) {
-        None | Some(pb::DeliveryMode::Unspecified | pb::DeliveryMode::FollowUp) => {}
-        Some(pb::DeliveryMode::Steer | pb::DeliveryMode::Collect | pb::DeliveryMode::Interrupt) => {
-            faults.not_built("delivery_mode")
+/// How a message relates to work in progress.
+fn delivery_mode(faults: &mut Faults, number: i32) -> DeliveryMode {
+    match enumeration::known(faults, "delivery_mode", number, "DeliveryMode") {
+        None | Some(pb::DeliveryMode::Unspecified | pb::DeliveryMode::FollowUp) => {
+            DeliveryMode::FollowUp
+        }
+        Some(pb::DeliveryMode::Steer) => DeliveryMode::Steer,
+        Some(pb::DeliveryMode::Interrupt) => DeliveryMode::Interrupt,
+        Some(pb::DeliveryMode::Collect) => {
+            faults.not_built("delivery_mode");
+            DeliveryMode::FollowUp
         }
     }
+}
+
+fn refuse_not_built(faults: &mut Faults, message: &pb::Message) {
     if !message.coalesce_key.is_empty() {
         faults.not_built("coalesce_key");
     }

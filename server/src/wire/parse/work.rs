@@ -3,7 +3,7 @@
 //! An attach that names no session is answered by a frame; every other fault of a frame ends the
 //! stream. Which frame may come first is the stream's business.
 
-use sessiond_core::command::{Hello, WorkerFrame};
+use sessiond_core::command::{CancelOutcome, Hello, WorkerFrame};
 use sessiond_core::ids::{Epoch, InstanceId, SessionId};
 use sessiond_core::limits::TEXT_BYTES_MAX;
 use sessiond_core::session::Labels;
@@ -27,12 +27,12 @@ pub(crate) enum WorkFrame {
     Frame(WorkerFrame),
     /// An attach that names no session: this is the answer.
     AttachFailed(pb::AttachFailed),
-    /// What it made of a cancel: tell a person. It is a sign of life.
+    /// What it made of a cancel: tell the engine, and a person more about it.
     CancelResult {
-        /// Which session, by the worker's word.
+        /// Of which session.
         session: SessionId,
-        /// Whether it stopped, as a word.
-        outcome: &'static str,
+        /// Whether it stopped.
+        outcome: CancelOutcome,
         /// In the worker's words; may be empty.
         detail: String,
     },
@@ -109,22 +109,24 @@ fn detach(faults: &mut Faults, given: pb::Detach) -> Option<WorkerFrame> {
     Some(WorkerFrame::Detach { session: id })
 }
 
+/// What a worker made of a cancel.
 fn cancel_result(faults: &mut Faults, given: pb::CancelResult) -> Option<WorkFrame> {
     let session = text::required(faults, "session_id", given.session_id, SessionId::parse);
     let outcome = enumeration::known(faults, "outcome", given.outcome, "CancelOutcome");
-    let detail = text::bounded(faults, "detail", given.detail, TEXT_BYTES_MAX);
-    let outcome = match outcome? {
-        pb::CancelOutcome::Unspecified => {
+    let outcome = match outcome {
+        None => None,
+        Some(pb::CancelOutcome::Unspecified) => {
             faults.invalid("outcome", "must be set");
-            return None;
+            None
         }
-        pb::CancelOutcome::Stopped => "stopped",
-        pb::CancelOutcome::Finished => "finished",
-        pb::CancelOutcome::Failed => "failed",
+        Some(pb::CancelOutcome::Stopped) => Some(CancelOutcome::Stopped),
+        Some(pb::CancelOutcome::Finished) => Some(CancelOutcome::Finished),
+        Some(pb::CancelOutcome::Failed) => Some(CancelOutcome::Failed),
     };
+    let detail = text::bounded(faults, "detail", given.detail, TEXT_BYTES_MAX);
     Some(WorkFrame::CancelResult {
         session: session?,
-        outcome,
+        outcome: outcome?,
         detail,
     })
 }

@@ -190,6 +190,7 @@ fn lost(reason: LeaseLostReason) -> pb::LeaseLostReason {
 
 fn cancel(reason: CancelReason) -> pb::CancelReason {
     match reason {
+        CancelReason::Interrupt => pb::CancelReason::Interrupt,
         CancelReason::Stuck => pb::CancelReason::Stuck,
     }
 }

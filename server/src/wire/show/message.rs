@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use sessiond_core::ids::SessionId;
 use sessiond_core::lease::LeaseView;
-use sessiond_core::message::{DeadReason, MessageRow, Standing};
+use sessiond_core::message::{DeadReason, DeliveryMode, MessageRow, Standing};
 use sessiond_core::queue::Disposition;
 use sessiond_core::time::{Now, WallTime};
 use sessiond_proto::v1 as pb;
@@ -45,10 +45,18 @@ pub(crate) fn message(row: &MessageRow, session: &SessionId, payload: Bytes) -> 
             .map_or_else(String::new, ToString::to_string),
         attempt: row.attempt,
         trace_parent: row.trace_parent.clone(),
-        delivery_mode: pb::DeliveryMode::FollowUp.into(),
+        delivery_mode: delivery_mode(row.mode).into(),
         coalesce_key: String::new(),
         debounce: None,
         status: None,
+    }
+}
+
+fn delivery_mode(mode: DeliveryMode) -> pb::DeliveryMode {
+    match mode {
+        DeliveryMode::FollowUp => pb::DeliveryMode::FollowUp,
+        DeliveryMode::Steer => pb::DeliveryMode::Steer,
+        DeliveryMode::Interrupt => pb::DeliveryMode::Interrupt,
     }
 }
 

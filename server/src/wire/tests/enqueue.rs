@@ -4,7 +4,7 @@ use bytes::Bytes;
 use sessiond_core::command::{Enqueue, NewSessionId};
 use sessiond_core::ids::{IdempotencyKey, MessageKind, SessionKey};
 use sessiond_core::limits::Policy;
-use sessiond_core::message::NewMessage;
+use sessiond_core::message::{DeliveryMode, NewMessage};
 use sessiond_core::time::WallTime;
 use sessiond_proto::reason::Reason;
 use sessiond_proto::v1 as pb;
@@ -63,7 +63,7 @@ fn full_message() -> pb::Message {
         not_before_time: timestamp(1, 1_000_001),
         idempotency_key: "once".to_owned(),
         trace_parent: "00-aa-bb-01".to_owned(),
-        delivery_mode: pb::DeliveryMode::FollowUp.into(),
+        delivery_mode: pb::DeliveryMode::Steer.into(),
         ..pb::Message::default()
     }
 }
@@ -82,6 +82,7 @@ fn every_field_reaches_the_command() {
         agent_id: "sub".to_owned(),
         agent_type: "explorer".to_owned(),
         prompt_number: Some(0),
+        mode: DeliveryMode::Steer,
         occurred_time: Some(WallTime(1_001)),
         not_before_time: Some(WallTime(1_002)),
         idempotency_key: Some(IdempotencyKey::parse("once").unwrap()),
@@ -277,7 +278,7 @@ fn what_is_not_built_is_named() {
         parse,
         &[
             ("messages[0].delivery_mode", |r| {
-                r.messages[0].delivery_mode = pb::DeliveryMode::Steer.into();
+                r.messages[0].delivery_mode = pb::DeliveryMode::Collect.into();
             }),
             ("messages[0].coalesce_key", |r| {
                 r.messages[0].coalesce_key = "c".to_owned();
@@ -287,11 +288,19 @@ fn what_is_not_built_is_named() {
             }),
         ],
     );
-    for mode in [pb::DeliveryMode::Collect, pb::DeliveryMode::Interrupt] {
+}
+
+#[test]
+fn a_message_relates_to_work_in_progress_as_it_says() {
+    for (given, mode) in [
+        (pb::DeliveryMode::Unspecified, DeliveryMode::FollowUp),
+        (pb::DeliveryMode::FollowUp, DeliveryMode::FollowUp),
+        (pb::DeliveryMode::Steer, DeliveryMode::Steer),
+        (pb::DeliveryMode::Interrupt, DeliveryMode::Interrupt),
+    ] {
         let mut request = bare();
-        request.messages[0].delivery_mode = mode.into();
-        let invalid = parse(request).unwrap_err();
-        assert_eq!(invalid.not_built, ["messages[0].delivery_mode"]);
+        request.messages[0].delivery_mode = given.into();
+        assert_eq!(parse(request).unwrap().messages[0].mode, mode);
     }
 }
 

@@ -11,7 +11,7 @@ use sessiond_core::ids::{
     RequestNo, Revision, Seq, SessionId, SessionKey, SessionNo, StreamId, WorkerName,
 };
 use sessiond_core::lease::LeaseView;
-use sessiond_core::message::{MessageRow, Rank, Standing};
+use sessiond_core::message::{DeliveryMode, MessageRow, Rank, Standing};
 use sessiond_core::presence::{Instance, Intent, Load, Window};
 use sessiond_core::queue::Depth;
 use sessiond_core::reply::WorkerView;
@@ -220,6 +220,7 @@ pub(super) fn message_row() -> MessageRow {
         attributes: labels([("tool", "bash")]),
         agent_id: "sub".to_owned(),
         agent_type: "explorer".to_owned(),
+        mode: DeliveryMode::Interrupt,
         prompt_number: 72,
         occurred_time: Some(WallTime(1_080_001)),
         enqueue_time: WallTime(1_080_002),

@@ -5,7 +5,7 @@ use sessiond_core::ids::{
     DeliveryId, Epoch, InstanceId, Revision, SessionId, SessionKey, SessionRef, WorkerName,
 };
 use sessiond_core::rejection::Rejection;
-use sessiond_core::reply::{Delivery, Frame, GoAwayReason, LeaseLostReason};
+use sessiond_core::reply::{CancelReason, Delivery, Frame, GoAwayReason, LeaseLostReason};
 use sessiond_core::session::{EndMode, EndReason};
 use sessiond_core::time::{Span, WallTime};
 use sessiond_proto::v1 as pb;
@@ -126,6 +126,19 @@ fn work_and_what_became_of_it_are_sent() {
 
 #[test]
 fn a_worker_is_told_what_it_loses() {
+    let cancel = sent(Frame::Cancel {
+        session: session(),
+        reason: CancelReason::Interrupt,
+        deliveries: vec![DeliveryId(75), DeliveryId(76)],
+        deadline: WallTime(2_500),
+    });
+    let expected = pb::Cancel {
+        session_id: "s-1".to_owned(),
+        reason: pb::CancelReason::Interrupt.into(),
+        delivery_ids: vec![75, 76],
+        deadline: millis(2_500),
+    };
+    assert_eq!(cancel, Shown::Cancel(expected));
     for (mode, shown) in [
         (EndMode::Immediate, pb::EndMode::Immediate),
         (EndMode::Graceful, pb::EndMode::Graceful),

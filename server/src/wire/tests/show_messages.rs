@@ -39,7 +39,7 @@ fn handed_out() -> pb::Message {
         idempotency_key: "once".to_owned(),
         attempt: 74,
         trace_parent: "00-aa-bb-01".to_owned(),
-        delivery_mode: pb::DeliveryMode::FollowUp.into(),
+        delivery_mode: pb::DeliveryMode::Interrupt.into(),
         coalesce_key: String::new(),
         debounce: None,
         status: None,

@@ -1,6 +1,6 @@
 //! The frames of a worker's stream.
 
-use sessiond_core::command::{Hello, Resume, WorkerFrame};
+use sessiond_core::command::{CancelOutcome, Hello, Resume, WorkerFrame};
 use sessiond_core::ids::{DeliveryId, Epoch, InstanceId, SessionId, SessionRef, WorkerName};
 use sessiond_core::presence::{SessionFilter, Window};
 use sessiond_proto::v1 as pb;
@@ -277,33 +277,43 @@ fn every_bad_frame_is_told() {
     }
     let invalid = work::frame(pb::WorkRequest { frame: None }).unwrap_err();
     assert_eq!(super::fields(&invalid), ["frame"].into());
-    let invalid = parse(Frame::CancelResult(pb::CancelResult::default())).unwrap_err();
-    let faulty = ["cancel_result.outcome", "cancel_result.session_id"];
-    assert_eq!(super::fields(&invalid), faulty.into());
 }
 
 #[test]
-fn a_cancel_is_answered_in_words() {
-    for (outcome, word) in [
-        (pb::CancelOutcome::Stopped, "stopped"),
-        (pb::CancelOutcome::Finished, "finished"),
-        (pb::CancelOutcome::Failed, "failed"),
+fn a_bad_answer_to_a_cancel_is_told() {
+    let invalid = parse(Frame::CancelResult(pb::CancelResult {
+        detail: "x".repeat(4_097),
+        ..pb::CancelResult::default()
+    }));
+    let named = ["session_id", "outcome", "detail"].map(|field| format!("cancel_result.{field}"));
+    let named: std::collections::BTreeSet<&str> = named.iter().map(String::as_str).collect();
+    assert_eq!(super::fields(&invalid.unwrap_err()), named);
+}
+
+#[test]
+fn an_answer_to_a_cancel_says_whether_the_work_stopped() {
+    for (given, outcome) in [
+        (pb::CancelOutcome::Stopped, CancelOutcome::Stopped),
+        (pb::CancelOutcome::Finished, CancelOutcome::Finished),
+        (pb::CancelOutcome::Failed, CancelOutcome::Failed),
     ] {
-        let given = pb::CancelResult {
-            session_id: "s-1".to_owned(),
-            outcome: outcome.into(),
-            detail: "so".to_owned(),
+        let result = pb::CancelResult {
+            session_id: "s".to_owned(),
+            outcome: given.into(),
+            detail: "more".to_owned(),
         };
         let Ok(WorkFrame::CancelResult {
             session,
-            outcome,
+            outcome: taken,
             detail,
-        }) = parse(Frame::CancelResult(given))
+        }) = parse(Frame::CancelResult(result))
         else {
-            panic!("a result of a cancel is taken");
+            panic!("an answer is taken");
         };
-        assert_eq!((session.as_str(), outcome), ("s-1", word));
-        assert_eq!(detail, "so");
+        assert_eq!(
+            (session.as_str(), taken, detail.as_str()),
+            ("s", outcome, "more")
+        );
     }
 }
 

@@ -3,7 +3,7 @@
 //! ```text
 //! ready             u64 queue | u8 rank | u64 seq
 //! in_flight         u64 queue | u64 epoch | u64 seq
-//! returned          u64 queue | u64 seq
+//! returned          u64 queue | u8 lane | u64 seq
 //! due               u64 time | u8 kind | u64 | u64 if a message
 //! unserved          u16 length | namespace | u64 time | u64 queue
 //! request_ages      u64 time | namespace 00 | text
@@ -49,7 +49,12 @@ pub fn key_of_entry(entry: &IndexEntry) -> (Table, Key) {
             put_u64(&mut key, seq.0);
             (Table::InFlight, key)
         }
-        IndexEntry::Returned(queue, seq) => (Table::Returned, two(queue.0, seq.0)),
+        IndexEntry::Returned(queue, lane, seq) => {
+            let mut key = one(queue.0);
+            key.push(u8::try_from(lane.number()).expect("lanes have small numbers"));
+            put_u64(&mut key, seq.0);
+            (Table::Returned, key)
+        }
         IndexEntry::Pending(queue, seq) => (Table::Messages, two(queue.0, seq.0)),
         IndexEntry::Unserved(namespace, since, queue) => {
             let mut key = namespace_prefix(namespace);
@@ -144,7 +149,10 @@ pub(crate) fn entry(table: Table, key: &[u8]) -> Result<IndexEntry, DecodeError>
             Epoch(cursor.u64()?),
             Seq(cursor.u64()?),
         ),
-        Table::Returned => IndexEntry::Returned(QueueId(cursor.u64()?), Seq(cursor.u64()?)),
+        Table::Returned => {
+            let (queue, lane) = (QueueId(cursor.u64()?), u32::from(cursor.u8()?));
+            IndexEntry::Returned(queue, Numbered::of_number(lane)?, Seq(cursor.u64()?))
+        }
         Table::Messages => IndexEntry::Pending(QueueId(cursor.u64()?), Seq(cursor.u64()?)),
         Table::Due => IndexEntry::Due(EngineTime(cursor.u64()?), due(&mut cursor)?),
         Table::Unserved => IndexEntry::Unserved(

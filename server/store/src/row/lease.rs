@@ -30,6 +30,8 @@ pub(crate) struct Lease {
     duration: u64,
     #[prost(oneof = "Standing", tags = "10, 11")]
     standing: Option<Standing>,
+    #[prost(uint64, optional, tag = "70")]
+    cancel_by: Option<u64>,
 }
 
 #[derive(Clone, PartialEq, prost::Oneof)]
@@ -70,6 +72,7 @@ impl From<&domain::LeaseRow> for Lease {
                 domain::LeaseStanding::Current => Standing::Current(()),
                 domain::LeaseStanding::Superseded { until } => Standing::SupersededUntil(until.0),
             }),
+            cancel_by: row.cancel_by.map(|by| by.0),
         }
     }
 }
@@ -88,6 +91,7 @@ impl TryFrom<Lease> for domain::LeaseRow {
             mode: Numbered::of_number(row.mode)?,
             acquire_time: WallTime(row.acquire_time),
             duration: Span(row.duration),
+            cancel_by: row.cancel_by.map(EngineTime),
             standing: match need(row.standing, "the standing of a lease")? {
                 Standing::Current(()) => domain::LeaseStanding::Current,
                 Standing::SupersededUntil(until) => domain::LeaseStanding::Superseded {

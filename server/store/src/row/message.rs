@@ -51,6 +51,9 @@ pub(crate) struct Header {
     last_error: String,
     #[prost(oneof = "Standing", tags = "19, 20, 21, 22")]
     standing: Option<Standing>,
+    /// Left out for FOLLOW_UP, which is what nearly all are.
+    #[prost(uint32, tag = "70")]
+    mode: u32,
 }
 
 #[derive(Clone, PartialEq, prost::Oneof)]
@@ -122,7 +125,29 @@ pub(crate) fn encode(row: &domain::MessageRow) -> Vec<u8> {
         Standing::InFlight(epoch) => uint64::encode(21, &epoch, &mut out),
         Standing::Dead(dead) => message::encode(22, &dead, &mut out),
     }
+    put_number(70, u64::from(mode_number(row.mode)), &mut out);
     out
+}
+
+/// Zero is a message that neither steers nor interrupts.
+fn mode_number(mode: domain::DeliveryMode) -> u32 {
+    match mode {
+        domain::DeliveryMode::FollowUp => 0,
+        domain::DeliveryMode::Steer => 1,
+        domain::DeliveryMode::Interrupt => 2,
+    }
+}
+
+fn mode_of(number: u32) -> Result<domain::DeliveryMode, DecodeError> {
+    match number {
+        0 => Ok(domain::DeliveryMode::FollowUp),
+        1 => Ok(domain::DeliveryMode::Steer),
+        2 => Ok(domain::DeliveryMode::Interrupt),
+        number => Err(DecodeError::UnknownNumber {
+            what: "the delivery mode",
+            number,
+        }),
+    }
 }
 
 /// What a header without attributes takes, in bytes.
@@ -159,6 +184,7 @@ impl TryFrom<Header> for domain::MessageRow {
             agent_id: row.agent_id,
             agent_type: row.agent_type,
             prompt_number: row.prompt_number,
+            mode: mode_of(row.mode)?,
             occurred_time: row.occurred_time.map(WallTime),
             enqueue_time: WallTime(row.enqueue_time),
             enqueued_at: EngineTime(row.enqueued_at),

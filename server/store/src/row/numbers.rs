@@ -1,11 +1,11 @@
 //! The numbers that stand for the variants of the core's enums.
 //!
 //! Each number is a promise: it is on disk. A variant that goes leaves its number behind, unused; a new one takes the
-//! next. Zero is never given, for it is what an absent field reads as. The numbers of `Rank` also order keys.
+//! next. Zero is never given, for it is what an absent field reads as. The numbers of `Rank` and `Lane` also order keys.
 
 use sessiond_core::event::{ActorKind, EventKind};
 use sessiond_core::lease::LeaseMode;
-use sessiond_core::message::{DeadReason, Rank, Turn};
+use sessiond_core::message::{DeadReason, Lane, Rank, Turn};
 use sessiond_core::session::{EndMode, EndReason, Ordering, PendingPolicy};
 
 use crate::row::DecodeError;
@@ -78,8 +78,15 @@ numbers! {
         Stream = 2,
     }
     Rank ("the rank") {
-        Returned = 1,
-        New = 2,
+        Interrupt = 1,
+        Steer = 2,
+        Returned = 3,
+        New = 4,
+    }
+    Lane ("the lane") {
+        Interrupt = 1,
+        Steer = 2,
+        Ordinary = 3,
     }
     Turn ("the turn") {
         Keeps = 1,

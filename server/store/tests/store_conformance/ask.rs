@@ -17,7 +17,7 @@ use sessiond_core::ids::{
     DeliveryId, Epoch, IdempotencyKey, InstanceId, MessageKind, Namespace, QueueId, RequestId, Seq,
     SessionId, SessionKey, SessionRef, WorkerName,
 };
-use sessiond_core::message::NewMessage;
+use sessiond_core::message::{DeliveryMode, NewMessage};
 use sessiond_core::reply::Reply;
 use sessiond_core::session::{EndMode, EndReason, Labels, Ordering, PendingPolicy, Profile, Usage};
 use sessiond_core::time::{EngineTime, Now, Span, WallTime};
@@ -238,6 +238,15 @@ impl Asker {
             agent_id: String::new(),
             agent_type: String::new(),
             prompt_number: None,
+            mode: one_of(
+                &mut self.rng,
+                &[
+                    DeliveryMode::FollowUp,
+                    DeliveryMode::FollowUp,
+                    DeliveryMode::Steer,
+                    DeliveryMode::Interrupt,
+                ],
+            ),
             occurred_time: None,
             not_before_time: deferred.then_some(not_before),
             idempotency_key: name.map(|name| IdempotencyKey::parse(name).expect("an id")),

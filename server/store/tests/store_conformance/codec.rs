@@ -73,7 +73,8 @@ pub(crate) const VARIANTS: &str = "Queued Active Draining Ended Serving Quiet He
     Capacity OwnerLost WorkerStuck RestartLimit Crashed SessionOpened SessionUpdated \
     SessionDraining SessionEnd WorkerAttached WorkerDetached WorkerLost MessageDeadLettered \
     SessionQueued SessionAdmitted RestartLimited LimitWarning Api \
-    Worker Reaper Recovery Drain CircuitOpened CircuitClosed Closed Open Probing Some None";
+    Worker Reaper Recovery Drain CircuitOpened CircuitClosed Closed Open Probing \
+    FollowUp Steer Interrupt Some None";
 
 /// The words of a change as it is printed; variants are among them.
 pub(crate) fn words(printed: &str) -> BTreeSet<String> {
@@ -210,7 +211,7 @@ fn keys_are_laid_out_as_promised() {
         entry_key(IndexEntry::Ready(QueueId(1), Rank::New, Seq(3))),
         (
             Table::Ready,
-            vec![0, 0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0, 0, 0, 3]
+            vec![0, 0, 0, 0, 0, 0, 0, 1, 4, 0, 0, 0, 0, 0, 0, 0, 3]
         )
     );
     assert_eq!(
@@ -245,7 +246,7 @@ fn scans_of(entry: &IndexEntry) -> Vec<Scan> {
                 Scan::InFlightOfQueue(*queue),
             ]
         }
-        IndexEntry::Returned(queue, _) => vec![Scan::Returned(*queue)],
+        IndexEntry::Returned(queue, ..) => vec![Scan::Returned(*queue)],
         IndexEntry::Pending(queue, _) => vec![Scan::Pending(*queue)],
         IndexEntry::Unserved(namespace, ..) => vec![Scan::Unserved(namespace.clone())],
         IndexEntry::RequestAge(..) => vec![Scan::RequestAges],

@@ -13,7 +13,7 @@ use sessiond_core::index::{Due, IndexEntry};
 use sessiond_core::key_window::{KeyBlock, RememberedKey};
 use sessiond_core::lease::{LeaseMode, LeaseRow, LeaseStanding};
 use sessiond_core::limits::KEY_BLOCK_KEYS;
-use sessiond_core::message::{DeadReason, MessageRow, Rank, Standing, Turn};
+use sessiond_core::message::{DeadReason, DeliveryMode, Lane, MessageRow, Rank, Standing, Turn};
 use sessiond_core::queue::{Depth, Disposition, Oldest, QueueRow};
 use sessiond_core::rows::{
     Counters, KeyRow, MessageMark, MessageTally, PoolRow, RequestRow, Row, RowKey,
@@ -251,6 +251,8 @@ fn alive(rng: &mut Rng) -> Standing {
     one_of(
         rng,
         &[
+            Standing::Ready(Rank::Interrupt),
+            Standing::Ready(Rank::Steer),
             Standing::Ready(Rank::Returned),
             Standing::Ready(Rank::New),
             Standing::Waiting {
@@ -276,6 +278,14 @@ fn message(rng: &mut Rng, queue: QueueId, seq: Seq, standing: Standing) -> Messa
         agent_id: free_text(rng),
         agent_type: free_text(rng),
         prompt_number: small(rng),
+        mode: one_of(
+            rng,
+            &[
+                DeliveryMode::FollowUp,
+                DeliveryMode::Steer,
+                DeliveryMode::Interrupt,
+            ],
+        ),
         occurred_time: option(rng, wall),
         enqueue_time: wall(rng),
         enqueued_at: engine(rng),
@@ -306,6 +316,7 @@ fn lease(rng: &mut Rng, epoch: Epoch) -> LeaseRow {
             rng,
             &[LeaseStanding::Current, LeaseStanding::Superseded { until }],
         ),
+        cancel_by: option(rng, engine),
     }
 }
 
@@ -316,9 +327,15 @@ pub(crate) const ENTRY_KINDS: usize = 11;
 pub(crate) fn entry(rng: &mut Rng, kind: usize) -> IndexEntry {
     let (queue, seq) = (QueueId(number(rng)), Seq(number(rng)));
     match kind % ENTRY_KINDS {
-        0 => IndexEntry::Ready(queue, one_of(rng, &[Rank::Returned, Rank::New]), seq),
+        0 => {
+            let ranks = [Rank::Interrupt, Rank::Steer, Rank::Returned, Rank::New];
+            IndexEntry::Ready(queue, one_of(rng, &ranks), seq)
+        }
         1 => IndexEntry::InFlight(queue, Epoch(number(rng)), seq),
-        2 => IndexEntry::Returned(queue, seq),
+        2 => {
+            let lanes = [Lane::Interrupt, Lane::Steer, Lane::Ordinary];
+            IndexEntry::Returned(queue, one_of(rng, &lanes), seq)
+        }
         3 => IndexEntry::Pending(queue, seq),
         4 => IndexEntry::Unserved(namespace(rng), engine(rng), queue),
         5 => IndexEntry::RequestAge(engine(rng), namespace(rng), id(rng, RequestId::parse)),

@@ -10,7 +10,7 @@ use sessiond_core::event::{Actor, ActorKind};
 use sessiond_core::ids::{
     InstanceId, MessageKind, Namespace, SessionId, SessionKey, SessionRef, WorkerName,
 };
-use sessiond_core::message::NewMessage;
+use sessiond_core::message::{DeliveryMode, NewMessage};
 use sessiond_core::rows::{Counters, Row, RowKey};
 use sessiond_core::session::{EndMode, EndReason, Labels, PendingPolicy, Profile};
 use sessiond_core::time::{EngineTime, Now, Span, WallTime};
@@ -81,6 +81,7 @@ pub(crate) fn enqueue() -> Command {
         agent_id: String::new(),
         agent_type: String::new(),
         prompt_number: None,
+        mode: DeliveryMode::FollowUp,
         occurred_time: None,
         not_before_time: None,
         idempotency_key: None,
