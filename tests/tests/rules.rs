@@ -20,6 +20,8 @@ mod claim;
 mod claim_any;
 #[path = "rules/cleanup.rs"]
 mod cleanup;
+#[path = "rules/coalesce.rs"]
+mod coalesce;
 #[path = "rules/dead_letters.rs"]
 mod dead_letters;
 #[path = "rules/discard.rs"]

@@ -228,11 +228,12 @@ fn fields(session: &pb::Session) -> Vec<[String; 2]> {
         (
             "messages",
             format!(
-                "{} enqueued, {} pending, {} in flight, {} processed, {} dead",
+                "{} enqueued, {} pending, {} in flight, {} processed, {} superseded, {} dead",
                 counts.enqueued,
                 counts.pending,
                 counts.in_flight,
                 counts.processed,
+                counts.superseded,
                 counts.dead_lettered
             ),
         ),

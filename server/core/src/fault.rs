@@ -108,6 +108,8 @@ faults! {
     CancelIgnored,
     /// What is stopped comes back as an attempt that counts.
     CancelCounted,
+    /// A newer message replaces what is in flight too.
+    InFlightCoalesced,
 }
 
 thread_local! {

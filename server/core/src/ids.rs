@@ -172,56 +172,77 @@ text!(
     RequestId
 );
 
-/// A caller's name for a message, unique in a queue while it is remembered.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct IdempotencyKey {
-    text: Arc<str>,
-    digest: KeyDigest,
+macro_rules! digested {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name {
+            text: Arc<str>,
+            digest: KeyDigest,
+        }
+
+        impl $name {
+            /// Takes a text that obeys [`check_text`].
+            pub fn parse(text: impl Into<String>) -> Result<Self, TextError> {
+                let text = text.into();
+                check_text(&text)?;
+                let digest = KeyDigest::of(&text);
+                Ok(Self {
+                    digest,
+                    text: text.into(),
+                })
+            }
+
+            /// The text itself.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.text
+            }
+
+            /// What stands for it where many of them lie. Taken when it was parsed, which is not done by the one who
+            /// decides.
+            #[must_use]
+            pub fn digest(&self) -> KeyDigest {
+                self.digest
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_tuple(stringify!($name)).field(&self.text).finish()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.text)
+            }
+        }
+    };
 }
 
-impl IdempotencyKey {
-    /// Takes a text that obeys [`check_text`].
-    pub fn parse(text: impl Into<String>) -> Result<Self, TextError> {
-        let text = text.into();
-        check_text(&text)?;
+digested!(
+    /// A caller's name for a message, unique in a queue while it is remembered.
+    IdempotencyKey
+);
+digested!(
+    /// What several messages of a queue have in common of which only the newest is wanted.
+    CoalesceKey
+);
+
+/// The first 128 bits of the SHA-256 of a key: short, and nobody can make two keys share one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyDigest(pub [u8; 16]);
+
+impl KeyDigest {
+    fn of(text: &str) -> Self {
         let whole: [u8; 32] = Sha256::digest(text.as_bytes()).into();
         let (digest, _) = whole
             .split_first_chunk()
             .expect("a SHA-256 has more than 16 bytes");
-        Ok(Self {
-            digest: KeyDigest(*digest),
-            text: text.into(),
-        })
-    }
-
-    /// The text itself.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.text
-    }
-
-    /// What stands for it where it is remembered. Taken when it was parsed, which is not done by the one who decides.
-    #[must_use]
-    pub fn digest(&self) -> KeyDigest {
-        self.digest
+        Self(*digest)
     }
 }
-
-impl fmt::Debug for IdempotencyKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("IdempotencyKey").field(&self.text).finish()
-    }
-}
-
-impl fmt::Display for IdempotencyKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
-/// The first 128 bits of the SHA-256 of an idempotency key: short, and nobody can make two keys share one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct KeyDigest(pub [u8; 16]);
 
 /// What kind of work a message is: `observation`, `summarize`, any name of at most 64 bytes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::ids::{Epoch, Namespace, PoolName, QueueId, RequestId, Seq, SessionNo};
+use crate::ids::{Epoch, KeyDigest, Namespace, PoolName, QueueId, RequestId, Seq, SessionNo};
 use crate::lease::{LeaseRow, LeaseStanding};
 use crate::message::{Lane, MessageRow, Rank, Standing, Turn};
 use crate::queue::{Disposition, QueueRow};
@@ -26,6 +26,8 @@ pub enum IndexEntry {
     Returned(QueueId, Lane, Seq),
     /// Any unsettled message that was not given up.
     Pending(QueueId, Seq),
+    /// A pending message that a newer one with the same coalesce key replaces.
+    Coalesced(QueueId, KeyDigest, Seq),
     /// A queue that wants a worker, by the age of its oldest message.
     Unserved(Namespace, EngineTime, QueueId),
     /// A queue that has dead letters.
@@ -50,7 +52,8 @@ impl IndexEntry {
             Self::Ready(_, _, seq)
             | Self::InFlight(_, _, seq)
             | Self::Returned(_, _, seq)
-            | Self::Pending(_, seq) => Some(*seq),
+            | Self::Pending(_, seq)
+            | Self::Coalesced(_, _, seq) => Some(*seq),
             Self::Unserved(..)
             | Self::DeadLetters(..)
             | Self::RequestAge(..)
@@ -74,6 +77,7 @@ impl IndexEntry {
             ],
             Self::Returned(queue, ..) => [Some(Scan::Returned(*queue)), None],
             Self::Pending(queue, _) => [Some(Scan::Pending(*queue)), None],
+            Self::Coalesced(queue, key, _) => [Some(Scan::Coalesced(*queue, *key)), None],
             Self::Unserved(namespace, ..) => [Some(Scan::Unserved(namespace.clone())), None],
             Self::RequestAge(..) => [Some(Scan::RequestAges), None],
             Self::DeadLetters(..) | Self::Due(..) => [None, None],
@@ -97,6 +101,7 @@ impl IndexEntry {
             Self::Ready(..)
             | Self::Returned(..)
             | Self::Pending(..)
+            | Self::Coalesced(..)
             | Self::Unserved(..)
             | Self::DeadLetters(..)
             | Self::RequestAge(..)
@@ -154,6 +159,8 @@ pub enum Scan {
     Returned(QueueId),
     /// What a queue has.
     Pending(QueueId),
+    /// What a message with this coalesce key replaces.
+    Coalesced(QueueId, KeyDigest),
     /// Queues of a namespace that want a worker.
     Unserved(Namespace),
     /// Remembered control mutations.
@@ -175,6 +182,7 @@ impl Scan {
             | (Self::Returned(q), IndexEntry::Returned(e, ..))
             | (Self::Pending(q), IndexEntry::Pending(e, _)) => q == e,
             (Self::New(q), IndexEntry::Ready(e, rank, _)) => q == e && *rank == Rank::New,
+            (Self::Coalesced(q, key), IndexEntry::Coalesced(e, other, _)) => q == e && key == other,
             (Self::InFlightOfQueue(q), IndexEntry::InFlight(e, ..)) => q == e,
             (Self::InFlight(q, lease), IndexEntry::InFlight(e, epoch, _)) => {
                 q == e && lease == epoch
@@ -191,6 +199,7 @@ impl Scan {
                 | Self::InFlightOfQueue(_)
                 | Self::Returned(_)
                 | Self::Pending(_)
+                | Self::Coalesced(..)
                 | Self::Unserved(_)
                 | Self::RequestAges
                 | Self::Live(..)
@@ -211,6 +220,7 @@ impl Scan {
             Self::InFlightOfQueue(q) => IndexEntry::InFlight(*q, Epoch(0), Seq(0)),
             Self::Returned(q) => IndexEntry::Returned(*q, Lane::Interrupt, Seq(0)),
             Self::Pending(q) => IndexEntry::Pending(*q, Seq(0)),
+            Self::Coalesced(q, key) => IndexEntry::Coalesced(*q, *key, Seq(0)),
             Self::Unserved(ns) => IndexEntry::Unserved(ns.clone(), EngineTime(0), QueueId(0)),
             Self::RequestAges => {
                 IndexEntry::RequestAge(EngineTime(0), Namespace::lowest(), RequestId::lowest())
@@ -247,25 +257,37 @@ impl Extent {
 /// Changes on top of what is known: `true` adds an entry, `false` removes it.
 pub type IndexDelta = BTreeMap<IndexEntry, bool>;
 
-/// The entries that follow from one row: at most three.
-pub type Entries = [Option<IndexEntry>; 3];
+/// The entries that follow from one row: at most four.
+pub type Entries = [Option<IndexEntry>; 4];
 
 /// The entries of a message row.
 #[must_use]
 pub fn entries_of_message(row: &MessageRow) -> Entries {
     let (queue, seq) = (row.queue, row.seq);
     let pending = Some(IndexEntry::Pending(queue, seq));
+    let coalesced = || {
+        let key = row.coalesce_key.as_ref()?;
+        Some(IndexEntry::Coalesced(queue, key.digest(), seq))
+    };
     match row.standing {
-        Standing::Ready(rank) => [pending, Some(IndexEntry::Ready(queue, rank, seq)), None],
+        Standing::Ready(rank) => {
+            let ready = IndexEntry::Ready(queue, rank, seq);
+            [pending, Some(ready), coalesced(), None]
+        }
         Standing::InFlight(epoch) => {
             let in_flight = IndexEntry::InFlight(queue, epoch, seq);
-            [pending, Some(in_flight), None]
+            let also = if faulty!(InFlightCoalesced) {
+                coalesced()
+            } else {
+                None
+            };
+            [pending, Some(in_flight), also, None]
         }
         Standing::Waiting { due, turn } => {
             let due = IndexEntry::Due(due, Due::Message(queue, seq));
             let kept = turn == Turn::Keeps;
             let returned = kept.then_some(IndexEntry::Returned(queue, row.mode.lane(), seq));
-            [pending, Some(due), returned]
+            [pending, Some(due), returned, coalesced()]
         }
         Standing::Dead { .. } => Entries::default(),
     }
@@ -286,12 +308,13 @@ pub fn entries_of_queue(row: &QueueRow) -> Entries {
     };
     let dead_letters = row.has_dead_letters();
     let dead_letters = dead_letters.then(|| IndexEntry::DeadLetters(row.namespace.clone(), row.id));
-    [unserved, due, dead_letters]
+    [unserved, due, dead_letters, None]
 }
 
 /// The entries of a session's cold row.
 #[must_use]
 pub fn entries_of_session(row: &SessionRow) -> Entries {
+<<<<<<< HEAD
     let (namespace, pool) = (row.namespace.clone(), row.pool.clone());
     match &row.lifecycle {
         Lifecycle::Queued(wait) => {
@@ -314,6 +337,11 @@ pub fn entries_of_session(row: &SessionRow) -> Entries {
         Lifecycle::Draining(_) => [Some(IndexEntry::Live(namespace, pool, row.no)), None, None],
         Lifecycle::Ended(_) => Entries::default(),
     }
+=======
+    let live = (!row.is_ended())
+        .then(|| IndexEntry::Live(row.namespace.clone(), row.pool.clone(), row.no));
+    [live, None, None, None]
+>>>>>>> 773bdd4 (Let a newer message take the place of pending ones with its coalesce key)
 }
 
 /// The entries of a session's warm row.
@@ -322,7 +350,7 @@ pub fn entries_of_activity(row: &ActivityRow) -> Entries {
     let due = row
         .check_at
         .map(|at| IndexEntry::Due(at, Due::Session(row.session)));
-    [due, None, None]
+    [due, None, None, None]
 }
 
 /// The entries of a lease row.
@@ -333,5 +361,5 @@ pub fn entries_of_lease(row: &LeaseRow) -> Entries {
         LeaseStanding::Superseded { until } => Some(until),
     };
     let due = due.map(|at| IndexEntry::Due(at, Due::Lease(row.epoch)));
-    [due, None, None]
+    [due, None, None, None]
 }

@@ -161,6 +161,9 @@ pub const VOLATILE_KEYS_MAX: usize = 64;
 /// Events of one decision; they are committed together and sent in one frame.
 pub const EVENTS_PER_DECISION_MAX: usize = 1_000;
 
+/// Pending messages that one message with a coalesce key replaces: as many as can have come back from a worker, and more
+/// than that only by requeueing. What is left of them the next message replaces.
+pub const SUPERSEDED_PER_MESSAGE: usize = MAX_IN_FLIGHT_MAX as usize;
 /// Kinds of message whose failures may be watched; more than any system of workers has.
 pub const CIRCUIT_KINDS_MAX: usize = 64;
 /// Failures in a row that may be asked for before a circuit opens.

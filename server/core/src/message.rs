@@ -4,7 +4,7 @@
 //! is a row of its own, never rewritten. Which message goes out next is decided in
 //! `decide::hand_out`.
 
-use crate::ids::{DeliveryId, Epoch, IdempotencyKey, MessageKind, QueueId, Seq};
+use crate::ids::{CoalesceKey, DeliveryId, Epoch, IdempotencyKey, MessageKind, QueueId, Seq};
 use crate::session::Labels;
 use crate::time::{EngineTime, WallTime};
 
@@ -29,6 +29,8 @@ pub struct MessageRow {
     pub prompt_number: u32,
     /// How it relates to work in progress.
     pub mode: DeliveryMode,
+    /// A newer message with the same key takes its place while it is pending.
+    pub coalesce_key: Option<CoalesceKey>,
     /// When it happened, by the caller's clock.
     pub occurred_time: Option<WallTime>,
     /// When it was accepted, for display.
@@ -194,6 +196,8 @@ pub struct NewMessage {
     pub prompt_number: Option<u32>,
     /// How it relates to work in progress.
     pub mode: DeliveryMode,
+    /// A newer message with the same key takes its place while it is pending.
+    pub coalesce_key: Option<CoalesceKey>,
     /// When it happened.
     pub occurred_time: Option<WallTime>,
     /// Not to be handed out before.

@@ -324,6 +324,8 @@ pub struct Totals {
     pub dead_lettered: u64,
     /// Deleted on request.
     pub discarded: u64,
+    /// Replaced by newer ones with the same coalesce key.
+    pub superseded: u64,
 }
 
 /// Totals with the queue's depth at the same instant.

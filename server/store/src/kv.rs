@@ -55,6 +55,8 @@ pub enum Table {
     InFlight,
     /// Index: messages returned and not yet due, by (queue, seq).
     Returned,
+    /// Index: pending messages with a coalesce key, by (queue, key).
+    Coalesced,
     /// Index: what becomes due, by engine time.
     Due,
     /// Index: queues that have work and no lease, oldest first.

@@ -122,17 +122,12 @@ async fn parts_of_a_message_that_are_not_built() {
     let mode = |mode: pb::DeliveryMode| one(move |m| m.delivery_mode = mode.into());
     let all = |m: &mut pb::Message| {
         m.delivery_mode = pb::DeliveryMode::Collect.into();
-        m.coalesce_key = "c".to_owned();
         m.debounce = Some(pb::Debounce {
             quiet: raw(1, 0),
             max_wait: None,
         });
     };
-    let fields = [
-        "messages[1].delivery_mode",
-        "messages[1].coalesce_key",
-        "messages[1].debounce",
-    ];
+    let fields = ["messages[1].delivery_mode", "messages[1].debounce"];
     let wrong_too = |m: &mut pb::Message| {
         all(m);
         m.kind = String::new();
@@ -140,10 +135,17 @@ async fn parts_of_a_message_that_are_not_built() {
     let table = vec![
         not_built(mode(pb::DeliveryMode::Collect), &fields[..1]),
         invalid(one(|m| m.delivery_mode = 9), &["messages[1].delivery_mode"]),
-        not_built(one(|m| m.coalesce_key = "c".to_owned()), &fields[1..2]),
+        invalid(
+            one(|m| m.coalesce_key = bytes(257)),
+            &["messages[1].coalesce_key"],
+        ),
+        invalid(
+            one(|m| m.coalesce_key = "a\nb".to_owned()),
+            &["messages[1].coalesce_key"],
+        ),
         not_built(
             one(|m| m.debounce = Some(pb::Debounce::default())),
-            &fields[2..],
+            &fields[1..],
         ),
         not_built(one(all), &fields),
         invalid(one(wrong_too), &["messages[1].kind"]),

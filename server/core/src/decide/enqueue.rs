@@ -2,7 +2,7 @@
 //! commit.
 //!
 //! A message whose idempotency key the queue remembers is answered with the first one's seq and adds
-//! nothing; one whose kind failed too often lately is skipped. Neither consumes seq or key. A refusal refuses the
+//! nothing; one with a coalesce key takes the place of those that are pending under it; one whose kind failed too often lately is skipped. Neither consumes seq or key. A refusal refuses the
 //! whole call.
 
 use std::sync::Arc;
@@ -11,8 +11,9 @@ use super::{cancel, find, hand_out, open};
 use crate::circuit::{Admission, Circuits};
 use crate::command::Enqueue;
 use crate::draft::{Draft, Stop};
-use crate::ids::{IdempotencyKey, Seq};
-use crate::limits::MESSAGE_OVERHEAD_BYTES;
+use crate::ids::{CoalesceKey, IdempotencyKey, QueueId, Seq};
+use crate::index::{IndexEntry, Scan};
+use crate::limits::{MESSAGE_OVERHEAD_BYTES, SUPERSEDED_PER_MESSAGE};
 use crate::message::{DeliveryMode, MessageRow, NewMessage, Standing, Turn};
 use crate::queue::QueueRow;
 use crate::rejection::Rejection;
@@ -25,24 +26,25 @@ use crate::time::{Now, WallTime};
 pub(super) fn enqueue(draft: &mut Draft<'_>, enqueue: &Enqueue) -> Result<Reply, Stop> {
     let (session, opened) = find_or_open(draft, enqueue)?;
     let mut results = Vec::with_capacity(enqueue.messages.len());
-    let mut accepted = 0;
-    let mut interrupts = false;
     let activity = draft.activity_row(session.no)?;
-    let mut circuits = activity.map_or_else(Circuits::default, |row| row.circuits.clone());
+    let mut intake = Intake {
+        circuits: activity.map_or_else(Circuits::default, |row| row.circuits.clone()),
+        ..Intake::default()
+    };
     for message in &enqueue.messages {
-        let result = accept(draft, &session, &mut circuits, message)?;
-        let is_new = result.status == EnqueueStatus::Enqueued;
-        accepted += u64::from(is_new);
-        interrupts |= is_new && interrupts_now(message, draft.now);
-        results.push(result);
+        results.push(accept(draft, &session, &mut intake, message)?);
     }
     let mut activity = draft.activity(session.no)?;
-    activity.circuits = circuits;
+    activity.circuits = intake.circuits;
     activity.touch(draft.now);
-    activity.totals.enqueued += accepted;
+    activity.totals.enqueued += intake.accepted;
+    activity.totals.superseded += intake.superseded;
     draft.put_activity(&session, activity)?;
-    if interrupts {
-        cancel::interrupt(draft, session.queue)?;
+    for seq in intake.interrupting {
+        // One that a later message of the call took the place of interrupts nothing.
+        if draft.message(session.queue, seq)?.is_some() {
+            cancel::interrupt(draft, session.queue)?;
+        }
     }
     hand_out::offer(draft, session.queue)?;
     Ok(Reply::Enqueued {
@@ -53,10 +55,15 @@ pub(super) fn enqueue(draft: &mut Draft<'_>, enqueue: &Enqueue) -> Result<Reply,
     })
 }
 
-/// Whether a message stops what is in flight as soon as it is accepted.
-fn interrupts_now(message: &NewMessage, now: Now) -> bool {
-    let waits = message.not_before_time.is_some_and(|at| at > now.wall);
-    message.mode == DeliveryMode::Interrupt && !waits
+/// What the messages of a call do beside lying in their queue.
+#[derive(Debug, Default)]
+struct Intake {
+    /// As they stand behind the messages so far.
+    circuits: Circuits,
+    accepted: u64,
+    superseded: u64,
+    /// Those that stop what is in flight as soon as they are accepted.
+    interrupting: Vec<Seq>,
 }
 
 fn find_or_open(draft: &mut Draft<'_>, enqueue: &Enqueue) -> Result<(Arc<SessionRow>, bool), Stop> {
@@ -76,10 +83,10 @@ fn find_or_open(draft: &mut Draft<'_>, enqueue: &Enqueue) -> Result<(Arc<Session
 fn accept(
     draft: &mut Draft<'_>,
     session: &SessionRow,
-    circuits: &mut Circuits,
+    intake: &mut Intake,
     message: &NewMessage,
 ) -> Result<EnqueueResult, Stop> {
-    let mut queue = draft.queue(session.queue)?;
+    let queue = draft.queue(session.queue)?;
     let digest = message.idempotency_key.as_ref().map(IdempotencyKey::digest);
     if let Some(digest) = &digest
         && let Some(seq) = draft.remembered(&queue, digest)?
@@ -90,12 +97,17 @@ fn accept(
             status: EnqueueStatus::Duplicate,
         });
     }
-    if circuits.admit(&message.kind, draft.now.engine, draft.policy()) == Admission::Skipped {
+    let (now, policy) = (draft.now.engine, draft.policy());
+    if intake.circuits.admit(&message.kind, now, policy) == Admission::Skipped {
         return Ok(EnqueueResult {
             seq: Seq(0),
             status: EnqueueStatus::SkippedCircuitOpen,
         });
     }
+    if let Some(key) = &message.coalesce_key {
+        intake.superseded += supersede(draft, session.queue, key)?;
+    }
+    let mut queue = draft.queue(session.queue)?;
     let row = new_row(draft, session, &queue, message)?;
     if let Some(refusal) = full(draft, session, &queue, row.bytes) {
         return Err(refusal.into());
@@ -110,11 +122,30 @@ fn accept(
         RowKey::Payload(row.queue, seq),
         Row::Payload(message.payload.clone()),
     );
+    intake.accepted += 1;
+    if row.mode == DeliveryMode::Interrupt && matches!(row.standing, Standing::Ready(_)) {
+        intake.interrupting.push(seq);
+    }
     draft.move_message(None, Some(row.into()))?;
     Ok(EnqueueResult {
         seq,
         status: EnqueueStatus::Enqueued,
     })
+}
+
+/// Settles the pending messages of a key, whose place a newer one takes; says how many.
+fn supersede(draft: &mut Draft<'_>, queue: QueueId, key: &CoalesceKey) -> Result<u64, Stop> {
+    let scan = Scan::Coalesced(queue, key.digest());
+    let entries = draft.scan(&scan, SUPERSEDED_PER_MESSAGE)?;
+    let seqs: Vec<Seq> = entries.iter().filter_map(IndexEntry::seq).collect();
+    draft.know_messages(seqs.iter().map(|seq| (queue, *seq)))?;
+    for seq in &seqs {
+        let message = draft
+            .message(queue, *seq)?
+            .expect("an indexed message is on record");
+        draft.move_message(Some(&message), None)?;
+    }
+    Ok(seqs.len() as u64)
 }
 
 fn new_row(
@@ -138,6 +169,7 @@ fn new_row(
         agent_type: message.agent_type.clone(),
         prompt_number,
         mode: message.mode,
+        coalesce_key: message.coalesce_key.clone(),
         occurred_time: message.occurred_time,
         enqueue_time: now.wall,
         enqueued_at: now.engine,

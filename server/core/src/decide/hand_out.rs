@@ -156,6 +156,7 @@ fn ready_place(entry: &IndexEntry) -> Option<(Lane, Seq)> {
         IndexEntry::InFlight(..)
         | IndexEntry::Returned(..)
         | IndexEntry::Pending(..)
+        | IndexEntry::Coalesced(..)
         | IndexEntry::Unserved(..)
         | IndexEntry::RequestAge(..)
         | IndexEntry::DeadLetters(..)

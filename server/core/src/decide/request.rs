@@ -107,7 +107,7 @@ fn put_record(
         Row::Request(row.into()),
     );
     let age = IndexEntry::RequestAge(at, namespace.clone(), tag.id.clone());
-    draft.reindex(&Entries::default(), [Some(age), None, None]);
+    draft.reindex(&Entries::default(), [Some(age), None, None, None]);
     Ok(())
 }
 
@@ -131,5 +131,5 @@ fn forget(draft: &mut Draft<'_>, entry: IndexEntry) {
     if let IndexEntry::RequestAge(_, namespace, id) = &entry {
         draft.remove(RowKey::Request(namespace.clone(), id.clone()));
     }
-    draft.reindex(&[Some(entry), None, None], Entries::default());
+    draft.reindex(&[Some(entry), None, None, None], Entries::default());
 }

@@ -9,7 +9,8 @@ use sessiond_core::command::{
 };
 use sessiond_core::event::{Actor, ActorKind};
 use sessiond_core::ids::{
-    IdempotencyKey, MessageKind, PoolName, RequestId, SessionId, SessionKey, SessionRef,
+    CoalesceKey, IdempotencyKey, MessageKind, PoolName, RequestId, SessionId, SessionKey,
+    SessionRef,
 };
 use sessiond_core::limits::SUMMARIZE;
 use sessiond_core::message::{DeliveryMode, NewMessage};
@@ -289,6 +290,10 @@ impl World {
                 1 | 2 => DeliveryMode::Steer,
                 _ => DeliveryMode::FollowUp,
             },
+            coalesce_key: self.one_in(4).then(|| {
+                let key = format!("c{}", self.rng.u32(..2));
+                CoalesceKey::parse(key).unwrap()
+            }),
             occurred_time: None,
             not_before_time: match self.rng.u32(..10) {
                 0 => Some(WallTime(now + self.rng.u64(..60_000))),

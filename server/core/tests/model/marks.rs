@@ -216,6 +216,14 @@ marks! {
     CircuitClosed,
     /// An operator did.
     CircuitReset,
+    /// A pending message gave way to a newer one with its coalesce key.
+    Superseded,
+    /// Several did.
+    SupersededSeveral,
+    /// One that held a strict queue back did.
+    SupersededPause,
+    /// One in flight did not.
+    InFlightSpared,
     /// A message that steers went out before one that was there first.
     SteerFirst,
     /// A message that steers passed one that pauses.

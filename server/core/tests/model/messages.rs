@@ -2,7 +2,10 @@
 //!
 //! Written from the design's rules 1, 4, 16 and 23.
 
+use std::collections::BTreeMap;
+
 use sessiond_core::command::Enqueue;
+use sessiond_core::ids::CoalesceKey;
 use sessiond_core::limits::{MESSAGE_OVERHEAD_BYTES, REQUEST_RETENTION};
 use sessiond_core::message::{DeliveryMode, NewMessage};
 use sessiond_core::reply::EnqueueStatus;
@@ -42,16 +45,14 @@ impl Model {
         for message in &enqueue.messages {
             results.push(self.accept(no, message));
         }
-        let now_there = enqueue
-            .messages
-            .iter()
-            .zip(&results)
-            .any(|(message, (seq, status))| {
-                let queue = self.queue(self.session(no).queue);
-                *status == EnqueueStatus::Enqueued
-                    && message.mode == DeliveryMode::Interrupt
-                    && queue.messages[seq].status == Status::New
-            });
+        let now_there = results.iter().any(|(seq, status)| {
+            let queue = self.queue(self.session(no).queue);
+            let there = queue
+                .messages
+                .get(seq)
+                .filter(|_| *status == EnqueueStatus::Enqueued);
+            there.is_some_and(|m| m.mode == DeliveryMode::Interrupt && m.status == Status::New)
+        });
         let enqueued = |(_, status): &&(u64, EnqueueStatus)| *status == EnqueueStatus::Enqueued;
         let accepted = results.iter().filter(enqueued).count() as u64;
         let now = self.now;
@@ -81,6 +82,13 @@ impl Model {
         let queue = queue.map(|id| self.queue(id));
         let mut count = queue.map_or(0, |queue| queue.unsettled());
         let mut bytes = queue.map_or(0, |queue| queue.bytes());
+        let mut pending: BTreeMap<CoalesceKey, Vec<u64>> = BTreeMap::new();
+        let messages_there = queue.iter().flat_map(|queue| queue.messages.values());
+        for there in messages_there.filter(|there| there.is_pending()) {
+            if let Some(key) = &there.coalesce_key {
+                pending.entry(key.clone()).or_default().push(there.bytes);
+            }
+        }
         let mut new_names = Vec::new();
         let mut twice = false;
         for message in messages {
@@ -97,6 +105,12 @@ impl Model {
                 continue;
             }
             new_names.extend(&message.idempotency_key);
+            let replaced = message.coalesce_key.as_ref();
+            let replaced = replaced
+                .and_then(|key| pending.remove(key))
+                .unwrap_or_default();
+            count -= replaced.len() as u64;
+            bytes -= replaced.iter().sum::<u64>();
             if count >= self.policy.queue_messages_max {
                 self.marks.hit(Mark::FullOfMessages);
                 let limit = self.policy.queue_messages_max;
@@ -108,6 +122,9 @@ impl Model {
                 self.marks.hit(Mark::FullOfBytes);
                 let limit = self.policy.queue_bytes_max;
                 return Err(Refusal::QueueFull("bytes", limit));
+            }
+            if let Some(key) = &message.coalesce_key {
+                pending.insert(key.clone(), vec![cost(message)]);
             }
         }
         self.marks.hit_if(twice, Mark::DuplicateInBatch);
@@ -128,6 +145,9 @@ impl Model {
             return (0, EnqueueStatus::SkippedCircuitOpen);
         }
         self.marks.hit_if(known.is_some(), Mark::NameForgotten);
+        if let Some(key) = &message.coalesce_key {
+            self.supersede_pending(session, key);
+        }
         let queue = self.queue_mut(id);
         if let Some(name) = named {
             queue.names.insert(name.clone(), (queue.next_seq, now));
@@ -141,6 +161,7 @@ impl Model {
         let message = Message {
             kind: message.kind.as_str().to_owned(),
             mode: message.mode,
+            coalesce_key: message.coalesce_key.clone(),
             status,
             attempt: 0,
             latest: None,
@@ -153,6 +174,24 @@ impl Model {
         };
         queue.messages.insert(seq, message);
         (seq, EnqueueStatus::Enqueued)
+    }
+
+    /// What is pending under a key gives way to a newer message.
+    fn supersede_pending(&mut self, session: u64, key: &CoalesceKey) {
+        let id = self.session(session).queue;
+        let queue = self.queue_mut(id);
+        let of_key = |m: &Message| m.coalesce_key.as_ref() == Some(key);
+        let spared = queue.messages.values().any(|m| of_key(m) && m.is_out());
+        let paused = |m: &Message| matches!(m.status, Status::Paused { .. });
+        let freed = queue.messages.values().any(|m| of_key(m) && paused(m));
+        let before = queue.messages.len();
+        queue.messages.retain(|_, m| !(of_key(m) && m.is_pending()));
+        let replaced = (before - queue.messages.len()) as u64;
+        self.session_mut(session).totals.superseded += replaced;
+        self.marks.hit_if(replaced > 0, Mark::Superseded);
+        self.marks.hit_if(replaced > 1, Mark::SupersededSeveral);
+        self.marks.hit_if(spared, Mark::InFlightSpared);
+        self.marks.hit_if(freed, Mark::SupersededPause);
     }
 
     // === order ===

@@ -71,6 +71,7 @@ pub(crate) fn check_message(model: &Model, queue: QueueId, seq: Seq, row: &Messa
     assert_eq!(row.prompt_number, message.prompt_number);
     assert_eq!(row.enqueued_at.0, message.enqueued_at);
     assert_eq!(row.mode, message.mode);
+    assert_eq!(row.coalesce_key, message.coalesce_key);
     assert!(
         is_standing(row.standing, message),
         "{queue}/{seq} is {:?}, not {:?}",

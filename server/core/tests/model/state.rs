@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use sessiond_core::event::Actor;
 use sessiond_core::ids::{
-    IdempotencyKey, InstanceId, PoolName, RequestId, SessionId, SessionKey, StreamId,
+    CoalesceKey, IdempotencyKey, InstanceId, PoolName, RequestId, SessionId, SessionKey, StreamId,
 };
 use sessiond_core::lease::LeaseMode;
 use sessiond_core::limits::Policy;
@@ -138,6 +138,7 @@ pub(crate) enum Fate {
 pub(crate) struct Message {
     pub(crate) kind: String,
     pub(crate) mode: DeliveryMode,
+    pub(crate) coalesce_key: Option<CoalesceKey>,
     pub(crate) status: Status,
     pub(crate) attempt: u32,
     pub(crate) latest: Option<u64>,
@@ -373,6 +374,11 @@ impl Message {
 
     pub(crate) fn is_out(&self) -> bool {
         matches!(self.status, Status::Out { .. })
+    }
+
+    /// Whether it waits to be handed out, due or not.
+    pub(crate) fn is_pending(&self) -> bool {
+        !self.is_out() && !self.is_dead()
     }
 
     pub(crate) fn is_ready(&self) -> bool {

@@ -240,6 +240,7 @@ impl Store {
                 | IndexEntry::InFlight(..)
                 | IndexEntry::Returned(..)
                 | IndexEntry::Pending(..)
+                | IndexEntry::Coalesced(..)
                 | IndexEntry::Unserved(..)
                 | IndexEntry::DeadLetters(..)
                 | IndexEntry::RequestAge(..)
@@ -300,7 +301,7 @@ fn entries(key: &RowKey, row: &Row) -> Vec<IndexEntry> {
         (_, Row::Session(row)) => entries_of_session(row),
         (RowKey::Request(namespace, id), Row::Request(row)) => {
             let age = IndexEntry::RequestAge(row.at, namespace.clone(), id.clone());
-            [Some(age), None, None]
+            [Some(age), None, None, None]
         }
         _ => Entries::default(),
     };

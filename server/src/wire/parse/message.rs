@@ -1,7 +1,7 @@
 //! One message of an enqueue.
 
 use bytes::Bytes;
-use sessiond_core::ids::{IdempotencyKey, MessageKind};
+use sessiond_core::ids::{CoalesceKey, IdempotencyKey, MessageKind};
 use sessiond_core::limits::{ID_BYTES_MAX, KIND_BYTES_MAX, Policy};
 use sessiond_core::message::{DeliveryMode, NewMessage};
 use sessiond_proto::v1 as pb;
@@ -36,6 +36,12 @@ pub(crate) fn message(
         message.idempotency_key,
         IdempotencyKey::parse,
     );
+    let coalesce_key = text::optional(
+        faults,
+        "coalesce_key",
+        message.coalesce_key,
+        CoalesceKey::parse,
+    );
     let content_type = text::bounded(faults, "content_type", message.content_type, ID_BYTES_MAX);
     let trace_parent = text::bounded(faults, "trace_parent", message.trace_parent, ID_BYTES_MAX);
     let attributes = text::labels(faults, "attributes", message.attributes);
@@ -52,6 +58,7 @@ pub(crate) fn message(
         agent_type,
         prompt_number: message.prompt_number,
         mode,
+        coalesce_key,
         occurred_time,
         not_before_time,
         idempotency_key,
@@ -102,9 +109,6 @@ fn delivery_mode(faults: &mut Faults, number: i32) -> DeliveryMode {
 }
 
 fn refuse_not_built(faults: &mut Faults, message: &pb::Message) {
-    if !message.coalesce_key.is_empty() {
-        faults.not_built("coalesce_key");
-    }
     if message.debounce.is_some() {
         faults.not_built("debounce");
     }

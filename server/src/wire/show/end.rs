@@ -85,7 +85,7 @@ pub(crate) fn counts(counts: Counts) -> pb::SessionCounts {
         pending: counts.pending,
         in_flight: counts.in_flight,
         dead_lettered: counts.totals.dead_lettered,
-        superseded: 0,
+        superseded: counts.totals.superseded,
         discarded: counts.totals.discarded,
     }
 }

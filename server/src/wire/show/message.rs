@@ -46,7 +46,10 @@ pub(crate) fn message(row: &MessageRow, session: &SessionId, payload: Bytes) -> 
         attempt: row.attempt,
         trace_parent: row.trace_parent.clone(),
         delivery_mode: delivery_mode(row.mode).into(),
-        coalesce_key: String::new(),
+        coalesce_key: row
+            .coalesce_key
+            .as_ref()
+            .map_or_else(String::new, ToString::to_string),
         debounce: None,
         status: None,
     }

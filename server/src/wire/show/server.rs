@@ -45,7 +45,12 @@ pub(crate) struct ServerFacts<'a> {
 }
 
 /// Parts of the contract that are built and have no RPC of their own, sorted.
-const CAPABILITIES: &[&str] = &["circuits", "delivery_mode_interrupt", "delivery_mode_steer"];
+const CAPABILITIES: &[&str] = &[
+    "circuits",
+    "coalesce_key",
+    "delivery_mode_interrupt",
+    "delivery_mode_steer",
+];
 
 /// The answer to GetServerInfo.
 pub(crate) fn server_info(facts: &ServerFacts<'_>) -> pb::GetServerInfoResponse {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use sessiond_core::command::{Enqueue, NewSessionId};
-use sessiond_core::ids::{IdempotencyKey, MessageKind, SessionKey};
+use sessiond_core::ids::{CoalesceKey, IdempotencyKey, MessageKind, SessionKey};
 use sessiond_core::limits::Policy;
 use sessiond_core::message::{DeliveryMode, NewMessage};
 use sessiond_core::time::WallTime;
@@ -64,6 +64,7 @@ fn full_message() -> pb::Message {
         idempotency_key: "once".to_owned(),
         trace_parent: "00-aa-bb-01".to_owned(),
         delivery_mode: pb::DeliveryMode::Steer.into(),
+        coalesce_key: "newest".to_owned(),
         ..pb::Message::default()
     }
 }
@@ -83,6 +84,7 @@ fn every_field_reaches_the_command() {
         agent_type: "explorer".to_owned(),
         prompt_number: Some(0),
         mode: DeliveryMode::Steer,
+        coalesce_key: Some(CoalesceKey::parse("newest").unwrap()),
         occurred_time: Some(WallTime(1_001)),
         not_before_time: Some(WallTime(1_002)),
         idempotency_key: Some(IdempotencyKey::parse("once").unwrap()),
@@ -203,6 +205,9 @@ fn every_bad_field_of_a_message_is_told() {
             ("messages[1].idempotency_key", "256", |r| {
                 r.messages[1].idempotency_key = "x".repeat(257);
             }),
+            ("messages[1].coalesce_key", "256", |r| {
+                r.messages[1].coalesce_key = "x".repeat(257);
+            }),
             ("messages[1].trace_parent", "256", |r| {
                 r.messages[1].trace_parent = "x".repeat(257);
             }),
@@ -279,9 +284,6 @@ fn what_is_not_built_is_named() {
         &[
             ("messages[0].delivery_mode", |r| {
                 r.messages[0].delivery_mode = pb::DeliveryMode::Collect.into();
-            }),
-            ("messages[0].coalesce_key", |r| {
-                r.messages[0].coalesce_key = "c".to_owned();
             }),
             ("messages[0].debounce", |r| {
                 r.messages[0].debounce = Some(pb::Debounce::default());

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use sessiond_core::circuit::{Circuit, CircuitState, Circuits};
 use sessiond_core::event::{Actor, ActorKind, EventKind, EventRow, MessageRef};
 use sessiond_core::ids::{
-    DeliveryId, Epoch, IdempotencyKey, InstanceId, MessageKind, Namespace, PoolName, QueueId,
-    RequestNo, Revision, Seq, SessionId, SessionKey, SessionNo, StreamId, WorkerName,
+    CoalesceKey, DeliveryId, Epoch, IdempotencyKey, InstanceId, MessageKind, Namespace, PoolName,
+    QueueId, RequestNo, Revision, Seq, SessionId, SessionKey, SessionNo, StreamId, WorkerName,
 };
 use sessiond_core::lease::LeaseView;
 use sessiond_core::message::{DeliveryMode, MessageRow, Rank, Standing};
@@ -88,6 +88,7 @@ pub(super) fn end() -> SessionEnd {
                 processed: 62,
                 dead_lettered: 63,
                 discarded: 64,
+                superseded: 72,
             },
             pending: 65,
             in_flight: 66,
@@ -166,6 +167,7 @@ fn activity_row() -> ActivityRow {
             processed: 56,
             dead_lettered: 57,
             discarded: 58,
+            superseded: 60,
         },
         volatile: Volatile {
             instance: Some(InstanceId::parse("i").unwrap()),
@@ -221,6 +223,7 @@ pub(super) fn message_row() -> MessageRow {
         agent_id: "sub".to_owned(),
         agent_type: "explorer".to_owned(),
         mode: DeliveryMode::Interrupt,
+        coalesce_key: Some(CoalesceKey::parse("newest").unwrap()),
         prompt_number: 72,
         occurred_time: Some(WallTime(1_080_001)),
         enqueue_time: WallTime(1_080_002),

@@ -40,7 +40,7 @@ fn handed_out() -> pb::Message {
         attempt: 74,
         trace_parent: "00-aa-bb-01".to_owned(),
         delivery_mode: pb::DeliveryMode::Interrupt.into(),
-        coalesce_key: String::new(),
+        coalesce_key: "newest".to_owned(),
         debounce: None,
         status: None,
     }

@@ -101,7 +101,7 @@ fn counts() -> pb::SessionCounts {
         pending: 23,
         in_flight: 13,
         dead_lettered: 57,
-        superseded: 0,
+        superseded: 60,
         discarded: 58,
     }
 }
@@ -194,7 +194,7 @@ fn an_ended_session_shows_how() {
             pending: 65,
             in_flight: 66,
             dead_lettered: 63,
-            superseded: 0,
+            superseded: 72,
             discarded: 64,
         }),
         usage: Some(pb::Usage {

@@ -60,6 +60,13 @@ impl<'a> Cursor<'a> {
         Ok(u64::from_be_bytes(*bytes))
     }
 
+    /// A fixed number of bytes.
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
+        let (bytes, rest) = self.split()?;
+        self.rest = rest;
+        Ok(*bytes)
+    }
+
     /// A text behind its length.
     pub(crate) fn prefixed(&mut self) -> Result<String, DecodeError> {
         let (length, rest) = self.split()?;

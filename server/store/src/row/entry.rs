@@ -4,6 +4,7 @@
 //! ready             u64 queue | u8 rank | u64 seq
 //! in_flight         u64 queue | u64 epoch | u64 seq
 //! returned          u64 queue | u8 lane | u64 seq
+//! coalesced         u64 queue | 16 bytes digest | u64 seq
 //! due               u64 time | u8 kind | u64 | u64 if a message
 //! unserved          u16 length | namespace | u64 time | u64 queue
 //! request_ages      u64 time | namespace 00 | text
@@ -17,7 +18,7 @@
 //! `Pending` has no table of its own: its entries are the keys of `messages`, for a message that was given up lies in
 //! another table. So nothing is written for one, and one is never decoded.
 
-use sessiond_core::ids::{Epoch, Namespace, PoolName, QueueId, Seq, SessionNo};
+use sessiond_core::ids::{Epoch, KeyDigest, Namespace, PoolName, QueueId, Seq, SessionNo};
 use sessiond_core::index::{Due, IndexEntry, Scan};
 use sessiond_core::message::Rank;
 use sessiond_core::time::EngineTime;
@@ -54,6 +55,11 @@ pub fn key_of_entry(entry: &IndexEntry) -> (Table, Key) {
             key.push(u8::try_from(lane.number()).expect("lanes have small numbers"));
             put_u64(&mut key, seq.0);
             (Table::Returned, key)
+        }
+        IndexEntry::Coalesced(queue, digest, seq) => {
+            let mut key = coalesced_prefix(*queue, *digest);
+            put_u64(&mut key, seq.0);
+            (Table::Coalesced, key)
         }
         IndexEntry::Pending(queue, seq) => (Table::Messages, two(queue.0, seq.0)),
         IndexEntry::Unserved(namespace, since, queue) => {
@@ -96,6 +102,12 @@ pub fn key_of_entry(entry: &IndexEntry) -> (Table, Key) {
 
 fn rank_byte(rank: Rank) -> u8 {
     u8::try_from(rank.number()).expect("ranks have small numbers")
+}
+
+fn coalesced_prefix(queue: QueueId, digest: KeyDigest) -> Key {
+    let mut key = one(queue.0);
+    key.extend_from_slice(&digest.0);
+    key
 }
 
 fn due_key(at: EngineTime, due: Due) -> Key {
@@ -153,6 +165,11 @@ pub(crate) fn entry(table: Table, key: &[u8]) -> Result<IndexEntry, DecodeError>
             let (queue, lane) = (QueueId(cursor.u64()?), u32::from(cursor.u8()?));
             IndexEntry::Returned(queue, Numbered::of_number(lane)?, Seq(cursor.u64()?))
         }
+        Table::Coalesced => IndexEntry::Coalesced(
+            QueueId(cursor.u64()?),
+            KeyDigest(cursor.array()?),
+            Seq(cursor.u64()?),
+        ),
         Table::Messages => IndexEntry::Pending(QueueId(cursor.u64()?), Seq(cursor.u64()?)),
         Table::Due => IndexEntry::Due(EngineTime(cursor.u64()?), due(&mut cursor)?),
         Table::Unserved => IndexEntry::Unserved(
@@ -230,6 +247,7 @@ pub(crate) fn range_of(scan: &Scan, limit: usize) -> Range {
         Scan::InFlight(queue, epoch) => (Table::InFlight, two(queue.0, epoch.0)),
         Scan::InFlightOfQueue(queue) => (Table::InFlight, one(queue.0)),
         Scan::Returned(queue) => (Table::Returned, one(queue.0)),
+        Scan::Coalesced(queue, digest) => (Table::Coalesced, coalesced_prefix(*queue, *digest)),
         Scan::Pending(queue) => (Table::Messages, one(queue.0)),
         Scan::Unserved(namespace) => (Table::Unserved, namespace_prefix(namespace)),
         Scan::RequestAges => (Table::RequestAges, Key::new()),

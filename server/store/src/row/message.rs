@@ -54,6 +54,8 @@ pub(crate) struct Header {
     /// Left out for FOLLOW_UP, which is what nearly all are.
     #[prost(uint32, tag = "70")]
     mode: u32,
+    #[prost(string, optional, tag = "71")]
+    coalesce_key: Option<String>,
 }
 
 #[derive(Clone, PartialEq, prost::Oneof)]
@@ -126,6 +128,9 @@ pub(crate) fn encode(row: &domain::MessageRow) -> Vec<u8> {
         Standing::Dead(dead) => message::encode(22, &dead, &mut out),
     }
     put_number(70, u64::from(mode_number(row.mode)), &mut out);
+    if let Some(key) = &row.coalesce_key {
+        put_field(71, key.as_str().as_bytes(), &mut out);
+    }
     out
 }
 
@@ -185,6 +190,7 @@ impl TryFrom<Header> for domain::MessageRow {
             agent_type: row.agent_type,
             prompt_number: row.prompt_number,
             mode: mode_of(row.mode)?,
+            coalesce_key: text_if(row.coalesce_key)?,
             occurred_time: row.occurred_time.map(WallTime),
             enqueue_time: WallTime(row.enqueue_time),
             enqueued_at: EngineTime(row.enqueued_at),

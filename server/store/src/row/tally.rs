@@ -25,6 +25,8 @@ pub(crate) struct Totals {
     dead_lettered: u64,
     #[prost(uint64, tag = "4")]
     discarded: u64,
+    #[prost(uint64, tag = "70")]
+    superseded: u64,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -76,6 +78,7 @@ impl From<&domain::Totals> for Totals {
             processed: totals.processed,
             dead_lettered: totals.dead_lettered,
             discarded: totals.discarded,
+            superseded: totals.superseded,
         }
     }
 }
@@ -87,6 +90,7 @@ impl From<Totals> for domain::Totals {
             processed: totals.processed,
             dead_lettered: totals.dead_lettered,
             discarded: totals.discarded,
+            superseded: totals.superseded,
         }
     }
 }

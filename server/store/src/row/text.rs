@@ -3,8 +3,8 @@
 //! A stored id that does not parse was not written by this schema. No text is changed on its way.
 
 use sessiond_core::ids::{
-    IdempotencyKey, InstanceId, MessageKind, Namespace, PoolName, RequestId, SessionId, SessionKey,
-    TextError, WorkerName,
+    CoalesceKey, IdempotencyKey, InstanceId, MessageKind, Namespace, PoolName, RequestId,
+    SessionId, SessionKey, TextError, WorkerName,
 };
 
 use crate::row::DecodeError;
@@ -30,6 +30,7 @@ macro_rules! texts {
 }
 
 texts! {
+    CoalesceKey: "the coalesce key",
     IdempotencyKey: "the idempotency key",
     InstanceId: "the instance id",
     MessageKind: "the message kind",

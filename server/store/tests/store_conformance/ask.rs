@@ -14,8 +14,8 @@ use sessiond_core::command::{
 };
 use sessiond_core::event::{Actor, ActorKind};
 use sessiond_core::ids::{
-    DeliveryId, Epoch, IdempotencyKey, InstanceId, MessageKind, Namespace, QueueId, RequestId, Seq,
-    SessionId, SessionKey, SessionRef, WorkerName,
+    CoalesceKey, DeliveryId, Epoch, IdempotencyKey, InstanceId, MessageKind, Namespace, QueueId,
+    RequestId, Seq, SessionId, SessionKey, SessionRef, WorkerName,
 };
 use sessiond_core::message::{DeliveryMode, NewMessage};
 use sessiond_core::reply::Reply;
@@ -247,6 +247,8 @@ impl Asker {
                     DeliveryMode::Interrupt,
                 ],
             ),
+            coalesce_key: one_of(&mut self.rng, &[None, None, Some("c1"), Some("c2")])
+                .map(|key| CoalesceKey::parse(key).expect("an id")),
             occurred_time: None,
             not_before_time: deferred.then_some(not_before),
             idempotency_key: name.map(|name| IdempotencyKey::parse(name).expect("an id")),

@@ -131,7 +131,7 @@ fn entries_of(key: &RowKey, row: &Row) -> Vec<IndexEntry> {
         (_, Row::Session(row)) => entries_of_session(row),
         (RowKey::Request(namespace, id), Row::Request(row)) => {
             let age = IndexEntry::RequestAge(row.at, namespace.clone(), id.clone());
-            [Some(age), None, None]
+            [Some(age), None, None, None]
         }
         _ => Entries::default(),
     };

@@ -248,6 +248,7 @@ fn scans_of(entry: &IndexEntry) -> Vec<Scan> {
         }
         IndexEntry::Returned(queue, ..) => vec![Scan::Returned(*queue)],
         IndexEntry::Pending(queue, _) => vec![Scan::Pending(*queue)],
+        IndexEntry::Coalesced(queue, key, _) => vec![Scan::Coalesced(*queue, *key)],
         IndexEntry::Unserved(namespace, ..) => vec![Scan::Unserved(namespace.clone())],
         IndexEntry::RequestAge(..) => vec![Scan::RequestAges],
         IndexEntry::DeadLetters(..) | IndexEntry::Due(..) => vec![],

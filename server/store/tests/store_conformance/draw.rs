@@ -6,8 +6,9 @@
 use bytes::Bytes;
 use fastrand::Rng;
 use sessiond_core::ids::{
-    DeliveryId, Epoch, IdempotencyKey, InstanceId, MessageKind, Namespace, PoolName, QueueId,
-    RequestId, Revision, Seq, SessionId, SessionKey, SessionNo, TextError, WorkerName,
+    CoalesceKey, DeliveryId, Epoch, IdempotencyKey, InstanceId, KeyDigest, MessageKind, Namespace,
+    PoolName, QueueId, RequestId, Revision, Seq, SessionId, SessionKey, SessionNo, TextError,
+    WorkerName,
 };
 use sessiond_core::index::{Due, IndexEntry};
 use sessiond_core::key_window::{KeyBlock, RememberedKey};
@@ -286,6 +287,7 @@ fn message(rng: &mut Rng, queue: QueueId, seq: Seq, standing: Standing) -> Messa
                 DeliveryMode::Interrupt,
             ],
         ),
+        coalesce_key: option(rng, |rng| id(rng, CoalesceKey::parse)),
         occurred_time: option(rng, wall),
         enqueue_time: wall(rng),
         enqueued_at: engine(rng),
@@ -337,6 +339,8 @@ pub(crate) fn entry(rng: &mut Rng, kind: usize) -> IndexEntry {
             IndexEntry::Returned(queue, one_of(rng, &lanes), seq)
         }
         3 => IndexEntry::Pending(queue, seq),
+        // Few keys, so that messages meet under one.
+        8 => IndexEntry::Coalesced(queue, KeyDigest([rng.u8(..2); 16]), seq),
         4 => IndexEntry::Unserved(namespace(rng), engine(rng), queue),
         5 => IndexEntry::RequestAge(engine(rng), namespace(rng), id(rng, RequestId::parse)),
         6 => {

@@ -177,6 +177,7 @@ fn totals(rng: &mut Rng) -> Totals {
         processed: number(rng),
         dead_lettered: number(rng),
         discarded: number(rng),
+        superseded: number(rng),
     }
 }
 

@@ -133,6 +133,7 @@ fn scans(entries: &BTreeSet<IndexEntry>) -> BTreeSet<Scan> {
         | IndexEntry::DeadLetters(..)
         | IndexEntry::RequestAge(..)
         | IndexEntry::Due(..) => None,
+        IndexEntry::Coalesced(queue, key, _) => Some(Scan::Coalesced(*queue, *key)),
     }));
     scans
 }

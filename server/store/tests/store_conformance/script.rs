@@ -82,6 +82,7 @@ pub(crate) fn enqueue() -> Command {
         agent_type: String::new(),
         prompt_number: None,
         mode: DeliveryMode::FollowUp,
+        coalesce_key: None,
         occurred_time: None,
         not_before_time: None,
         idempotency_key: None,
