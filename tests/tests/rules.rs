@@ -74,6 +74,8 @@ mod pools_full;
 mod pools_restart;
 #[path = "rules/pools_wait.rs"]
 mod pools_wait;
+#[path = "rules/pauses.rs"]
+mod pauses;
 #[path = "rules/replace.rs"]
 mod replace;
 #[path = "rules/request_ids.rs"]

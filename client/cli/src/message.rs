@@ -88,6 +88,12 @@ pub(crate) struct SendArgs {
     /// A newer message with the same key replaces pending ones.
     #[arg(long, value_name = "KEY")]
     coalesce_key: Option<String>,
+    /// Hold it back until no more such messages came for this long.
+    #[arg(long, value_name = "DURATION", value_parser = values::span, conflicts_with = "delay")]
+    debounce: Option<Duration>,
+    /// Hold it back for this long at most [default: ten times `--debounce`].
+    #[arg(long, value_name = "DURATION", value_parser = values::span, requires = "debounce")]
+    max_wait: Option<Duration>,
     /// Open the session if there is none.
     #[arg(long)]
     open: bool,
@@ -161,6 +167,10 @@ impl SendArgs {
                 .map(prost_types::Timestamp::from),
             delivery_mode: self.delivery_mode.unwrap_or_default().into(),
             coalesce_key: text(&self.coalesce_key),
+            debounce: self.debounce.map(|quiet| pb::Debounce {
+                quiet: Some(values::wire_span(quiet)),
+                max_wait: self.max_wait.map(values::wire_span),
+            }),
             ..Default::default()
         })
     }

@@ -23,6 +23,7 @@ mod begin_request;
 mod cancel;
 mod circuits;
 mod claim;
+mod debounce;
 mod detach;
 mod discard;
 mod due;

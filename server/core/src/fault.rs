@@ -110,6 +110,10 @@ faults! {
     CancelCounted,
     /// A newer message replaces what is in flight too.
     InFlightCoalesced,
+    /// Each message that waits for a pause moves its end away, as often as one comes.
+    PauseEndless,
+    /// Messages that are collected go out like all others.
+    CollectMixed,
 }
 
 thread_local! {

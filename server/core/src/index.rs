@@ -26,6 +26,8 @@ pub enum IndexEntry {
     Returned(QueueId, Lane, Seq),
     /// Any unsettled message that was not given up.
     Pending(QueueId, Seq),
+    /// A message that is held back until its queue has a pause.
+    Debounced(QueueId, Seq),
     /// A pending message that a newer one with the same coalesce key replaces.
     Coalesced(QueueId, KeyDigest, Seq),
     /// A queue that wants a worker, by the age of its oldest message.
@@ -53,6 +55,7 @@ impl IndexEntry {
             | Self::InFlight(_, _, seq)
             | Self::Returned(_, _, seq)
             | Self::Pending(_, seq)
+            | Self::Debounced(_, seq)
             | Self::Coalesced(_, _, seq) => Some(*seq),
             Self::Unserved(..)
             | Self::DeadLetters(..)
@@ -70,13 +73,16 @@ impl IndexEntry {
             Self::Ready(queue, Rank::New, _) => {
                 [Some(Scan::Ready(*queue)), Some(Scan::New(*queue))]
             }
-            Self::Ready(queue, Rank::Returned, _) => [Some(Scan::Ready(*queue)), None],
+            Self::Ready(queue, Rank::Interrupt | Rank::Steer | Rank::Returned, _) => {
+                [Some(Scan::Ready(*queue)), None]
+            }
             Self::InFlight(queue, epoch, _) => [
                 Some(Scan::InFlight(*queue, *epoch)),
                 Some(Scan::InFlightOfQueue(*queue)),
             ],
             Self::Returned(queue, ..) => [Some(Scan::Returned(*queue)), None],
             Self::Pending(queue, _) => [Some(Scan::Pending(*queue)), None],
+            Self::Debounced(queue, _) => [Some(Scan::Debounced(*queue)), None],
             Self::Coalesced(queue, key, _) => [Some(Scan::Coalesced(*queue, *key)), None],
             Self::Unserved(namespace, ..) => [Some(Scan::Unserved(namespace.clone())), None],
             Self::RequestAge(..) => [Some(Scan::RequestAges), None],
@@ -101,6 +107,7 @@ impl IndexEntry {
             Self::Ready(..)
             | Self::Returned(..)
             | Self::Pending(..)
+            | Self::Debounced(..)
             | Self::Coalesced(..)
             | Self::Unserved(..)
             | Self::DeadLetters(..)
@@ -140,7 +147,7 @@ pub enum Due {
     Message(QueueId, Seq),
     /// A superseded lease, or one that is to stop what it has in flight.
     Lease(Epoch),
-    /// A held or discarded queue.
+    /// A held or discarded queue, or one whose pause is over.
     Queue(QueueId),
 }
 
@@ -159,6 +166,8 @@ pub enum Scan {
     Returned(QueueId),
     /// What a queue has.
     Pending(QueueId),
+    /// What waits for a pause of its queue.
+    Debounced(QueueId),
     /// What a message with this coalesce key replaces.
     Coalesced(QueueId, KeyDigest),
     /// Queues of a namespace that want a worker.
@@ -180,6 +189,7 @@ impl Scan {
         match (self, entry) {
             (Self::Ready(q), IndexEntry::Ready(e, ..))
             | (Self::Returned(q), IndexEntry::Returned(e, ..))
+            | (Self::Debounced(q), IndexEntry::Debounced(e, _))
             | (Self::Pending(q), IndexEntry::Pending(e, _)) => q == e,
             (Self::New(q), IndexEntry::Ready(e, rank, _)) => q == e && *rank == Rank::New,
             (Self::Coalesced(q, key), IndexEntry::Coalesced(e, other, _)) => q == e && key == other,
@@ -199,6 +209,7 @@ impl Scan {
                 | Self::InFlightOfQueue(_)
                 | Self::Returned(_)
                 | Self::Pending(_)
+                | Self::Debounced(_)
                 | Self::Coalesced(..)
                 | Self::Unserved(_)
                 | Self::RequestAges
@@ -220,6 +231,7 @@ impl Scan {
             Self::InFlightOfQueue(q) => IndexEntry::InFlight(*q, Epoch(0), Seq(0)),
             Self::Returned(q) => IndexEntry::Returned(*q, Lane::Interrupt, Seq(0)),
             Self::Pending(q) => IndexEntry::Pending(*q, Seq(0)),
+            Self::Debounced(q) => IndexEntry::Debounced(*q, Seq(0)),
             Self::Coalesced(q, key) => IndexEntry::Coalesced(*q, *key, Seq(0)),
             Self::Unserved(ns) => IndexEntry::Unserved(ns.clone(), EngineTime(0), QueueId(0)),
             Self::RequestAges => {
@@ -289,6 +301,10 @@ pub fn entries_of_message(row: &MessageRow) -> Entries {
             let returned = kept.then_some(IndexEntry::Returned(queue, row.mode.lane(), seq));
             [pending, Some(due), returned, coalesced()]
         }
+        Standing::Debounced => {
+            let debounced = IndexEntry::Debounced(queue, seq);
+            [pending, Some(debounced), coalesced(), None]
+        }
         Standing::Dead { .. } => Entries::default(),
     }
 }
@@ -308,7 +324,9 @@ pub fn entries_of_queue(row: &QueueRow) -> Entries {
     };
     let dead_letters = row.has_dead_letters();
     let dead_letters = dead_letters.then(|| IndexEntry::DeadLetters(row.namespace.clone(), row.id));
-    [unserved, due, dead_letters, None]
+    let pause = row.pause.filter(|_| row.is_live());
+    let pause = pause.map(|pause| IndexEntry::Due(pause.until, Due::Queue(row.id)));
+    [unserved, due, dead_letters, pause]
 }
 
 /// The entries of a session's cold row.

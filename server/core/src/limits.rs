@@ -164,6 +164,14 @@ pub const EVENTS_PER_DECISION_MAX: usize = 1_000;
 /// Pending messages that one message with a coalesce key replaces: as many as can have come back from a worker, and more
 /// than that only by requeueing. What is left of them the next message replaces.
 pub const SUPERSEDED_PER_MESSAGE: usize = MAX_IN_FLIGHT_MAX as usize;
+/// Longest quiet that a message may wait for; who waits longer wants a time, not a pause.
+pub const DEBOUNCE_QUIET_MAX: Span = Span::seconds(3_600);
+/// Longest a message may be held back for a pause.
+pub const DEBOUNCE_WAIT_MAX: Span = Span::seconds(24 * 3_600);
+/// A message that does not say is held back this many times its quiet at most.
+pub const DEBOUNCE_WAIT_FACTOR: u64 = 10;
+/// Messages that are let go per decision when a pause is over.
+pub const DEBOUNCED_PER_DECISION: usize = 256;
 /// Kinds of message whose failures may be watched; more than any system of workers has.
 pub const CIRCUIT_KINDS_MAX: usize = 64;
 /// Failures in a row that may be asked for before a circuit opens.

@@ -6,7 +6,7 @@
 
 use crate::ids::{CoalesceKey, DeliveryId, Epoch, IdempotencyKey, MessageKind, QueueId, Seq};
 use crate::session::Labels;
-use crate::time::{EngineTime, WallTime};
+use crate::time::{EngineTime, Span, WallTime};
 
 /// The header of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub struct MessageRow {
     pub mode: DeliveryMode,
     /// A newer message with the same key takes its place while it is pending.
     pub coalesce_key: Option<CoalesceKey>,
+    /// It is held back at first until its queue has a pause.
+    pub debounce: Option<Debounce>,
     /// When it happened, by the caller's clock.
     pub occurred_time: Option<WallTime>,
     /// When it was accepted, for display.
@@ -67,6 +69,8 @@ pub enum Standing {
         /// Whether it holds back what is behind it meanwhile.
         turn: Turn,
     },
+    /// Held back until the pause of its queue is over; outside the order until then.
+    Debounced,
     /// Handed out under this lease.
     InFlight(Epoch),
     /// Given up.
@@ -99,8 +103,19 @@ pub enum DeliveryMode {
     FollowUp,
     /// It goes before what waits.
     Steer,
+    /// It waits until nothing is in flight and goes out with those of its mode that are behind it.
+    Collect,
     /// It cancels what is in flight and goes before all others.
     Interrupt,
+}
+
+/// How long a message is held back for others like it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Debounce {
+    /// Until none came for this long.
+    pub quiet: Span,
+    /// This long at most.
+    pub max_wait: Span,
 }
 
 /// The part of a queue's order that a message has its place in, by seq. What is in an earlier lane goes before all of
@@ -122,7 +137,7 @@ impl DeliveryMode {
         match self {
             Self::Interrupt => Lane::Interrupt,
             Self::Steer => Lane::Steer,
-            Self::FollowUp => Lane::Ordinary,
+            Self::FollowUp | Self::Collect => Lane::Ordinary,
         }
     }
 
@@ -198,6 +213,8 @@ pub struct NewMessage {
     pub mode: DeliveryMode,
     /// A newer message with the same key takes its place while it is pending.
     pub coalesce_key: Option<CoalesceKey>,
+    /// It is held back at first until its queue has a pause.
+    pub debounce: Option<Debounce>,
     /// When it happened.
     pub occurred_time: Option<WallTime>,
     /// Not to be handed out before.

@@ -30,6 +30,8 @@ pub struct QueueRow {
     pub oldest: Option<Oldest>,
     /// Whether its owner's restart guard keeps it from workers. Until when is in the session's warm row.
     pub suspended: bool,
+    /// Until when messages are held back that wait for a pause; none while there are none.
+    pub pause: Option<Pause>,
 }
 
 /// The unsettled message of a queue with the lowest seq, which is the one that was accepted first.
@@ -41,6 +43,15 @@ pub struct Oldest {
     pub at: EngineTime,
     /// When it was accepted, for display.
     pub time: WallTime,
+}
+
+/// When messages are let go that wait for a pause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pause {
+    /// If no other one comes.
+    pub until: EngineTime,
+    /// In any case.
+    pub latest: EngineTime,
 }
 
 /// How many unsettled messages a queue has.
@@ -107,6 +118,18 @@ impl QueueRow {
             depth: Depth::default(),
             oldest: None,
             suspended: false,
+            pause: None,
+        }
+    }
+
+    /// Whether its session is there: its messages are handed out, or would be.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        match self.disposition {
+            Disposition::Serving | Disposition::Quiet => true,
+            Disposition::Held { .. } | Disposition::Dead { .. } | Disposition::Discarded { .. } => {
+                false
+            }
         }
     }
 

@@ -137,6 +137,7 @@ idle_after = "never"
 restart_limit = 4
 restart_window = "5m"
 on_restart_limit = "end"
+cancel_grace = "7s"
 [namespaces.blue]
 [namespaces."a b"]
 [pools.batch]
@@ -202,6 +203,7 @@ fn every_key_is_set_where_it_belongs() {
         restart_window: Span::seconds(300),
         on_restart_limit: WorkerCost::End,
         warning_lead: Limit::After(Span::seconds(30)),
+        cancel_grace: Span::seconds(7),
         idle_timeout: Limit::After(Span::seconds(90)),
         max_lifetime: Limit::After(Span::seconds(5_400)),
         owner_timeout: Limit::After(Span::seconds(45)),

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use sessiond_core::ids::{Namespace, QueueId, Seq, SessionId, SessionNo};
 use sessiond_core::lease::LeaseView;
 use sessiond_core::message::{MessageRow, Standing};
-use sessiond_core::queue::{Disposition, QueueRow};
+use sessiond_core::queue::{Disposition, Pause, QueueRow};
 use sessiond_core::rejection::Rejection;
 use sessiond_core::rows::{Row, RowKey};
 use sessiond_core::session::SessionView;
@@ -121,6 +121,7 @@ pub(super) fn messages(
         let at = Listed {
             session: &page.session,
             disposition: page.disposition,
+            pause: page.pause,
             lease: page.lease.as_ref(),
             now: context.now(),
         };
@@ -135,6 +136,7 @@ pub(super) fn messages(
 struct MessagePage {
     session: SessionId,
     disposition: Disposition,
+    pause: Option<Pause>,
     lease: Option<LeaseView>,
     messages: Vec<MessageRow>,
     next: String,
@@ -165,6 +167,7 @@ fn message_page(
     let mut page = MessagePage {
         session: session.id.clone(),
         disposition: queue.disposition,
+        pause: queue.pause,
         lease: view.lease,
         messages: Vec::new(),
         next: String::new(),

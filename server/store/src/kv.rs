@@ -55,6 +55,8 @@ pub enum Table {
     InFlight,
     /// Index: messages returned and not yet due, by (queue, seq).
     Returned,
+    /// Index: messages that wait for a pause of their queue, by (queue, seq).
+    Debounced,
     /// Index: pending messages with a coalesce key, by (queue, key).
     Coalesced,
     /// Index: what becomes due, by engine time.

@@ -3,7 +3,9 @@
 use sessiond_proto::v1 as pb;
 use sessiond_tests::requests::{enqueue, id, key, message, open};
 
-use super::table::{World, bytes, invalid, not_built, raw, too_long_labels, too_many_labels};
+use super::table::{
+    World, bytes, invalid, no_spans, not_built, raw, too_long_labels, too_many_labels,
+};
 
 fn one(change: impl Fn(&mut pb::Message)) -> pb::EnqueueMessagesRequest {
     let mut bad = message("x");
@@ -117,39 +119,49 @@ async fn fields_that_the_server_sets() {
 }
 
 #[tokio::test]
-async fn parts_of_a_message_that_are_not_built() {
+async fn modes_keys_and_pauses_of_a_message() {
     let world = World::new().await;
-    let mode = |mode: pb::DeliveryMode| one(move |m| m.delivery_mode = mode.into());
-    let all = |m: &mut pb::Message| {
-        m.delivery_mode = pb::DeliveryMode::Collect.into();
+    let debounced =
+        |quiet, max_wait| one(move |m| m.debounce = Some(pb::Debounce { quiet, max_wait }));
+    let twice = |m: &mut pb::Message| {
+        m.not_before_time = Some(prost_types::Timestamp::default());
         m.debounce = Some(pb::Debounce {
             quiet: raw(1, 0),
             max_wait: None,
         });
     };
-    let fields = ["messages[1].delivery_mode", "messages[1].debounce"];
-    let wrong_too = |m: &mut pb::Message| {
-        all(m);
-        m.kind = String::new();
+    let all = |m: &mut pb::Message| {
+        m.delivery_mode = -1;
+        m.coalesce_key = "a\nb".to_owned();
+        m.debounce = Some(pb::Debounce::default());
     };
-    let table = vec![
-        not_built(mode(pb::DeliveryMode::Collect), &fields[..1]),
+    let quiet = "messages[1].debounce.quiet";
+    let max_wait = "messages[1].debounce.max_wait";
+    let mut table = vec![
         invalid(one(|m| m.delivery_mode = 9), &["messages[1].delivery_mode"]),
         invalid(
             one(|m| m.coalesce_key = bytes(257)),
             &["messages[1].coalesce_key"],
         ),
+        invalid(debounced(None, None), &[quiet]),
+        invalid(debounced(raw(3_600, 1), None), &[quiet]),
+        invalid(debounced(raw(2, 0), raw(1, 0)), &[max_wait]),
+        invalid(debounced(raw(2, 0), raw(86_400, 1)), &[max_wait]),
+        invalid(debounced(raw(0, 0), raw(0, 0)), &[quiet, max_wait]),
+        invalid(one(twice), &["messages[1].debounce"]),
         invalid(
-            one(|m| m.coalesce_key = "a\nb".to_owned()),
-            &["messages[1].coalesce_key"],
+            one(all),
+            &[
+                "messages[1].delivery_mode",
+                "messages[1].coalesce_key",
+                quiet,
+            ],
         ),
-        not_built(
-            one(|m| m.debounce = Some(pb::Debounce::default())),
-            &fields[1..],
-        ),
-        not_built(one(all), &fields),
-        invalid(one(wrong_too), &["messages[1].kind"]),
     ];
+    for span in no_spans() {
+        table.push(invalid(debounced(span, None), &[quiet]));
+        table.push(invalid(debounced(raw(1, 0), span), &[max_wait]));
+    }
     world
         .refuses(table, async |request| world.caller.enqueue(request).await)
         .await;

@@ -2,7 +2,7 @@
 
 use super::release;
 use super::returned::Return;
-use super::{cancel, finish, hand_out, session_due};
+use super::{cancel, debounce, finish, hand_out, session_due};
 use crate::draft::{Draft, Stop};
 use crate::event::Actor;
 use crate::ids::{Epoch, QueueId, Seq};
@@ -40,6 +40,7 @@ fn message_due(draft: &mut Draft<'_>, queue: QueueId, seq: Seq) -> Result<(), St
         Standing::Waiting { .. }
         | Standing::Ready(_)
         | Standing::InFlight(_)
+        | Standing::Debounced
         | Standing::Dead { .. } => return Ok(()),
     };
     let mut message = MessageRow::clone(&before);
@@ -80,6 +81,7 @@ fn queue_due(draft: &mut Draft<'_>, id: QueueId) -> Result<(), Stop> {
     let Some(queue) = draft.queue_if(id)? else {
         return Ok(());
     };
+    debounce::due(draft, &queue)?;
     match queue.disposition {
         Disposition::Held { until } if until <= draft.now.engine => {
             let session = draft.session(queue.owner)?;

@@ -1,13 +1,13 @@
 //! Enqueue: messages become durable, all of them or none, and go to a waiting worker in the same
 //! commit.
 //!
-//! A message whose idempotency key the queue remembers is answered with the first one's seq and adds
-//! nothing; one with a coalesce key takes the place of those that are pending under it; one whose kind failed too often lately is skipped. Neither consumes seq or key. A refusal refuses the
-//! whole call.
+//! A message whose idempotency key the queue remembers is answered with the first one's seq and adds nothing; one whose
+//! kind failed too often lately is skipped. Neither consumes seq or key, or takes the place of another. One with a
+//! coalesce key takes the place of those that are pending under it. A refusal refuses the whole call.
 
 use std::sync::Arc;
 
-use super::{cancel, find, hand_out, open};
+use super::{cancel, debounce, find, hand_out, open};
 use crate::circuit::{Admission, Circuits};
 use crate::command::Enqueue;
 use crate::draft::{Draft, Stop};
@@ -117,6 +117,9 @@ fn accept(
         draft.remember(&queue, digest, seq)?;
     }
     queue.next_seq = seq.next();
+    if let (Standing::Debounced, Some(wanted)) = (row.standing, row.debounce) {
+        queue.pause = Some(debounce::prolonged(queue.pause, wanted, draft.now.engine));
+    }
     draft.put_queue(queue)?;
     draft.put(
         RowKey::Payload(row.queue, seq),
@@ -170,6 +173,7 @@ fn new_row(
         prompt_number,
         mode: message.mode,
         coalesce_key: message.coalesce_key.clone(),
+        debounce: message.debounce,
         occurred_time: message.occurred_time,
         enqueue_time: now.wall,
         enqueued_at: now.engine,
@@ -180,7 +184,10 @@ fn new_row(
         attempt: 0,
         latest: None,
         last_error: String::new(),
-        standing: first_standing(message.not_before_time, message.mode, now),
+        standing: match first_standing(message.not_before_time, message.mode, now) {
+            Standing::Ready(_) if message.debounce.is_some() => Standing::Debounced,
+            standing => standing,
+        },
     })
 }
 

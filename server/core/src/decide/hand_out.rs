@@ -1,8 +1,9 @@
 //! Hand-out: which messages a lease gets next, and when a worker's stream gets them.
 //!
 //! Messages that interrupt go first, then those that steer, then the others: returned before new, lowest seq first. In
-//! a STRICT queue nothing that is behind a returned message in this order goes out before that one is due. What is handed out is counted, and in flight, in
-//! the same commit. A stream gets work whenever it has room; leases that wait for room take turns.
+//! a STRICT queue nothing that is behind a returned message in this order goes out before that one is due. What is
+//! handed out is counted, and in flight, in the same commit. A stream gets work whenever it has room; leases that wait
+//! for room take turns.
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use crate::ids::{Epoch, QueueId, Seq};
 use crate::index::{IndexEntry, Scan};
 use crate::lease::LeaseMode;
 use crate::limits::DELIVERY_BYTES_MAX;
-use crate::message::{Lane, MessageRow, Rank, Standing};
+use crate::message::{DeliveryMode, Lane, MessageRow, Rank, Standing};
 use crate::presence::{Instance, InstanceKey};
 use crate::queue::{Disposition, QueueRow};
 use crate::reply::{Delivery, Frame, Wake};
@@ -51,6 +52,8 @@ pub(super) enum HandOutEnd {
     Given,
     /// The next message did not fit into the bytes that were left.
     Bytes,
+    /// The next message belongs into another frame.
+    Frame,
 }
 
 /// Hands out what fits, under the lease `epoch`.
@@ -74,10 +77,18 @@ pub(super) fn hand_out(
     let mut end = HandOutEnd::Given;
     let next = eligible(draft, session, &queue, room.messages)?;
     draft.know_messages(next.iter().map(|seq| (queue.id, *seq)))?;
+    let mut frame = FrameOf::Nothing;
     for seq in next {
         let before = draft
             .message(queue.id, seq)?
             .expect("an indexed message is on record");
+        match frame.joined_by(before.mode, queue.depth.in_flight) {
+            Ok(joined) => frame = joined,
+            Err(cut) => {
+                end = cut;
+                break;
+            }
+        }
         let any_size = deliveries.is_empty() && room.first == First::AnySize;
         if !any_size && bytes + before.bytes > bytes_max {
             end = HandOutEnd::Bytes;
@@ -106,6 +117,35 @@ pub(super) fn hand_out(
         });
     }
     Ok(HandOut { deliveries, end })
+}
+
+/// What a frame has so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FrameOf {
+    /// Nothing.
+    Nothing,
+    /// Messages that are collected, and no others.
+    Collected,
+    /// Messages that come as they come.
+    Others,
+}
+
+impl FrameOf {
+    /// What it is with one more message, or why it ends before it. Messages that are collected wait until nothing is in
+    /// flight, and have a frame of their own.
+    fn joined_by(self, mode: DeliveryMode, in_flight: u64) -> Result<Self, HandOutEnd> {
+        let collects = match mode {
+            DeliveryMode::Collect => !faulty!(CollectMixed),
+            DeliveryMode::FollowUp | DeliveryMode::Steer | DeliveryMode::Interrupt => false,
+        };
+        match (self, collects) {
+            (Self::Nothing, true) if in_flight > 0 => Err(HandOutEnd::Given),
+            (Self::Nothing | Self::Collected, true) => Ok(Self::Collected),
+            (Self::Others, true) => Err(HandOutEnd::Given),
+            (Self::Collected, false) => Err(HandOutEnd::Frame),
+            (Self::Nothing | Self::Others, false) => Ok(Self::Others),
+        }
+    }
 }
 
 /// The next messages of a queue, as many as may be in flight beside what is.
@@ -156,6 +196,7 @@ fn ready_place(entry: &IndexEntry) -> Option<(Lane, Seq)> {
         IndexEntry::InFlight(..)
         | IndexEntry::Returned(..)
         | IndexEntry::Pending(..)
+        | IndexEntry::Debounced(..)
         | IndexEntry::Coalesced(..)
         | IndexEntry::Unserved(..)
         | IndexEntry::RequestAge(..)
@@ -313,8 +354,11 @@ fn serve(
     let given = u32::try_from(deliveries.len()).expect("a frame's deliveries fit a u32");
     // Fewer than its share means that the queue, not the window, has no more to give for now;
     // what changes that offers the queue again.
-    let starved =
-        end == HandOutEnd::Bytes || given == room.messages && draft.queue_ref(id)?.depth.ready > 0;
+    let cut = match end {
+        HandOutEnd::Bytes | HandOutEnd::Frame => true,
+        HandOutEnd::Given => false,
+    };
+    let starved = cut || given == room.messages && draft.queue_ref(id)?.depth.ready > 0;
     if let Some(instance) = draft.instance_mut(holder) {
         instance.served = epoch;
         if !starved {

@@ -189,7 +189,10 @@ fn ack(
 fn acknowledger(draft: &Draft<'_>, message: &MessageRow) -> Result<Actor, Stop> {
     let lease = match message.standing {
         Standing::InFlight(epoch) => draft.lease_if(epoch)?,
-        Standing::Ready(_) | Standing::Waiting { .. } | Standing::Dead { .. } => None,
+        Standing::Ready(_)
+        | Standing::Waiting { .. }
+        | Standing::Debounced
+        | Standing::Dead { .. } => None,
     };
     Ok(Actor::worker(
         lease.as_ref().map_or("", |lease| lease.worker.as_str()),

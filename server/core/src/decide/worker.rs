@@ -193,7 +193,10 @@ fn still_out(
     let latest = message.filter(|message| message.latest == Some(delivery_id));
     Ok(latest.and_then(|message| match message.standing {
         Standing::InFlight(epoch) => Some((message, epoch)),
-        Standing::Ready(_) | Standing::Waiting { .. } | Standing::Dead { .. } => None,
+        Standing::Ready(_)
+        | Standing::Waiting { .. }
+        | Standing::Debounced
+        | Standing::Dead { .. } => None,
     }))
 }
 

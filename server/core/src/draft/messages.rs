@@ -193,7 +193,7 @@ fn is_dead(standing: Standing) -> bool {
 fn gauge(depth: &mut Depth, standing: Standing) -> &mut u64 {
     match standing {
         Standing::Ready(_) => &mut depth.ready,
-        Standing::Waiting { .. } => &mut depth.waiting,
+        Standing::Waiting { .. } | Standing::Debounced => &mut depth.waiting,
         Standing::InFlight(_) => &mut depth.in_flight,
         Standing::Dead { .. } => &mut depth.dead,
     }
@@ -209,7 +209,9 @@ fn shift_total(
     let total = match (disposition, standing) {
         (_, Standing::Dead { .. }) | (Disposition::Dead { .. }, _) => &mut counters.dead_lettered,
         (Disposition::Discarded { .. }, _) => return,
-        (_, Standing::Ready(_) | Standing::Waiting { .. }) => &mut counters.pending,
+        (_, Standing::Ready(_) | Standing::Waiting { .. } | Standing::Debounced) => {
+            &mut counters.pending
+        }
         (_, Standing::InFlight(_)) => &mut counters.in_flight,
     };
     *total = shift(*total);

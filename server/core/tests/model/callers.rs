@@ -13,7 +13,7 @@ use sessiond_core::ids::{
     SessionRef,
 };
 use sessiond_core::limits::SUMMARIZE;
-use sessiond_core::message::{DeliveryMode, NewMessage};
+use sessiond_core::message::{Debounce, DeliveryMode, NewMessage};
 use sessiond_core::session::{EndMode, EndReason, Labels, Ordering, PendingPolicy, Profile, Usage};
 use sessiond_core::time::{Limit, Span, WallTime};
 
@@ -288,11 +288,19 @@ impl World {
             mode: match self.rng.u32(..12) {
                 0 => DeliveryMode::Interrupt,
                 1 | 2 => DeliveryMode::Steer,
+                3 | 4 => DeliveryMode::Collect,
                 _ => DeliveryMode::FollowUp,
             },
             coalesce_key: self.one_in(4).then(|| {
                 let key = format!("c{}", self.rng.u32(..2));
                 CoalesceKey::parse(key).unwrap()
+            }),
+            debounce: self.one_in(8).then(|| {
+                let quiet = self.rng.u64(1..20_000);
+                Debounce {
+                    quiet: Span(quiet),
+                    max_wait: Span(quiet + self.rng.u64(..20_000)),
+                }
             }),
             occurred_time: None,
             not_before_time: match self.rng.u32(..10) {

@@ -119,6 +119,12 @@ pub(crate) fn nothing_overdue(model: &Model, store: &Store) {
             Fate::Discarded => panic!("queue {id} is still there"),
             Fate::Serving | Fate::Quiet | Fate::Dead => {}
         }
+        let live = matches!(queue.fate, Fate::Serving | Fate::Quiet);
+        let over = queue.pause.filter(|_| live);
+        assert!(
+            over.is_none_or(|(until, _)| until > now),
+            "the pause of queue {id} is overdue"
+        );
         for (seq, message) in &queue.messages {
             if let Status::Paused { due } | Status::Deferred { due } = message.status {
                 assert!(due > now, "message {seq} of queue {id} is overdue");

@@ -19,6 +19,7 @@ pub(crate) mod letters;
 pub(crate) mod marks;
 pub(crate) mod messages;
 pub(crate) mod pools;
+pub(crate) mod pauses;
 pub(crate) mod predict;
 pub(crate) mod queue_rows;
 pub(crate) mod requests;

@@ -365,10 +365,11 @@ impl Model {
 
     /// Hands out everything a claim may have.
     fn take(&mut self, queue: u64, epoch: u64, most: u32) -> Vec<Handed> {
-        let mut taken = Vec::new();
+        let (mut taken, mut last) = (Vec::new(), None);
         while taken.len() < most as usize
-            && let Some(seq) = self.next_of(queue)
+            && let Some(seq) = self.next_in_frame(queue, last)
         {
+            last = Some(self.queue(queue).messages[&seq].mode);
             taken.push(self.hand_out(queue, seq, epoch));
         }
         taken

@@ -224,6 +224,20 @@ marks! {
     SupersededPause,
     /// One in flight did not.
     InFlightSpared,
+    /// A message came while others waited for a pause.
+    PauseProlonged,
+    /// It came so late that the pause ended no later.
+    PauseBounded,
+    /// A pause was over.
+    PauseOver,
+    /// It let several messages go.
+    PauseOverSeveral,
+    /// What it held back was gone by then.
+    PauseForNothing,
+    /// Messages that are collected went out together.
+    Collected,
+    /// One waited for what was in flight.
+    CollectWaited,
     /// A message that steers went out before one that was there first.
     SteerFirst,
     /// A message that steers passed one that pauses.

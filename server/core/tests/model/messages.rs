@@ -155,9 +155,17 @@ impl Model {
         let seq = queue.next_seq;
         queue.next_seq += 1;
         let later = message.not_before_time.filter(|at| at.0 > wall);
-        let status = later.map_or(Status::New, |at| Status::Deferred {
-            due: now + (at.0 - wall),
-        });
+        let status = match (later, message.debounce) {
+            (Some(at), _) => Status::Deferred {
+                due: now + (at.0 - wall),
+            },
+            (None, Some(_)) => Status::Debounced,
+            (None, None) => Status::New,
+        };
+        if let (Status::Debounced, Some(wanted)) = (status, message.debounce) {
+            self.hold_back(id, wanted);
+        }
+        let queue = self.queue_mut(id);
         let message = Message {
             kind: message.kind.as_str().to_owned(),
             mode: message.mode,
@@ -196,8 +204,14 @@ impl Model {
 
     // === order ===
 
-    /// The message that must go out next, if one may.
+    /// The message that must go out next in a frame of its own, if one may.
     pub(crate) fn next_of(&self, id: u64) -> Option<u64> {
+        self.next_in_frame(id, None)
+    }
+
+    /// The same in a frame whose last message has this mode. What is collected waits until nothing is in flight and
+    /// has its frame for itself.
+    pub(crate) fn next_in_frame(&self, id: u64, last: Option<DeliveryMode>) -> Option<u64> {
         let queue = self.queue(id);
         let owner = self.session(queue.owner);
         if queue.fate != Fate::Serving || queue.out() >= owner.in_flight_max() {
@@ -207,7 +221,21 @@ impl Model {
         if lease.is_some_and(|epoch| self.is_cancelling(epoch)) {
             return None;
         }
-        self.unblocked(id)
+        let next = self.unblocked(id)?;
+        let collects = queue.messages[&next].mode == DeliveryMode::Collect;
+        let may = match last {
+            None => !collects || queue.out() == 0,
+            Some(last) => collects == (last == DeliveryMode::Collect),
+        };
+        may.then_some(next)
+    }
+
+    /// Whether the next message is collected and waits for what is in flight.
+    pub(crate) fn waits_to_collect(&self, id: u64) -> bool {
+        let queue = self.queue(id);
+        let next = self.unblocked(id);
+        let collects = |seq| queue.messages[&seq].mode == DeliveryMode::Collect;
+        queue.fate == Fate::Serving && queue.out() > 0 && next.is_some_and(collects)
     }
 
     /// The message that would go out next if nothing were in flight.
@@ -283,7 +311,7 @@ fn place((seq, message): (&u64, &Message)) -> (u8, u64) {
     let lane = match message.mode {
         DeliveryMode::Interrupt => 0,
         DeliveryMode::Steer => 1,
-        DeliveryMode::FollowUp => ORDINARY,
+        DeliveryMode::FollowUp | DeliveryMode::Collect => ORDINARY,
     };
     (lane, *seq)
 }

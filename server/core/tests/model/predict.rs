@@ -88,7 +88,7 @@ impl Model {
             Command::Due(Due::Session(no)) => self.session_due(no.0, out),
             Command::Due(Due::Message(queue, seq)) => self.message_due(queue.0, seq.0, out),
             Command::Due(Due::Lease(epoch)) => self.lease_due(epoch.0, out),
-            Command::Due(Due::Queue(queue)) => self.queue_due(queue.0),
+            Command::Due(Due::Queue(queue)) => self.queue_due(queue.0, out),
             Command::Lapse(epoch) => self.lapse(epoch.0, out),
             Command::Restore(_) | Command::Admit { .. } => {}
             Command::Attached { .. } => return Ok(self.attached_answer()),

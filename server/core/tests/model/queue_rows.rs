@@ -33,7 +33,9 @@ pub(crate) fn check_queue(model: &Model, row: &QueueRow) {
     for message in queue.messages.values() {
         match message.status {
             Status::New | Status::Returned => depth.ready += 1,
-            Status::Deferred { .. } | Status::Paused { .. } => depth.waiting += 1,
+            Status::Deferred { .. } | Status::Paused { .. } | Status::Debounced => {
+                depth.waiting += 1;
+            }
             Status::Out { .. } => depth.in_flight += 1,
             Status::Dead(_) => depth.dead += 1,
         }
@@ -42,6 +44,8 @@ pub(crate) fn check_queue(model: &Model, row: &QueueRow) {
     assert_eq!(row.depth, depth, "the depth of queue {id}");
     let suspended = model.session(queue.owner).suspended.is_some();
     assert_eq!(row.suspended, suspended, "whether queue {id} waits");
+    let pause = row.pause.map(|pause| (pause.until.0, pause.latest.0));
+    assert_eq!(pause, queue.pause, "the pause of queue {id}");
     let oldest = row.oldest.map(|oldest| (oldest.seq.0, oldest.at.0));
     assert_eq!(oldest, queue.oldest(), "the oldest of queue {id}");
     match (row.disposition, queue.fate) {
@@ -83,12 +87,12 @@ pub(crate) fn check_message(model: &Model, queue: QueueId, seq: Seq, row: &Messa
 fn is_standing(is: Standing, message: &Message) -> bool {
     match (is, message.status) {
         (Standing::Ready(rank), Status::New) => match message.mode {
-            DeliveryMode::FollowUp => rank == Rank::New,
+            DeliveryMode::FollowUp | DeliveryMode::Collect => rank == Rank::New,
             DeliveryMode::Steer => rank == Rank::Steer,
             DeliveryMode::Interrupt => rank == Rank::Interrupt,
         },
         (Standing::Ready(rank), Status::Returned) => match message.mode {
-            DeliveryMode::FollowUp => rank == Rank::Returned,
+            DeliveryMode::FollowUp | DeliveryMode::Collect => rank == Rank::Returned,
             DeliveryMode::Steer => rank == Rank::Steer,
             DeliveryMode::Interrupt => rank == Rank::Interrupt,
         },
@@ -98,12 +102,14 @@ fn is_standing(is: Standing, message: &Message) -> bool {
         (Standing::Waiting { due: is, turn }, Status::Paused { due }) => {
             is.0 == due && turn == Turn::Keeps
         }
+        (Standing::Debounced, Status::Debounced) => true,
         (Standing::InFlight(is), Status::Out { epoch }) => is.0 == epoch,
         (Standing::Dead { reason: is, .. }, Status::Dead(reason)) => is == reason,
         (
             Standing::Ready(_)
             | Standing::Waiting { .. }
             | Standing::InFlight(_)
+            | Standing::Debounced
             | Standing::Dead { .. },
             _,
         ) => false,

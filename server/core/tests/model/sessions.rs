@@ -194,6 +194,7 @@ impl Model {
             next_seq: 1,
             next_delivery: 1,
             messages: BTreeMap::new(),
+            pause: None,
             names: BTreeMap::new(),
         });
         self.queues.len() as u64

@@ -136,6 +136,7 @@ impl Model {
             Status::Out { epoch } => self.leases[&epoch].session != owner,
             Status::New
             | Status::Deferred { .. }
+            | Status::Debounced
             | Status::Returned
             | Status::Paused { .. }
             | Status::Dead(_) => false,
@@ -302,16 +303,18 @@ impl Model {
             | Status::Returned
             | Status::Paused { .. }
             | Status::Deferred { .. }
+            | Status::Debounced
             | Status::Out { .. }
             | Status::Dead(_) => {}
         }
     }
 
     /// A held queue waited long enough, or a discarded one is deleted.
-    pub(crate) fn queue_due(&mut self, id: u64) {
+    pub(crate) fn queue_due(&mut self, id: u64, out: &mut Expected) {
         if id > self.queues.len() as u64 {
             return;
         }
+        self.pause_due(id, out);
         let queue = self.queue(id);
         let (fate, unsettled, owner) = (queue.fate, queue.unsettled(), queue.owner);
         match fate {

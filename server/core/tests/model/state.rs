@@ -119,6 +119,8 @@ pub(crate) struct Queue {
     pub(crate) next_delivery: u64,
     /// Unsettled and given-up messages.
     pub(crate) messages: BTreeMap<u64, Message>,
+    /// Until when messages wait for a pause, if none comes and in any case.
+    pub(crate) pause: Option<(u64, u64)>,
     /// Remembered names: seq and when.
     pub(crate) names: BTreeMap<IdempotencyKey, (u64, u64)>,
 }
@@ -162,6 +164,8 @@ pub(crate) enum Status {
     Returned,
     /// Came back and pauses.
     Paused { due: u64 },
+    /// Held back until its queue has a pause.
+    Debounced,
     /// Handed out under a lease.
     Out { epoch: u64 },
     /// Given up by itself.

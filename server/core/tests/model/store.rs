@@ -240,6 +240,7 @@ impl Store {
                 | IndexEntry::InFlight(..)
                 | IndexEntry::Returned(..)
                 | IndexEntry::Pending(..)
+                | IndexEntry::Debounced(..)
                 | IndexEntry::Coalesced(..)
                 | IndexEntry::Unserved(..)
                 | IndexEntry::DeadLetters(..)

@@ -310,6 +310,7 @@ impl Model {
             Status::Out { .. }
             | Status::New
             | Status::Deferred { .. }
+            | Status::Debounced
             | Status::Returned
             | Status::Paused { .. }
             | Status::Dead(_) => None,

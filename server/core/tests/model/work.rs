@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use sessiond_core::decide::Decision;
 use sessiond_core::ids::{InstanceId, StreamId};
 use sessiond_core::lease::LeaseMode;
+use sessiond_core::message::DeliveryMode;
 use sessiond_core::presence::SessionFilter;
 use sessiond_core::rejection::Rejection;
 use sessiond_core::reply::{Delivery, Frame, Push};
@@ -77,6 +78,7 @@ impl Model {
         let mut here = self.workers.iter();
         let found = here.find(|(_, worker)| worker.stream == Some(stream));
         let instance = found.expect("work goes to an open stream only").0.clone();
+        let mut last = None;
         for delivery in deliveries {
             let (queue, epoch) = (delivery.message.queue.0, delivery.epoch.0);
             let lease = self
@@ -88,7 +90,12 @@ impl Model {
                 "work goes to the holder of the session only: {lease:?}"
             );
             let seq = delivery.message.seq.0;
-            assert_eq!(self.next_of(queue), Some(seq), "the order of queue {queue}");
+            let next = self.next_in_frame(queue, last);
+            assert_eq!(next, Some(seq), "the order of queue {queue}");
+            let mode = self.queue(queue).messages[&seq].mode;
+            let collected = last == Some(DeliveryMode::Collect);
+            self.marks.hit_if(collected, Mark::Collected);
+            last = Some(mode);
             self.check_room(&instance, queue, seq);
             let handed = self.hand_out(queue, seq, epoch);
             assert_eq!(Handed::of(delivery), handed, "the hand-out");
@@ -217,12 +224,14 @@ impl Model {
     /// No stream has room for a message that may go out.
     pub(crate) fn check_work_conserving(&mut self) {
         let (mut full, mut full_of_bytes, mut behind) = (false, false, false);
+        let mut collects = false;
         for (epoch, lease) in self.leases.iter().filter(|(_, l)| is_streamed(l)) {
             let Some(worker) = self.workers.get(&lease.instance) else {
                 continue;
             };
             let Some(seq) = self.next_of(lease.queue) else {
                 behind |= self.queue(lease.queue).ready();
+                collects |= self.waits_to_collect(lease.queue);
                 continue;
             };
             // What could not be written waits for the end of the stream.
@@ -245,6 +254,7 @@ impl Model {
         self.marks.hit_if(full, Mark::WindowFull);
         self.marks.hit_if(full_of_bytes, Mark::WindowBytesFull);
         self.marks.hit_if(behind, Mark::BarrierHeld);
+        self.marks.hit_if(collects, Mark::CollectWaited);
     }
 
     /// Queues that a claim could be handed something from, each with its lease.

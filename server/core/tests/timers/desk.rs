@@ -13,7 +13,7 @@ use sessiond_core::ids::{
     InstanceId, MessageKind, SessionId, SessionKey, SessionRef, StreamId, WorkerName,
 };
 use sessiond_core::limits::Policy;
-use sessiond_core::message::NewMessage;
+use sessiond_core::message::{DeliveryMode, NewMessage};
 use sessiond_core::presence::{SessionFilter, Window};
 use sessiond_core::rejection::Rejection;
 use sessiond_core::reply::{Delivery, Frame, Reply};
@@ -168,6 +168,9 @@ impl Desk {
             agent_id: String::new(),
             agent_type: String::new(),
             prompt_number: None,
+            mode: DeliveryMode::FollowUp,
+            coalesce_key: None,
+            debounce: None,
             occurred_time: None,
             not_before_time: None,
             idempotency_key: None,

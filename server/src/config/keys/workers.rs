@@ -117,5 +117,15 @@ pub(super) static SECTION: Section = Section {
             },
             "What one failure too many costs: `keep` suspends the session, `end` ends it, with reason RESTART_LIMIT.",
         ),
+        Key::new(
+            "cancel_grace",
+            Field::Span {
+                at: |settings, _| &mut settings.policy.cancel_grace,
+                min: Span(1),
+                max: LEASE_MAX,
+            },
+            "How long a worker may take to stop what an INTERRUPT message stops, before its work is handed out again all \
+             the same.",
+        ),
     ],
 };

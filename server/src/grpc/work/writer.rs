@@ -4,6 +4,7 @@
 use sessiond_core::command::WorkerFrame;
 use sessiond_core::ids::{DeliveryId, QueueId, Seq};
 use sessiond_core::limits::DELIVERY_BYTES_MAX;
+use sessiond_core::message::DeliveryMode;
 use sessiond_core::presence::Window;
 use sessiond_core::reply::{Delivery, Frame};
 use sessiond_proto::v1 as pb;
@@ -90,7 +91,9 @@ fn joined(frames: Vec<Frame>) -> Vec<Frame> {
     for frame in frames {
         match (joined.last_mut(), frame) {
             (Some(Frame::Deliveries(earlier)), Frame::Deliveries(later))
-                if bytes_of(earlier) + bytes_of(&later) <= DELIVERY_BYTES_MAX =>
+                if !is_collected(earlier)
+                    && !is_collected(&later)
+                    && bytes_of(earlier) + bytes_of(&later) <= DELIVERY_BYTES_MAX =>
             {
                 earlier.extend(later);
             }
@@ -98,6 +101,13 @@ fn joined(frames: Vec<Frame>) -> Vec<Frame> {
         }
     }
     joined
+}
+
+/// Whether a frame is one that was put together: it is worked on as a whole.
+fn is_collected(deliveries: &[Delivery]) -> bool {
+    deliveries
+        .iter()
+        .any(|delivery| delivery.message.mode == DeliveryMode::Collect)
 }
 
 fn bytes_of(deliveries: &[Delivery]) -> u64 {

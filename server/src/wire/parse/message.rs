@@ -2,8 +2,12 @@
 
 use bytes::Bytes;
 use sessiond_core::ids::{CoalesceKey, IdempotencyKey, MessageKind};
-use sessiond_core::limits::{ID_BYTES_MAX, KIND_BYTES_MAX, Policy};
-use sessiond_core::message::{DeliveryMode, NewMessage};
+use sessiond_core::limits::{
+    DEBOUNCE_QUIET_MAX, DEBOUNCE_WAIT_FACTOR, DEBOUNCE_WAIT_MAX, ID_BYTES_MAX, KIND_BYTES_MAX,
+    Policy,
+};
+use sessiond_core::message::{Debounce, DeliveryMode, NewMessage};
+use sessiond_core::time::Span;
 use sessiond_proto::v1 as pb;
 
 use super::{enumeration, text, time};
@@ -20,7 +24,6 @@ pub(crate) fn message(
     policy: &Policy,
 ) -> Option<NewMessage> {
     refuse_ours(faults, &message);
-    refuse_not_built(faults, &message);
     let mode = delivery_mode(faults, message.delivery_mode);
     let kind = MessageKind::parse(message.kind)
         .map_err(|error| faults.invalid("kind", text::describe(error, KIND_BYTES_MAX)))
@@ -49,6 +52,10 @@ pub(crate) fn message(
     let agent_type = text::bounded(faults, "agent_type", message.agent_type, ID_BYTES_MAX);
     let occurred_time = time::past(faults, "occurred_time", message.occurred_time);
     let not_before_time = time::not_before(faults, "not_before_time", message.not_before_time);
+    let deferred = not_before_time.is_some();
+    let debounce = message
+        .debounce
+        .and_then(|given| faults.within("debounce", |faults| debounce(faults, given, deferred)));
     Some(NewMessage {
         kind: kind?,
         payload: of_its_own(message.payload),
@@ -59,6 +66,7 @@ pub(crate) fn message(
         prompt_number: message.prompt_number,
         mode,
         coalesce_key,
+        debounce,
         occurred_time,
         not_before_time,
         idempotency_key,
@@ -93,6 +101,23 @@ fn refuse_ours(faults: &mut Faults, message: &pb::Message) {
     }
 }
 
+/// How long a message is held back for others like it.
+fn debounce(faults: &mut Faults, given: pb::Debounce, deferred: bool) -> Option<Debounce> {
+    if deferred {
+        let description = "must be unset with `not_before_time`: one of them says when it may go";
+        faults.invalid("", description);
+    }
+    if given.quiet.is_none() {
+        faults.invalid("quiet", "must be set");
+    }
+    let quiet = time::span(faults, "quiet", given.quiet, DEBOUNCE_QUIET_MAX);
+    let least = quiet.unwrap_or(Span(0));
+    let max_wait = time::span_between(faults, "max_wait", given.max_wait, least, DEBOUNCE_WAIT_MAX);
+    let quiet = quiet?;
+    let max_wait = max_wait.unwrap_or(Span(quiet.0 * DEBOUNCE_WAIT_FACTOR));
+    Some(Debounce { quiet, max_wait })
+}
+
 /// How a message relates to work in progress.
 fn delivery_mode(faults: &mut Faults, number: i32) -> DeliveryMode {
     match enumeration::known(faults, "delivery_mode", number, "DeliveryMode") {
@@ -101,15 +126,6 @@ fn delivery_mode(faults: &mut Faults, number: i32) -> DeliveryMode {
         }
         Some(pb::DeliveryMode::Steer) => DeliveryMode::Steer,
         Some(pb::DeliveryMode::Interrupt) => DeliveryMode::Interrupt,
-        Some(pb::DeliveryMode::Collect) => {
-            faults.not_built("delivery_mode");
-            DeliveryMode::FollowUp
-        }
-    }
-}
-
-fn refuse_not_built(faults: &mut Faults, message: &pb::Message) {
-    if message.debounce.is_some() {
-        faults.not_built("debounce");
+        Some(pb::DeliveryMode::Collect) => DeliveryMode::Collect,
     }
 }

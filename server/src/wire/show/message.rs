@@ -4,11 +4,11 @@ use bytes::Bytes;
 use sessiond_core::ids::SessionId;
 use sessiond_core::lease::LeaseView;
 use sessiond_core::message::{DeadReason, DeliveryMode, MessageRow, Standing};
-use sessiond_core::queue::Disposition;
+use sessiond_core::queue::{Disposition, Pause};
 use sessiond_core::time::{Now, WallTime};
 use sessiond_proto::v1 as pb;
 
-use super::time::timestamp;
+use super::time::{duration, timestamp};
 
 /// Where a listed message lies.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +17,8 @@ pub(crate) struct Listed<'a> {
     pub(crate) session: &'a SessionId,
     /// What is done with its queue.
     pub(crate) disposition: Disposition,
+    /// When its queue lets go what waits for a pause.
+    pub(crate) pause: Option<Pause>,
     /// The lease the message is handed out under, if it is and the lease is known.
     pub(crate) lease: Option<&'a LeaseView>,
     /// The time of the list.
@@ -50,7 +52,10 @@ pub(crate) fn message(row: &MessageRow, session: &SessionId, payload: Bytes) -> 
             .coalesce_key
             .as_ref()
             .map_or_else(String::new, ToString::to_string),
-        debounce: None,
+        debounce: row.debounce.map(|debounce| pb::Debounce {
+            quiet: Some(duration(debounce.quiet)),
+            max_wait: Some(duration(debounce.max_wait)),
+        }),
         status: None,
     }
 }
@@ -59,6 +64,7 @@ fn delivery_mode(mode: DeliveryMode) -> pb::DeliveryMode {
     match mode {
         DeliveryMode::FollowUp => pb::DeliveryMode::FollowUp,
         DeliveryMode::Steer => pb::DeliveryMode::Steer,
+        DeliveryMode::Collect => pb::DeliveryMode::Collect,
         DeliveryMode::Interrupt => pb::DeliveryMode::Interrupt,
     }
 }
@@ -79,7 +85,9 @@ pub(crate) fn state(row: &MessageRow, disposition: Disposition) -> pb::MessageSt
             pb::MessageState::DeadLettered
         }
         (_, Standing::InFlight(_)) => pb::MessageState::InFlight,
-        (_, Standing::Ready(_) | Standing::Waiting { .. }) => pb::MessageState::Pending,
+        (_, Standing::Ready(_) | Standing::Waiting { .. } | Standing::Debounced) => {
+            pb::MessageState::Pending
+        }
     }
 }
 
@@ -103,6 +111,11 @@ fn status(row: &MessageRow, at: Listed<'_>) -> pb::MessageStatus {
         (pb::MessageState::Pending, Standing::Waiting { due, .. }) if due > at.now.engine => {
             status.due_time = Some(timestamp(at.now.wall_of(due)));
         }
+        (pb::MessageState::Pending, Standing::Debounced) => {
+            let until = at.pause.map(|pause| pause.until);
+            let until = until.filter(|until| *until > at.now.engine);
+            status.due_time = until.map(|until| timestamp(at.now.wall_of(until)));
+        }
         (pb::MessageState::DeadLettered, standing) => {
             if let Some((reason, time)) = dead(standing, at.disposition) {
                 status.dead_letter_reason = reason.into();
@@ -113,6 +126,7 @@ fn status(row: &MessageRow, at: Listed<'_>) -> pb::MessageStatus {
             pb::MessageState::Unspecified | pb::MessageState::Pending | pb::MessageState::InFlight,
             Standing::Ready(_)
             | Standing::Waiting { .. }
+            | Standing::Debounced
             | Standing::InFlight(_)
             | Standing::Dead { .. },
         ) => {}
@@ -135,7 +149,10 @@ pub(crate) fn dead(
         }
         (_, Disposition::Dead { time, .. }) => Some((pb::DeadLetterReason::SessionEnded, time)),
         (
-            Standing::Ready(_) | Standing::Waiting { .. } | Standing::InFlight(_),
+            Standing::Ready(_)
+            | Standing::Waiting { .. }
+            | Standing::Debounced
+            | Standing::InFlight(_),
             Disposition::Serving
             | Disposition::Quiet
             | Disposition::Held { .. }

@@ -48,6 +48,8 @@ pub(crate) struct ServerFacts<'a> {
 const CAPABILITIES: &[&str] = &[
     "circuits",
     "coalesce_key",
+    "debounce",
+    "delivery_mode_collect",
     "delivery_mode_interrupt",
     "delivery_mode_steer",
 ];

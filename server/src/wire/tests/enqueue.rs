@@ -4,8 +4,8 @@ use bytes::Bytes;
 use sessiond_core::command::{Enqueue, NewSessionId};
 use sessiond_core::ids::{CoalesceKey, IdempotencyKey, MessageKind, SessionKey};
 use sessiond_core::limits::Policy;
-use sessiond_core::message::{DeliveryMode, NewMessage};
-use sessiond_core::time::WallTime;
+use sessiond_core::message::{Debounce, DeliveryMode, NewMessage};
+use sessiond_core::time::{Span, WallTime};
 use sessiond_proto::reason::Reason;
 use sessiond_proto::v1 as pb;
 use tonic::Code;
@@ -85,6 +85,7 @@ fn every_field_reaches_the_command() {
         prompt_number: Some(0),
         mode: DeliveryMode::Steer,
         coalesce_key: Some(CoalesceKey::parse("newest").unwrap()),
+        debounce: None,
         occurred_time: Some(WallTime(1_001)),
         not_before_time: Some(WallTime(1_002)),
         idempotency_key: Some(IdempotencyKey::parse("once").unwrap()),
@@ -277,19 +278,50 @@ fn size_alone_is_message_too_large() {
 }
 
 #[test]
-fn what_is_not_built_is_named() {
-    check_not_built(
-        &bare(),
-        parse,
-        &[
-            ("messages[0].delivery_mode", |r| {
-                r.messages[0].delivery_mode = pb::DeliveryMode::Collect.into();
-            }),
-            ("messages[0].debounce", |r| {
-                r.messages[0].debounce = Some(pb::Debounce::default());
-            }),
-        ],
+fn a_message_is_held_back_for_a_pause_as_it_says() {
+    let debounced = |quiet, max_wait| {
+        let mut request = bare();
+        request.messages[0].debounce = Some(pb::Debounce { quiet, max_wait });
+        parse(request).map(|enqueue| enqueue.messages[0].debounce)
+    };
+    let both = |quiet, max_wait| {
+        Some(Debounce {
+            quiet: Span::seconds(quiet),
+            max_wait: Span::seconds(max_wait),
+        })
+    };
+    assert_eq!(
+        debounced(seconds(5), None).unwrap(),
+        both(5, 50),
+        "ten times"
     );
+    assert_eq!(debounced(seconds(5), seconds(5)).unwrap(), both(5, 5));
+    let longest = debounced(seconds(3_600), seconds(86_400));
+    assert_eq!(longest.unwrap(), both(3_600, 86_400));
+    let named = |invalid: Result<_, Invalid>| {
+        let invalid = invalid.unwrap_err();
+        let fields = super::fields(&invalid).into_iter();
+        let of = |field: &str| field.trim_start_matches("messages[0].debounce.").to_owned();
+        fields.map(of).collect::<Vec<String>>()
+    };
+    assert_eq!(named(debounced(None, None)), ["quiet"]);
+    assert_eq!(named(debounced(seconds(0), None)), ["quiet"]);
+    assert_eq!(named(debounced(seconds(3_601), None)), ["quiet"]);
+    assert_eq!(named(debounced(seconds(5), seconds(4))), ["max_wait"]);
+    assert_eq!(named(debounced(seconds(5), seconds(86_401))), ["max_wait"]);
+    assert_eq!(
+        named(debounced(None, seconds(0))),
+        ["max_wait", "quiet"],
+        "both at once"
+    );
+    let mut request = bare();
+    request.messages[0].not_before_time = timestamp(1, 0);
+    request.messages[0].debounce = Some(pb::Debounce {
+        quiet: seconds(1),
+        max_wait: None,
+    });
+    let invalid = parse(request).unwrap_err();
+    assert_eq!(super::fields(&invalid), ["messages[0].debounce"].into());
 }
 
 #[test]
@@ -298,6 +330,7 @@ fn a_message_relates_to_work_in_progress_as_it_says() {
         (pb::DeliveryMode::Unspecified, DeliveryMode::FollowUp),
         (pb::DeliveryMode::FollowUp, DeliveryMode::FollowUp),
         (pb::DeliveryMode::Steer, DeliveryMode::Steer),
+        (pb::DeliveryMode::Collect, DeliveryMode::Collect),
         (pb::DeliveryMode::Interrupt, DeliveryMode::Interrupt),
     ] {
         let mut request = bare();

@@ -11,7 +11,7 @@ use sessiond_core::ids::{
     QueueId, RequestNo, Revision, Seq, SessionId, SessionKey, SessionNo, StreamId, WorkerName,
 };
 use sessiond_core::lease::LeaseView;
-use sessiond_core::message::{DeliveryMode, MessageRow, Rank, Standing};
+use sessiond_core::message::{Debounce, DeliveryMode, MessageRow, Rank, Standing};
 use sessiond_core::presence::{Instance, Intent, Load, Window};
 use sessiond_core::queue::Depth;
 use sessiond_core::reply::WorkerView;
@@ -224,6 +224,10 @@ pub(super) fn message_row() -> MessageRow {
         agent_type: "explorer".to_owned(),
         mode: DeliveryMode::Interrupt,
         coalesce_key: Some(CoalesceKey::parse("newest").unwrap()),
+        debounce: Some(Debounce {
+            quiet: Span::seconds(76),
+            max_wait: Span::seconds(77),
+        }),
         prompt_number: 72,
         occurred_time: Some(WallTime(1_080_001)),
         enqueue_time: WallTime(1_080_002),

@@ -10,9 +10,9 @@ use sessiond_core::reply::{
 use sessiond_core::time::{EngineTime, WallTime};
 use sessiond_proto::v1 as pb;
 
-use super::labels;
 use super::samples::{NOW, active, lease, message_row};
 use super::show_session::millis;
+use super::{labels, seconds};
 use crate::wire::show;
 use crate::wire::show::message::Listed;
 use crate::wire::show::reply::Shown;
@@ -41,7 +41,10 @@ fn handed_out() -> pb::Message {
         trace_parent: "00-aa-bb-01".to_owned(),
         delivery_mode: pb::DeliveryMode::Interrupt.into(),
         coalesce_key: "newest".to_owned(),
-        debounce: None,
+        debounce: Some(pb::Debounce {
+            quiet: seconds(76),
+            max_wait: seconds(77),
+        }),
         status: None,
     }
 }
@@ -88,6 +91,7 @@ fn status(standing: Standing, disposition: Disposition) -> pb::MessageStatus {
     let at = Listed {
         session: &session,
         disposition,
+        pause: None,
         lease: Some(&lease),
         now: NOW,
     };

@@ -4,6 +4,7 @@
 //! ready             u64 queue | u8 rank | u64 seq
 //! in_flight         u64 queue | u64 epoch | u64 seq
 //! returned          u64 queue | u8 lane | u64 seq
+//! debounced         u64 queue | u64 seq
 //! coalesced         u64 queue | 16 bytes digest | u64 seq
 //! due               u64 time | u8 kind | u64 | u64 if a message
 //! unserved          u16 length | namespace | u64 time | u64 queue
@@ -56,6 +57,7 @@ pub fn key_of_entry(entry: &IndexEntry) -> (Table, Key) {
             put_u64(&mut key, seq.0);
             (Table::Returned, key)
         }
+        IndexEntry::Debounced(queue, seq) => (Table::Debounced, two(queue.0, seq.0)),
         IndexEntry::Coalesced(queue, digest, seq) => {
             let mut key = coalesced_prefix(*queue, *digest);
             put_u64(&mut key, seq.0);
@@ -165,6 +167,7 @@ pub(crate) fn entry(table: Table, key: &[u8]) -> Result<IndexEntry, DecodeError>
             let (queue, lane) = (QueueId(cursor.u64()?), u32::from(cursor.u8()?));
             IndexEntry::Returned(queue, Numbered::of_number(lane)?, Seq(cursor.u64()?))
         }
+        Table::Debounced => IndexEntry::Debounced(QueueId(cursor.u64()?), Seq(cursor.u64()?)),
         Table::Coalesced => IndexEntry::Coalesced(
             QueueId(cursor.u64()?),
             KeyDigest(cursor.array()?),
@@ -247,6 +250,7 @@ pub(crate) fn range_of(scan: &Scan, limit: usize) -> Range {
         Scan::InFlight(queue, epoch) => (Table::InFlight, two(queue.0, epoch.0)),
         Scan::InFlightOfQueue(queue) => (Table::InFlight, one(queue.0)),
         Scan::Returned(queue) => (Table::Returned, one(queue.0)),
+        Scan::Debounced(queue) => (Table::Debounced, one(queue.0)),
         Scan::Coalesced(queue, digest) => (Table::Coalesced, coalesced_prefix(*queue, *digest)),
         Scan::Pending(queue) => (Table::Messages, one(queue.0)),
         Scan::Unserved(namespace) => (Table::Unserved, namespace_prefix(namespace)),

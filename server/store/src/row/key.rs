@@ -74,6 +74,7 @@ pub(crate) fn row_key(table: Table, bytes: &[u8]) -> Option<Result<RowKey, Decod
         Table::Ready
         | Table::InFlight
         | Table::Returned
+        | Table::Debounced
         | Table::Coalesced
         | Table::Due
         | Table::Unserved

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sessiond_core::ids::{DeliveryId, Epoch, QueueId, Seq};
 use sessiond_core::message as domain;
-use sessiond_core::time::{EngineTime, WallTime};
+use sessiond_core::time::{EngineTime, Span, WallTime};
 
 use crate::row::field::put_field;
 use crate::row::numbers::Numbered;
@@ -49,13 +49,15 @@ pub(crate) struct Header {
     latest: Option<u64>,
     #[prost(string, tag = "18")]
     last_error: String,
-    #[prost(oneof = "Standing", tags = "19, 20, 21, 22")]
+    #[prost(oneof = "Standing", tags = "19, 20, 21, 22, 72")]
     standing: Option<Standing>,
     /// Left out for FOLLOW_UP, which is what nearly all are.
     #[prost(uint32, tag = "70")]
     mode: u32,
     #[prost(string, optional, tag = "71")]
     coalesce_key: Option<String>,
+    #[prost(message, optional, tag = "73")]
+    debounce: Option<Debounce>,
 }
 
 #[derive(Clone, PartialEq, prost::Oneof)]
@@ -70,6 +72,16 @@ enum Standing {
     InFlight(u64),
     #[prost(message, tag = "22")]
     Dead(Dead),
+    #[prost(message, tag = "72")]
+    Debounced(()),
+}
+
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+struct Debounce {
+    #[prost(uint64, tag = "1")]
+    quiet: u64,
+    #[prost(uint64, tag = "2")]
+    max_wait: u64,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -126,20 +138,29 @@ pub(crate) fn encode(row: &domain::MessageRow) -> Vec<u8> {
         Standing::Waiting(waiting) => message::encode(20, &waiting, &mut out),
         Standing::InFlight(epoch) => uint64::encode(21, &epoch, &mut out),
         Standing::Dead(dead) => message::encode(22, &dead, &mut out),
+        Standing::Debounced(()) => message::encode(72, &(), &mut out),
     }
     put_number(70, u64::from(mode_number(row.mode)), &mut out);
     if let Some(key) = &row.coalesce_key {
         put_field(71, key.as_str().as_bytes(), &mut out);
     }
+    if let Some(debounce) = &row.debounce {
+        let debounce = Debounce {
+            quiet: debounce.quiet.0,
+            max_wait: debounce.max_wait.0,
+        };
+        message::encode(73, &debounce, &mut out);
+    }
     out
 }
 
-/// Zero is a message that neither steers nor interrupts.
+/// Zero is a message whose turn comes in order.
 fn mode_number(mode: domain::DeliveryMode) -> u32 {
     match mode {
         domain::DeliveryMode::FollowUp => 0,
         domain::DeliveryMode::Steer => 1,
         domain::DeliveryMode::Interrupt => 2,
+        domain::DeliveryMode::Collect => 3,
     }
 }
 
@@ -148,6 +169,7 @@ fn mode_of(number: u32) -> Result<domain::DeliveryMode, DecodeError> {
         0 => Ok(domain::DeliveryMode::FollowUp),
         1 => Ok(domain::DeliveryMode::Steer),
         2 => Ok(domain::DeliveryMode::Interrupt),
+        3 => Ok(domain::DeliveryMode::Collect),
         number => Err(DecodeError::UnknownNumber {
             what: "the delivery mode",
             number,
@@ -191,6 +213,10 @@ impl TryFrom<Header> for domain::MessageRow {
             prompt_number: row.prompt_number,
             mode: mode_of(row.mode)?,
             coalesce_key: text_if(row.coalesce_key)?,
+            debounce: row.debounce.map(|debounce| domain::Debounce {
+                quiet: Span(debounce.quiet),
+                max_wait: Span(debounce.max_wait),
+            }),
             occurred_time: row.occurred_time.map(WallTime),
             enqueue_time: WallTime(row.enqueue_time),
             enqueued_at: EngineTime(row.enqueued_at),
@@ -214,6 +240,7 @@ impl From<domain::Standing> for Standing {
                 due: due.0,
                 turn: turn.number(),
             }),
+            domain::Standing::Debounced => Self::Debounced(()),
             domain::Standing::InFlight(epoch) => Self::InFlight(epoch.0),
             domain::Standing::Dead { reason, time } => Self::Dead(Dead {
                 reason: reason.number(),
@@ -233,6 +260,7 @@ impl TryFrom<Standing> for domain::Standing {
                 due: EngineTime(waiting.due),
                 turn: Numbered::of_number(waiting.turn)?,
             },
+            Standing::Debounced(()) => Self::Debounced,
             Standing::InFlight(epoch) => Self::InFlight(Epoch(epoch)),
             Standing::Dead(dead) => Self::Dead {
                 reason: Numbered::of_number(dead.reason)?,

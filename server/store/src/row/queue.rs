@@ -33,6 +33,16 @@ pub(crate) struct Queue {
     dead_time: u64,
     #[prost(bool, tag = "80")]
     suspended: bool,
+    #[prost(message, optional, tag = "70")]
+    pause: Option<Pause>,
+}
+
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+struct Pause {
+    #[prost(uint64, tag = "1")]
+    until: u64,
+    #[prost(uint64, tag = "2")]
+    latest: u64,
 }
 
 #[derive(Clone, PartialEq, prost::Oneof)]
@@ -77,6 +87,10 @@ impl From<&domain::QueueRow> for Queue {
             }),
             dead_time: dead_time(row.disposition),
             suspended: row.suspended,
+            pause: row.pause.map(|pause| Pause {
+                until: pause.until.0,
+                latest: pause.latest.0,
+            }),
         }
     }
 }
@@ -100,6 +114,10 @@ impl TryFrom<Queue> for domain::QueueRow {
                 time: WallTime(oldest.time),
             }),
             suspended: row.suspended,
+            pause: row.pause.map(|pause| domain::Pause {
+                until: EngineTime(pause.until),
+                latest: EngineTime(pause.latest),
+            }),
         })
     }
 }

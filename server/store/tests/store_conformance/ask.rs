@@ -17,7 +17,7 @@ use sessiond_core::ids::{
     CoalesceKey, DeliveryId, Epoch, IdempotencyKey, InstanceId, MessageKind, Namespace, QueueId,
     RequestId, Seq, SessionId, SessionKey, SessionRef, WorkerName,
 };
-use sessiond_core::message::{DeliveryMode, NewMessage};
+use sessiond_core::message::{Debounce, DeliveryMode, NewMessage};
 use sessiond_core::reply::Reply;
 use sessiond_core::session::{EndMode, EndReason, Labels, Ordering, PendingPolicy, Profile, Usage};
 use sessiond_core::time::{EngineTime, Now, Span, WallTime};
@@ -245,10 +245,15 @@ impl Asker {
                     DeliveryMode::FollowUp,
                     DeliveryMode::Steer,
                     DeliveryMode::Interrupt,
+                    DeliveryMode::Collect,
                 ],
             ),
             coalesce_key: one_of(&mut self.rng, &[None, None, Some("c1"), Some("c2")])
                 .map(|key| CoalesceKey::parse(key).expect("an id")),
+            debounce: (self.rng.u8(..6) == 0).then_some(Debounce {
+                quiet: Span(500),
+                max_wait: Span(1_500),
+            }),
             occurred_time: None,
             not_before_time: deferred.then_some(not_before),
             idempotency_key: name.map(|name| IdempotencyKey::parse(name).expect("an id")),

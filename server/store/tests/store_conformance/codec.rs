@@ -74,7 +74,7 @@ pub(crate) const VARIANTS: &str = "Queued Active Draining Ended Serving Quiet He
     SessionDraining SessionEnd WorkerAttached WorkerDetached WorkerLost MessageDeadLettered \
     SessionQueued SessionAdmitted RestartLimited LimitWarning Api \
     Worker Reaper Recovery Drain CircuitOpened CircuitClosed Closed Open Probing \
-    FollowUp Steer Interrupt Some None";
+    FollowUp Steer Interrupt Collect Debounced Some None";
 
 /// The words of a change as it is printed; variants are among them.
 pub(crate) fn words(printed: &str) -> BTreeSet<String> {
@@ -248,6 +248,7 @@ fn scans_of(entry: &IndexEntry) -> Vec<Scan> {
         }
         IndexEntry::Returned(queue, ..) => vec![Scan::Returned(*queue)],
         IndexEntry::Pending(queue, _) => vec![Scan::Pending(*queue)],
+        IndexEntry::Debounced(queue, _) => vec![Scan::Debounced(*queue)],
         IndexEntry::Coalesced(queue, key, _) => vec![Scan::Coalesced(*queue, *key)],
         IndexEntry::Unserved(namespace, ..) => vec![Scan::Unserved(namespace.clone())],
         IndexEntry::RequestAge(..) => vec![Scan::RequestAges],

@@ -141,7 +141,7 @@ fn what_does_not_fit_is_told_in_words() {
         "its key is too long"
     );
     assert_eq!(
-        reason(Table::Returned, &[0; 16], &[1]),
+        reason(Table::Debounced, &[0; 16], &[1]),
         "an index entry has no value, this one has 1 bytes"
     );
     assert_eq!(

@@ -14,8 +14,10 @@ use sessiond_core::index::{Due, IndexEntry};
 use sessiond_core::key_window::{KeyBlock, RememberedKey};
 use sessiond_core::lease::{LeaseMode, LeaseRow, LeaseStanding};
 use sessiond_core::limits::KEY_BLOCK_KEYS;
-use sessiond_core::message::{DeadReason, DeliveryMode, Lane, MessageRow, Rank, Standing, Turn};
-use sessiond_core::queue::{Depth, Disposition, Oldest, QueueRow};
+use sessiond_core::message::{
+    DeadReason, Debounce, DeliveryMode, Lane, MessageRow, Rank, Standing, Turn,
+};
+use sessiond_core::queue::{Depth, Disposition, Oldest, Pause, QueueRow};
 use sessiond_core::rows::{
     Counters, KeyRow, MessageMark, MessageTally, PoolRow, RequestRow, Row, RowKey,
 };
@@ -243,6 +245,10 @@ fn queue(rng: &mut Rng, id: QueueId) -> QueueRow {
             time: wall(rng),
         }),
         suspended: rng.bool(),
+        pause: option(rng, |rng| Pause {
+            until: engine(rng),
+            latest: engine(rng),
+        }),
     }
 }
 
@@ -265,6 +271,7 @@ fn alive(rng: &mut Rng) -> Standing {
                 turn: Turn::Waives,
             },
             Standing::InFlight(epoch),
+            Standing::Debounced,
         ],
     )
 }
@@ -285,9 +292,14 @@ fn message(rng: &mut Rng, queue: QueueId, seq: Seq, standing: Standing) -> Messa
                 DeliveryMode::FollowUp,
                 DeliveryMode::Steer,
                 DeliveryMode::Interrupt,
+                DeliveryMode::Collect,
             ],
         ),
         coalesce_key: option(rng, |rng| id(rng, CoalesceKey::parse)),
+        debounce: option(rng, |rng| Debounce {
+            quiet: Span(number(rng)),
+            max_wait: Span(number(rng)),
+        }),
         occurred_time: option(rng, wall),
         enqueue_time: wall(rng),
         enqueued_at: engine(rng),
@@ -341,6 +353,7 @@ pub(crate) fn entry(rng: &mut Rng, kind: usize) -> IndexEntry {
         3 => IndexEntry::Pending(queue, seq),
         // Few keys, so that messages meet under one.
         8 => IndexEntry::Coalesced(queue, KeyDigest([rng.u8(..2); 16]), seq),
+        9 => IndexEntry::Debounced(queue, seq),
         4 => IndexEntry::Unserved(namespace(rng), engine(rng), queue),
         5 => IndexEntry::RequestAge(engine(rng), namespace(rng), id(rng, RequestId::parse)),
         6 => {

@@ -133,6 +133,7 @@ fn scans(entries: &BTreeSet<IndexEntry>) -> BTreeSet<Scan> {
         | IndexEntry::DeadLetters(..)
         | IndexEntry::RequestAge(..)
         | IndexEntry::Due(..) => None,
+        IndexEntry::Debounced(queue, _) => Some(Scan::Debounced(*queue)),
         IndexEntry::Coalesced(queue, key, _) => Some(Scan::Coalesced(*queue, *key)),
     }));
     scans

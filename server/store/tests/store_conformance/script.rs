@@ -83,6 +83,7 @@ pub(crate) fn enqueue() -> Command {
         prompt_number: None,
         mode: DeliveryMode::FollowUp,
         coalesce_key: None,
+        debounce: None,
         occurred_time: None,
         not_before_time: None,
         idempotency_key: None,
