@@ -267,6 +267,28 @@ mod tests {
     }
 
     #[test]
+    fn modes_keys_and_pauses_are_sent_as_given() {
+        let line = "k --kind note --mode interrupt --coalesce-key c --debounce 2s --max-wait 1m";
+        let arguments: Vec<&str> = line.split(' ').collect();
+        let message = request(&arguments).unwrap().messages.remove(0);
+        assert_eq!(message.delivery_mode(), pb::DeliveryMode::Interrupt);
+        assert_eq!(message.coalesce_key, "c");
+        let span = |seconds| Some(values::wire_span(Duration::from_secs(seconds)));
+        let debounce = pb::Debounce {
+            quiet: span(2),
+            max_wait: span(60),
+        };
+        assert_eq!(message.debounce, Some(debounce));
+        for bad in [
+            &["--max-wait", "1s"][..],
+            &["--debounce", "1s", "--delay", "1s"],
+        ] {
+            let line = ["sessionctl", "message", "send", "k", "--kind", "note"];
+            assert!(parse(line.iter().chain(bad)).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
     fn what_is_not_given_is_unset() {
         let sent = request(&["k", "--kind", "note"]).unwrap();
         let expected = pb::EnqueueMessagesRequest {

@@ -136,4 +136,6 @@ pub enum StallReason {
     Order,
     /// They wait for their own time.
     NotDue,
+    /// What is in flight must be settled or stopped first: something interrupts it, or what comes next is collected.
+    WorkInProgress,
 }

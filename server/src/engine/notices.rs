@@ -36,6 +36,15 @@ pub(super) fn note(event: &EventRow) {
             limit = attribute("limit"),
             "session suspended: its workers failed too often"
         ),
+        EventKind::CircuitOpened => {
+            tracing::warn!(
+                namespace = %session.namespace,
+                session_id = %session.id,
+                kind = attribute("kind"),
+                failures = attribute("failures"),
+                "messages of a kind are skipped: it failed too often"
+            );
+        }
         EventKind::LimitWarning
         | EventKind::SessionOpened
         | EventKind::SessionUpdated
@@ -46,7 +55,6 @@ pub(super) fn note(event: &EventRow) {
         | EventKind::WorkerDetached
         | EventKind::WorkerLost
         | EventKind::MessageDeadLettered
-        | EventKind::CircuitOpened
         | EventKind::CircuitClosed => {}
     }
 }

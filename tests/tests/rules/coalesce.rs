@@ -32,6 +32,7 @@ fn pending(messages: &[pb::Message]) -> Vec<u64> {
     messages.iter().map(|message| message.seq).collect()
 }
 
+/// Proves: B7.
 #[tokio::test]
 async fn a_newer_message_takes_the_place_of_pending_ones_with_its_key() {
     let server = Server::start();

@@ -62,6 +62,7 @@ fn ids(deliveries: &[pb::Delivery]) -> Vec<u64> {
     deliveries.iter().map(|one| one.delivery_id).collect()
 }
 
+/// Proves: B7.
 #[tokio::test]
 async fn what_interrupts_goes_before_what_steers_and_both_before_all_others() {
     let server = Server::start();
@@ -110,6 +111,7 @@ async fn a_steering_message_passes_one_that_waits_to_be_tried_again_and_holds_th
     assert_eq!(payloads(&worker.delivered(1).await), ["i1"]);
 }
 
+/// Proves: B7, F62.
 #[tokio::test]
 async fn an_interrupt_cancels_what_is_in_flight_and_goes_first_when_the_worker_has_stopped() {
     let server = Server::start();
@@ -166,6 +168,7 @@ async fn a_worker_that_does_not_answer_is_not_waited_for_and_its_ack_counts_unti
     assert_eq!(caller.messages_of(key("a")).await, []);
 }
 
+/// Proves: F62.
 #[tokio::test]
 async fn a_worker_that_settles_everything_instead_gets_the_next_at_once() {
     let server = Server::start();

@@ -45,6 +45,7 @@ fn millis_of(time: Option<prost_types::Timestamp>) -> i64 {
 
 // === debounce ===
 
+/// Proves: B7.
 #[tokio::test]
 async fn messages_are_held_back_until_no_more_come_and_go_in_order_with_what_did_not_wait_before_them()
  {
@@ -127,6 +128,7 @@ async fn a_newer_message_of_a_key_replaces_one_that_is_held_back() {
 
 // === COLLECT ===
 
+/// Proves: B7.
 #[tokio::test]
 async fn what_is_collected_waits_for_work_in_flight_and_goes_out_in_one_frame_of_its_own() {
     let server = Server::start();

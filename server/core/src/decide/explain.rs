@@ -3,17 +3,18 @@
 //! It asks the rules themselves (`deadlines`, presence, the queue's disposition), so that it cannot say anything but what
 //! they would do. Invariant: it changes nothing, and looks at a bounded number of messages however many there are.
 
-use super::{attached, find};
+use super::{attached, cancel, find};
 use crate::command::Explain;
 use crate::deadlines;
 use crate::draft::{Draft, Stop};
 use crate::explanation::{
     Deadline, DeadlineKind, Effect, Explanation, Hold, HoldKind, Stall, StallReason,
 };
+use crate::ids::Epoch;
 use crate::index::{IndexEntry, Scan};
 use crate::lease::LeaseMode;
 use crate::limits::EXPLAIN_MESSAGES_MAX;
-use crate::message::Standing;
+use crate::message::{DeliveryMode, Standing};
 use crate::queue::{Disposition, QueueRow};
 use crate::reply::Reply;
 use crate::session::{EndReason, Lifecycle, Ordering, SessionRow, SessionView, Wait};
@@ -225,12 +226,18 @@ fn next_due(draft: &Draft<'_>, queue: &QueueRow) -> Result<Option<EngineTime>, S
     let oldest = draft.scan(&Scan::Pending(queue.id), EXPLAIN_MESSAGES_MAX)?;
     let seqs: Vec<_> = oldest.iter().filter_map(IndexEntry::seq).collect();
     draft.know_messages(seqs.iter().map(|seq| (queue.id, *seq)))?;
-    let mut next = None;
+    let mut next: Option<EngineTime> = None;
     for seq in seqs {
         let message = draft.message(queue.id, seq)?;
-        if let Some(Standing::Waiting { due, .. }) = message.map(|message| message.standing) {
-            next = Some(next.map_or(due, |next: EngineTime| next.min(due)));
-        }
+        let due = message.and_then(|message| match message.standing {
+            Standing::Waiting { due, .. } => Some(due),
+            Standing::Debounced => queue.pause.map(|pause| pause.until),
+            Standing::Ready(_) | Standing::InFlight(_) | Standing::Dead { .. } => None,
+        });
+        next = match (next, due) {
+            (Some(next), Some(due)) => Some(due.min(next)),
+            (next, due) => next.or(due),
+        };
     }
     Ok(next)
 }
@@ -308,6 +315,9 @@ fn keeps_back(
     if u64::from(session.in_flight_max()) <= queue.depth.in_flight {
         return Ok(StallReason::InFlightFull);
     }
+    if work_in_progress(draft, queue, epoch)? {
+        return Ok(StallReason::WorkInProgress);
+    }
     let ordered = match session.ordering {
         Ordering::Relaxed => false,
         Ordering::Strict | Ordering::Serial => true,
@@ -333,4 +343,20 @@ fn keeps_back(
             }
         }
     })
+}
+
+/// Whether nothing goes out before what is in flight is back or settled.
+fn work_in_progress(draft: &Draft<'_>, queue: &QueueRow, epoch: Epoch) -> Result<bool, Stop> {
+    if cancel::is_pending(draft, draft.lease_ref(epoch)?)? {
+        return Ok(true);
+    }
+    if queue.depth.in_flight == 0 {
+        return Ok(false);
+    }
+    let first = draft.scan(&Scan::Ready(queue.id), 1)?;
+    let Some(seq) = first.first().and_then(IndexEntry::seq) else {
+        return Ok(false);
+    };
+    let message = draft.message(queue.id, seq)?;
+    Ok(message.is_some_and(|message| message.mode == DeliveryMode::Collect))
 }

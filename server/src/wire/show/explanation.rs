@@ -101,5 +101,6 @@ fn stall_reason(reason: StallReason) -> pb::StallReason {
         StallReason::InFlightFull => pb::StallReason::InFlightFull,
         StallReason::Order => pb::StallReason::Order,
         StallReason::NotDue => pb::StallReason::NotDue,
+        StallReason::WorkInProgress => pb::StallReason::WorkInProgress,
     }
 }

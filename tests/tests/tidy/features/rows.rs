@@ -174,4 +174,8 @@ pub(crate) const ROWS: &[Row] = &[
         "A reset ends a session and opens its successor in one commit, full pool or not",
     ),
     row("F84", "Much that is due at once holds nobody up"),
+    row(
+        "B7",
+        "Messages steer, interrupt, replace one another, wait for a pause or go out together",
+    ),
 ];
