@@ -67,6 +67,8 @@ pub(super) struct Core<H> {
     note_writer: mpsc::Sender<Note>,
     /// Frames to be written before all others.
     urgent: VecDeque<RequestFrame>,
+    /// Answers to cancels. What was settled before is said before: the server takes back what is not settled.
+    cancel_results: VecDeque<pb::CancelResult>,
     progress: VecDeque<pb::Progress>,
     heartbeat_interval: Duration,
     last_written: Instant,
@@ -92,6 +94,7 @@ enum Writing {
 enum FrameKind {
     Urgent,
     Settle,
+    CancelResult,
     Progress,
     Heartbeat,
 }
@@ -122,6 +125,7 @@ impl<H: Handler> Core<H> {
             notes,
             note_writer,
             urgent: VecDeque::new(),
+            cancel_results: VecDeque::new(),
             progress: VecDeque::new(),
             heartbeat_interval: HEARTBEAT_INTERVAL_DEFAULT,
             last_written: now,
@@ -218,6 +222,7 @@ impl<H: Handler> Core<H> {
         self.attempt = self.attempt.saturating_add(1);
         self.ledger.disconnected();
         self.urgent.clear();
+        self.cancel_results.clear();
         self.stream.reopen_at(Instant::now() + retry_in);
         let attempt = self.attempt;
         self.link.tell(LinkState::Reconnecting { attempt });
@@ -292,6 +297,8 @@ impl<H: Handler> Core<H> {
             Some(FrameKind::Urgent)
         } else if self.ledger.has_settle() {
             Some(FrameKind::Settle)
+        } else if !self.cancel_results.is_empty() && !self.ledger.has_unsent() {
+            Some(FrameKind::CancelResult)
         } else if !self.progress.is_empty() {
             Some(FrameKind::Progress)
         } else if Instant::now() >= self.next_heartbeat()? {
@@ -316,6 +323,10 @@ impl<H: Handler> Core<H> {
         match kind {
             FrameKind::Urgent => self.urgent.pop_front(),
             FrameKind::Settle => self.ledger.next_settle().map(RequestFrame::Settle),
+            FrameKind::CancelResult => {
+                let result = self.cancel_results.pop_front();
+                result.map(RequestFrame::CancelResult)
+            }
             FrameKind::Progress => self.progress.pop_front().map(RequestFrame::Progress),
             FrameKind::Heartbeat => Some(RequestFrame::Heartbeat(pb::Heartbeat {})),
         }

@@ -233,6 +233,11 @@ impl Ledger {
         self.settles.has_frame()
     }
 
+    /// Whether something that was settled is not said yet.
+    pub(super) fn has_unsent(&self) -> bool {
+        self.settles.has_unsent()
+    }
+
     pub(super) fn next_settle(&mut self) -> Option<pb::Settle> {
         self.settles.next_frame()
     }

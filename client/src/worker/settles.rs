@@ -73,6 +73,11 @@ impl Settles {
         !self.unsent.is_empty() && self.sent.len() < FRAMES_UNANSWERED_MAX
     }
 
+    /// Whether something waits to be sent.
+    pub(super) fn has_unsent(&self) -> bool {
+        !self.unsent.is_empty()
+    }
+
     /// Takes the next frame to be sent.
     pub(super) fn next_frame(&mut self) -> Option<pb::Settle> {
         if !self.has_frame() {

@@ -7,7 +7,6 @@
 use std::time::Duration;
 
 use sessiond_proto::v1 as pb;
-use sessiond_proto::v1::work_request::Frame as RequestFrame;
 use sessiond_proto::v1::work_response::Frame;
 use tokio::time::Instant;
 
@@ -33,7 +32,7 @@ impl<H: Handler> Core<H> {
             Frame::Settled(settled) => self.on_settled(settled),
             Frame::Cancel(cancel) => {
                 let result = self.ledger.cancel(&cancel, Instant::now());
-                self.urgent.extend(result.map(RequestFrame::CancelResult));
+                self.cancel_results.extend(result);
                 Ok(())
             }
             Frame::SessionEnding(ending) => {

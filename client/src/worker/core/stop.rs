@@ -80,9 +80,8 @@ impl<H: Handler> Core<H> {
 
     /// Does what is due by now.
     pub(super) fn on_time(&mut self, now: Instant) -> Flow {
-        let results = self.ledger.take_cancel_results(now);
-        let results = results.into_iter().map(RequestFrame::CancelResult);
-        self.urgent.extend(results);
+        self.cancel_results
+            .extend(self.ledger.take_cancel_results(now));
         if self.greeting == Greeting::Done {
             for session in self.targets.take_due(now) {
                 let r#ref = Some(session);

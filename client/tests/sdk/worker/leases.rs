@@ -226,6 +226,23 @@ async fn cancel_is_answered_when_the_work_has_stopped() {
 }
 
 #[tokio::test]
+async fn what_a_cancelled_handler_settles_is_said_before_the_answer() {
+    let mut server = FakeServer::start().await;
+    let (mut worker, mut work) = serving(&mut server).await;
+    work.send(attached("s", 1, 1)).await;
+    work.send(deliveries("s", (1, 1), &[(1, 11)])).await;
+    let job = worker.job().await;
+    work.send(cancel("s", &[11])).await;
+    job.delivery.cancelled().await;
+    job.finish(Outcome::ack());
+    match work.frame().await {
+        Sent::Settle(settle) => assert_eq!(settle.settlements[0].delivery_id, 11),
+        other => panic!("expected a settle, got {other:?}"),
+    }
+    assert_eq!(cancel_result(&mut work).await, pb::CancelOutcome::Stopped);
+}
+
+#[tokio::test]
 async fn cancel_that_is_not_heeded_is_answered_too() {
     let mut server = FakeServer::start().await;
     let (mut worker, mut work) = serving(&mut server).await;
