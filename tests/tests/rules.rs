@@ -64,6 +64,8 @@ mod namespaces;
 mod open;
 #[path = "rules/order.rs"]
 mod order;
+#[path = "rules/pauses.rs"]
+mod pauses;
 #[path = "rules/pools_attached.rs"]
 mod pools_attached;
 #[path = "rules/pools_clients.rs"]
@@ -74,8 +76,6 @@ mod pools_full;
 mod pools_restart;
 #[path = "rules/pools_wait.rs"]
 mod pools_wait;
-#[path = "rules/pauses.rs"]
-mod pauses;
 #[path = "rules/replace.rs"]
 mod replace;
 #[path = "rules/request_ids.rs"]

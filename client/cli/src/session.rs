@@ -180,8 +180,17 @@ fn circuits(session: &pb::Session, now: jiff::Timestamp) -> String {
 fn waiting_for(session: &pb::Session) -> String {
     match session.waiting_for() {
         pb::WaitingFor::Unspecified => String::new(),
-        waiting_for => values::enum_name::<pb::WaitingFor>(waiting_for.into()),
+        waiting_for @ (pb::WaitingFor::Slot | pb::WaitingFor::PredecessorResources) => {
+            values::enum_name::<pb::WaitingFor>(waiting_for.into())
+        }
     }
+}
+
+/// Names and values, as they are given.
+fn labels(session: &pb::Session) -> String {
+    let labels = session.labels.iter();
+    let pairs = labels.map(|(name, value)| format!("{name}={value}"));
+    pairs.collect::<Vec<String>>().join(" ")
 }
 
 /// What a person wants to know about one session. What is unset is left out.
@@ -189,11 +198,7 @@ fn fields(session: &pb::Session) -> Vec<[String; 2]> {
     let now = jiff::Timestamp::now();
     let counts = session.counts.unwrap_or_default();
     let usage = session.usage.unwrap_or_default();
-    let labels: Vec<String> = session
-        .labels
-        .iter()
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
+    let labels = labels(session);
     let worker = session
         .lease
         .as_ref()
@@ -216,7 +221,7 @@ fn fields(session: &pb::Session) -> Vec<[String; 2]> {
         ("project", session.project.clone()),
         ("source", session.source.clone()),
         ("agent", session.agent_id.clone()),
-        ("labels", labels.join(" ")),
+        ("labels", labels),
         (
             "prompt",
             format!("{} {}", session.prompt_number, session.prompt),

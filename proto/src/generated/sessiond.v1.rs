@@ -526,11 +526,12 @@ pub struct Session {
     /// The namespace it lives in.
     #[prost(string, tag = "18")]
     pub namespace: ::prost::alloc::string::String,
-    /// It is ended when it was idle for longer than this, strictly.
+    /// It is ended when it was idle for longer than this, strictly. Time that it
+    /// waited for a slot does not count.
     #[prost(message, optional, tag = "19")]
     pub idle_timeout: ::core::option::Option<Limit>,
-    /// It is ended when it is active for longer than this; hard at twice the
-    /// value, whatever is in progress.
+    /// It is ended when it is active for longer than this, counted from when it had
+    /// its slot; hard at twice the value, whatever is in progress.
     #[prost(message, optional, tag = "20")]
     pub max_lifetime: ::core::option::Option<Limit>,
     /// It is ended when its owner does not touch it for longer than this.
@@ -540,8 +541,8 @@ pub struct Session {
     /// whatever became of its hand-outs. Unset: there is none.
     #[prost(message, optional, tag = "22")]
     pub oldest_pending_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// The soonest moment at which a limit ends it as things stand. Unset: all its
-    /// limits are off, or it is not live.
+    /// The soonest moment at which a limit, or the end of its wait for a slot, ends
+    /// it as things stand. Unset: all its limits are off, or it is not live.
     #[prost(message, optional, tag = "23")]
     pub expire_time: ::core::option::Option<::prost_types::Timestamp>,
     /// When it reached ENDED. Unset before.
@@ -1086,30 +1087,45 @@ pub struct Message {
     /// 256 bytes. Empty: none.
     #[prost(string, tag = "16")]
     pub trace_parent: ::prost::alloc::string::String,
-    /// How it relates to work in progress. Unset: FOLLOW_UP.
+    /// How it relates to work in progress. It keeps this when it comes back or is
+    /// given to a successor. Unset: FOLLOW_UP.
     #[prost(enumeration = "DeliveryMode", tag = "17")]
     pub delivery_mode: i32,
-    /// A newer message with the same key supersedes pending ones; those in flight
-    /// are untouched. At most 256 bytes. Empty: never superseded.
+    /// When it is accepted it takes the place of the pending messages of its queue
+    /// with the same key, due or not: they are settled as superseded and counted in
+    /// `SessionCounts.superseded`. Those in flight are untouched, also when they come
+    /// back later. It stands in the order where it was enqueued itself. A full queue
+    /// takes it if what it replaces makes room. UTF-8 without control characters, at
+    /// most 256 bytes. Empty: it replaces nothing and is not replaced.
     #[prost(string, tag = "18")]
     pub coalesce_key: ::prost::alloc::string::String,
-    /// Waits for a pause in the messages of its coalesce key, or of its kind when
-    /// it has none. Unset: no wait.
+    /// Holds it back until its queue has a pause. Refused FIELD_INVALID together with
+    /// `not_before_time`. Unset: no wait.
     #[prost(message, optional, tag = "19")]
     pub debounce: ::core::option::Option<Debounce>,
     /// Where it stands. Set by the server in ListMessages only; unset elsewhere.
     #[prost(message, optional, tag = "20")]
     pub status: ::core::option::Option<MessageStatus>,
 }
-/// Holds a message back until things are quiet.
+/// Holds a message back until things are quiet. A queue has one pause for all its
+/// messages that want one: each that is accepted moves its end `quiet` away, and
+/// when it is reached all of them go, each at its place in the order by number.
+/// Until then they stand outside the order, so that others go on; messages without
+/// a debounce neither wait nor prolong it. The pause counts live server time and
+/// goes on after a restart; while the session is over it stands, and a successor
+/// that adopts the queue goes on with it. A newer message with the same coalesce
+/// key replaces one that is held back as it does any that is pending; INTERRUPT
+/// cancels when the pause is over. What comes back from a worker does not wait
+/// again.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Debounce {
-    /// It is handed out when nothing was enqueued for this long. More than zero;
-    /// at most 1 h. Required.
+    /// The pause ends when no further such message was enqueued for this long. More
+    /// than zero; at most 1 h. Required.
     #[prost(message, optional, tag = "1")]
     pub quiet: ::core::option::Option<::prost_types::Duration>,
-    /// It is handed out after this long in any case. Not less than `quiet`; at
-    /// most 24 h. Unset: ten times `quiet`.
+    /// The pause ends this long after it was accepted in any case; of several
+    /// messages the earliest such moment counts. Not less than `quiet`; at most 24 h.
+    /// Unset: ten times `quiet`.
     #[prost(message, optional, tag = "2")]
     pub max_wait: ::core::option::Option<::prost_types::Duration>,
 }
@@ -1167,13 +1183,28 @@ pub struct MessageStatus {
 pub enum DeliveryMode {
     /// DELIVERY_MODE_FOLLOW_UP.
     Unspecified = 0,
-    /// Its turn comes in the session's order.
+    /// Its turn comes in the session's order, behind those that interrupt or
+    /// steer.
     FollowUp = 1,
-    /// It goes before messages that wait, so that it can steer what runs.
+    /// It goes before messages that wait, returned ones included, so that it can
+    /// steer what runs. `max_in_flight` and the worker's window hold for it too.
+    /// Several of them go by number. In a STRICT or SERIAL session one that failed
+    /// and waits to be handed out again holds back all that is behind it in this
+    /// order, which is everything but what interrupts.
     Steer = 2,
-    /// Several of them are handed out in one frame and settled one by one.
+    /// It waits until nothing of the session is in flight, then goes out in one
+    /// frame with those of this mode that are right behind it and ready, and with no
+    /// others: what came meanwhile is worked on together and settled one by one. A
+    /// frame, or the answer of a claim, has as many as `max_in_flight`, the worker's
+    /// window and 12 MiB allow, in a SERIAL session one. It keeps its place: in no
+    /// order do messages behind it go first, but those that steer or interrupt.
     Collect = 3,
-    /// It cancels what is in flight, which returns uncounted, and goes first.
+    /// It goes before all others and cancels what is in flight: the worker gets
+    /// `cancel` and until it has answered, or 5 s have passed, or everything is
+    /// settled, nothing new of the session is handed out. What is not settled by
+    /// then returns to its place, uncounted. It cancels when it is accepted or its
+    /// `not_before_time` has come, and not again when it comes back itself. Of a
+    /// worker that claims without a stream, the next claim counts as its answer.
     Interrupt = 4,
 }
 impl DeliveryMode {
@@ -1596,8 +1627,8 @@ pub struct Progress {
 /// for 5 s. It renews the worker's leases and is no progress.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Heartbeat {}
-/// What a worker made of a `cancel`, for operators: the server logs it and decides
-/// nothing by it.
+/// What a worker made of a `cancel`; the server logs it. One that was not asked
+/// for, or is of a session that the worker does not hold, says nothing.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CancelResult {
     /// The session. Required.
@@ -1693,7 +1724,8 @@ pub struct Settled {
     #[prost(uint64, tag = "2")]
     pub revision: u64,
 }
-/// Asks the worker to stop work in progress. The answer is `cancel_result`.
+/// Asks the worker to stop work in progress. The answer is `cancel_result`. It is
+/// sent again behind `attached` when the worker resumes on another stream.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Cancel {
     /// The session.
@@ -1757,11 +1789,14 @@ pub struct Quiesce {
 pub enum CancelOutcome {
     /// Refused FIELD_INVALID.
     Unspecified = 0,
-    /// The work is stopped; its deliveries are settled or may be handed out again.
+    /// The work is stopped: what is not settled returns uncounted and at once, and
+    /// an ack that comes later does not count.
     Stopped = 1,
-    /// It was finished before the cancel came.
+    /// It was finished before the cancel came: what is not settled by the deadline
+    /// returns.
     Finished = 2,
-    /// The worker could not stop it.
+    /// The worker could not stop it: what is not settled returns at once all the
+    /// same; an ack counts until it is handed out again.
     Failed = 3,
 }
 impl CancelOutcome {
@@ -1983,7 +2018,8 @@ pub struct ServerLimits {
     /// Entries of one page of a list.
     #[prost(uint32, tag = "12")]
     pub max_page_size: u32,
-    /// Live sessions of the pool `default`.
+    /// Sessions of one namespace in the pool `default` that may have a slot. 0: any
+    /// number.
     #[prost(uint32, tag = "13")]
     pub max_sessions: u32,
 }
@@ -2186,7 +2222,7 @@ pub struct ResetCircuitRequest {
     #[prost(string, tag = "4")]
     pub request_id: ::prost::alloc::string::String,
     /// Which of its breakers. Exactly one is set, else FIELD_INVALID.
-    #[prost(oneof = "reset_circuit_request::Target", tags = "2")]
+    #[prost(oneof = "reset_circuit_request::Target", tags = "2, 3")]
     pub target: ::core::option::Option<reset_circuit_request::Target>,
 }
 /// Nested message and enum types in `ResetCircuitRequest`.
@@ -2198,6 +2234,9 @@ pub mod reset_circuit_request {
         /// control characters, 1 to 64 bytes.
         #[prost(string, tag = "2")]
         Kind(::prost::alloc::string::String),
+        /// The restart guard, see `Session.restart_guard`. Must be true.
+        #[prost(bool, tag = "3")]
+        RestartGuard(bool),
     }
 }
 /// What was reset.
@@ -2213,6 +2252,103 @@ pub struct ResetCircuitResponse {
     /// The newest revision of the store's log at the commit.
     #[prost(uint64, tag = "3")]
     pub revision: u64,
+}
+/// Asks for the pools.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListPoolsRequest {}
+/// The pools of the namespace.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListPoolsResponse {
+    /// The pools by name: those that are configured, and those that are configured
+    /// no more and still have sessions.
+    #[prost(message, repeated, tag = "1")]
+    pub pools: ::prost::alloc::vec::Vec<PoolInfo>,
+}
+/// One pool, as it counts for the namespace of the call.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PoolInfo {
+    /// Its name.
+    #[prost(string, tag = "1")]
+    pub pool: ::prost::alloc::string::String,
+    /// Sessions that have a slot: ACTIVE and DRAINING ones.
+    #[prost(uint64, tag = "2")]
+    pub live: u64,
+    /// Those of them that are DRAINING.
+    #[prost(uint64, tag = "3")]
+    pub draining: u64,
+    /// Sessions that wait for a slot.
+    #[prost(uint64, tag = "4")]
+    pub queued: u64,
+    /// Sessions that a worker holds.
+    #[prost(uint64, tag = "5")]
+    pub attached: u64,
+    /// Sessions that may have a slot at once. Unset: any number.
+    #[prost(uint64, optional, tag = "6")]
+    pub max_sessions: ::core::option::Option<u64>,
+    /// Sessions that workers may hold at once. Unset: any number.
+    #[prost(uint64, optional, tag = "7")]
+    pub max_attached: ::core::option::Option<u64>,
+    /// What becomes of an open that finds no slot.
+    #[prost(enumeration = "WhenFull", tag = "8")]
+    pub when_full: i32,
+    /// How long an open waits for a slot that does not say. Unset: it is refused.
+    #[prost(message, optional, tag = "9")]
+    pub default_wait: ::core::option::Option<::prost_types::Duration>,
+    /// Sessions that are idle for longer end when no slot is left.
+    #[prost(message, optional, tag = "10")]
+    pub emergency_idle: ::core::option::Option<Limit>,
+    /// Sessions that are older end when that freed none.
+    #[prost(message, optional, tag = "11")]
+    pub emergency_age: ::core::option::Option<Limit>,
+    /// The session whose turn is next. Empty: none waits.
+    #[prost(string, tag = "12")]
+    pub oldest_waiting_id: ::prost::alloc::string::String,
+    /// When it was opened. Unset: none waits.
+    #[prost(message, optional, tag = "13")]
+    pub oldest_waiting_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Whether the pool is configured; one that is not cannot be named in an open.
+    #[prost(bool, tag = "14")]
+    pub configured: bool,
+}
+/// What becomes of an open that finds no slot of its pool, once sessions that are
+/// idle for too long in an emergency have ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum WhenFull {
+    /// Never sent by the server.
+    Unspecified = 0,
+    /// It is refused TOO_MANY_SESSIONS unless it says how long it would wait.
+    Reject = 1,
+    /// It waits.
+    Wait = 2,
+    /// The session that is idle for longest and not in use ends EVICTED in its
+    /// favour. With none it waits if it or the pool says how long, else it is
+    /// refused.
+    Evict = 3,
+}
+impl WhenFull {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "WHEN_FULL_UNSPECIFIED",
+            Self::Reject => "WHEN_FULL_REJECT",
+            Self::Wait => "WHEN_FULL_WAIT",
+            Self::Evict => "WHEN_FULL_EVICT",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "WHEN_FULL_UNSPECIFIED" => Some(Self::Unspecified),
+            "WHEN_FULL_REJECT" => Some(Self::Reject),
+            "WHEN_FULL_WAIT" => Some(Self::Wait),
+            "WHEN_FULL_EVICT" => Some(Self::Evict),
+            _ => None,
+        }
+    }
 }
 /// Generated client implementations.
 #[cfg(feature = "client")]
@@ -2389,7 +2525,8 @@ pub mod admin_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Lets a session go on at once where failures hold it up: closes the circuit of
-        /// a kind of message. Where nothing failed nothing changes. Refuses
+        /// a kind of message, or ends the suspension by its restart guard and forgets its
+        /// failures. Where nothing failed nothing changes. Refuses
         /// SESSION_NOT_FOUND, SESSION_QUEUED, SESSION_DRAINING, SESSION_ENDED and
         /// REQUEST_ID_REUSED.
         pub async fn reset_circuit(
@@ -2470,6 +2607,32 @@ pub mod admin_service_client {
                 .insert(GrpcMethod::new("sessiond.v1.AdminService", "RevokeLease"));
             self.inner.unary(req, path, codec).await
         }
+        /// Lists the pools of the namespace by name: their limits and how full they
+        /// are. Refuses nothing of its own.
+        pub async fn list_pools(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListPoolsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListPoolsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sessiond.v1.AdminService/ListPools",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("sessiond.v1.AdminService", "ListPools"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -2514,7 +2677,8 @@ pub mod admin_service_server {
             tonic::Status,
         >;
         /// Lets a session go on at once where failures hold it up: closes the circuit of
-        /// a kind of message. Where nothing failed nothing changes. Refuses
+        /// a kind of message, or ends the suspension by its restart guard and forgets its
+        /// failures. Where nothing failed nothing changes. Refuses
         /// SESSION_NOT_FOUND, SESSION_QUEUED, SESSION_DRAINING, SESSION_ENDED and
         /// REQUEST_ID_REUSED.
         async fn reset_circuit(
@@ -2542,6 +2706,15 @@ pub mod admin_service_server {
             request: tonic::Request<super::RevokeLeaseRequest>,
         ) -> std::result::Result<
             tonic::Response<super::RevokeLeaseResponse>,
+            tonic::Status,
+        >;
+        /// Lists the pools of the namespace by name: their limits and how full they
+        /// are. Refuses nothing of its own.
+        async fn list_pools(
+            &self,
+            request: tonic::Request<super::ListPoolsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListPoolsResponse>,
             tonic::Status,
         >;
     }
@@ -2879,6 +3052,51 @@ pub mod admin_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RevokeLeaseSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/sessiond.v1.AdminService/ListPools" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListPoolsSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::ListPoolsRequest>
+                    for ListPoolsSvc<T> {
+                        type Response = super::ListPoolsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListPoolsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::list_pools(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListPoolsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -3304,11 +3522,12 @@ pub struct SessionSnapshot {
     /// The namespace it lives in.
     #[prost(string, tag = "18")]
     pub namespace: ::prost::alloc::string::String,
-    /// It is ended when it was idle for longer than this, strictly.
+    /// It is ended when it was idle for longer than this, strictly. Time that it
+    /// waited for a slot does not count.
     #[prost(message, optional, tag = "19")]
     pub idle_timeout: ::core::option::Option<Limit>,
-    /// It is ended when it is active for longer than this; hard at twice the
-    /// value, whatever is in progress.
+    /// It is ended when it is active for longer than this, counted from when it had
+    /// its slot; hard at twice the value, whatever is in progress.
     #[prost(message, optional, tag = "20")]
     pub max_lifetime: ::core::option::Option<Limit>,
     /// It is ended when its owner does not touch it for longer than this.
@@ -3318,8 +3537,8 @@ pub struct SessionSnapshot {
     /// whatever became of its hand-outs. Unset: there is none.
     #[prost(message, optional, tag = "22")]
     pub oldest_pending_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// The soonest moment at which a limit ends it as things stand. Unset: all its
-    /// limits are off, or it is not live.
+    /// The soonest moment at which a limit, or the end of its wait for a slot, ends
+    /// it as things stand. Unset: all its limits are off, or it is not live.
     #[prost(message, optional, tag = "23")]
     pub expire_time: ::core::option::Option<::prost_types::Timestamp>,
     /// When it reached ENDED. Unset before.
@@ -3706,6 +3925,8 @@ pub enum DeadlineKind {
     HeldQueue = 8,
     /// The suspension by the restart guard: workers may have the session again.
     Suspension = 9,
+    /// The wait of a QUEUED session for a slot of its pool.
+    Slot = 10,
 }
 impl DeadlineKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -3724,6 +3945,7 @@ impl DeadlineKind {
             Self::Message => "DEADLINE_KIND_MESSAGE",
             Self::HeldQueue => "DEADLINE_KIND_HELD_QUEUE",
             Self::Suspension => "DEADLINE_KIND_SUSPENSION",
+            Self::Slot => "DEADLINE_KIND_SLOT",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -3739,6 +3961,7 @@ impl DeadlineKind {
             "DEADLINE_KIND_MESSAGE" => Some(Self::Message),
             "DEADLINE_KIND_HELD_QUEUE" => Some(Self::HeldQueue),
             "DEADLINE_KIND_SUSPENSION" => Some(Self::Suspension),
+            "DEADLINE_KIND_SLOT" => Some(Self::Slot),
             _ => None,
         }
     }
@@ -3807,10 +4030,18 @@ pub enum StallReason {
     /// A returned message keeps its place until it is due, and the session's
     /// `ordering` lets nothing pass it.
     Order = 8,
-    /// They wait for their own time.
+    /// They wait for their own time, or for a pause.
     NotDue = 9,
     /// The session's workers failed too often, and no worker gets it for a while.
     Suspended = 10,
+    /// What is in flight must be settled or stopped first: an INTERRUPT message came,
+    /// or the next ones are of mode COLLECT.
+    WorkInProgress = 11,
+    /// The session waits for a slot of its pool.
+    Queued = 12,
+    /// No worker has the session, and workers hold as many sessions of its pool as
+    /// they may.
+    PoolAttached = 13,
 }
 impl StallReason {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -3830,6 +4061,9 @@ impl StallReason {
             Self::Order => "STALL_REASON_ORDER",
             Self::NotDue => "STALL_REASON_NOT_DUE",
             Self::Suspended => "STALL_REASON_SUSPENDED",
+            Self::WorkInProgress => "STALL_REASON_WORK_IN_PROGRESS",
+            Self::Queued => "STALL_REASON_QUEUED",
+            Self::PoolAttached => "STALL_REASON_POOL_ATTACHED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -3846,6 +4080,9 @@ impl StallReason {
             "STALL_REASON_ORDER" => Some(Self::Order),
             "STALL_REASON_NOT_DUE" => Some(Self::NotDue),
             "STALL_REASON_SUSPENDED" => Some(Self::Suspended),
+            "STALL_REASON_WORK_IN_PROGRESS" => Some(Self::WorkInProgress),
+            "STALL_REASON_QUEUED" => Some(Self::Queued),
+            "STALL_REASON_POOL_ATTACHED" => Some(Self::PoolAttached),
             _ => None,
         }
     }
@@ -4214,8 +4451,8 @@ pub struct OpenSessionRequest {
     /// bytes. Empty: the server makes a UUIDv7.
     #[prost(string, tag = "2")]
     pub session_id: ::prost::alloc::string::String,
-    /// The pool to count against; it must be configured. At most 256 bytes. Empty:
-    /// `default`.
+    /// The pool to count against, for each namespace by itself; it must be
+    /// configured. At most 256 bytes. Empty: `default`.
     #[prost(string, tag = "3")]
     pub pool: ::prost::alloc::string::String,
     /// The project it works in. At most 4 KiB. Empty: none.
@@ -4260,9 +4497,13 @@ pub struct OpenSessionRequest {
     #[prost(enumeration = "ConflictPolicy", tag = "14")]
     pub conflict_policy: i32,
     /// Accept to wait this long for a slot of a full pool: the call returns a
-    /// QUEUED session at once, which ends CAPACITY when the time is over. More
-    /// than zero; at most 24 h. Unset: the pool's policy, by default refuse
-    /// TOO_MANY_SESSIONS.
+    /// QUEUED session at once, which ends CAPACITY when the time is over. Slots go
+    /// to those that wait in the order in which they were opened. Of a session that
+    /// is QUEUED already the later of the two ends of its wait holds; with REPLACE
+    /// the new session takes over the turn, and without a wait of its own the rest
+    /// of the wait. A caller that wants the session to leave with it sets
+    /// `owner_timeout`. More than zero; at most 24 h. Unset: the pool's policy, by
+    /// default refuse TOO_MANY_SESSIONS.
     #[prost(message, optional, tag = "15")]
     pub wait_for_slot: ::core::option::Option<::prost_types::Duration>,
     /// In which order to hand out messages. Unset: STRICT.
@@ -4590,8 +4831,9 @@ pub enum ConflictPolicy {
     Unspecified = 0,
     /// Return it.
     UseExisting = 1,
-    /// End it with reason REPLACED and open a new one that takes over its slot and
-    /// its pending messages, in one commit.
+    /// End it with reason REPLACED and open a new one that takes over its slot, or
+    /// its turn while it waits for one, and its pending messages, in one commit. In
+    /// the same pool it is never refused for want of a slot.
     Replace = 2,
     /// Refuse SESSION_KEY_IN_USE.
     Fail = 3,
@@ -4720,7 +4962,9 @@ pub mod session_service_client {
             self
         }
         /// Opens a session, or returns the live one of the key. An open that returns a
-        /// session counts as activity and renews its owner limit. Refuses
+        /// session counts as activity and renews its owner limit. When the pool is full
+        /// the session is QUEUED, if the request or the pool says how long it would
+        /// wait: it accepts messages and hands none out until it has a slot. Refuses
         /// SESSION_KEY_IN_USE (conflict policy FAIL, or another session id under
         /// USE_EXISTING), SESSION_ID_IN_USE, POOL_NOT_FOUND, TOO_MANY_SESSIONS,
         /// CAUSE_TOO_DEEP, SERVER_DRAINING, STORE_FULL and REQUEST_ID_REUSED.
@@ -4800,7 +5044,7 @@ pub mod session_service_client {
                 .insert(GrpcMethod::new("sessiond.v1.SessionService", "ListSessions"));
             self.inner.unary(req, path, codec).await
         }
-        /// Changes the metadata of a live session. Refuses SESSION_NOT_FOUND,
+        /// Changes the metadata of a session that is QUEUED or ACTIVE. Refuses SESSION_NOT_FOUND,
         /// SESSION_DRAINING, SESSION_ENDED, ETAG_MISMATCH, STORE_FULL and
         /// REQUEST_ID_REUSED.
         pub async fn update_session(
@@ -4859,8 +5103,8 @@ pub mod session_service_client {
         /// twice its value; an end waits for it as for work in progress. It counts as
         /// activity and renews the owner limit. A call that is repeated because its
         /// answer was lost begins a second request, which ends by its lease. Refuses
-        /// SESSION_NOT_FOUND, SESSION_DRAINING (a new one), SESSION_ENDED,
-        /// REQUEST_NOT_FOUND (the one to renew is over, or never was) and
+        /// SESSION_NOT_FOUND, SESSION_QUEUED, SESSION_DRAINING (a new one),
+        /// SESSION_ENDED, REQUEST_NOT_FOUND (the one to renew is over, or never was) and
         /// QUOTA_EXCEEDED (128 are open).
         pub async fn begin_request(
             &mut self,
@@ -4915,7 +5159,8 @@ pub mod session_service_client {
         }
         /// Ends a session. The first reason wins: ending one that has ended or drains
         /// answers OK with the original end; a later call may only shorten the mode.
-        /// It returns when DRAINING or ENDED is durable, or waits on request. Refuses
+        /// It returns when DRAINING or ENDED is durable, or waits on request. A QUEUED
+        /// session ends at once in every mode. Refuses
         /// SESSION_NOT_FOUND and REQUEST_ID_REUSED.
         pub async fn end_session(
             &mut self,
@@ -5074,7 +5319,9 @@ pub mod session_service_server {
     #[async_trait]
     pub trait SessionService: std::marker::Send + std::marker::Sync + 'static {
         /// Opens a session, or returns the live one of the key. An open that returns a
-        /// session counts as activity and renews its owner limit. Refuses
+        /// session counts as activity and renews its owner limit. When the pool is full
+        /// the session is QUEUED, if the request or the pool says how long it would
+        /// wait: it accepts messages and hands none out until it has a slot. Refuses
         /// SESSION_KEY_IN_USE (conflict policy FAIL, or another session id under
         /// USE_EXISTING), SESSION_ID_IN_USE, POOL_NOT_FOUND, TOO_MANY_SESSIONS,
         /// CAUSE_TOO_DEEP, SERVER_DRAINING, STORE_FULL and REQUEST_ID_REUSED.
@@ -5103,7 +5350,7 @@ pub mod session_service_server {
             tonic::Response<super::ListSessionsResponse>,
             tonic::Status,
         >;
-        /// Changes the metadata of a live session. Refuses SESSION_NOT_FOUND,
+        /// Changes the metadata of a session that is QUEUED or ACTIVE. Refuses SESSION_NOT_FOUND,
         /// SESSION_DRAINING, SESSION_ENDED, ETAG_MISMATCH, STORE_FULL and
         /// REQUEST_ID_REUSED.
         async fn update_session(
@@ -5128,8 +5375,8 @@ pub mod session_service_server {
         /// twice its value; an end waits for it as for work in progress. It counts as
         /// activity and renews the owner limit. A call that is repeated because its
         /// answer was lost begins a second request, which ends by its lease. Refuses
-        /// SESSION_NOT_FOUND, SESSION_DRAINING (a new one), SESSION_ENDED,
-        /// REQUEST_NOT_FOUND (the one to renew is over, or never was) and
+        /// SESSION_NOT_FOUND, SESSION_QUEUED, SESSION_DRAINING (a new one),
+        /// SESSION_ENDED, REQUEST_NOT_FOUND (the one to renew is over, or never was) and
         /// QUOTA_EXCEEDED (128 are open).
         async fn begin_request(
             &self,
@@ -5150,7 +5397,8 @@ pub mod session_service_server {
         >;
         /// Ends a session. The first reason wins: ending one that has ended or drains
         /// answers OK with the original end; a later call may only shorten the mode.
-        /// It returns when DRAINING or ENDED is durable, or waits on request. Refuses
+        /// It returns when DRAINING or ENDED is durable, or waits on request. A QUEUED
+        /// session ends at once in every mode. Refuses
         /// SESSION_NOT_FOUND and REQUEST_ID_REUSED.
         async fn end_session(
             &self,

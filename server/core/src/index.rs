@@ -130,6 +130,8 @@ impl IndexEntry {
             | Self::InFlight(..)
             | Self::Returned(..)
             | Self::Pending(..)
+            | Self::Debounced(..)
+            | Self::Coalesced(..)
             | Self::Unserved(..)
             | Self::DeadLetters(..)
             | Self::RequestAge(..)
@@ -332,34 +334,15 @@ pub fn entries_of_queue(row: &QueueRow) -> Entries {
 /// The entries of a session's cold row.
 #[must_use]
 pub fn entries_of_session(row: &SessionRow) -> Entries {
-<<<<<<< HEAD
     let (namespace, pool) = (row.namespace.clone(), row.pool.clone());
-    match &row.lifecycle {
-        Lifecycle::Queued(wait) => {
-            let (ns, of) = (namespace.clone(), pool.clone());
-            let waiting = IndexEntry::Waiting(ns, of, wait.place, row.no);
-            [
-                Some(IndexEntry::Live(namespace, pool, row.no)),
-                Some(waiting),
-                None,
-            ]
-        }
-        Lifecycle::Active => {
-            let idle = IndexEntry::Idle(namespace.clone(), pool.clone(), row.ranked_at, row.no);
-            [
-                Some(IndexEntry::Live(namespace, pool, row.no)),
-                Some(idle),
-                None,
-            ]
-        }
-        Lifecycle::Draining(_) => [Some(IndexEntry::Live(namespace, pool, row.no)), None, None],
-        Lifecycle::Ended(_) => Entries::default(),
-    }
-=======
-    let live = (!row.is_ended())
-        .then(|| IndexEntry::Live(row.namespace.clone(), row.pool.clone(), row.no));
-    [live, None, None, None]
->>>>>>> 773bdd4 (Let a newer message take the place of pending ones with its coalesce key)
+    let live = IndexEntry::Live(namespace.clone(), pool.clone(), row.no);
+    let place = match &row.lifecycle {
+        Lifecycle::Queued(wait) => Some(IndexEntry::Waiting(namespace, pool, wait.place, row.no)),
+        Lifecycle::Active => Some(IndexEntry::Idle(namespace, pool, row.ranked_at, row.no)),
+        Lifecycle::Draining(_) => None,
+        Lifecycle::Ended(_) => return Entries::default(),
+    };
+    [Some(live), place, None, None]
 }
 
 /// The entries of a session's warm row.

@@ -3,9 +3,7 @@
 use sessiond_proto::v1 as pb;
 use sessiond_tests::requests::{enqueue, id, key, message, open};
 
-use super::table::{
-    World, bytes, invalid, no_spans, not_built, raw, too_long_labels, too_many_labels,
-};
+use super::table::{World, bytes, invalid, no_spans, raw, too_long_labels, too_many_labels};
 
 fn one(change: impl Fn(&mut pb::Message)) -> pb::EnqueueMessagesRequest {
     let mut bad = message("x");

@@ -162,6 +162,7 @@ fn new_row(
         Some(number) => number,
         None => draft.activity(session.no)?.prompt_number,
     };
+    let standing = first_standing(message.not_before_time, message.mode, now);
     Ok(MessageRow {
         queue: queue.id,
         seq: queue.next_seq,
@@ -184,9 +185,10 @@ fn new_row(
         attempt: 0,
         latest: None,
         last_error: String::new(),
-        standing: match first_standing(message.not_before_time, message.mode, now) {
-            Standing::Ready(_) if message.debounce.is_some() => Standing::Debounced,
-            standing => standing,
+        standing: if message.debounce.is_some() && matches!(standing, Standing::Ready(_)) {
+            Standing::Debounced
+        } else {
+            standing
         },
     })
 }

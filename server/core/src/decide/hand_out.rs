@@ -202,6 +202,8 @@ fn ready_place(entry: &IndexEntry) -> Option<(Lane, Seq)> {
         | IndexEntry::RequestAge(..)
         | IndexEntry::DeadLetters(..)
         | IndexEntry::Live(..)
+        | IndexEntry::Idle(..)
+        | IndexEntry::Waiting(..)
         | IndexEntry::Due(..) => None,
     }
 }

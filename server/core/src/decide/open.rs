@@ -329,9 +329,10 @@ fn refresh(draft: &mut Draft<'_>, before: &SessionRow, open: &Open) -> Result<()
     if session != *before {
         draft.put_session(session.clone());
     }
-    // A new prompt alone is no event: events do not carry prompts.
+    // A new prompt alone is no event, nor is a longer wait: events carry neither.
     let mut shown = session.clone();
     shown.profile.prompt.clone_from(&before.profile.prompt);
+    shown.lifecycle.clone_from(&before.lifecycle);
     if shown != *before {
         draft.event(
             EventKind::SessionUpdated,

@@ -246,7 +246,7 @@ impl Model {
                 self.drop_lapsed(no);
                 if let Some(reason) = self.limit_passed(no) {
                     self.mark_limit(reason);
-                    self.reap(no, reason, out);
+                    self.reap_now(no, reason, out);
                 } else {
                     self.lift(no);
                     self.warn(no, out);
@@ -260,7 +260,7 @@ impl Model {
         if !self.session(no).is_active() {
             return;
         }
-        self.reap(no, reason, out);
+        self.reap_now(no, reason, out);
     }
 
     fn mark_limit(&mut self, reason: EndReason) {

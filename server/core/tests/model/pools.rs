@@ -169,12 +169,12 @@ impl Model {
                 });
                 self.marks.hit_if(busy, Mark::BusyPassedOver);
             }
-            self.reap(*no, *reason, out);
+            self.reap_now(*no, *reason, out);
         }
     }
 
     /// An end that nobody asked for.
-    pub(crate) fn reap(&mut self, no: u64, reason: EndReason, out: &mut Expected) {
+    pub(crate) fn reap_now(&mut self, no: u64, reason: EndReason, out: &mut Expected) {
         let ending = Ending {
             reason,
             actor: Actor::reaper(),
@@ -292,7 +292,7 @@ impl Model {
         };
         if lost {
             self.marks.hit(Mark::WaiterLost);
-            return self.reap(no, EndReason::OwnerLost, out);
+            return self.reap_now(no, EndReason::OwnerLost, out);
         }
         if self.line(&pool).first() == Some(&no) {
             let victims = self.victims(&pool);
@@ -304,7 +304,7 @@ impl Model {
         }
         if turn.until <= self.now {
             self.marks.hit(Mark::WaitedInVain);
-            self.reap(no, EndReason::Capacity, out);
+            self.reap_now(no, EndReason::Capacity, out);
         }
     }
 }

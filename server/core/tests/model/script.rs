@@ -8,8 +8,7 @@ use sessiond_core::command::Command;
 use sessiond_core::ids::{
     DeliveryId, Epoch, InstanceId, PoolName, QueueId, Seq, SessionId, SessionKey, StreamId,
 };
-use sessiond_core::limits::{Policy, PoolOverrides, PoolPolicy, WhenFull};
-use sessiond_core::limits::{Policy, WorkerCost};
+use sessiond_core::limits::{Policy, PoolOverrides, PoolPolicy, WhenFull, WorkerCost};
 use sessiond_core::reply::{Delivery, Reply};
 use sessiond_core::requests::RequestToken;
 use sessiond_core::time::{Limit, Span};

@@ -11,8 +11,8 @@ use sessiond_proto::v1 as pb;
 use tonic::Code;
 
 use super::{
-    Spoiled, assert_refused, by_id, by_key, caller, check_not_built, check_spoiled, drawn, labels,
-    namespace, too_many_labels,
+    Spoiled, assert_refused, by_id, by_key, caller, check_spoiled, drawn, labels, namespace,
+    seconds, too_many_labels,
 };
 use crate::wire::faults::{FAULTS_MAX, Invalid};
 use crate::wire::parse::enqueue;

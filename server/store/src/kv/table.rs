@@ -7,7 +7,7 @@ use crate::kv::Table;
 
 impl Table {
     /// Every table, in the order of declaration. The tags 10 and 19 were given out before the format was a promise.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 26] = [
         Self::Counters,
         Self::Sessions,
         Self::Activities,

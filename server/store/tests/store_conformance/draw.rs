@@ -335,7 +335,7 @@ fn lease(rng: &mut Rng, epoch: Epoch) -> LeaseRow {
 }
 
 /// How many kinds of entries there are.
-pub(crate) const ENTRY_KINDS: usize = 11;
+pub(crate) const ENTRY_KINDS: usize = 13;
 
 /// An index entry, all kinds in turn by `kind`.
 pub(crate) fn entry(rng: &mut Rng, kind: usize) -> IndexEntry {
@@ -352,8 +352,8 @@ pub(crate) fn entry(rng: &mut Rng, kind: usize) -> IndexEntry {
         }
         3 => IndexEntry::Pending(queue, seq),
         // Few keys, so that messages meet under one.
-        8 => IndexEntry::Coalesced(queue, KeyDigest([rng.u8(..2); 16]), seq),
-        9 => IndexEntry::Debounced(queue, seq),
+        10 => IndexEntry::Coalesced(queue, KeyDigest([rng.u8(..2); 16]), seq),
+        11 => IndexEntry::Debounced(queue, seq),
         4 => IndexEntry::Unserved(namespace(rng), engine(rng), queue),
         5 => IndexEntry::RequestAge(engine(rng), namespace(rng), id(rng, RequestId::parse)),
         6 => {
