@@ -40,8 +40,9 @@ fn built() -> &'static Path {
         let mut cargo = Command::new(env!("CARGO"));
         cargo
             .current_dir(root())
-            .args(["build", "--locked", "--quiet", "--bins"])
-            .args(["--package", "sessiond", "--package", "sessionctl"])
+            // The whole workspace, as `cargo xtask` builds it: for a part of it cargo would choose other features of the
+            // dependencies, and build them all again.
+            .args(["build", "--locked", "--quiet", "--workspace", "--bins"])
             .arg("--target-dir")
             .arg(
                 directory

@@ -1200,7 +1200,7 @@ pub enum DeliveryMode {
     /// order do messages behind it go first, but those that steer or interrupt.
     Collect = 3,
     /// It goes before all others and cancels what is in flight: the worker gets
-    /// `cancel` and until it has answered, or 5 s have passed, or everything is
+    /// `cancel` and until it has answered, or by default 5 s have passed, or everything is
     /// settled, nothing new of the session is handed out. What is not settled by
     /// then returns to its place, uncounted. It cancels when it is accepted or its
     /// `not_before_time` has come, and not again when it comes back itself. Of a

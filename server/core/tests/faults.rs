@@ -49,11 +49,11 @@ mod found {
     fn without_a_fault_nothing_is_found() {
         let plan = Plan {
             first: 0,
-            count: 100,
+            count: 1_000,
             time_max: None,
         };
         let total = seeds::run(plan, || activate(None)).expect("the rules hold");
-        assert_eq!(total.seeds, 100);
+        assert_eq!(total.seeds, 1_000);
         let missed = total.marks.missed();
         assert!(
             missed.len() < 10,

@@ -191,6 +191,7 @@ async fn a_worker_resumes_over_a_restart_without_losing_or_repeating() {
     assert_eq!(types(&events), told, "the log knows nothing of the restart");
 }
 
+/// Proves: F21.
 #[tokio::test]
 async fn an_orderly_stop_keeps_sessions_leases_and_deliveries_too() {
     let mut server = Server::start();

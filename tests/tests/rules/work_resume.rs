@@ -231,6 +231,7 @@ async fn another_instance_starts_with_nothing_and_is_told_what_is_void() {
     assert!(caller.session(key("a")).await.volatile.is_empty());
 }
 
+/// Proves: F57.
 #[tokio::test]
 async fn progress_replaces_volatile_and_only_empty_values_clear_it() {
     let server = Server::start();

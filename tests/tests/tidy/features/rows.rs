@@ -43,6 +43,10 @@ pub(crate) const ROWS: &[Row] = &[
         "An end takes nothing new, waits for what is open, is over with the last of it, and proceeds with a warning",
     ),
     row(
+        "F21",
+        "A stop leaves sessions running and on record, and the next start goes on with them",
+    ),
+    row(
         "F24",
         "Cleanup runs without traffic, and what is over a limit ends",
     ),
@@ -132,6 +136,10 @@ pub(crate) const ROWS: &[Row] = &[
         "The newest prompt and its number are known; messages carry the number",
     ),
     row(
+        "F57",
+        "What a worker keeps with a session, such as its provider or its history, is shown and replaced as a whole",
+    ),
+    row(
         "F58",
         "A kind of message that fails three times in a row is skipped for a while; others go on; a success or a reset ends it",
     ),
@@ -165,6 +173,7 @@ pub(crate) const ROWS: &[Row] = &[
         "F83",
         "Settings come from a file, variables and flags; all that is wrong is refused at once with file, line and the fix",
     ),
+    row("F84", "Much that is due at once holds nobody up"),
     row(
         "B2",
         "What was not delivered goes to the successor, in constant time however much it is",
@@ -173,7 +182,6 @@ pub(crate) const ROWS: &[Row] = &[
         "B6",
         "A reset ends a session and opens its successor in one commit, full pool or not",
     ),
-    row("F84", "Much that is due at once holds nobody up"),
     row(
         "B7",
         "Messages steer, interrupt, replace one another, wait for a pause or go out together",
