@@ -1,4 +1,5 @@
-//! The log of what the server did of itself: sessions it ended, leases it took, messages it gave up. A line for each.
+//! The log of what the server did of itself: sessions it ended, leases it took, messages it gave up. A line for each,
+//! and the notices of whatever an operator should read.
 //!
 //! It follows the feed as a watcher does, so a log that is slow holds up neither the engine nor anybody else, and what it
 //! falls behind of is read from the log of events. Ids are told, payloads and prompts never. What this deliberately does
@@ -13,6 +14,7 @@ use sessiond_store::fault::Fault;
 
 use crate::engine::Handle;
 use crate::feed::Feed;
+use crate::notices;
 use crate::wire::show;
 
 /// Logs what happens after `after`, until the engine has ended and all of it is told.
@@ -44,6 +46,7 @@ pub(crate) async fn run(feed: Arc<Feed>, after: Revision, engine: Handle) {
 /// Tells what there is to tell of the next page; answers with where it ends.
 fn tell_page(feed: &Feed, told: Revision) -> Result<Revision, Fault> {
     feed.look(told, |row| {
+        notices::note(row);
         if is_own(row) {
             tell(row);
         }

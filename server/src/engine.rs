@@ -26,7 +26,6 @@ use crate::limits::{BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, RESTORE_PAGE, SETTLE_AF
 mod batch;
 mod clock;
 mod inbox;
-mod notices;
 mod progress;
 mod timers;
 

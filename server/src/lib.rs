@@ -17,6 +17,7 @@ pub mod health;
 pub mod http;
 pub mod limits;
 pub mod logging;
+mod notices;
 pub mod stopping;
 pub mod transport;
 pub mod wire;

@@ -20,7 +20,6 @@ use sessiond_store::store::Store;
 use smallvec::SmallVec;
 
 use super::inbox::{Envelope, ReplyTo};
-use super::notices;
 use super::progress::Tally;
 use crate::dispatch::Dispatcher;
 use crate::feed::Feed;
@@ -143,7 +142,6 @@ impl Batch {
     /// whose stream was gone.
     pub(super) fn speak(self, feed: &Feed, dispatcher: &Dispatcher) -> Vec<Push> {
         let newest = self.events.last().map(|event| event.revision);
-        self.events.iter().for_each(|event| notices::note(event));
         feed.publish(self.events);
         let mut unsent = Vec::new();
         for (stream, frames) in by_stream(self.pushes) {

@@ -1,12 +1,13 @@
 //! Notices: what an operator should read in the log of what was decided.
 //!
-//! Each is a line with fields, written once, after the commit that made it true. What is ordinary is not
-//! here: whoever wants all of it watches the events.
+//! Each is a line with fields, written once, after the commit that made it true and off the engine's thread: the
+//! cleanup log asks for it as it follows the feed. What is ordinary is not here: whoever wants all of it watches the
+//! events.
 
 use sessiond_core::event::{EventKind, EventRow, WARNING};
 
 /// Writes the line of an event that has one.
-pub(super) fn note(event: &EventRow) {
+pub(crate) fn note(event: &EventRow) {
     let session = &event.session.session;
     let attribute = |name: &str| event.attributes.get(name).map_or("0", String::as_str);
     match event.kind {
