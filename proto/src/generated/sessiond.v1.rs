@@ -5044,9 +5044,9 @@ pub mod session_service_client {
                 .insert(GrpcMethod::new("sessiond.v1.SessionService", "ListSessions"));
             self.inner.unary(req, path, codec).await
         }
-        /// Changes the metadata of a session that is QUEUED or ACTIVE. Refuses SESSION_NOT_FOUND,
-        /// SESSION_DRAINING, SESSION_ENDED, ETAG_MISMATCH, STORE_FULL and
-        /// REQUEST_ID_REUSED.
+        /// Changes the metadata of a session that is QUEUED or ACTIVE. Refuses
+        /// SESSION_NOT_FOUND, SESSION_DRAINING, SESSION_ENDED, ETAG_MISMATCH, STORE_FULL
+        /// and REQUEST_ID_REUSED.
         pub async fn update_session(
             &mut self,
             request: impl tonic::IntoRequest<super::UpdateSessionRequest>,
@@ -5350,9 +5350,9 @@ pub mod session_service_server {
             tonic::Response<super::ListSessionsResponse>,
             tonic::Status,
         >;
-        /// Changes the metadata of a session that is QUEUED or ACTIVE. Refuses SESSION_NOT_FOUND,
-        /// SESSION_DRAINING, SESSION_ENDED, ETAG_MISMATCH, STORE_FULL and
-        /// REQUEST_ID_REUSED.
+        /// Changes the metadata of a session that is QUEUED or ACTIVE. Refuses
+        /// SESSION_NOT_FOUND, SESSION_DRAINING, SESSION_ENDED, ETAG_MISMATCH, STORE_FULL
+        /// and REQUEST_ID_REUSED.
         async fn update_session(
             &self,
             request: tonic::Request<super::UpdateSessionRequest>,
