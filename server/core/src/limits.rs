@@ -139,9 +139,9 @@ pub const END_WAIT_MAX: Span = Span::seconds(60);
 /// Sessions that one bulk end may name by id. With the longest ids, and each of them refused, the results stay below the
 /// 17 MiB a client must accept.
 pub const END_SESSIONS_IDS_MAX: usize = 10_000;
-/// Sessions that one bulk end may end, chosen by what they are: seconds of work, and results that fit one message unless
-/// ids and keys are long.
-pub const END_SESSIONS_MAX: u32 = 100_000;
+/// Sessions that one call about many may end, chosen by what they are: seconds of work, and results that fit one message
+/// unless ids and keys are long.
+pub const BULK_SESSIONS_MAX: u32 = 100_000;
 /// Longest a claim may wait for work; well below the idle timers of common proxies.
 pub const CLAIM_WAIT_MAX: Span = Span::seconds(60);
 /// Longest time between two bookmarks of a watch, and what an unset interval means.

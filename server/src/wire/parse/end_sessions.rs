@@ -4,7 +4,7 @@ use prost::Message;
 use sessiond_core::command::End;
 use sessiond_core::event::Actor;
 use sessiond_core::ids::{Namespace, SessionId, SessionRef};
-use sessiond_core::limits::{END_SESSIONS_IDS_MAX, END_SESSIONS_MAX, ID_BYTES_MAX};
+use sessiond_core::limits::{BULK_SESSIONS_MAX, END_SESSIONS_IDS_MAX, ID_BYTES_MAX};
 use sessiond_proto::v1 as pb;
 
 use super::end_terms::{self, EndTerms, end_terms};
@@ -120,10 +120,7 @@ fn selection(
         refuse_page(faults, request.page_size, &request.page_token);
         return Some(Selection::Ids(ids));
     }
-    let sizes = Sizes {
-        max: END_SESSIONS_MAX,
-        default: END_SESSIONS_MAX,
-    };
+    let sizes = Sizes::up_to(BULK_SESSIONS_MAX);
     let (size, token) = (request.page_size, &request.page_token);
     let page = page::page_within(faults, sizes, size, token, binding);
     let key_glob = given(key_glob).map(Glob::new);

@@ -25,6 +25,15 @@ pub(crate) struct Sizes {
     pub(crate) default: u32,
 }
 
+// === impl Sizes ===
+
+impl Sizes {
+    /// Up to `max`, and as many when the caller does not say.
+    pub(crate) const fn up_to(max: u32) -> Self {
+        Self { max, default: max }
+    }
+}
+
 /// The page that a list asks for.
 pub(crate) fn page(
     faults: &mut Faults,

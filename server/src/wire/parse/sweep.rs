@@ -4,7 +4,7 @@ use prost::Message;
 use sessiond_core::command::{Reap, Thresholds};
 use sessiond_core::event::Actor;
 use sessiond_core::ids::{Namespace, SessionId};
-use sessiond_core::limits::{END_SESSIONS_MAX, TIMEOUT_MAX};
+use sessiond_core::limits::{BULK_SESSIONS_MAX, TIMEOUT_MAX};
 use sessiond_proto::v1 as pb;
 
 use super::end_sessions::{Effect, refuse_ended};
@@ -65,10 +65,7 @@ pub(crate) fn sweep(
             TIMEOUT_MAX,
         ),
     };
-    let sizes = Sizes {
-        max: END_SESSIONS_MAX,
-        default: END_SESSIONS_MAX,
-    };
+    let sizes = Sizes::up_to(BULK_SESSIONS_MAX);
     let (size, token) = (request.page_size, &request.page_token);
     let page = page::page_within(&mut faults, sizes, size, token, binding);
     let effect = if request.validate_only {
