@@ -57,6 +57,13 @@ impl Invalid {
 // === impl Faults ===
 
 impl Faults {
+    /// What `parse` makes of a whole request, or everything that is wrong with it.
+    pub(crate) fn collect<T>(parse: impl FnOnce(&mut Self) -> Option<T>) -> Result<T, Invalid> {
+        let mut faults = Self::default();
+        let parsed = parse(&mut faults);
+        faults.finish(parsed)
+    }
+
     /// Parses what lies under a field: paths in `parse` are taken from there.
     pub(crate) fn within<T>(&mut self, field: &str, parse: impl FnOnce(&mut Self) -> T) -> T {
         let outer = self.prefix.len();

@@ -60,9 +60,7 @@ pub(crate) fn claim(
     request: pb::ClaimMessagesRequest,
     policy: &Policy,
 ) -> Result<ClaimCall, Invalid> {
-    let mut faults = Faults::default();
-    let call = fields(&mut faults, namespace, request, policy);
-    faults.finish(call)
+    Faults::collect(|faults| fields(faults, namespace, request, policy))
 }
 
 fn fields(

@@ -30,9 +30,7 @@ pub(crate) fn end(
     request: pb::EndSessionRequest,
     actor: Actor,
 ) -> Result<EndCall, Invalid> {
-    let mut faults = Faults::default();
-    let call = fields(&mut faults, namespace, request, actor);
-    faults.finish(call)
+    Faults::collect(|faults| fields(faults, namespace, request, actor))
 }
 
 fn fields(

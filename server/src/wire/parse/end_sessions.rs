@@ -60,9 +60,7 @@ pub(crate) fn end_sessions(
     actor: Actor,
     log_id: &str,
 ) -> Result<EndSessionsCall, Invalid> {
-    let mut faults = Faults::default();
-    let call = fields(&mut faults, namespace, request, actor, log_id);
-    faults.finish(call)
+    Faults::collect(|faults| fields(faults, namespace, request, actor, log_id))
 }
 
 fn fields(

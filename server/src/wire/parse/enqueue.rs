@@ -22,9 +22,7 @@ pub(crate) fn enqueue(
     actor: Actor,
     policy: &Policy,
 ) -> Result<Enqueue, Invalid> {
-    let mut faults = Faults::default();
-    let enqueue = fields(&mut faults, namespace, request, draw, actor, policy);
-    faults.finish(enqueue)
+    Faults::collect(|faults| fields(faults, namespace, request, draw, actor, policy))
 }
 
 /// The same of a stream's frame. The caller keeps the frame's `stream_id` for the answer.

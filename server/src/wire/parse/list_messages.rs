@@ -38,9 +38,7 @@ pub(crate) fn list_messages(
     request: pb::ListMessagesRequest,
     log_id: &str,
 ) -> Result<ListMessagesCall, Invalid> {
-    let mut faults = Faults::default();
-    let call = fields(&mut faults, namespace, request, log_id);
-    faults.finish(call)
+    Faults::collect(|faults| fields(faults, namespace, request, log_id))
 }
 
 fn fields(

@@ -24,9 +24,7 @@ pub(crate) fn open(
     drawn: SessionId,
     actor: Actor,
 ) -> Result<Open, Invalid> {
-    let mut faults = Faults::default();
-    let open = fields(&mut faults, namespace, request, drawn, actor);
-    faults.finish(open)
+    Faults::collect(|faults| fields(faults, namespace, request, drawn, actor))
 }
 
 /// The same inside another request.

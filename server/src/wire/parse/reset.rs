@@ -21,9 +21,7 @@ pub(crate) fn reset(
     drawn: SessionId,
     actor: Actor,
 ) -> Result<Reset, Invalid> {
-    let mut faults = Faults::default();
-    let reset = fields(&mut faults, namespace, request, drawn, actor);
-    faults.finish(reset)
+    Faults::collect(|faults| fields(faults, namespace, request, drawn, actor))
 }
 
 fn fields(

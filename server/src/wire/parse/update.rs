@@ -45,9 +45,7 @@ pub(crate) fn update(
     actor: Actor,
     policy: &Policy,
 ) -> Result<Update, Invalid> {
-    let mut faults = Faults::default();
-    let update = fields(&mut faults, namespace, request, actor, policy);
-    faults.finish(update)
+    Faults::collect(|faults| fields(faults, namespace, request, actor, policy))
 }
 
 fn fields(

@@ -54,9 +54,7 @@ pub(crate) fn watch(
     namespace: &Namespace,
     request: pb::WatchSessionEventsRequest,
 ) -> Result<WatchCall, Invalid> {
-    let mut faults = Faults::default();
-    let call = fields(&mut faults, namespace, request);
-    faults.finish(call)
+    Faults::collect(|faults| fields(faults, namespace, request))
 }
 
 fn fields(
