@@ -15,7 +15,7 @@ use tonic::Status;
 use super::context::Context;
 use super::{letters, list};
 use crate::limits::LIST_SCAN_MAX;
-use crate::wire::parse::discard::Chosen;
+use crate::wire::parse::named_page::Chosen;
 use crate::wire::parse::page::Page;
 use crate::wire::query::MessageQuery;
 use crate::wire::status::Refusal;

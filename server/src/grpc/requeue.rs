@@ -16,8 +16,8 @@ use tonic::Status;
 use super::context::Context;
 use super::letters::{self, Place, Scope, Visit};
 use crate::wire::parse::dead_letter_filter::LetterFilter;
+use crate::wire::parse::named_page::Chosen;
 use crate::wire::parse::page::Page;
-use crate::wire::parse::requeue::Letters;
 use crate::wire::status::Refusal;
 use crate::wire::token::PagePosition;
 use crate::wire::{parse, show};
@@ -32,10 +32,11 @@ pub(super) async fn requeue(
     let call = parse::requeue::requeue(namespace, request, log_id)
         .map_err(|invalid| Refusal::invalid(&invalid))?;
     let (places, next) = match &call.letters {
-        Letters::Named(places) => (places.clone(), None),
-        Letters::Matching { filter, page } => {
-            choose(context, namespace, filter, page, call.into.as_ref())?
-        }
+        Chosen::Named(places) => (places.clone(), None),
+        Chosen::Matching {
+            query: filter,
+            page,
+        } => choose(context, namespace, filter, page, call.into.as_ref())?,
     };
     let command = Command::Requeue(Requeue {
         namespace: namespace.clone(),
@@ -47,8 +48,8 @@ pub(super) async fn requeue(
     });
     let (revision, reply) = context.ask(command).await?;
     let token = |mark: MessageMark| match &call.letters {
-        Letters::Named(_) => String::new(),
-        Letters::Matching { page, .. } => page.binding.token(&PagePosition::Requeues(mark)),
+        Chosen::Named(_) => String::new(),
+        Chosen::Matching { page, .. } => page.binding.token(&PagePosition::Requeues(mark)),
     };
     Ok(show::reply::requeued(&reply, token, revision))
 }

@@ -4,12 +4,10 @@ use prost::Message;
 use sessiond_core::command::RequestTag;
 use sessiond_core::command::letters::Effect;
 use sessiond_core::ids::{Namespace, Seq, SessionRef};
-use sessiond_core::limits::MESSAGES_NAMED_MAX;
 use sessiond_proto::v1 as pb;
 
 use super::list_messages::message_query;
-use super::named_page;
-use super::page::Page;
+use super::named_page::{self, Asked, Chosen};
 use super::request_tag::request_tag;
 use super::{number, reference};
 use crate::wire::faults::{Faults, Invalid};
@@ -24,25 +22,11 @@ pub(crate) struct DiscardCall {
     /// Of which session.
     pub(crate) session: SessionRef,
     /// Which messages.
-    pub(crate) messages: Chosen,
+    pub(crate) messages: Chosen<Seq, MessageQuery>,
     /// Whether anything changes.
     pub(crate) effect: Effect,
     /// Its name as a mutation.
     pub(crate) request: Option<RequestTag>,
-}
-
-/// How messages are chosen.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Chosen {
-    /// By their numbers.
-    Named(Vec<Seq>),
-    /// By what they are, a page of them.
-    Matching {
-        /// Which ones.
-        query: MessageQuery,
-        /// Which of them now.
-        page: Page,
-    },
 }
 
 /// Which messages to delete, out of the log `log_id`.
@@ -51,9 +35,7 @@ pub(crate) fn discard(
     request: pb::DiscardMessagesRequest,
     log_id: &str,
 ) -> Result<DiscardCall, Invalid> {
-    let mut faults = Faults::default();
-    let call = fields(&mut faults, namespace, request, log_id);
-    faults.finish(call)
+    Faults::collect(|faults| fields(faults, namespace, request, log_id))
 }
 
 fn fields(
@@ -66,29 +48,27 @@ fn fields(
     let tag = request_tag(faults, RPC, request_id, &request);
     let named = request.r#ref.clone().unwrap_or_default();
     let session = reference::required(faults, "ref", request.r#ref);
-    let messages = match (request.filter, request.seqs.is_empty()) {
-        (Some(filter), true) => {
-            let parts = [
-                namespace.as_str().as_bytes(),
-                &named.encode_to_vec(),
-                &filter.encode_to_vec(),
-            ];
-            let binding = Binding::new(ListKind::Discards, log_id, &parts);
-            let query = faults.within("filter", |faults| query(faults, filter));
-            let page = named_page::page(faults, request.page_size, &request.page_token, binding);
-            Chosen::Matching { query, page }
-        }
-        (filter, _) => {
-            named_page::refuse(faults, request.page_size, &request.page_token, "seqs");
-            if filter.is_some() {
-                faults.invalid("seqs", "must be empty with `filter`");
-            }
-            Chosen::Named(seqs(faults, request.seqs))
-        }
+    let asked = Asked {
+        list: "seqs",
+        named: request.seqs,
+        filter: request.filter,
+        page_size: request.page_size,
+        page_token: &request.page_token,
     };
+    let seq = |faults: &mut Faults, seq| Seq(number::required(faults, "", seq));
+    let messages = named_page::chosen(faults, asked, seq, |faults, filter| {
+        let parts = [
+            namespace.as_str().as_bytes(),
+            &named.encode_to_vec(),
+            &filter.encode_to_vec(),
+        ];
+        let binding = Binding::new(ListKind::Discards, log_id, &parts);
+        let query = faults.within("filter", |faults| query(faults, filter));
+        (Some(query), binding)
+    });
     Some(DiscardCall {
         session: session?,
-        messages,
+        messages: messages?,
         effect: named_page::effect(request.validate_only),
         request: tag,
     })
@@ -108,20 +88,4 @@ fn query(faults: &mut Faults, filter: pb::MessageFilter) -> MessageQuery {
         });
     }
     message_query(faults, filter)
-}
-
-fn seqs(faults: &mut Faults, given: Vec<u64>) -> Vec<Seq> {
-    if given.is_empty() {
-        let description =
-            format!("must have 1 to {MESSAGES_NAMED_MAX} items, or `filter` must be set");
-        faults.invalid("seqs", description);
-    }
-    number::items(faults, "seqs", given.len(), MESSAGES_NAMED_MAX);
-    let mut seqs = Vec::with_capacity(given.len().min(MESSAGES_NAMED_MAX));
-    for (index, seq) in given.into_iter().take(MESSAGES_NAMED_MAX).enumerate() {
-        faults.within_item("seqs", index, |faults| {
-            seqs.push(Seq(number::required(faults, "", seq)));
-        });
-    }
-    seqs
 }
