@@ -28,10 +28,7 @@ impl AdminService for Handlers {
     ) -> Result<Response<pb::GetServerInfoResponse>, Status> {
         let context = &self.context;
         context.namespace(request.metadata())?;
-        let counters = context
-            .rows()?
-            .counters()
-            .map_err(|fault| faulted(&fault))?;
+        let counters = context.counters()?;
         let oldest = context.feed.oldest().map_err(|fault| faulted(&fault))?;
         let facts = show::server::ServerFacts {
             version: VERSION,
@@ -57,10 +54,7 @@ impl AdminService for Handlers {
     ) -> Result<Response<pb::GetStatsResponse>, Status> {
         let context = &self.context;
         context.namespace(request.metadata())?;
-        let counters = context
-            .rows()?
-            .counters()
-            .map_err(|fault| faulted(&fault))?;
+        let counters = context.counters()?;
         let progress = context.engine.progress();
         let engine = pb::EngineStats {
             commands: progress.commands(),

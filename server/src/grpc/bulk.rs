@@ -90,8 +90,7 @@ pub(super) async fn in_order<R, T>(
     hand_over: impl AsyncFnOnce(Results<R>) -> Result<T, Status>,
     show: impl Fn(&SessionId, Result<Reply, Rejection>) -> Option<R>,
 ) -> Result<(T, Vec<R>, Revision), Status> {
-    let counters = context.rows()?.counters();
-    let begun = counters.map_err(|fault| faulted(&fault))?.revision;
+    let begun = context.counters()?.revision;
     let (pending, in_order) = mpsc::channel(BULK_AHEAD);
     let (handed, gathered) = tokio::join!(hand_over(pending), gather(in_order, show));
     let (results, committed) = gathered?;

@@ -8,6 +8,7 @@ use sessiond_core::event::{Actor, ActorKind};
 use sessiond_core::ids::{Epoch, Namespace, Revision, SessionNo};
 use sessiond_core::limits::Policy;
 use sessiond_core::reply::Reply;
+use sessiond_core::rows::Counters;
 use sessiond_core::session::SessionView;
 use sessiond_core::time::{Now, Span, WallTime};
 use sessiond_proto::v1 as pb;
@@ -108,6 +109,11 @@ impl Context {
     /// A snapshot of committed rows.
     pub(crate) fn rows(&self) -> Result<Rows, Status> {
         self.reader.snapshot().map_err(|fault| faulted(&fault))
+    }
+
+    /// What is counted, as of the newest commit.
+    pub(crate) fn counters(&self) -> Result<Counters, Status> {
+        self.rows()?.counters().map_err(|fault| faulted(&fault))
     }
 
     /// When streams are cut that are told now that the server goes away.

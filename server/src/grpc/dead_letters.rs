@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use sessiond_core::ids::{Namespace, QueueId, Seq};
 use sessiond_core::message::MessageRow;
 use sessiond_core::queue::QueueRow;
@@ -15,9 +14,9 @@ use sessiond_proto::v1 as pb;
 use sessiond_store::snapshot::Rows;
 use tonic::Status;
 
-use super::context::{Context, faulted};
+use super::context::Context;
 use super::letters::{self, Scope, Visit};
-use super::list::PAGE_BYTES_MAX;
+use super::list::{self, PAGE_BYTES_MAX};
 use crate::wire::parse::list_dead_letters::ListDeadLettersCall;
 use crate::wire::parse::list_messages::Payloads;
 use crate::wire::status::Refusal;
@@ -49,13 +48,7 @@ pub(super) fn list(
         message,
     } in found
     {
-        let payload = match call.payloads {
-            Payloads::Shown => rows
-                .payload(message.queue, message.seq)
-                .map_err(|fault| faulted(&fault))?
-                .unwrap_or_default(),
-            Payloads::LeftOut => Bytes::new(),
-        };
+        let payload = list::payload(&rows, call.payloads, &message)?;
         let letter = show::dead_letter::dead_letter(&message, queue.disposition, &owner, payload);
         dead_letters.extend(letter);
     }

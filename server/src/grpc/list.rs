@@ -111,13 +111,7 @@ pub(super) fn messages(
     let page = message_page(&rows, namespace, &call)?;
     let mut messages = Vec::with_capacity(page.messages.len());
     for message in &page.messages {
-        let payload = match call.payloads {
-            Payloads::Shown => rows
-                .payload(message.queue, message.seq)
-                .map_err(|fault| faulted(&fault))?
-                .unwrap_or_default(),
-            Payloads::LeftOut => Bytes::new(),
-        };
+        let payload = payload(&rows, call.payloads, message)?;
         let at = Listed {
             session: &page.session,
             disposition: page.disposition,
@@ -225,6 +219,23 @@ fn fill(
         if last {
             return Ok(None);
         }
+    }
+}
+
+/// What a message carries, if the list shows it.
+pub(super) fn payload(
+    rows: &Rows,
+    payloads: Payloads,
+    message: &MessageRow,
+) -> Result<Bytes, Status> {
+    match payloads {
+        Payloads::Shown => {
+            let payload = rows.payload(message.queue, message.seq);
+            Ok(payload
+                .map_err(|fault| faulted(&fault))?
+                .unwrap_or_default())
+        }
+        Payloads::LeftOut => Ok(Bytes::new()),
     }
 }
 

@@ -62,11 +62,7 @@ pub(super) fn watch(
 
 /// The newest revision that a snapshot shows.
 fn newest_committed(context: &Context) -> Result<Revision, Status> {
-    let counters = context
-        .rows()?
-        .counters()
-        .map_err(|fault| faulted(&fault))?;
-    Ok(counters.revision)
+    Ok(context.counters()?.revision)
 }
 
 /// The revision after which the watch begins.

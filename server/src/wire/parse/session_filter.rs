@@ -15,13 +15,7 @@ pub(crate) fn of_list(
     namespace: &Namespace,
     filter: pb::SessionFilter,
 ) -> SessionQuery {
-    let states = enumeration::listed(
-        faults,
-        "states",
-        &filter.states,
-        pb::SessionState::Unspecified,
-        "SessionState",
-    );
+    let states = states(faults, &filter.states);
     SessionQuery {
         namespace: namespace.clone(),
         states,
@@ -32,13 +26,7 @@ pub(crate) fn of_list(
 
 /// Which sessions a worker takes work of: for these, neither a state nor an end is a condition yet.
 pub(crate) fn of_work(faults: &mut Faults, filter: pb::SessionFilter) -> SessionFilter {
-    let states = enumeration::listed(
-        faults,
-        "states",
-        &filter.states,
-        pb::SessionState::Unspecified,
-        "SessionState",
-    );
+    let states = states(faults, &filter.states);
     if !states.is_empty() {
         faults.not_built("states");
     }
@@ -46,6 +34,16 @@ pub(crate) fn of_work(faults: &mut Faults, filter: pb::SessionFilter) -> Session
         faults.not_built("ended_after_revision");
     }
     conditions(faults, filter)
+}
+
+fn states(faults: &mut Faults, given: &[i32]) -> Vec<pb::SessionState> {
+    enumeration::listed(
+        faults,
+        "states",
+        given,
+        pb::SessionState::Unspecified,
+        "SessionState",
+    )
 }
 
 fn conditions(faults: &mut Faults, filter: pb::SessionFilter) -> SessionFilter {
