@@ -12,6 +12,16 @@ use crate::limits::{POOL_SESSIONS_MAX, POOLS_MAX};
 /// The shortest limit and wait: more than nothing.
 const SHORTEST: Span = Span(1);
 
+/// Where a pool has a value of its own, which is that of all pools until it is set.
+macro_rules! at {
+    ($value:ident) => {
+        |settings, name| {
+            let all = settings.policy.all_pools.$value;
+            own(settings, name).$value.get_or_insert(all)
+        }
+    };
+}
+
 pub(super) static SECTION: Section = Section {
     name: "pools",
     doc: "A pool that sessions may name beside `default`, which always exists. A session of another one is refused \
@@ -37,10 +47,7 @@ pub(super) static SECTION: Section = Section {
         Key::new(
             "max_sessions",
             Field::Bound {
-                at: |settings, name| {
-                    let all = settings.policy.all_pools.max_sessions;
-                    own(settings, name).max_sessions.get_or_insert(all)
-                },
+                at: at!(max_sessions),
                 min: 1,
                 max: POOL_SESSIONS_MAX,
             },
@@ -49,10 +56,7 @@ pub(super) static SECTION: Section = Section {
         Key::new(
             "max_attached",
             Field::Bound {
-                at: |settings, name| {
-                    let all = settings.policy.all_pools.max_attached;
-                    own(settings, name).max_attached.get_or_insert(all)
-                },
+                at: at!(max_attached),
                 min: 1,
                 max: POOL_SESSIONS_MAX,
             },
@@ -89,10 +93,7 @@ pub(super) static SECTION: Section = Section {
         Key::new(
             "wait",
             Field::Limit {
-                at: |settings, name| {
-                    let all = settings.policy.all_pools.wait;
-                    own(settings, name).wait.get_or_insert(all)
-                },
+                at: at!(wait),
                 min: SHORTEST,
                 max: WAIT_FOR_SLOT_MAX,
             },
@@ -102,10 +103,7 @@ pub(super) static SECTION: Section = Section {
         Key::new(
             "emergency_idle",
             Field::Limit {
-                at: |settings, name| {
-                    let all = settings.policy.all_pools.emergency_idle;
-                    own(settings, name).emergency_idle.get_or_insert(all)
-                },
+                at: at!(emergency_idle),
                 min: SHORTEST,
                 max: TIMEOUT_MAX,
             },
@@ -114,10 +112,7 @@ pub(super) static SECTION: Section = Section {
         Key::new(
             "emergency_age",
             Field::Limit {
-                at: |settings, name| {
-                    let all = settings.policy.all_pools.emergency_age;
-                    own(settings, name).emergency_age.get_or_insert(all)
-                },
+                at: at!(emergency_age),
                 min: SHORTEST,
                 max: TIMEOUT_MAX,
             },
