@@ -10,9 +10,7 @@ use sessiond_proto::v1 as pb;
 
 use crate::client::Client;
 use crate::error::Error;
-
-/// How many messages one call may name.
-pub(crate) const LETTERS_PER_CALL: usize = 256;
+use crate::many_messages::{Pages, page_setters};
 
 /// The dead letters that meet every condition, of the whole namespace unless a
 /// session is named.
@@ -151,25 +149,7 @@ impl RequeueBuilder {
         self
     }
 
-    /// Changes nothing, and answers what would be done.
-    pub fn validate_only(mut self) -> Self {
-        self.request.validate_only = true;
-        self
-    }
-
-    /// Makes a repeat harmless beyond the repeats of the SDK. Each page after the
-    /// first has the id with `/` and its number.
-    pub fn request_id(mut self, request_id: impl Into<String>) -> Self {
-        self.request.request_id = request_id.into();
-        self
-    }
-
-    /// Sets how many letters one call looks after at most. Default: 256. For
-    /// letters that are not named one by one.
-    pub fn page_size(mut self, letters: u32) -> Self {
-        self.request.page_size = letters;
-        self
-    }
+    page_setters!();
 
     /// Brings back one page of them, or the named ones, at most 256; the answer's
     /// `next_page_token` and `not_reached` tell whether there are more.
@@ -190,30 +170,19 @@ impl RequeueBuilder {
     /// Those of [`RequeueBuilder::send`]; the pages before the one that failed
     /// were brought back.
     pub async fn send_all(mut self) -> Result<pb::RequeueDeadLettersResponse, Error> {
-        let mut letters = std::mem::take(&mut self.request.letters);
-        let by_name = self.request.filter.is_none();
-        let first_id = self.request.request_id.clone();
+        let mut pages = Pages::new(&mut self.request.letters, &self.request.request_id);
         let mut whole = pb::RequeueDeadLettersResponse::default();
-        for page_number in 2_u64.. {
-            if by_name {
-                let count = letters.len().min(LETTERS_PER_CALL);
-                self.request.letters = letters.drain(..count).collect();
-            }
+        loop {
+            self.request.letters = pages.names();
             let page = self.client.requeue_page(self.request.clone()).await?;
-            if by_name {
-                let left = usize::try_from(page.not_reached).unwrap_or(usize::MAX);
-                let done = self.request.letters.len().saturating_sub(left);
-                drop(letters.splice(..0, self.request.letters.drain(done..)));
-            }
+            pages.not_reached(&mut self.request.letters, page.not_reached);
             add(&mut whole, &page);
-            let is_last = page.next_page_token.is_empty() && letters.is_empty();
-            if is_last {
-                break;
-            }
+            let Some(request_id) = pages.next_id(&page.next_page_token) else {
+                return Ok(whole);
+            };
             self.request.page_token = page.next_page_token;
-            self.request.request_id = next_id(&first_id, page_number);
+            self.request.request_id = request_id;
         }
-        Ok(whole)
     }
 }
 
@@ -227,13 +196,4 @@ fn add(whole: &mut pb::RequeueDeadLettersResponse, page: &pb::RequeueDeadLetters
     whole.duplicates += page.duplicates;
     whole.duplicate |= page.duplicate;
     whole.revision = page.revision;
-}
-
-/// The request id of a page after the first; none for a call that has none.
-pub(crate) fn next_id(first: &str, page_number: u64) -> String {
-    if first.is_empty() {
-        String::new()
-    } else {
-        format!("{first}/{page_number}")
-    }
 }

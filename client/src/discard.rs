@@ -6,8 +6,8 @@
 use sessiond_proto::v1 as pb;
 
 use crate::client::Client;
-use crate::dead_letters::{LETTERS_PER_CALL, next_id};
 use crate::error::Error;
+use crate::many_messages::{Pages, page_setters};
 use crate::session::SessionHandle;
 
 /// Messages to be deleted.
@@ -72,25 +72,7 @@ impl SessionHandle {
 // === impl DiscardBuilder ===
 
 impl DiscardBuilder {
-    /// Changes nothing, and answers what would be deleted.
-    pub fn validate_only(mut self) -> Self {
-        self.request.validate_only = true;
-        self
-    }
-
-    /// Makes a repeat harmless beyond the repeats of the SDK. Each page after the
-    /// first has the id with `/` and its number.
-    pub fn request_id(mut self, request_id: impl Into<String>) -> Self {
-        self.request.request_id = request_id.into();
-        self
-    }
-
-    /// Sets how many messages one call looks after at most. Default: 256. For
-    /// messages that are not named one by one.
-    pub fn page_size(mut self, messages: u32) -> Self {
-        self.request.page_size = messages;
-        self
-    }
+    page_setters!();
 
     /// Deletes one page of them, or the named ones, at most 256; the answer's
     /// `next_page_token` tells whether there are more.
@@ -110,27 +92,21 @@ impl DiscardBuilder {
     /// Those of [`DiscardBuilder::send`]; the pages before the one that failed
     /// were deleted.
     pub async fn send_all(mut self) -> Result<pb::DiscardMessagesResponse, Error> {
-        let mut seqs = std::mem::take(&mut self.request.seqs);
-        let by_name = self.request.filter.is_none();
-        let first_id = self.request.request_id.clone();
+        let mut pages = Pages::new(&mut self.request.seqs, &self.request.request_id);
         let mut whole = pb::DiscardMessagesResponse::default();
-        for page_number in 2_u64.. {
-            if by_name {
-                let count = seqs.len().min(LETTERS_PER_CALL);
-                self.request.seqs = seqs.drain(..count).collect();
-            }
+        loop {
+            self.request.seqs = pages.names();
             let page = self.client.discard_page(self.request.clone()).await?;
             whole.discarded += page.discarded;
             whole.not_found += page.not_found;
             whole.in_flight += page.in_flight;
             whole.duplicate |= page.duplicate;
             whole.revision = page.revision;
-            if page.next_page_token.is_empty() && seqs.is_empty() {
-                break;
-            }
+            let Some(request_id) = pages.next_id(&page.next_page_token) else {
+                return Ok(whole);
+            };
             self.request.page_token = page.next_page_token;
-            self.request.request_id = next_id(&first_id, page_number);
+            self.request.request_id = request_id;
         }
-        Ok(whole)
     }
 }

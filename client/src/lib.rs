@@ -24,6 +24,7 @@ mod dead_letters;
 mod discard;
 mod error;
 mod link;
+mod many_messages;
 mod retry;
 mod session;
 mod watch;

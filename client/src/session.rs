@@ -7,6 +7,7 @@
 mod admission;
 mod end;
 mod end_many;
+mod end_terms;
 mod keep;
 mod message;
 mod open;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use sessiond_proto::v1 as pb;
 
+use super::end_terms::end_terms;
 use super::open::to_span;
 use crate::client::Client;
 use crate::error::Error;
@@ -57,29 +58,7 @@ impl Client {
 // === impl EndSessionsBuilder ===
 
 impl EndSessionsBuilder {
-    /// Says more about the ends, for a person.
-    pub fn detail(mut self, detail: impl Into<String>) -> Self {
-        self.request.detail = detail.into();
-        self
-    }
-
-    /// Sets how much each session may still do. Default: GRACEFUL.
-    pub fn mode(mut self, mode: pb::EndMode) -> Self {
-        self.request.set_mode(mode);
-        self
-    }
-
-    /// Sets how long it may do that.
-    pub fn grace(mut self, grace: Duration) -> Self {
-        self.request.end_grace = Some(to_span(grace));
-        self
-    }
-
-    /// Sets what becomes of unprocessed messages. Default: KEEP.
-    pub fn pending(mut self, policy: pb::PendingPolicy) -> Self {
-        self.request.set_pending_policy(policy);
-        self
-    }
+    end_terms!();
 
     /// Changes nothing, and answers what would end.
     pub fn validate_only(mut self) -> Self {
