@@ -13,6 +13,7 @@ mod request;
 mod reset;
 mod reset_circuit;
 mod sweep;
+mod terms;
 mod wait;
 
 use clap::{Args, Subcommand};

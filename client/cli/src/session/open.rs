@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use sessiond_client::pb;
 
+use super::terms::{LimitArgs, OriginArgs, QueueArgs};
 use crate::values::{self, LimitValue, Pair};
 
 /// What to open.
@@ -24,12 +25,8 @@ pub(crate) struct OpenArgs {
     /// The project it works in.
     #[arg(long)]
     project: Option<String>,
-    /// What opens it.
-    #[arg(long)]
-    source: Option<String>,
-    /// The agent it belongs to.
-    #[arg(long)]
-    agent_id: Option<String>,
+    #[command(flatten)]
+    origin: OriginArgs,
     /// A label; repeat it for several.
     #[arg(long = "label", value_name = "NAME=VALUE")]
     labels: Vec<Pair>,
@@ -42,27 +39,16 @@ pub(crate) struct OpenArgs {
     /// The transcript of the conversation.
     #[arg(long)]
     transcript_path: Option<String>,
-    /// End it when idle for longer: a duration or `never`.
-    #[arg(long, value_name = "LIMIT")]
-    idle_timeout: Option<LimitValue>,
-    /// End it when active for longer: a duration or `never`.
-    #[arg(long, value_name = "LIMIT")]
-    max_lifetime: Option<LimitValue>,
-    /// End it when its owner does not touch it for longer: a duration or `never`.
-    #[arg(long, value_name = "LIMIT")]
-    owner_timeout: Option<LimitValue>,
+    #[command(flatten)]
+    limits: LimitArgs,
     /// What to do when the key has a live session: use-existing, replace or fail.
     #[arg(long, value_name = "POLICY", value_parser = values::wire_enum::<pb::ConflictPolicy>)]
     on_conflict: Option<pb::ConflictPolicy>,
     /// Accept to wait this long for a slot of a full pool.
     #[arg(long, value_name = "DURATION", value_parser = values::span)]
     wait_for_slot: Option<Duration>,
-    /// In which order to hand out messages: strict, serial or relaxed.
-    #[arg(long, value_parser = values::wire_enum::<pb::Ordering>)]
-    ordering: Option<pb::Ordering>,
-    /// How many messages may be in flight at once.
-    #[arg(long, value_name = "MESSAGES")]
-    max_in_flight: Option<u32>,
+    #[command(flatten)]
+    queue: QueueArgs,
     /// The session on whose behalf this one is opened.
     #[arg(long, value_name = "SESSION_ID")]
     parent: Option<String>,
@@ -80,19 +66,19 @@ impl OpenArgs {
             session_id: text(&self.id),
             pool: text(&self.pool),
             project: text(&self.project),
-            source: text(&self.source),
-            agent_id: text(&self.agent_id),
+            source: text(&self.origin.source),
+            agent_id: text(&self.origin.agent_id),
             labels: values::map(&self.labels),
             prompt: text(&self.prompt),
             prompt_number: self.prompt_number,
             transcript_path: text(&self.transcript_path),
-            idle_timeout: limit(self.idle_timeout),
-            max_lifetime: limit(self.max_lifetime),
-            owner_timeout: limit(self.owner_timeout),
+            idle_timeout: limit(self.limits.idle_timeout),
+            max_lifetime: limit(self.limits.max_lifetime),
+            owner_timeout: limit(self.limits.owner_timeout),
             conflict_policy: self.on_conflict.unwrap_or_default().into(),
             wait_for_slot: self.wait_for_slot.map(values::wire_span),
-            ordering: self.ordering.unwrap_or_default().into(),
-            max_in_flight: self.max_in_flight,
+            ordering: self.queue.ordering.unwrap_or_default().into(),
+            max_in_flight: self.queue.max_in_flight,
             parent_session_id: text(&self.parent),
             request_id: text(&self.request_id),
         }

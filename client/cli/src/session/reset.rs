@@ -6,6 +6,7 @@
 use clap::Args;
 use sessiond_client::{Client, pb};
 
+use super::terms::{LimitArgs, OriginArgs, QueueArgs};
 use crate::args::SessionArg;
 use crate::failure::Failure;
 use crate::output::Output;
@@ -35,12 +36,8 @@ pub(crate) struct ResetArgs {
     /// The project the successor works in.
     #[arg(long)]
     project: Option<String>,
-    /// What opens it.
-    #[arg(long)]
-    source: Option<String>,
-    /// The agent it belongs to.
-    #[arg(long)]
-    agent_id: Option<String>,
+    #[command(flatten)]
+    origin: OriginArgs,
     /// A label; repeat it for several. With one, no label goes over.
     #[arg(long = "label", value_name = "NAME=VALUE")]
     labels: Vec<Pair>,
@@ -53,21 +50,10 @@ pub(crate) struct ResetArgs {
     /// The transcript of the successor [default: none].
     #[arg(long)]
     transcript_path: Option<String>,
-    /// End it when idle for longer: a duration or `never`.
-    #[arg(long, value_name = "LIMIT")]
-    idle_timeout: Option<LimitValue>,
-    /// End it when active for longer: a duration or `never`.
-    #[arg(long, value_name = "LIMIT")]
-    max_lifetime: Option<LimitValue>,
-    /// End it when its owner does not touch it for longer: a duration or `never`.
-    #[arg(long, value_name = "LIMIT")]
-    owner_timeout: Option<LimitValue>,
-    /// In which order to hand out messages: strict, serial or relaxed.
-    #[arg(long, value_parser = values::wire_enum::<pb::Ordering>)]
-    ordering: Option<pb::Ordering>,
-    /// How many messages may be in flight at once.
-    #[arg(long, value_name = "MESSAGES")]
-    max_in_flight: Option<u32>,
+    #[command(flatten)]
+    limits: LimitArgs,
+    #[command(flatten)]
+    queue: QueueArgs,
     /// The session on whose behalf the successor is opened.
     #[arg(long, value_name = "SESSION_ID")]
     parent: Option<String>,
@@ -94,17 +80,17 @@ impl ResetArgs {
             carry: self.carry.unwrap_or_default().into(),
             etag: text(&self.etag),
             project: text(&self.project),
-            source: text(&self.source),
-            agent_id: text(&self.agent_id),
+            source: text(&self.origin.source),
+            agent_id: text(&self.origin.agent_id),
             labels: values::map(&self.labels),
             prompt: text(&self.prompt),
             prompt_number: self.prompt_number,
             transcript_path: text(&self.transcript_path),
-            idle_timeout: limit(self.idle_timeout),
-            max_lifetime: limit(self.max_lifetime),
-            owner_timeout: limit(self.owner_timeout),
-            ordering: self.ordering.unwrap_or_default().into(),
-            max_in_flight: self.max_in_flight,
+            idle_timeout: limit(self.limits.idle_timeout),
+            max_lifetime: limit(self.limits.max_lifetime),
+            owner_timeout: limit(self.limits.owner_timeout),
+            ordering: self.queue.ordering.unwrap_or_default().into(),
+            max_in_flight: self.queue.max_in_flight,
             parent_session_id: text(&self.parent),
             request_id: text(&self.request_id),
         }
