@@ -1,7 +1,4 @@
-//! `sessionctl session`: open, get, ls, explain, begin-request, end-request, end and wait.
-//! `sessionctl session`: open, get, ls, explain, end, reset and wait.
-//! `sessionctl session`: open, get, ls, explain, end, reset-circuit and wait.
-//! `sessionctl session`: open, get, ls, explain, begin-request, end-request, end, sweep and wait.
+//! `sessionctl session`: what can be done with one session, or with many at once.
 //!
 //! Invariant: one call of the server for each command, but for `wait`, which ends nothing. What
 //! this deliberately does not do: decide what an unset field means; the server does.
