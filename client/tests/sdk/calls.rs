@@ -8,15 +8,7 @@ use tokio::time::Instant;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use crate::fake_server::{Call, FakeServer, refusal, within};
-
-fn session(id: &str) -> Option<pb::Session> {
-    Some(pb::Session {
-        session_id: id.to_owned(),
-        key: "k".to_owned(),
-        ..Default::default()
-    })
-}
+use crate::fake_server::{Call, FakeServer, refusal, session, within};
 
 #[tokio::test]
 async fn namespace_and_token_travel_with_every_call() {

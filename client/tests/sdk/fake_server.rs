@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
-use sessiond_client::{Client, Reason, RetryPolicy, pb};
+use sessiond_client::{Client, Reason, RetryPolicy, SessionHandle, pb, session_key};
 use sessiond_proto::v1::admin_service_server::AdminServiceServer;
 use sessiond_proto::v1::message_service_server::MessageServiceServer;
 use sessiond_proto::v1::session_service_server::SessionServiceServer;
@@ -95,6 +95,15 @@ pub(crate) struct FakeServer {
     _tasks: JoinSet<()>,
 }
 
+/// A session of the key `k`.
+pub(crate) fn session(id: &str) -> Option<pb::Session> {
+    Some(pb::Session {
+        session_id: id.to_owned(),
+        key: "k".to_owned(),
+        ..Default::default()
+    })
+}
+
 /// A refusal as the server writes it.
 pub(crate) fn refusal(code: Code, reason: Reason, retry_after: Option<Duration>) -> Status {
     let metadata = [("fact".to_owned(), "seven".to_owned())];
@@ -154,6 +163,41 @@ impl FakeServer {
     /// Cuts every connection, as a crash does.
     pub(crate) fn cut(&self) {
         self.connections.lock().unwrap().abort_all();
+    }
+
+    /// The handle of a client that opens a session and gets `s1`, which was there.
+    pub(crate) async fn opened(&mut self) -> SessionHandle {
+        let opening = self.client().session("k").open();
+        let (handle, ()) = within(async {
+            tokio::join!(opening, async {
+                let Call::Open(call) = self.call().await else {
+                    panic!("expected an open");
+                };
+                call.answer(pb::OpenSessionResponse {
+                    session: session("s1"),
+                    ..Default::default()
+                });
+            })
+        })
+        .await;
+        handle.unwrap()
+    }
+
+    /// The handle of a client that asks for a session and is shown `s1`.
+    pub(crate) async fn existing(&mut self) -> SessionHandle {
+        let client = self.client();
+        let (handle, ()) = within(async {
+            tokio::join!(client.existing(session_key("k")), async {
+                let Call::Get(call) = self.call().await else {
+                    panic!("expected a get");
+                };
+                call.answer(pb::GetSessionResponse {
+                    session: session("s1"),
+                });
+            })
+        })
+        .await;
+        handle.unwrap()
     }
 
     pub(crate) async fn watch(&mut self) -> WatchCall {
