@@ -5,9 +5,11 @@
 //! connections. It opens no connection before the first call, and keeps no task
 //! of its own.
 
+mod admin_calls;
 mod builder;
 mod calls;
 mod letter_calls;
+mod message_calls;
 mod pages;
 
 use std::sync::Arc;

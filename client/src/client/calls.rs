@@ -1,22 +1,22 @@
-//! The unary calls, one method for each RPC: a request message in, the answer
-//! or a typed error out.
+//! The unary calls about sessions, one method for each RPC: a request message
+//! in, the answer or a typed error out; and what all unary calls have in common.
 //!
 //! Keeps every mutation safe to repeat: where the caller gave no request id, one
 //! is made before the first attempt and stays the same. The handles of
-//! `session.rs` and `worker.rs` are the comfortable way; nothing is hidden here.
+//! `session.rs` are the comfortable way; nothing is hidden here.
 
 use std::time::Duration;
 
 use sessiond_proto::v1 as pb;
 use uuid::Uuid;
 
-use super::{Admin, Client, DECODE_BYTES_MAX, Messages, Sessions};
+use super::{Client, DECODE_BYTES_MAX, Sessions};
 use crate::error::Error;
 use crate::retry::Repeat;
 
 /// How long one call about many sessions may work and wait for its turn,
 /// beside the deadline of every call: a full page takes seconds.
-const BULK_WAIT: Duration = Duration::from_secs(60);
+pub(super) const BULK_WAIT: Duration = Duration::from_secs(60);
 
 impl Client {
     /// Opens a session, or returns the live one of its key.
@@ -165,24 +165,6 @@ impl Client {
         .await
     }
 
-    /// Takes a session from the worker that holds it.
-    ///
-    /// # Errors
-    ///
-    /// What `RevokeLease` refuses, for example [`Error::FailedPrecondition`] when
-    /// its lease is another one than was named.
-    pub async fn revoke_lease(
-        &self,
-        mut request: pb::RevokeLeaseRequest,
-    ) -> Result<pb::RevokeLeaseResponse, Error> {
-        fill_request_id(&mut request.request_id);
-        self.call(Repeat::Harmless, Duration::ZERO, request, |request| {
-            let mut admin = self.admin();
-            async move { admin.revoke_lease(request).await }
-        })
-        .await
-    }
-
     /// Ends a session. Ending an ended one answers with its original end.
     ///
     /// # Errors
@@ -236,174 +218,8 @@ impl Client {
         .await
     }
 
-    /// Makes messages durable, all or none.
-    ///
-    /// # Errors
-    ///
-    /// What `EnqueueMessages` refuses. A skipped or duplicate message is an
-    /// answer, not an error.
-    pub async fn enqueue(
-        &self,
-        mut request: pb::EnqueueMessagesRequest,
-    ) -> Result<pb::EnqueueMessagesResponse, Error> {
-        fill_request_id(&mut request.request_id);
-        self.call(Repeat::Harmless, Duration::ZERO, request, |request| {
-            let mut messages = self.messages();
-            async move { messages.enqueue_messages(request).await }
-        })
-        .await
-    }
-
-    /// Takes messages without a stream. Until they are settled, a repeat of the
-    /// same worker instance gets the same ones again.
-    ///
-    /// # Errors
-    ///
-    /// What `ClaimMessages` refuses, for example [`Error::FailedPrecondition`]
-    /// when another worker holds the session.
-    pub async fn claim(
-        &self,
-        request: pb::ClaimMessagesRequest,
-    ) -> Result<pb::ClaimMessagesResponse, Error> {
-        let wait = span(request.wait.as_ref());
-        self.call(Repeat::Harmless, wait, request, |request| {
-            let mut messages = self.messages();
-            async move { messages.claim_messages(request).await }
-        })
-        .await
-    }
-
-    /// Settles deliveries; each is answered by a code of its own.
-    ///
-    /// # Errors
-    ///
-    /// What `SettleMessages` refuses.
-    pub async fn settle(
-        &self,
-        request: pb::SettleMessagesRequest,
-    ) -> Result<pb::SettleMessagesResponse, Error> {
-        self.call(Repeat::Harmless, Duration::ZERO, request, |request| {
-            let mut messages = self.messages();
-            async move { messages.settle_messages(request).await }
-        })
-        .await
-    }
-
-    /// Lists one page of a session's unsettled messages and dead letters.
-    ///
-    /// # Errors
-    ///
-    /// What `ListMessages` refuses.
-    pub async fn list_messages(
-        &self,
-        request: pb::ListMessagesRequest,
-    ) -> Result<pb::ListMessagesResponse, Error> {
-        self.call(Repeat::Harmless, Duration::ZERO, request, |request| {
-            let mut messages = self.messages();
-            async move { messages.list_messages(request).await }
-        })
-        .await
-    }
-
-    /// Asks the server who it is, how far its log goes and what it accepts.
-    ///
-    /// # Errors
-    ///
-    /// What `GetServerInfo` refuses.
-    pub async fn server_info(&self) -> Result<pb::GetServerInfoResponse, Error> {
-        let request = pb::GetServerInfoRequest {};
-        self.call(Repeat::Harmless, Duration::ZERO, request, |request| {
-            let mut admin = self.admin();
-            async move { admin.get_server_info(request).await }
-        })
-        .await
-    }
-
-    /// Counts sessions, messages and workers of the namespace.
-    ///
-    /// # Errors
-    ///
-    /// What `GetStats` refuses.
-    pub async fn stats(&self) -> Result<pb::GetStatsResponse, Error> {
-        let request = pb::GetStatsRequest {};
-        self.call(Repeat::Harmless, Duration::ZERO, request, |request| {
-            let mut admin = self.admin();
-            async move { admin.get_stats(request).await }
-        })
-        .await
-    }
-
-    /// Lets a session go on at once where failures hold it up.
-    ///
-    /// # Errors
-    ///
-    /// What `ResetCircuit` refuses.
-    pub async fn reset_circuit(
-        &self,
-        mut request: pb::ResetCircuitRequest,
-    ) -> Result<pb::ResetCircuitResponse, Error> {
-        fill_request_id(&mut request.request_id);
-        self.call(Repeat::Harmless, Duration::ZERO, request, |request| {
-            let mut admin = self.admin();
-            async move { admin.reset_circuit(request).await }
-        })
-        .await
-    }
-
-    /// Lists the pools of the namespace: their limits and how full they are.
-    ///
-    /// # Errors
-    ///
-    /// What `ListPools` refuses.
-    pub async fn pools(&self) -> Result<pb::ListPoolsResponse, Error> {
-        let request = pb::ListPoolsRequest {};
-        self.call(Repeat::Harmless, Duration::ZERO, request, |request| {
-            let mut admin = self.admin();
-            async move { admin.list_pools(request).await }
-        })
-        .await
-    }
-
-    /// Lists one page of the workers that have a stream open.
-    ///
-    /// # Errors
-    ///
-    /// What `ListWorkers` refuses.
-    pub async fn list_workers(
-        &self,
-        request: pb::ListWorkersRequest,
-    ) -> Result<pb::ListWorkersResponse, Error> {
-        self.call(Repeat::Harmless, Duration::ZERO, request, |request| {
-            let mut admin = self.admin();
-            async move { admin.list_workers(request).await }
-        })
-        .await
-    }
-
-    /// Looks at the limits of live sessions now, one page of them, and ends
-    /// those that have passed one.
-    ///
-    /// # Errors
-    ///
-    /// What `Sweep` refuses.
-    pub async fn sweep(&self, request: pb::SweepRequest) -> Result<pb::SweepResponse, Error> {
-        self.call(Repeat::Harmless, BULK_WAIT, request, |request| {
-            let mut admin = self.admin();
-            async move { admin.sweep(request).await }
-        })
-        .await
-    }
-
     fn sessions(&self) -> Sessions {
         Sessions::new(self.channels.unary.clone()).max_decoding_message_size(DECODE_BYTES_MAX)
-    }
-
-    pub(super) fn messages(&self) -> Messages {
-        Messages::new(self.channels.unary.clone()).max_decoding_message_size(DECODE_BYTES_MAX)
-    }
-
-    fn admin(&self) -> Admin {
-        Admin::new(self.channels.unary.clone()).max_decoding_message_size(DECODE_BYTES_MAX)
     }
 }
 
@@ -436,7 +252,7 @@ pub(super) fn fill_request_id(request_id: &mut String) {
 
 /// How long the server was asked to wait. What is not a duration is refused by
 /// the server, so it counts as nothing here.
-fn span(duration: Option<&prost_types::Duration>) -> Duration {
+pub(super) fn span(duration: Option<&prost_types::Duration>) -> Duration {
     duration
         .and_then(|duration| Duration::try_from(*duration).ok())
         .unwrap_or_default()
