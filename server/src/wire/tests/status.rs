@@ -1,12 +1,15 @@
-//! The table of refusals: every rejection and every refusal of the edge, with all its details, in
-//! both forms.
+//! The table of refusals, with all their details, in both forms: what is missing, what is taken, and what the state of a
+//! session forbids.
+//!
+//! Here is also what every row is held against. What is full is in `status_full`, what the edge itself refuses in
+//! `status_edge`, the table of codes in `status_bounds`.
 
 use std::collections::BTreeMap;
 
 use sessiond_core::ids::{
-    Epoch, Namespace, PoolName, Revision, SessionId, SessionKey, SessionRef, WorkerName,
+    Epoch, Namespace, PoolName, SessionId, SessionKey, SessionRef, WorkerName,
 };
-use sessiond_core::rejection::{Crowd, Liveness, Rejection};
+use sessiond_core::rejection::{Liveness, Rejection};
 use sessiond_core::requests::RequestToken;
 use sessiond_core::session::EndReason;
 use sessiond_core::time::{Span, WallTime};
@@ -15,21 +18,20 @@ use sessiond_proto::v1 as pb;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use crate::wire::faults::{Faults, Invalid};
 use crate::wire::status::Refusal;
 
 /// What a refusal must tell.
-struct Expected<'a> {
-    reason: Reason,
-    code: Code,
-    metadata: &'a [(&'a str, &'a str)],
-    retry_ms: Option<u64>,
-    resource: Option<(&'a str, &'a str)>,
-    violations: &'a [&'a str],
+pub(super) struct Expected<'a> {
+    pub(super) reason: Reason,
+    pub(super) code: Code,
+    pub(super) metadata: &'a [(&'a str, &'a str)],
+    pub(super) retry_ms: Option<u64>,
+    pub(super) resource: Option<(&'a str, &'a str)>,
+    pub(super) violations: &'a [&'a str],
 }
 
 impl Expected<'_> {
-    const fn of(reason: Reason, code: Code) -> Self {
+    pub(super) const fn of(reason: Reason, code: Code) -> Self {
         Self {
             reason,
             code,
@@ -42,7 +44,7 @@ impl Expected<'_> {
 }
 
 /// Holds a refusal's status and its frame against what they must tell.
-fn check(refusal: Refusal, expected: &Expected<'_>) {
+pub(super) fn check(refusal: Refusal, expected: &Expected<'_>) {
     let metadata: BTreeMap<String, String> = expected
         .metadata
         .iter()
@@ -88,7 +90,7 @@ fn check(refusal: Refusal, expected: &Expected<'_>) {
     assert_eq!(fields, expected.violations);
 }
 
-fn session() -> SessionId {
+pub(super) fn session() -> SessionId {
     SessionId::parse("s-1").unwrap()
 }
 
@@ -298,196 +300,6 @@ fn a_suspended_session_says_when_workers_may_have_it() {
             metadata: &[("failures", "11"), ("session_id", "s-1")],
             retry_ms: Some(450_000),
             ..Expected::of(Reason::RestartLimited, Code::FailedPrecondition)
-        },
-    );
-}
-
-#[test]
-fn a_full_pool_names_its_limit_and_when_to_come_back() {
-    let crowded = |what| {
-        Refusal::rejected(&Rejection::TooManySessions {
-            namespace: Namespace::parse("n").unwrap(),
-            pool: PoolName::parse("p").unwrap(),
-            what,
-            limit: 5,
-        })
-    };
-    check(
-        crowded(Crowd::Live),
-        &Expected {
-            metadata: &[("limit", "5"), ("scope", "pool p")],
-            ..full(Reason::TooManySessions)
-        },
-    );
-    check(
-        crowded(Crowd::Waiting),
-        &Expected {
-            metadata: &[("limit", "5"), ("scope", "waiting sessions of pool p")],
-            ..full(Reason::TooManySessions)
-        },
-    );
-    check(
-        Refusal::rejected(&Rejection::TooManyAttached {
-            pool: PoolName::parse("p").unwrap(),
-            limit: 5,
-        }),
-        &Expected {
-            metadata: &[("limit", "5"), ("scope", "attached sessions of pool p")],
-            ..full(Reason::QuotaExceeded)
-        },
-    );
-}
-
-/// What something full is refused with.
-fn full(reason: Reason) -> Expected<'static> {
-    Expected {
-        retry_ms: Some(1_000),
-        ..Expected::of(reason, Code::ResourceExhausted)
-    }
-}
-
-#[test]
-fn what_is_full_names_its_limit_and_when_to_come_back() {
-    check(
-        Refusal::rejected(&Rejection::TooManyRequests {
-            session: session(),
-            limit: 128,
-        }),
-        &Expected {
-            metadata: &[
-                ("limit", "128"),
-                ("scope", "requests of a session"),
-                ("session_id", "s-1"),
-            ],
-            ..full(Reason::QuotaExceeded)
-        },
-    );
-    check(
-        Refusal::rejected(&Rejection::QueueFull {
-            session: session(),
-            what: "bytes",
-            limit: 6,
-        }),
-        &Expected {
-            metadata: &[
-                ("limit", "6"),
-                ("scope", "bytes of a queue"),
-                ("session_id", "s-1"),
-            ],
-            ..full(Reason::QueueFull)
-        },
-    );
-    check(
-        Refusal::rejected(&Rejection::TooManyLeases { limit: 7 }),
-        &Expected {
-            metadata: &[("limit", "7"), ("scope", "sessions of a worker")],
-            ..full(Reason::QuotaExceeded)
-        },
-    );
-    check(
-        Refusal::overloaded("commands", 8),
-        &Expected {
-            metadata: &[("limit", "8"), ("scope", "commands")],
-            retry_ms: Some(250),
-            ..full(Reason::Overloaded)
-        },
-    );
-}
-
-#[test]
-fn what_the_server_cannot_do_now_says_when_it_may() {
-    check(
-        Refusal::server_draining(),
-        &Expected {
-            retry_ms: Some(1_000),
-            ..Expected::of(Reason::ServerDraining, Code::Unavailable)
-        },
-    );
-    check(
-        Refusal::store_unavailable(),
-        &Expected {
-            retry_ms: Some(5_000),
-            ..Expected::of(Reason::StoreUnavailable, Code::Unavailable)
-        },
-    );
-    check(
-        Refusal::revision_compacted(Revision(1), Revision(5), Revision(9)),
-        &Expected {
-            metadata: &[("oldest_revision", "5"), ("current_revision", "9")],
-            ..Expected::of(Reason::RevisionCompacted, Code::OutOfRange)
-        },
-    );
-    check(
-        Refusal::log_changed("log", Revision(5), Revision(9)),
-        &Expected {
-            metadata: &[
-                ("log_id", "log"),
-                ("oldest_revision", "5"),
-                ("current_revision", "9"),
-            ],
-            ..Expected::of(Reason::LogChanged, Code::FailedPrecondition)
-        },
-    );
-    check(
-        Refusal::not_built(&["a", "b[1].c"]),
-        &Expected {
-            metadata: &[("fields", "a, b[1].c")],
-            ..Expected::of(Reason::NotBuilt, Code::Unimplemented)
-        },
-    );
-}
-
-pub(super) fn faulty(record: impl FnOnce(&mut Faults)) -> Invalid {
-    let mut faults = Faults::default();
-    record(&mut faults);
-    faults.finish(Some(())).expect_err("a fault was recorded")
-}
-
-#[test]
-fn what_is_wrong_with_a_request_is_told_at_once() {
-    let wrong = faulty(|faults| {
-        faults.not_built("later");
-        faults.within_item("list", 3, |faults| {
-            faults.too_large("payload", 10, 11, None);
-            faults.within("inner", |faults| faults.invalid("", "must be so"));
-        });
-        faults.invalid("last", "must be different");
-    });
-    let refusal = Refusal::invalid(&wrong);
-    check(
-        refusal.clone(),
-        &Expected {
-            violations: &["list[3].inner", "last", "list[3].payload"],
-            ..Expected::of(Reason::FieldInvalid, Code::InvalidArgument)
-        },
-    );
-    let message = Status::from(refusal).message().to_owned();
-    assert_eq!(message, "`list[3].inner` must be so, and 2 more");
-    let large = faulty(|faults| {
-        faults.not_built("later");
-        faults.too_large("payload", 10, 11, None);
-    });
-    check(
-        Refusal::invalid(&large),
-        &Expected {
-            metadata: &[("limit", "10")],
-            violations: &["payload"],
-            ..Expected::of(Reason::MessageTooLarge, Code::InvalidArgument)
-        },
-    );
-    let later = faulty(|faults| faults.not_built("later"));
-    check(
-        Refusal::invalid(&later),
-        &Expected {
-            metadata: &[("fields", "later")],
-            ..Expected::of(Reason::NotBuilt, Code::Unimplemented)
-        },
-    );
-    check(
-        Refusal::field_invalid("hello", "must be the first frame"),
-        &Expected {
-            violations: &["hello"],
-            ..Expected::of(Reason::FieldInvalid, Code::InvalidArgument)
         },
     );
 }

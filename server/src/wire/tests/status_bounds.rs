@@ -7,7 +7,7 @@ use sessiond_core::time::{Span, WallTime};
 use sessiond_proto::reason::Reason;
 use tonic::{Code, Status};
 
-use super::status::faulty;
+use super::status_edge::faulty;
 use crate::wire::faults::FAULTS_MAX;
 use crate::wire::status::{Refusal, code};
 
