@@ -5,12 +5,14 @@
 
 #[path = "kv_conformance/random.rs"]
 mod random;
+#[path = "kv_conformance/ranges.rs"]
+mod ranges;
+#[path = "kv_conformance/snapshots.rs"]
+mod snapshots;
 
 use std::fmt;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use bytes::Bytes;
 use sessiond_store::data_dir;
 use sessiond_store::kv::journaled::JournaledKv;
 use sessiond_store::kv::memory::MemoryKv;
@@ -199,88 +201,6 @@ fn an_empty_commit_changes_nothing() {
 }
 
 #[test]
-fn ranges_take_bounds_orders_and_limits() {
-    check(|kv| {
-        let ops: Vec<Op> = ["a", "b", "ba", "c", "d"]
-            .iter()
-            .map(|key| put(Table::Events, key.as_bytes(), b"v"))
-            .collect();
-        commit(kv, &ops);
-        let range = |from: &str, to: Option<&str>, order, limit| Range {
-            table: Table::Events,
-            from: from.into(),
-            to: to.map(Into::into),
-            order,
-            limit,
-        };
-        let up = Order::Ascending;
-        let down = Order::Descending;
-        let cases: &[(Range, &[&str])] = &[
-            (range("", None, up, 9), &["a", "b", "ba", "c", "d"]),
-            (range("", None, down, 9), &["d", "c", "ba", "b", "a"]),
-            (range("b", None, up, 9), &["b", "ba", "c", "d"]),
-            (range("b", Some("c"), up, 9), &["b", "ba"]),
-            (range("b", Some("c"), down, 9), &["ba", "b"]),
-            (range("aa", Some("bz"), up, 9), &["b", "ba"]),
-            (range("", None, up, 2), &["a", "b"]),
-            (range("", None, down, 2), &["d", "c"]),
-            (range("b", Some("d"), down, 1), &["c"]),
-            (range("b", Some("d"), up, 3), &["b", "ba", "c"]),
-            (range("", None, up, 0), &[]),
-            (range("", None, down, 0), &[]),
-            (range("e", None, up, 9), &[]),
-            (range("", Some(""), up, 9), &[]),
-            (range("", Some("a"), up, 9), &[]),
-            (range("c", Some("c"), up, 9), &[]),
-            (range("d", Some("b"), up, 9), &[]),
-            (range("d", Some("b"), down, 9), &[]),
-            (range("", None, up, usize::MAX), &["a", "b", "ba", "c", "d"]),
-        ];
-        for (range, expected) in cases {
-            assert_eq!(keys(kv, range), *expected, "{range:?}");
-        }
-    });
-}
-
-#[test]
-fn keys_are_ordered_as_plain_bytes() {
-    check(|kv| {
-        let mut expected: Vec<Vec<u8>> = vec![
-            vec![],
-            vec![0],
-            vec![0, 0],
-            vec![0, 255],
-            vec![1],
-            vec![127, 255],
-            vec![128],
-            vec![255],
-            vec![255, 0],
-            vec![255; 40],
-        ];
-        let ops: Vec<Op> = expected
-            .iter()
-            .rev()
-            .map(|key| put(Table::Due, key, b"v"))
-            .collect();
-        commit(kv, &ops);
-        let snapshot = kv.snapshot().expect("snapshot");
-        let found = |range: &Range| -> Vec<Vec<u8>> {
-            let entries = rows(snapshot.as_ref(), range);
-            entries.into_iter().map(|(key, _)| key).collect()
-        };
-        assert_eq!(found(&all(Table::Due)), expected);
-        expected.reverse();
-        assert_eq!(
-            found(&Range {
-                order: Order::Descending,
-                ..all(Table::Due)
-            }),
-            expected
-        );
-    });
-}
-
-#[test]
 fn empty_keys_and_values_are_rows() {
     check(|kv| {
         commit(
@@ -322,95 +242,4 @@ fn large_values_and_long_keys_come_back_whole() {
             Some(b"small".to_vec())
         );
     }
-}
-
-#[test]
-fn a_snapshot_never_changes() {
-    check(|kv| {
-        commit(
-            kv,
-            &[
-                put(Table::Queues, b"a", b"1"),
-                put(Table::Queues, b"b", b"1"),
-            ],
-        );
-        let before = kv.snapshot().expect("snapshot");
-        let untouched = kv.snapshot().expect("snapshot");
-        commit(
-            kv,
-            &[
-                put(Table::Queues, b"a", b"2"),
-                delete(Table::Queues, b"b"),
-                put(Table::Queues, b"c", b"2"),
-                put(Table::Keys, b"k", b"2"),
-            ],
-        );
-        let after = kv.snapshot().expect("snapshot");
-        let one = |key: &[u8], value: &[u8]| (key.to_vec(), Bytes::copy_from_slice(value));
-        // One that was read before the commit, and one that was not, in whatever order tables are first touched.
-        for old in [before.as_ref(), untouched.as_ref()] {
-            assert_eq!(
-                old.get(Table::Queues, b"a").expect("get"),
-                Some(Bytes::from_static(b"1"))
-            );
-            assert_eq!(
-                rows(old, &all(Table::Queues)),
-                [one(b"a", b"1"), one(b"b", b"1")]
-            );
-            assert_eq!(rows(old, &all(Table::Keys)), []);
-        }
-        assert_eq!(
-            rows(after.as_ref(), &all(Table::Queues)),
-            [one(b"a", b"2"), one(b"c", b"2")]
-        );
-    });
-}
-
-/// Two tables are always written together; a reader on another thread never sees one without the other, and never
-/// goes back, while a third thread makes checkpoints.
-#[test]
-fn readers_see_whole_commits_while_they_proceed() {
-    const COMMITS: u64 = 150;
-    check(|kv| {
-        let done = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            let reader = scope.spawn(|| {
-                let mut seen = 0;
-                let mut reads = 0_u64;
-                while reads == 0 || !done.load(Ordering::Acquire) {
-                    let snapshot = kv.snapshot().expect("snapshot");
-                    let read = |table| {
-                        let value = snapshot.get(table, b"n").expect("get");
-                        value.map_or(0, |value| {
-                            u64::from_be_bytes(value[..].try_into().expect("8 bytes"))
-                        })
-                    };
-                    let (first, second) = (read(Table::Counters), read(Table::RequestAges));
-                    assert_eq!(first, second);
-                    assert!(first >= seen, "{first} after {seen}");
-                    seen = first;
-                    reads += 1;
-                }
-                seen
-            });
-            let checkpoints = scope.spawn(|| {
-                while !done.load(Ordering::Acquire) {
-                    kv.checkpoint().expect("checkpoint");
-                }
-            });
-            for n in 1..=COMMITS {
-                let value = n.to_be_bytes();
-                commit(
-                    kv,
-                    &[
-                        put(Table::Counters, b"n", &value),
-                        put(Table::RequestAges, b"n", &value),
-                    ],
-                );
-            }
-            done.store(true, Ordering::Release);
-            assert!(reader.join().expect("reader") <= COMMITS);
-            checkpoints.join().expect("checkpoints");
-        });
-    });
 }
