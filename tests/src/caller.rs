@@ -206,8 +206,29 @@ impl Caller {
     /// # Panics
     /// If it is refused.
     pub async fn opened(&self, key: &str) -> pb::Session {
-        let opened = self.open(crate::requests::open(key)).await;
+        self.opened_as(crate::requests::open(key)).await
+    }
+
+    /// Opens as asked, and answers with the session.
+    ///
+    /// # Panics
+    /// If it is refused.
+    pub async fn opened_as(&self, request: pb::OpenSessionRequest) -> pb::Session {
+        let opened = self.open(request).await;
         opened.expect("an open").session.expect("a session")
+    }
+
+    /// Says that a session is in use.
+    ///
+    /// # Panics
+    /// If it is refused.
+    pub async fn touched(&self, session: Option<pb::SessionRef>) -> pb::Session {
+        let touch = pb::TouchSessionRequest {
+            r#ref: session,
+            usage_delta: None,
+        };
+        let touched = self.touch(touch).await;
+        touched.expect("a touch").session.expect("a session")
     }
 
     /// Opens a session and gives it one message that says its key.
@@ -250,6 +271,21 @@ impl Caller {
         let request = crate::requests::enqueue(session, payloads);
         let answer = self.enqueue(request).await.expect("an enqueue");
         answer.results.iter().map(|result| result.seq).collect()
+    }
+
+    /// Enqueues messages, and answers with what became of each.
+    ///
+    /// # Panics
+    /// If it is refused.
+    pub async fn sent(
+        &self,
+        session: Option<pb::SessionRef>,
+        messages: impl IntoIterator<Item = pb::Message>,
+    ) -> Vec<(u64, pb::EnqueueStatus)> {
+        let request = crate::requests::send(session, messages);
+        let answer = self.enqueue(request).await.expect("an enqueue");
+        let results = answer.results.iter();
+        results.map(|one| (one.seq, one.status())).collect()
     }
 
     /// Claims what there is to claim of a session, without waiting.

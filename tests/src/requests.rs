@@ -106,9 +106,18 @@ pub fn message(payload: &str) -> pb::Message {
 /// Enqueues one message for each payload.
 #[must_use]
 pub fn enqueue(session: Option<pb::SessionRef>, payloads: &[&str]) -> pb::EnqueueMessagesRequest {
+    send(session, payloads.iter().map(|payload| message(payload)))
+}
+
+/// Enqueues messages.
+#[must_use]
+pub fn send(
+    session: Option<pb::SessionRef>,
+    messages: impl IntoIterator<Item = pb::Message>,
+) -> pb::EnqueueMessagesRequest {
     pb::EnqueueMessagesRequest {
         r#ref: session,
-        messages: payloads.iter().map(|payload| message(payload)).collect(),
+        messages: messages.into_iter().collect(),
         ..pb::EnqueueMessagesRequest::default()
     }
 }
@@ -134,6 +143,19 @@ pub fn claim(session: Option<pb::SessionRef>, worker: &str) -> pb::ClaimMessages
         worker: worker.to_owned(),
         max_messages: Some(256),
         ..pb::ClaimMessagesRequest::default()
+    }
+}
+
+/// The same, and waits so many milliseconds for the first one.
+#[must_use]
+pub fn claim_within(
+    session: Option<pb::SessionRef>,
+    worker: &str,
+    wait: u64,
+) -> pb::ClaimMessagesRequest {
+    pb::ClaimMessagesRequest {
+        wait: millis(wait),
+        ..claim(session, worker)
     }
 }
 

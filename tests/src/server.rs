@@ -41,15 +41,15 @@ impl Server {
         Self::start_in(temporary, arguments)
     }
 
-    /// The same with what a configuration file says.
+    /// The same with a configuration file that says this.
     ///
     /// # Panics
     /// If the file cannot be written.
     #[must_use]
-    pub fn start_configured(config: &str) -> Self {
+    pub fn configured(toml: &str) -> Self {
         let temporary = tempfile::tempdir().expect("a temporary directory can be made");
         let file = temporary.path().join("sessiond.toml");
-        std::fs::write(&file, config).expect("a temporary directory can be written to");
+        std::fs::write(&file, toml).expect("a temporary directory can be written to");
         let file = file.to_str().expect("a temporary path is text").to_owned();
         Self::start_in(temporary, &["--config", &file])
     }
@@ -61,27 +61,6 @@ impl Server {
             address: free_address(),
             directory,
             arguments: arguments.iter().map(|&a| a.to_owned()).collect(),
-            _temporary: Some(temporary),
-        };
-        server.restart();
-        server
-    }
-
-    /// The same with a configuration file that says this.
-    ///
-    /// # Panics
-    /// If the file cannot be written.
-    #[must_use]
-    pub fn configured(toml: &str) -> Self {
-        let temporary = tempfile::tempdir().expect("a temporary directory can be made");
-        let file = temporary.path().join("sessiond.toml");
-        std::fs::write(&file, toml).expect("a file can be written there");
-        let file = file.to_str().expect("temporary paths are text");
-        let mut server = Self {
-            child: None,
-            address: free_address(),
-            directory: temporary.path().join("data"),
-            arguments: vec!["--config".to_owned(), file.to_owned()],
             _temporary: Some(temporary),
         };
         server.restart();

@@ -12,6 +12,7 @@ use tonic::Streaming;
 
 use crate::caller::Caller;
 use crate::refusal::Refusal;
+use crate::requests::{after, open};
 
 /// How long a frame that must come may take.
 const FRAME_WITHIN: Duration = Duration::from_secs(25);
@@ -205,6 +206,21 @@ impl WatchStream {
         let meant = |event: &pb::SessionEvent| event.r#type() == of && about(event) == session_id;
         let mut events = self.until(meant).await;
         events.pop().expect("the event that was awaited")
+    }
+
+    /// Waits until more than so many milliseconds have passed for the server: a session opened for it has been idle for
+    /// longer, and ended. Other sessions' events are passed over.
+    ///
+    /// # Panics
+    /// If the stream ends before.
+    pub async fn passed(&mut self, caller: &Caller, millis: u64) {
+        let fence = pb::OpenSessionRequest {
+            idle_timeout: after(millis),
+            ..open("fence")
+        };
+        let fence = caller.opened_as(fence).await;
+        self.event(pb::EventType::SessionEnd, &fence.session_id)
+            .await;
     }
 
     /// Every event up to a revision.

@@ -13,14 +13,16 @@ fn spanned(span: Option<prost_types::Duration>) -> Option<pb::Limit> {
     limit(span.map(pb::limit::Bound::After))
 }
 
+/// An open that is in order but for one thing.
+fn one(change: fn(&mut pb::OpenSessionRequest)) -> pb::OpenSessionRequest {
+    let mut request = open("b");
+    change(&mut request);
+    request
+}
+
 #[tokio::test]
 async fn texts_of_an_open() {
     let world = World::new().await;
-    let one = |change: fn(&mut pb::OpenSessionRequest)| {
-        let mut request = open("b");
-        change(&mut request);
-        request
-    };
     let table = vec![
         invalid(one(|r| r.key = "a\0b".to_owned()), &["key"]),
         invalid(one(|r| r.key = bytes(257)), &["key"]),
@@ -53,11 +55,6 @@ async fn texts_of_an_open() {
 #[tokio::test]
 async fn numbers_of_an_open() {
     let world = World::new().await;
-    let one = |change: fn(&mut pb::OpenSessionRequest)| {
-        let mut request = open("b");
-        change(&mut request);
-        request
-    };
     let table = vec![
         invalid(one(|r| r.conflict_policy = 99), &["conflict_policy"]),
         invalid(one(|r| r.conflict_policy = -1), &["conflict_policy"]),

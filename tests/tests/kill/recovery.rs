@@ -86,7 +86,7 @@ async fn a_start_that_is_killed_again_and_again_loses_nothing() {
     let sessions = Scale::from_env().pick(500, 10_000, 10_000);
     let mut rng = seed::rng("recovery");
     let limit = format!("[session]\nmax_sessions = {sessions}\n");
-    let mut server = Server::start_configured(&limit);
+    let mut server = Server::configured(&limit);
     let caller = Caller::to(&server).await;
     let ids: Vec<String> = stream::iter(0..sessions)
         .map(|at| prepared(&caller, at))

@@ -8,7 +8,7 @@ use sessiond_proto::v1 as pb;
 use sessiond_proto::v1::work_response::Frame;
 use sessiond_tests::caller::Caller;
 use sessiond_tests::refusal::Refusal;
-use sessiond_tests::requests::{ack, claim, key, message, millis, open};
+use sessiond_tests::requests::{ack, claim_within, key, message, open};
 use sessiond_tests::work_stream::WorkStream;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
@@ -113,10 +113,7 @@ async fn a_worker_is_told_to_finish_and_a_waiting_claim_is_answered() {
     let mut worker = WorkStream::worker(&caller, "w", 4).await;
     worker.attached_to(key("a")).await;
     worker.delivered(1).await;
-    let waits = pb::ClaimMessagesRequest {
-        wait: millis(60_000),
-        ..claim(key("idle"), "other")
-    };
+    let waits = claim_within(key("idle"), "other", 60_000);
     let stops = async {
         run.signal(Signal::TERM);
         let Frame::Quiesce(quiesce) = worker.next().await else {

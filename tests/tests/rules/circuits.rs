@@ -18,23 +18,7 @@ fn summary(payload: &str) -> pb::Message {
 
 /// Sends messages, and answers with what became of each.
 async fn sent(caller: &Caller, messages: Vec<pb::Message>) -> Vec<(u64, Status)> {
-    let request = pb::EnqueueMessagesRequest {
-        r#ref: key("a"),
-        messages,
-        ..pb::EnqueueMessagesRequest::default()
-    };
-    let answer = caller.enqueue(request).await.expect("an enqueue");
-    let results = answer.results.iter();
-    results.map(|one| (one.seq, one.status())).collect()
-}
-
-/// A server that is configured so.
-fn configured(text: &str) -> (Server, tempfile::TempDir) {
-    let directory = tempfile::tempdir().expect("a temporary directory can be made");
-    let file = directory.path().join("sessiond.toml");
-    std::fs::write(&file, text).expect("a file can be written");
-    let server = Server::start_with(&["--config", file.to_str().unwrap()]);
-    (server, directory)
+    caller.sent(key("a"), messages).await
 }
 
 /// Sends three summaries at a time until the first of them is let through.
@@ -281,7 +265,7 @@ async fn a_successor_begins_without_circuits() {
         conflict_policy: pb::ConflictPolicy::Replace.into(),
         ..open("a")
     };
-    let successor = caller.open(replace).await.expect("opened").session.unwrap();
+    let successor = caller.opened_as(replace).await;
     assert_eq!(successor.circuits, []);
     assert_eq!(
         sent(&caller, vec![summary("s")]).await[0].1,
@@ -292,7 +276,7 @@ async fn a_successor_begins_without_circuits() {
 /// Proves: F58.
 #[tokio::test]
 async fn when_the_pause_is_over_one_message_is_let_through_to_see_whether_it_succeeds() {
-    let (server, _file) = configured("[retry]\ncircuit_cool_down = \"3s\"\n");
+    let server = Server::configured("[retry]\ncircuit_cool_down = \"3s\"\n");
     let caller = Caller::to(&server).await;
     broken(&caller).await;
     until_let_through(&caller).await;
@@ -314,8 +298,8 @@ async fn when_the_pause_is_over_one_message_is_let_through_to_see_whether_it_suc
 
 #[tokio::test]
 async fn an_operator_says_which_kinds_are_watched_and_how_closely() {
-    let (server, _file) =
-        configured("[retry]\ncircuit_kinds = \"observation\"\ncircuit_failures = 1\n");
+    let server =
+        Server::configured("[retry]\ncircuit_kinds = \"observation\"\ncircuit_failures = 1\n");
     let caller = Caller::to(&server).await;
     caller.opened("a").await;
     hopeless(&caller).await;

@@ -6,7 +6,7 @@ use sessiond_proto::reason::Reason;
 use sessiond_proto::v1 as pb;
 use sessiond_tests::caller::Caller;
 use sessiond_tests::requests::{
-    ack, attempts, claim, enqueue, id, key, message, millis, nack, open, payloads, seqs,
+    ack, attempts, claim, claim_within, enqueue, id, key, message, nack, open, payloads, seqs,
 };
 use sessiond_tests::server::Server;
 use sessiond_tests::watch_stream::{WatchStream, types};
@@ -146,10 +146,7 @@ async fn a_waiting_claim_wakes_at_once() {
     let server = Server::start();
     let caller = Caller::to(&server).await;
     with_messages(&caller, &[]).await;
-    let waits = pb::ClaimMessagesRequest {
-        wait: millis(25_000),
-        ..claim(key("a"), "w")
-    };
+    let waits = claim_within(key("a"), "w", 25_000);
     let begun = Instant::now();
     let enqueues = async {
         // Not before the claim is there; whichever comes first, none may be missed.
@@ -169,10 +166,7 @@ async fn no_wake_up_is_lost() {
     let caller = Caller::to(&server).await;
     with_messages(&caller, &[]).await;
     for _ in 0..200 {
-        let waits = pb::ClaimMessagesRequest {
-            wait: millis(25_000),
-            ..claim(key("a"), "w")
-        };
+        let waits = claim_within(key("a"), "w", 25_000);
         let (answer, _) = tokio::join!(caller.claim(waits), caller.enqueued(key("a"), &["m"]));
         let out = answer.expect("claimed").deliveries;
         assert_eq!(out.len(), 1);
@@ -185,10 +179,7 @@ async fn a_wait_without_work_answers_ok_and_empty() {
     let server = Server::start();
     let caller = Caller::to(&server).await;
     with_messages(&caller, &[]).await;
-    let waits = pb::ClaimMessagesRequest {
-        wait: millis(200),
-        ..claim(key("a"), "w")
-    };
+    let waits = claim_within(key("a"), "w", 200);
     let answer = caller.claim(waits).await.expect("OK");
     assert_eq!((answer.lease, answer.deliveries), (None, vec![]));
 }
@@ -260,10 +251,7 @@ async fn what_is_in_flight_is_bounded_by_the_session() {
     let retry = nack(&out[0], pb::NackKind::Retry, Some(1));
     assert_eq!(caller.code(retry).await, pb::SettleCode::Ok);
     caller.settled(out[1..].iter().map(ack).collect()).await;
-    let waits = pb::ClaimMessagesRequest {
-        wait: millis(20_000),
-        ..claim(key("a"), "w")
-    };
+    let waits = claim_within(key("a"), "w", 20_000);
     let out = caller.claim(waits).await.expect("claimed").deliveries;
     assert_eq!(seqs(&out)[0], 1);
     assert!(out.len() <= 3);

@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use sessiond_proto::v1 as pb;
 use sessiond_tests::caller::Caller;
-use sessiond_tests::requests::{ack, claim, claim_any, key, labels, millis, open, payloads};
+use sessiond_tests::requests::{
+    ack, claim, claim_any, claim_within, key, labels, millis, open, payloads,
+};
 use sessiond_tests::server::Server;
 
 async fn found(caller: &Caller, filter: pb::SessionFilter, worker: &str) -> Vec<String> {
@@ -137,10 +139,7 @@ async fn many_waiting_claims_share_the_work() {
     for worker in 0..WORKERS {
         let caller = caller.clone();
         claims.spawn(async move {
-            let waits = pb::ClaimMessagesRequest {
-                wait: millis(25_000),
-                ..claim(None, &format!("w{worker}"))
-            };
+            let waits = claim_within(None, &format!("w{worker}"), 25_000);
             payloads(&caller.claim(waits).await.expect("claimed").deliveries)
         });
     }

@@ -14,14 +14,7 @@ fn keyed(name: &str, payload: &str) -> pb::Message {
 }
 
 async fn send(caller: &Caller, messages: Vec<pb::Message>) -> Vec<(u64, Status)> {
-    let request = pb::EnqueueMessagesRequest {
-        r#ref: key("a"),
-        messages,
-        ..pb::EnqueueMessagesRequest::default()
-    };
-    let answer = caller.enqueue(request).await.expect("an enqueue");
-    let results = answer.results.iter();
-    results.map(|one| (one.seq, one.status())).collect()
+    caller.sent(key("a"), messages).await
 }
 
 async fn counts(caller: &Caller) -> pb::SessionCounts {

@@ -5,7 +5,7 @@ use sessiond_proto::v1 as pb;
 use sessiond_proto::v1::DeadLetterReason as Why;
 use sessiond_tests::caller::Caller;
 use sessiond_tests::requests::{
-    ack, claim, dead_letters, end, id, key, message, millis, nack, payloads,
+    ack, claim, claim_within, dead_letters, end, id, key, message, nack, payloads,
 };
 use sessiond_tests::server::Server;
 use sessiond_tests::watch_stream::WatchStream;
@@ -105,12 +105,7 @@ async fn filters_choose_letters_by_kind_reason_and_time() {
         kind: (*kind).to_owned(),
         ..message(kind)
     });
-    let request = pb::EnqueueMessagesRequest {
-        r#ref: key("a"),
-        messages: messages.collect(),
-        ..pb::EnqueueMessagesRequest::default()
-    };
-    caller.enqueue(request).await.expect("enqueued");
+    caller.sent(key("a"), messages).await;
     let out = caller.claimed(key("a"), "w").await;
     caller
         .code(nack(&out[0], pb::NackKind::Permanent, None))
@@ -320,10 +315,7 @@ async fn a_message_is_given_up_after_as_many_attempts_as_allowed() {
     let caller = Caller::to(&server).await;
     caller.opened("a").await;
     caller.enqueued(key("a"), &["one"]).await;
-    let waits = || pb::ClaimMessagesRequest {
-        wait: millis(20_000),
-        ..claim(key("a"), "w")
-    };
+    let waits = || claim_within(key("a"), "w", 20_000);
     for _ in 0..3 {
         let out = caller.claim(waits()).await.expect("claimed").deliveries;
         assert_eq!(payloads(&out), ["one"]);

@@ -57,12 +57,7 @@ async fn mixed(caller: &Caller) -> Vec<pb::Delivery> {
         kind: (*kind).to_owned(),
         ..message(kind)
     });
-    let request = pb::EnqueueMessagesRequest {
-        r#ref: key("a"),
-        messages: messages.collect(),
-        ..pb::EnqueueMessagesRequest::default()
-    };
-    caller.enqueue(request).await.expect("enqueued");
+    caller.sent(key("a"), messages).await;
     let out = out(caller, 2).await;
     let code = caller
         .code(nack(&out[0], pb::NackKind::Permanent, None))

@@ -3,7 +3,7 @@
 use sessiond_proto::reason::Reason;
 use sessiond_proto::v1 as pb;
 use sessiond_tests::caller::Caller;
-use sessiond_tests::requests::{ack, claim, end, id, key, millis, nack, payloads};
+use sessiond_tests::requests::{ack, claim, claim_within, end, id, key, millis, nack, payloads};
 use sessiond_tests::server::Server;
 use sessiond_tests::watch_stream::{WatchStream, types};
 use tonic::Code;
@@ -124,10 +124,7 @@ async fn after_pending_hands_out_everything_then_ends() {
     assert_eq!(payloads(&rest), ["two"]);
     let retry = nack(&rest[0], pb::NackKind::Retry, Some(50));
     assert_eq!(caller.code(retry).await, pb::SettleCode::Ok);
-    let waits = pb::ClaimMessagesRequest {
-        wait: millis(20_000),
-        ..claim(id(&session), "w")
-    };
+    let waits = claim_within(id(&session), "w", 20_000);
     let rest = caller.claim(waits).await.expect("claimed").deliveries;
     assert_eq!(payloads(&rest), ["two"], "retried before the end");
     assert_eq!(

@@ -123,7 +123,7 @@ async fn the_record_of_an_end_says_what_the_session_came_to() {
         transcript_path: "/transcripts/a".to_owned(),
         ..open("a")
     };
-    let session = caller.open(asked).await.expect("opened").session.unwrap();
+    let session = caller.opened_as(asked).await;
     caller.enqueued(key("a"), &["one", "two", "three"]).await;
     let out = caller.claimed(key("a"), "w").await;
     let usage = pb::Usage {

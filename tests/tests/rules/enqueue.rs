@@ -3,7 +3,7 @@
 use sessiond_proto::reason::Reason;
 use sessiond_proto::v1 as pb;
 use sessiond_tests::caller::Caller;
-use sessiond_tests::requests::{ack, claim, end, enqueue, id, key, labels, message, millis, open};
+use sessiond_tests::requests::{ack, claim_within, end, enqueue, id, key, labels, message, open};
 use sessiond_tests::server::Server;
 use sessiond_tests::watch_stream::{WatchStream, types};
 use tokio::task::JoinSet;
@@ -295,10 +295,7 @@ async fn not_before_stands_outside_the_order_until_it_is_due() {
     assert_eq!(status.state(), pb::MessageState::Pending);
     assert!(status.due_time.is_some());
     caller.settled(now.iter().map(ack).collect()).await;
-    let waits = pb::ClaimMessagesRequest {
-        wait: millis(20_000),
-        ..claim(key("a"), "w")
-    };
+    let waits = claim_within(key("a"), "w", 20_000);
     let then = caller.claim(waits).await.expect("claimed").deliveries;
     assert_eq!(sessiond_tests::requests::payloads(&then), ["later"]);
     assert!(std::time::SystemTime::now() >= soon, "not a moment before");

@@ -185,12 +185,7 @@ async fn discarded_messages_are_gone_from_lists_and_stats_and_leave_no_dead_lett
     let old = caller.opened("a").await.session_id;
     for _ in 0..MESSAGES / 200 {
         let messages = vec![message("m"); 200];
-        let request = pb::EnqueueMessagesRequest {
-            r#ref: key("a"),
-            messages,
-            ..pb::EnqueueMessagesRequest::default()
-        };
-        caller.enqueue(request).await.expect("enqueued");
+        caller.sent(key("a"), messages).await;
     }
     let request = pb::EndSessionRequest {
         pending_policy: pb::PendingPolicy::Discard.into(),
@@ -250,7 +245,7 @@ async fn an_owner_that_does_not_touch_loses_the_session_and_its_queue_is_held() 
         owner_timeout: sessiond_tests::requests::after(300),
         ..open("a")
     };
-    let old = caller.open(asked).await.expect("opened").session.unwrap();
+    let old = caller.opened_as(asked).await;
     caller.enqueued(key("a"), &["one"]).await;
     let told = watch
         .event(pb::EventType::SessionEnd, &old.session_id)

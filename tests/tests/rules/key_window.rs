@@ -12,14 +12,7 @@ async fn send(caller: &Caller, numbers: std::ops::Range<usize>) -> Vec<(u64, pb:
         idempotency_key: format!("key-{number}"),
         ..message("m")
     });
-    let request = pb::EnqueueMessagesRequest {
-        r#ref: key("a"),
-        messages: messages.collect(),
-        ..pb::EnqueueMessagesRequest::default()
-    };
-    let answer = caller.enqueue(request).await.expect("an enqueue");
-    let results = answer.results.iter();
-    results.map(|one| (one.seq, one.status())).collect()
+    caller.sent(key("a"), messages).await
 }
 
 #[tokio::test]

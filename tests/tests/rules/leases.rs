@@ -2,7 +2,9 @@
 
 use sessiond_proto::v1 as pb;
 use sessiond_tests::caller::Caller;
-use sessiond_tests::requests::{ack, attempts, claim, extend, id, key, millis, payloads};
+use sessiond_tests::requests::{
+    ack, attempts, claim, claim_within, extend, id, key, millis, payloads,
+};
 use sessiond_tests::server::Server;
 use sessiond_tests::watch_stream::{WatchStream, about, types};
 
@@ -23,10 +25,7 @@ async fn a_lease_that_nobody_renews_lapses_and_its_deliveries_return_counted() {
     caller.enqueued(key("a"), &["one", "two"]).await;
     let first = caller.claim(short("w", 2)).await.expect("claimed");
     let mut watch = WatchStream::from_now(&caller).await;
-    let waits = pb::ClaimMessagesRequest {
-        wait: millis(20_000),
-        ..claim(None, "other")
-    };
+    let waits = claim_within(None, "other", 20_000);
     let again = caller.claim(waits).await.expect("claimed");
     assert_eq!(payloads(&again.deliveries), ["one", "two"]);
     assert_eq!(attempts(&again.deliveries), [2, 2]);
@@ -82,10 +81,7 @@ async fn claims_and_extends_renew_a_lease() {
     let epoch = first.lease.unwrap().epoch;
     // Two leases' time, told by the server: a wait for work that does not come.
     for round in 0..2 * LEASE_MS / 500 {
-        let idle = pb::ClaimMessagesRequest {
-            wait: millis(500),
-            ..claim(key("idle"), "clock")
-        };
+        let idle = claim_within(key("idle"), "clock", 500);
         assert_eq!(caller.claim(idle).await.expect("OK").deliveries, []);
         if round % 2 == 0 {
             let again = caller.claim(claims()).await.expect("claimed");

@@ -14,8 +14,7 @@ fn idle_after(of: &str, limit: u64) -> pb::OpenSessionRequest {
 }
 
 async fn opened(caller: &Caller, request: pb::OpenSessionRequest) -> String {
-    let opened = caller.open(request).await.expect("opened");
-    opened.session.unwrap().session_id
+    caller.opened_as(request).await.session_id
 }
 
 /// How a session ended.
@@ -53,9 +52,8 @@ async fn pending_and_open_work_protect_a_session_from_its_idle_limit() {
     let open_work = opened(&caller, idle_after("open", 100)).await;
     caller.enqueued(key("open"), &["m"]).await;
     let out = caller.claimed(key("open"), "w").await;
-    // Another one's end shows that the limit of both has long passed.
-    let fence = opened(&caller, idle_after("fence", 600)).await;
-    end_of(&mut watch, &fence).await;
+    // The limit of both has long passed.
+    watch.passed(&caller, 600).await;
     for session in [&pending, &open_work] {
         assert_eq!(
             caller.session(id(session)).await.state(),
@@ -132,14 +130,9 @@ async fn touch_and_open_renew_the_owner_limit_and_a_get_does_not() {
     let touched = opened(&caller, owned("touched", 1_500)).await;
     let reopened = opened(&caller, owned("reopened", 1_500)).await;
     let read = opened(&caller, owned("read", 1_000)).await;
-    // The renewals come when another session's limit has passed, later than these were opened.
-    let fence = opened(&caller, idle_after("fence", 600)).await;
-    end_of(&mut watch, &fence).await;
-    let touch = pb::TouchSessionRequest {
-        r#ref: id(&touched),
-        usage_delta: None,
-    };
-    caller.touch(touch).await.expect("touched");
+    // The renewals come later than these were opened.
+    watch.passed(&caller, 600).await;
+    caller.touched(id(&touched)).await;
     assert!(!caller.open(open("reopened")).await.expect("opened").created);
     caller.session(id(&read)).await;
     let meant = |event: &pb::SessionEvent| {

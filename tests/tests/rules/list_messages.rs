@@ -32,12 +32,7 @@ async fn mixed(caller: &Caller) -> pb::Lease {
         kind: (*kind).to_owned(),
         ..message(&format!("m{}", at + 1))
     });
-    let request = pb::EnqueueMessagesRequest {
-        r#ref: key("a"),
-        messages: messages.collect(),
-        ..pb::EnqueueMessagesRequest::default()
-    };
-    caller.enqueue(request).await.expect("enqueued");
+    caller.sent(key("a"), messages).await;
     let three = pb::ClaimMessagesRequest {
         max_messages: Some(3),
         ..claim(key("a"), "w")
@@ -184,12 +179,7 @@ async fn a_page_with_payloads_ends_early_instead_of_growing_without_bound() {
             payload: vec![b'x'; 5 * 1_024 * 1_024].into(),
             ..message("")
         };
-        let request = pb::EnqueueMessagesRequest {
-            r#ref: key("a"),
-            messages: vec![large],
-            ..pb::EnqueueMessagesRequest::default()
-        };
-        caller.enqueue(request).await.expect("enqueued");
+        caller.sent(key("a"), vec![large]).await;
     }
     let mut listed = Vec::new();
     let mut page_token = String::new();

@@ -25,12 +25,7 @@ fn interrupt(payload: &str) -> pb::Message {
 }
 
 async fn send(caller: &Caller, messages: Vec<pb::Message>) {
-    let request = pb::EnqueueMessagesRequest {
-        r#ref: key("a"),
-        messages,
-        ..pb::EnqueueMessagesRequest::default()
-    };
-    caller.enqueue(request).await.expect("an enqueue");
+    caller.sent(key("a"), messages).await;
 }
 
 /// A worker that has two messages in flight.

@@ -4,7 +4,7 @@ use sessiond_proto::reason::Reason;
 use sessiond_proto::v1 as pb;
 use sessiond_proto::v1::watch_session_events_request::Start;
 use sessiond_tests::caller::Caller;
-use sessiond_tests::requests::{ack, claim, end, enqueue, id, key, millis, open, payloads};
+use sessiond_tests::requests::{ack, claim, claim_within, end, enqueue, id, key, open, payloads};
 use sessiond_tests::server::Server;
 use sessiond_tests::watch_stream::{WatchStream, about, watch_from};
 use sessiond_tests::work_stream::{WorkStream, serving};
@@ -138,10 +138,7 @@ async fn work_is_handed_out_and_settled_in_its_own_namespace_only() {
     let (_server, blue, green) = two().await;
     blue.opened("a").await;
     blue.enqueued(key("a"), &["m"]).await;
-    let waits = pb::ClaimMessagesRequest {
-        wait: millis(200),
-        ..claim(None, "w")
-    };
+    let waits = claim_within(None, "w", 200);
     assert_eq!(green.claim(waits).await.expect("OK").deliveries, []);
     let any = pb::SessionFilter::default();
     let (mut stranger, _) = WorkStream::greet(&green, serving("w", 4, any)).await;

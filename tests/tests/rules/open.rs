@@ -89,7 +89,7 @@ async fn answers_show_every_limit_resolved() {
         parent_session_id: session.session_id.clone(),
         ..open("b")
     };
-    let other = caller.open(asked).await.expect("opened").session.unwrap();
+    let other = caller.opened_as(asked).await;
     assert_eq!(other.idle_timeout, never());
     assert_eq!(other.max_lifetime, never());
     assert_eq!(other.owner_timeout, after(60_000));
@@ -161,7 +161,7 @@ async fn a_prompt_without_a_number_increments_the_prompt_number() {
             prompt_number: number,
             ..open("a")
         };
-        let told = caller.open(asked).await.expect("opened").session.unwrap();
+        let told = caller.opened_as(asked).await;
         (told.prompt, told.prompt_number)
     };
     let shown = |prompt: &str, number: u32| (prompt.to_owned(), number);
@@ -190,12 +190,7 @@ async fn messages_without_a_prompt_number_are_stamped_with_the_current_one() {
         prompt_number: Some(0),
         ..message("m3")
     };
-    let request = pb::EnqueueMessagesRequest {
-        r#ref: key("a"),
-        messages: vec![message("m2"), given],
-        ..pb::EnqueueMessagesRequest::default()
-    };
-    caller.enqueue(request).await.expect("enqueued");
+    caller.sent(key("a"), vec![message("m2"), given]).await;
     let claimed = caller.claimed(key("a"), "w").await;
     let numbers: Vec<Option<u32>> = claimed
         .iter()
@@ -302,7 +297,7 @@ async fn ids_are_any_text_without_control_characters_up_to_256_bytes() {
             session_id: format!("{}!", &name[..name.len().min(254)]),
             ..open(name)
         };
-        let opened = caller.open(asked).await.expect("opened").session.unwrap();
+        let opened = caller.opened_as(asked).await;
         assert_eq!(
             caller.session(key(name)).await.session_id,
             opened.session_id

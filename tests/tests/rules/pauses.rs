@@ -24,12 +24,7 @@ fn collected(payload: &str) -> pb::Message {
 }
 
 async fn send(caller: &Caller, messages: Vec<pb::Message>) {
-    let request = pb::EnqueueMessagesRequest {
-        r#ref: key("a"),
-        messages,
-        ..pb::EnqueueMessagesRequest::default()
-    };
-    caller.enqueue(request).await.expect("an enqueue");
+    caller.sent(key("a"), messages).await;
 }
 
 async fn worker(caller: &Caller, window: u32) -> WorkStream {
@@ -194,12 +189,7 @@ async fn a_claim_gets_what_is_collected_and_nothing_else_and_a_serial_session_on
         ..open("b")
     };
     caller.open(serial).await.expect("opened");
-    let request = pb::EnqueueMessagesRequest {
-        r#ref: key("b"),
-        messages: all,
-        ..pb::EnqueueMessagesRequest::default()
-    };
-    caller.enqueue(request).await.expect("an enqueue");
+    caller.sent(key("b"), all).await;
     for expected in ["f1", "c1", "c2", "f2"] {
         let out = caller.claimed(key("b"), "w").await;
         assert_eq!(payloads(&out), [expected]);

@@ -6,7 +6,9 @@ use sessiond_proto::reason::Reason;
 use sessiond_proto::v1 as pb;
 use sessiond_proto::v1::work_request::Frame as Said;
 use sessiond_tests::caller::Caller;
-use sessiond_tests::requests::{ack, claim, claim_any, id, key, millis, open, payloads};
+use sessiond_tests::requests::{
+    ack, claim, claim_any, claim_within, id, key, millis, open, payloads,
+};
 use sessiond_tests::server::Server;
 use sessiond_tests::work_stream::{WorkStream, serving};
 use tonic::Code;
@@ -27,7 +29,7 @@ async fn attached(caller: &Caller, pool: &str) -> u64 {
 
 #[tokio::test]
 async fn a_worker_that_asks_for_one_more_is_refused_and_told_why() {
-    let server = Server::start_configured(ONE);
+    let server = Server::configured(ONE);
     let caller = Caller::to(&server).await;
     for name in ["a", "b"] {
         caller.with_work(open(name)).await;
@@ -62,7 +64,7 @@ async fn a_worker_that_asks_for_one_more_is_refused_and_told_why() {
 /// Proves: F32.
 #[tokio::test]
 async fn whoever_waits_for_work_is_served_when_a_session_is_given_back() {
-    let server = Server::start_configured(ONE);
+    let server = Server::configured(ONE);
     let caller = Caller::to(&server).await;
     for name in ["a", "b", "c"] {
         caller.with_work(open(name)).await;
@@ -79,10 +81,7 @@ async fn whoever_waits_for_work_is_served_when_a_session_is_given_back() {
     let any = claim_any(pb::SessionFilter::default(), "u");
     let nothing = caller.claim(any).await.expect("a claim").deliveries;
     assert!(nothing.is_empty(), "it may not have one more either");
-    let waits = pb::ClaimMessagesRequest {
-        wait: millis(25_000),
-        ..claim(key("c"), "u")
-    };
+    let waits = claim_within(key("c"), "u", 25_000);
     let patient = {
         let caller = caller.clone();
         tokio::spawn(async move { caller.claim(waits).await })
@@ -104,7 +103,7 @@ async fn pools_are_listed_with_their_limits_and_how_full_they_are() {
                   [pools.narrow]\nmax_sessions = 1\nwhen_full = \"wait\"\nwait = \"90s\"\n\
                   emergency_idle = \"never\"\n\n[pools.open]\nmax_sessions = \"never\"\n\
                   when_full = \"evict\"\n";
-    let server = Server::start_configured(config);
+    let server = Server::configured(config);
     let caller = Caller::to(&server).await;
     let narrow = |of: &str| pb::OpenSessionRequest {
         pool: "narrow".to_owned(),

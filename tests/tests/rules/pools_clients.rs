@@ -16,7 +16,7 @@ fn client(server: &Server) -> Client {
 
 #[tokio::test]
 async fn a_handle_waits_for_its_slot() {
-    let mut server = Server::start_configured(ONE);
+    let mut server = Server::configured(ONE);
     let client = client(&server);
     let holder = client.session("a").open().await.expect("opened");
     let session = holder.admitted().await.expect("it has its slot");
@@ -51,7 +51,7 @@ async fn a_handle_waits_for_its_slot() {
 
 #[tokio::test]
 async fn the_command_line_opens_waits_and_lists_pools() {
-    let server = Server::start_configured(ONE);
+    let server = Server::configured(ONE);
     let client = client(&server);
     client.session("a").open().await.expect("opened");
     let progress = Progress::default();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sessiond_proto::reason::Reason;
 use sessiond_proto::v1 as pb;
 use sessiond_tests::caller::Caller;
-use sessiond_tests::requests::{ack, after, end, id, key, millis, open};
+use sessiond_tests::requests::{ack, end, id, key, millis, open};
 use sessiond_tests::server::Server;
 use sessiond_tests::watch_stream::WatchStream;
 use sessiond_tests::work_stream::{WorkStream, serving};
@@ -28,24 +28,16 @@ async fn is_active(caller: &Caller, session: &str) -> bool {
 /// Proves: F31.
 #[tokio::test]
 async fn the_session_that_is_idle_for_longest_gives_its_slot_up() {
-    let server = Server::start_configured(EVICT);
+    let server = Server::configured(EVICT);
     let caller = Caller::to(&server).await;
     let first = caller.opened("a").await.session_id;
     caller.a_millisecond_later().await;
     let second = caller.opened("b").await.session_id;
     caller.a_millisecond_later().await;
-    let touch = pb::TouchSessionRequest {
-        r#ref: id(&first),
-        usage_delta: None,
-    };
-    caller.touch(touch).await.expect("touched");
+    caller.touched(id(&first)).await;
     caller.enqueued(id(&second), &["m"]).await;
     caller.a_millisecond_later().await;
-    let touch = pb::TouchSessionRequest {
-        r#ref: id(&first),
-        usage_delta: None,
-    };
-    caller.touch(touch).await.expect("touched");
+    caller.touched(id(&first)).await;
     let third = caller.opened("c").await;
     assert_eq!(third.state(), pb::SessionState::Active);
     let end = end_of(&caller, &second).await;
@@ -71,7 +63,7 @@ async fn the_session_that_is_idle_for_longest_gives_its_slot_up() {
 /// Proves: F31.
 #[tokio::test]
 async fn what_is_in_use_is_never_evicted() {
-    let server = Server::start_configured(EVICT);
+    let server = Server::configured(EVICT);
     let caller = Caller::to(&server).await;
     let worked_on = caller.opened("a").await.session_id;
     caller.enqueued(key("a"), &["m"]).await;
@@ -95,7 +87,7 @@ async fn what_is_in_use_is_never_evicted() {
         wait_for_slot: millis(60_000),
         ..open("c")
     };
-    let waits = caller.open(waits).await.expect("opened").session.unwrap();
+    let waits = caller.opened_as(waits).await;
     assert_eq!(waits.state(), pb::SessionState::Queued);
     let mut watch = WatchStream::from_now(&caller).await;
     caller.settled(vec![ack(&out[0])]).await;
@@ -114,7 +106,7 @@ async fn what_is_in_use_is_never_evicted() {
 async fn concurrent_opens_evict_one_each_and_never_exceed_the_limit() {
     const SLOTS: usize = 20;
     let config = format!("[pools.default]\nmax_sessions = {SLOTS}\nwhen_full = \"evict\"\n");
-    let server = Server::start_configured(&config);
+    let server = Server::configured(&config);
     let caller = Caller::to(&server).await;
     let mut opens = tokio::task::JoinSet::new();
     for at in 0..3 * SLOTS {
@@ -168,22 +160,14 @@ async fn two_thousand_concurrent_opens_never_exceed_a_limit_of_a_thousand() {
 #[tokio::test]
 async fn sessions_that_are_idle_for_too_long_in_an_emergency_end_when_the_pool_is_full() {
     let config = "[session]\nmax_sessions = 3\nemergency_idle = \"1s\"\n";
-    let server = Server::start_configured(config);
+    let server = Server::configured(config);
     let caller = Caller::to(&server).await;
     let idle = caller.opened("idle").await.session_id;
     let busy = caller.opened("busy").await.session_id;
     caller.enqueued(key("busy"), &["m"]).await;
     let out = caller.claimed(key("busy"), "w").await;
-    // Its end shows that the time is over for those that were opened before it.
     let mut watch = WatchStream::from_now(&caller).await;
-    let fence = pb::OpenSessionRequest {
-        idle_timeout: after(1_100),
-        ..open("fence")
-    };
-    let fence = caller.open(fence).await.expect("opened").session.unwrap();
-    watch
-        .event(pb::EventType::SessionEnd, &fence.session_id)
-        .await;
+    watch.passed(&caller, 1_100).await;
     assert!(is_active(&caller, &idle).await, "there was no emergency");
     let filler = caller.opened("filler").await.session_id;
     let fresh = caller.opened("fresh").await;
@@ -204,23 +188,12 @@ async fn sessions_that_are_idle_for_too_long_in_an_emergency_end_when_the_pool_i
 async fn sessions_that_are_too_old_for_an_emergency_end_when_none_is_idle() {
     let config =
         "[session]\nmax_sessions = 2\nemergency_idle = \"never\"\nemergency_age = \"1s\"\n";
-    let server = Server::start_configured(config);
+    let server = Server::configured(config);
     let caller = Caller::to(&server).await;
     let mut watch = WatchStream::from_now(&caller).await;
     let old = caller.opened("old").await.session_id;
-    let fence = pb::OpenSessionRequest {
-        idle_timeout: after(1_100),
-        ..open("fence")
-    };
-    let fence = caller.open(fence).await.expect("opened").session.unwrap();
-    watch
-        .event(pb::EventType::SessionEnd, &fence.session_id)
-        .await;
-    let touch = pb::TouchSessionRequest {
-        r#ref: id(&old),
-        usage_delta: None,
-    };
-    caller.touch(touch).await.expect("touched");
+    watch.passed(&caller, 1_100).await;
+    caller.touched(id(&old)).await;
     let young = caller.opened("young").await.session_id;
     caller.opened("new").await;
     let end = end_of(&caller, &old).await;
@@ -232,28 +205,27 @@ async fn sessions_that_are_too_old_for_an_emergency_end_when_none_is_idle() {
 #[tokio::test]
 async fn a_pool_may_let_its_callers_wait_who_do_not_say_so() {
     let config = "[pools.narrow]\nmax_sessions = 1\nwhen_full = \"wait\"\nwait = \"1h\"\n";
-    let server = Server::start_configured(&format!("{config}\n[namespaces.other]\n"));
+    let server = Server::configured(&format!("{config}\n[namespaces.other]\n"));
     let caller = Caller::to(&server).await;
     let narrow = |of: &str| pb::OpenSessionRequest {
         pool: "narrow".to_owned(),
         ..open(of)
     };
-    let first = caller.open(narrow("a")).await.expect("opened").session;
-    let second = caller.open(narrow("b")).await.expect("opened").session;
-    let second = second.unwrap();
+    let first = caller.opened_as(narrow("a")).await;
+    let second = caller.opened_as(narrow("b")).await;
     assert_eq!(second.state(), pb::SessionState::Queued);
     assert_eq!(second.pool, "narrow");
     let beside = caller.opened("c").await;
     assert_eq!(beside.state(), pb::SessionState::Active, "another pool");
-    let elsewhere = caller.in_namespace("other").open(narrow("d")).await;
-    let elsewhere = elsewhere.expect("opened").session.unwrap();
+    let other = caller.in_namespace("other");
+    let elsewhere = other.opened_as(narrow("d")).await;
     assert_eq!(
         elsewhere.state(),
         pb::SessionState::Active,
         "another namespace"
     );
     let request = end(
-        id(&first.unwrap().session_id),
+        id(&first.session_id),
         pb::EndReason::Completed,
         pb::EndMode::Immediate,
     );

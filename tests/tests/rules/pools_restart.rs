@@ -16,7 +16,7 @@ async fn waiting(caller: &Caller, of: &str) -> pb::Session {
         wait_for_slot: millis(LONG),
         ..open(of)
     };
-    let session = caller.open(request).await.expect("opened").session.unwrap();
+    let session = caller.opened_as(request).await;
     assert_eq!(session.state(), pb::SessionState::Queued);
     session
 }
@@ -34,7 +34,7 @@ use pb::SessionState::{Active, Ended, Queued};
 /// Proves: F32.
 #[tokio::test]
 async fn whoever_waits_keeps_place_and_time_through_a_kill() {
-    let mut server = Server::start_configured(ONE);
+    let mut server = Server::configured(ONE);
     let caller = Caller::to(&server).await;
     let holder = caller.opened("a").await;
     let (first, second) = (waiting(&caller, "b").await, waiting(&caller, "c").await);
@@ -64,7 +64,7 @@ async fn whoever_waits_keeps_place_and_time_through_a_kill() {
 
 #[tokio::test]
 async fn a_start_with_a_higher_limit_lets_in_whoever_waits() {
-    let mut server = Server::start_configured(ONE);
+    let mut server = Server::configured(ONE);
     let caller = Caller::to(&server).await;
     let holder = caller.opened("a").await;
     let waiters = [
@@ -110,7 +110,7 @@ async fn a_start_with_a_higher_limit_lets_in_whoever_waits() {
 
 #[tokio::test]
 async fn sessions_of_a_pool_that_is_configured_no_more_live_on() {
-    let mut server = Server::start_configured("[pools.old]\nmax_sessions = 1\n");
+    let mut server = Server::configured("[pools.old]\nmax_sessions = 1\n");
     let caller = Caller::to(&server).await;
     let old = |of: &str, wait| pb::OpenSessionRequest {
         pool: "old".to_owned(),

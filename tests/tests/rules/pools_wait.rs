@@ -44,7 +44,7 @@ async fn state(caller: &Caller, of: &str) -> pb::SessionState {
 
 #[tokio::test]
 async fn a_full_pool_refuses_whoever_would_not_wait() {
-    let server = Server::start_configured(ONE);
+    let server = Server::configured(ONE);
     let caller = Caller::to(&server).await;
     caller.opened("a").await;
     let refused = caller.open(open("b")).await.expect_err("no slot");
@@ -70,7 +70,7 @@ async fn a_full_pool_refuses_whoever_would_not_wait() {
 
 #[tokio::test]
 async fn a_session_that_waits_is_answered_at_once_and_is_queued() {
-    let server = Server::start_configured(ONE);
+    let server = Server::configured(ONE);
     let caller = Caller::to(&server).await;
     caller.opened("a").await;
     let mut watch = WatchStream::from_now(&caller).await;
@@ -112,7 +112,7 @@ async fn a_session_that_waits_is_answered_at_once_and_is_queued() {
 /// Proves: F32.
 #[tokio::test]
 async fn slots_go_to_those_that_wait_in_the_order_of_their_opening() {
-    let server = Server::start_configured(ONE);
+    let server = Server::configured(ONE);
     let caller = Caller::to(&server).await;
     caller.opened("a").await;
     let mut watch = WatchStream::from_now(&caller).await;
@@ -144,7 +144,7 @@ async fn watch_end(caller: &Caller, session_id: &str) -> u64 {
 /// Proves: F32.
 #[tokio::test]
 async fn a_wait_in_vain_ends_with_capacity_and_keeps_what_was_enqueued() {
-    let server = Server::start_configured(ONE);
+    let server = Server::configured(ONE);
     let caller = Caller::to(&server).await;
     caller.opened("a").await;
     let mut watch = WatchStream::from_now(&caller).await;
@@ -169,7 +169,7 @@ async fn a_wait_in_vain_ends_with_capacity_and_keeps_what_was_enqueued() {
 
 #[tokio::test]
 async fn a_queued_session_takes_messages_and_hands_out_none_before_its_slot() {
-    let server = Server::start_configured(ONE);
+    let server = Server::configured(ONE);
     let caller = Caller::to(&server).await;
     caller.opened("a").await;
     let session = queued(&caller, waiting("b", LONG)).await;
@@ -226,7 +226,7 @@ async fn a_queued_session_takes_messages_and_hands_out_none_before_its_slot() {
 
 #[tokio::test]
 async fn an_owner_that_leaves_takes_its_waiting_session_with_it() {
-    let server = Server::start_configured(ONE);
+    let server = Server::configured(ONE);
     let caller = Caller::to(&server).await;
     caller.opened("a").await;
     let mut watch = WatchStream::from_now(&caller).await;
@@ -244,15 +244,11 @@ async fn an_owner_that_leaves_takes_its_waiting_session_with_it() {
 
 #[tokio::test]
 async fn touch_update_and_end_mean_a_waiting_session_too() {
-    let server = Server::start_configured(ONE);
+    let server = Server::configured(ONE);
     let caller = Caller::to(&server).await;
     caller.opened("a").await;
     let session = queued(&caller, waiting("b", LONG)).await;
-    let touch = pb::TouchSessionRequest {
-        r#ref: key("b"),
-        usage_delta: None,
-    };
-    let touched = caller.touch(touch).await.expect("touched").session.unwrap();
+    let touched = caller.touched(key("b")).await;
     assert_eq!(touched.touch_count, 1);
     let update = pb::UpdateSessionRequest {
         r#ref: key("b"),
@@ -289,7 +285,7 @@ async fn touch_update_and_end_mean_a_waiting_session_too() {
 
 #[tokio::test]
 async fn a_key_is_held_by_the_session_that_waits_under_it() {
-    let server = Server::start_configured(ONE);
+    let server = Server::configured(ONE);
     let caller = Caller::to(&server).await;
     caller.opened("a").await;
     let session = queued(&caller, waiting("b", 60_000)).await;
@@ -326,7 +322,7 @@ async fn a_key_is_held_by_the_session_that_waits_under_it() {
 
 #[tokio::test]
 async fn a_full_pool_never_refuses_a_replacement() {
-    let server = Server::start_configured(ONE);
+    let server = Server::configured(ONE);
     let caller = Caller::to(&server).await;
     let old = caller.opened("a").await.session_id;
     let behind = queued(&caller, waiting("b", LONG)).await;
@@ -334,7 +330,7 @@ async fn a_full_pool_never_refuses_a_replacement() {
         conflict_policy: pb::ConflictPolicy::Replace.into(),
         ..open("a")
     };
-    let new = caller.open(replace).await.expect("opened").session.unwrap();
+    let new = caller.opened_as(replace).await;
     assert_eq!(new.state(), pb::SessionState::Active, "the slot is its own");
     assert_eq!(new.predecessor_id, old);
     let waits = caller.session(id(&behind)).await;

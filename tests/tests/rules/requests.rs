@@ -115,7 +115,7 @@ async fn a_request_protects_from_the_idle_limit_until_its_lease_is_over() {
         idle_timeout: after(200),
         ..open("a")
     };
-    let session = caller.open(asked).await.expect("opened").session.unwrap();
+    let session = caller.opened_as(asked).await;
     // Its caller is never heard of again.
     let begun = caller.begin_request(begin(key("a"), 1_500)).await;
     begun.expect("begun");
@@ -138,7 +138,7 @@ async fn a_renewed_request_lasts_from_its_renewal() {
         idle_timeout: after(100),
         ..open("a")
     };
-    let session = caller.open(asked).await.expect("opened").session.unwrap();
+    let session = caller.opened_as(asked).await;
     let first = caller.begin_request(begin(key("a"), 2_000)).await;
     let first = first.expect("begun");
     let renewal = pb::BeginRequestRequest {
@@ -146,15 +146,8 @@ async fn a_renewed_request_lasts_from_its_renewal() {
         request_lease: None,
         request_token: first.request_token.clone(),
     };
-    // Another session's end shows that a part of the lease is over.
-    let fence = pb::OpenSessionRequest {
-        idle_timeout: after(900),
-        ..open("fence")
-    };
-    let fence = caller.open(fence).await.expect("opened").session.unwrap();
-    watch
-        .event(pb::EventType::SessionEnd, &fence.session_id)
-        .await;
+    // A part of the lease.
+    watch.passed(&caller, 900).await;
     let renewed = caller.begin_request(renewal).await.expect("renewed");
     assert_eq!(renewed.request_token, first.request_token);
     assert_eq!(in_millis(renewed.request_lease), 2_000, "what it had");
@@ -173,14 +166,7 @@ async fn a_request_that_lapsed_is_not_renewed() {
     caller.opened("a").await;
     let begun = caller.begin_request(begin(key("a"), 1_000)).await;
     let token = begun.expect("begun").request_token;
-    let fence = pb::OpenSessionRequest {
-        idle_timeout: after(1_100),
-        ..open("fence")
-    };
-    let fence = caller.open(fence).await.expect("opened").session.unwrap();
-    watch
-        .event(pb::EventType::SessionEnd, &fence.session_id)
-        .await;
+    watch.passed(&caller, 1_100).await;
     assert_eq!(caller.session(key("a")).await.active_requests, 0);
     let renewal = pb::BeginRequestRequest {
         request_token: token.clone(),
@@ -300,7 +286,7 @@ async fn an_immediate_end_and_a_replacement_void_requests() {
         conflict_policy: pb::ConflictPolicy::Replace.into(),
         ..open("replaced")
     };
-    let next = caller.open(replace).await.expect("opened").session.unwrap();
+    let next = caller.opened_as(replace).await;
     assert_eq!(next.active_requests, 0, "it is not the successor's");
     for (session, token) in [(ended, of_ended), (replaced, of_replaced)] {
         let over_by_then = caller.session(id(&session)).await;
@@ -367,15 +353,8 @@ async fn a_request_renews_the_owner_limit_and_its_end_does_not() {
         idle_timeout: never(),
         ..open("a")
     };
-    let session = caller.open(asked).await.expect("opened").session.unwrap();
-    let fence = pb::OpenSessionRequest {
-        idle_timeout: after(600),
-        ..open("fence")
-    };
-    let fence = caller.open(fence).await.expect("opened").session.unwrap();
-    watch
-        .event(pb::EventType::SessionEnd, &fence.session_id)
-        .await;
+    let session = caller.opened_as(asked).await;
+    watch.passed(&caller, 600).await;
     begun(&caller, key("a")).await;
     let told = watch
         .event(pb::EventType::SessionEnd, &session.session_id)

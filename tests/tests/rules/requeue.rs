@@ -5,7 +5,7 @@ use sessiond_proto::v1 as pb;
 use sessiond_tests::caller::Caller;
 use sessiond_tests::refusal::Refusal;
 use sessiond_tests::requests::{
-    ack, attempts, claim, end, id, key, message, millis, nack, payloads, seqs,
+    ack, attempts, claim_within, end, id, key, message, nack, payloads, seqs,
 };
 use sessiond_tests::server::Server;
 use tonic::Code;
@@ -111,12 +111,7 @@ async fn letters_go_into_another_queue_under_new_seqs_with_all_they_carry() {
         idempotency_key: "tool-1".to_owned(),
         ..message("two")
     };
-    let request = pb::EnqueueMessagesRequest {
-        r#ref: key("old"),
-        messages: vec![message("one"), sent],
-        ..pb::EnqueueMessagesRequest::default()
-    };
-    caller.enqueue(request).await.expect("enqueued");
+    caller.sent(key("old"), vec![message("one"), sent]).await;
     let listed = caller.messages_of(key("old")).await.remove(1);
     over(&caller, "old").await;
     caller.opened("new").await;
@@ -255,10 +250,7 @@ async fn a_worker_that_waits_is_woken_and_a_late_ack_of_the_old_hand_out_is_stal
     caller
         .code(nack(&old[0], pb::NackKind::Permanent, None))
         .await;
-    let waits = pb::ClaimMessagesRequest {
-        wait: millis(20_000),
-        ..claim(key("a"), "w")
-    };
+    let waits = claim_within(key("a"), "w", 20_000);
     let waiting = {
         let caller = caller.clone();
         tokio::spawn(async move { caller.claim(waits).await.expect("claimed").deliveries })

@@ -3,7 +3,7 @@
 use sessiond_proto::reason::Reason;
 use sessiond_proto::v1 as pb;
 use sessiond_tests::caller::Caller;
-use sessiond_tests::requests::{claim, key, message, millis, nack, open, seqs};
+use sessiond_tests::requests::{claim_within, key, message, nack, open, seqs};
 use sessiond_tests::server::Server;
 use tonic::Code;
 
@@ -59,12 +59,7 @@ async fn one_call_carries_a_bounded_number_of_bytes_into_another_queue() {
             payload: vec![b'x'; 6 * 1_024 * 1_024].into(),
             ..message("")
         };
-        let request = pb::EnqueueMessagesRequest {
-            r#ref: key("old"),
-            messages: vec![large],
-            ..pb::EnqueueMessagesRequest::default()
-        };
-        caller.enqueue(request).await.expect("enqueued");
+        caller.sent(key("old"), vec![large]).await;
     }
     over(&caller, "old").await;
     caller.opened("new").await;
@@ -123,12 +118,7 @@ async fn what_is_before_a_paused_message_goes_out_however_much_was_brought_back_
         not_before_time: Some(soon.into()),
         ..message("deferred")
     };
-    let request = pb::EnqueueMessagesRequest {
-        r#ref: key("a"),
-        messages: vec![deferred],
-        ..pb::EnqueueMessagesRequest::default()
-    };
-    caller.enqueue(request).await.expect("enqueued");
+    caller.sent(key("a"), vec![deferred]).await;
     let mut left = LAST - 1;
     while left > 0 {
         let count = left.min(256);
@@ -163,10 +153,7 @@ async fn what_is_before_a_paused_message_goes_out_however_much_was_brought_back_
         assert!(page > 0, "{told} were brought back");
         told += page;
     }
-    let waits = pb::ClaimMessagesRequest {
-        wait: millis(20_000),
-        ..claim(key("a"), "w")
-    };
+    let waits = claim_within(key("a"), "w", 20_000);
     let out = caller.claim(waits).await.expect("claimed").deliveries;
     assert_eq!(seqs(&out), [1], "and nothing behind the paused one");
 }

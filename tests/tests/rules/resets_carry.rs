@@ -2,7 +2,9 @@
 
 use sessiond_proto::v1 as pb;
 use sessiond_tests::caller::Caller;
-use sessiond_tests::requests::{ack, attempts, claim, id, key, millis, nack, payloads};
+use sessiond_tests::requests::{
+    ack, attempts, claim, claim_within, id, key, millis, nack, payloads,
+};
 use sessiond_tests::server::Server;
 use sessiond_tests::work_stream::WorkStream;
 
@@ -155,10 +157,7 @@ async fn what_nobody_gives_back_is_handed_out_after_one_lease_uncounted() {
     };
     let old = caller.claim(short).await.expect("claimed").deliveries;
     done(&caller, reset(key("a"))).await;
-    let waits = pb::ClaimMessagesRequest {
-        wait: millis(20_000),
-        ..claim(key("a"), "new")
-    };
+    let waits = claim_within(key("a"), "new", 20_000);
     let again = caller.claim(waits).await.expect("claimed").deliveries;
     assert_eq!(
         (payloads(&again), attempts(&again)),

@@ -5,7 +5,7 @@ use sessiond_proto::v1 as pb;
 use sessiond_proto::v1::watch_session_events_request::Start;
 use sessiond_tests::caller::Caller;
 use sessiond_tests::requests::{
-    ack, attempts, claim, end, id, key, message, millis, nack, open, payloads, unforeseen,
+    ack, attempts, claim_within, end, id, key, message, millis, nack, open, payloads, unforeseen,
 };
 use sessiond_tests::server::Server;
 use sessiond_tests::watch_stream::{WatchStream, watch_from};
@@ -152,10 +152,7 @@ async fn attempts_are_counted_across_restarts_up_to_the_last() {
     caller.opened("a").await;
     caller.enqueued(key("a"), &["one"]).await;
     for attempt in 1..=3 {
-        let waits = pb::ClaimMessagesRequest {
-            wait: millis(20_000),
-            ..claim(key("a"), "w")
-        };
+        let waits = claim_within(key("a"), "w", 20_000);
         let out = caller.claim(waits).await.expect("claimed").deliveries;
         assert_eq!(attempts(&out), [attempt]);
         let retry = nack(&out[0], pb::NackKind::Retry, Some(1));

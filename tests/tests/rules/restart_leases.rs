@@ -4,7 +4,7 @@ use sessiond_proto::reason::Reason;
 use sessiond_proto::v1 as pb;
 use sessiond_tests::caller::Caller;
 use sessiond_tests::requests::{
-    ack, attempts, claim, extend, key, labels, millis, nack, payloads, seqs,
+    ack, attempts, claim, claim_within, extend, key, labels, millis, nack, payloads, seqs,
 };
 use sessiond_tests::server::Server;
 use sessiond_tests::watch_stream::{WatchStream, types};
@@ -75,10 +75,7 @@ async fn every_lease_gets_one_full_term_and_a_silent_one_lapses_uncounted() {
     let caller = Caller::to(&server).await;
     let out = claimed(&caller, &["one"], 1_500).await;
     let caller = killed(&mut server).await;
-    let waits = pb::ClaimMessagesRequest {
-        wait: millis(20_000),
-        ..claim(None, "other")
-    };
+    let waits = claim_within(None, "other", 20_000);
     let begun = std::time::Instant::now();
     let again = caller.claim(waits).await.expect("claimed").deliveries;
     assert!(
@@ -110,10 +107,7 @@ async fn a_lapse_after_a_frame_since_the_start_is_counted() {
         attempts(&caller.claim(request).await.expect("claimed").deliveries),
         [1]
     );
-    let waits = pb::ClaimMessagesRequest {
-        wait: millis(20_000),
-        ..claim(None, "other")
-    };
+    let waits = claim_within(None, "other", 20_000);
     let again = caller.claim(waits).await.expect("claimed").deliveries;
     assert_eq!(attempts(&again), [2]);
 }

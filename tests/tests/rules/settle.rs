@@ -4,7 +4,7 @@ use sessiond_proto::v1 as pb;
 use sessiond_proto::v1::SettleCode as Code;
 use sessiond_tests::caller::Caller;
 use sessiond_tests::requests::{
-    ack, attempts, claim, extend, id, key, millis, nack, payloads, settlement,
+    ack, attempts, claim_within, extend, id, key, nack, payloads, settlement,
 };
 use sessiond_tests::server::Server;
 use sessiond_tests::watch_stream::{WatchStream, types};
@@ -18,10 +18,7 @@ async fn out(caller: &Caller, messages: &[&str]) -> (pb::Session, Vec<pb::Delive
 }
 
 fn waits(worker: &str) -> pb::ClaimMessagesRequest {
-    pb::ClaimMessagesRequest {
-        wait: millis(20_000),
-        ..claim(key("a"), worker)
-    }
+    claim_within(key("a"), worker, 20_000)
 }
 
 /// Proves: F46.

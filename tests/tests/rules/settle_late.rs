@@ -4,7 +4,9 @@
 use sessiond_proto::v1 as pb;
 use sessiond_proto::v1::SettleCode as Code;
 use sessiond_tests::caller::Caller;
-use sessiond_tests::requests::{ack, attempts, claim, end, extend, key, millis, nack, payloads};
+use sessiond_tests::requests::{
+    ack, attempts, claim_within, end, extend, key, millis, nack, payloads,
+};
 use sessiond_tests::server::Server;
 use sessiond_tests::watch_stream::{WatchStream, types};
 
@@ -17,10 +19,7 @@ async fn out(caller: &Caller, messages: &[&str]) -> (pb::Session, Vec<pb::Delive
 }
 
 fn waits(worker: &str) -> pb::ClaimMessagesRequest {
-    pb::ClaimMessagesRequest {
-        wait: millis(20_000),
-        ..claim(key("a"), worker)
-    }
+    claim_within(key("a"), worker, 20_000)
 }
 
 /// Claims under the shortest lease and lets it lapse.

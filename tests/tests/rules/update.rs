@@ -29,7 +29,12 @@ async fn opened(caller: &Caller) -> pb::Session {
         max_in_flight: Some(2),
         ..open("a")
     };
-    caller.open(asked).await.expect("opened").session.unwrap()
+    caller.opened_as(asked).await
+}
+
+async fn updated(caller: &Caller, request: pb::UpdateSessionRequest) -> pb::Session {
+    let updated = caller.update(request).await.expect("updated");
+    updated.session.unwrap()
 }
 
 #[tokio::test]
@@ -87,12 +92,7 @@ async fn a_named_field_that_is_unset_is_reset() {
         source: "cli".to_owned(),
         ..update()
     };
-    let session = caller
-        .update(asked)
-        .await
-        .expect("updated")
-        .session
-        .unwrap();
+    let session = updated(&caller, asked).await;
     assert_eq!(
         (session.project.as_str(), session.source.as_str()),
         ("", "cli")
@@ -115,12 +115,7 @@ async fn a_prompt_is_activity_and_counts_one_up() {
         prompt: "go on".to_owned(),
         ..update()
     };
-    let session = caller
-        .update(asked)
-        .await
-        .expect("updated")
-        .session
-        .unwrap();
+    let session = updated(&caller, asked).await;
     assert_eq!(
         (session.prompt.as_str(), session.prompt_number),
         ("go on", 1)
@@ -129,12 +124,7 @@ async fn a_prompt_is_activity_and_counts_one_up() {
         prompt_number: Some(7),
         ..update()
     };
-    let session = caller
-        .update(asked)
-        .await
-        .expect("updated")
-        .session
-        .unwrap();
+    let session = updated(&caller, asked).await;
     assert_eq!(
         (session.prompt.as_str(), session.prompt_number),
         ("go on", 7)
@@ -176,11 +166,7 @@ async fn activity_does_not_change_the_etag() {
     let caller = Caller::to(&server).await;
     let read = opened(&caller).await;
     caller.enqueued(key("a"), &["m"]).await;
-    let touch = pb::TouchSessionRequest {
-        r#ref: key("a"),
-        usage_delta: None,
-    };
-    caller.touch(touch).await.expect("touched");
+    caller.touched(key("a")).await;
     let asked = pb::UpdateSessionRequest {
         etag: read.etag,
         source: "cli".to_owned(),

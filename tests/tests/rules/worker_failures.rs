@@ -216,11 +216,7 @@ async fn a_near_end_is_warned_of() {
     assert_eq!(told.attributes["limit"], "idle");
     let left: u64 = told.attributes["ends_in_ms"].parse().unwrap();
     assert!(left <= 1_000, "{left}");
-    let touch = pb::TouchSessionRequest {
-        r#ref: id(&session),
-        usage_delta: None,
-    };
-    caller.touch(touch).await.expect("in time");
+    caller.touched(id(&session)).await;
     let state = caller.session(id(&session)).await.state();
     assert_eq!(state, pb::SessionState::Active);
 }
