@@ -2,7 +2,7 @@
 //!
 //! A mark is hit where the model itself reaches the state. A mark that nobody hits fails the run.
 
-use std::fmt;
+pub(crate) mod hits;
 
 macro_rules! marks {
     ($($(#[$doc:meta])* $name:ident,)*) => {
@@ -354,50 +354,4 @@ marks! {
     TooManyAttached,
     /// A session that was idle for longer was in use and stayed.
     BusyPassedOver,
-}
-
-/// How often each mark was hit.
-#[derive(Clone, Debug)]
-pub(crate) struct Marks {
-    hits: Vec<u64>,
-}
-
-impl Default for Marks {
-    fn default() -> Self {
-        Self {
-            hits: vec![0; ALL.len()],
-        }
-    }
-}
-
-impl Marks {
-    pub(crate) fn hit(&mut self, mark: Mark) {
-        self.hits[mark as usize] += 1;
-    }
-
-    pub(crate) fn hit_if(&mut self, condition: bool, mark: Mark) {
-        if condition {
-            self.hit(mark);
-        }
-    }
-
-    pub(crate) fn add(&mut self, other: &Self) {
-        for (sum, hits) in self.hits.iter_mut().zip(&other.hits) {
-            *sum += hits;
-        }
-    }
-
-    pub(crate) fn missed(&self) -> Vec<Mark> {
-        let missed = ALL.iter().filter(|mark| self.hits[**mark as usize] == 0);
-        missed.copied().collect()
-    }
-}
-
-impl fmt::Display for Marks {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for mark in ALL {
-            write!(f, "{mark:?} {}  ", self.hits[*mark as usize])?;
-        }
-        Ok(())
-    }
 }

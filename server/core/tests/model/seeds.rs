@@ -10,7 +10,7 @@ use std::sync::{Mutex, Once};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::marks::Marks;
+use super::marks::hits::Marks;
 use super::script::{Act, Script};
 use super::world::{Trace, World};
 

@@ -3,6 +3,8 @@
 //! What the rules keep in indexes and counters is found here by looking at everything. A settled message is one that
 //! has a number and no record. Nothing in this file decides.
 
+mod derived;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
@@ -19,7 +21,7 @@ use sessiond_core::session::{
     EndMode, EndReason, Labels, Ordering, PendingPolicy, Profile, Timeouts, Totals, Usage,
 };
 
-use super::marks::Marks;
+use super::marks::hits::Marks;
 
 /// Everything there is.
 #[derive(Debug)]
@@ -304,89 +306,6 @@ impl Model {
     /// The stream to which an instance's frames go.
     pub(crate) fn stream_of(&self, instance: &InstanceId) -> Option<StreamId> {
         self.workers.get(instance).and_then(|worker| worker.stream)
-    }
-}
-
-impl Session {
-    pub(crate) fn is_active(&self) -> bool {
-        matches!(self.state, State::Active)
-    }
-
-    /// Uses whose lease is not over.
-    pub(crate) fn live_requests(&self, now: u64) -> BTreeMap<u64, (u64, u64)> {
-        let mut live = self.requests.clone();
-        live.retain(|_, (_, until)| *until > now);
-        live
-    }
-
-    pub(crate) fn is_live(&self) -> bool {
-        matches!(self.state, State::Queued(_) | State::Active)
-    }
-
-    /// Since when nothing happened; its wait for a slot does not count.
-    pub(crate) fn idle_since(&self) -> u64 {
-        self.last_activity.max(self.active_since)
-    }
-
-    pub(crate) fn in_flight_max(&self) -> usize {
-        match self.ordering {
-            Ordering::Serial => 1,
-            Ordering::Strict | Ordering::Relaxed => self.max_in_flight as usize,
-        }
-    }
-}
-
-impl Queue {
-    /// Messages that are neither settled nor given up.
-    pub(crate) fn unsettled(&self) -> u64 {
-        let open = self.messages.values().filter(|m| !m.is_dead());
-        open.count() as u64
-    }
-
-    /// Messages that were given up one by one.
-    pub(crate) fn given_up(&self) -> u64 {
-        self.messages.values().filter(|m| m.is_dead()).count() as u64
-    }
-
-    pub(crate) fn out(&self) -> usize {
-        self.messages.values().filter(|m| m.is_out()).count()
-    }
-
-    pub(crate) fn ready(&self) -> bool {
-        self.messages.values().any(Message::is_ready)
-    }
-
-    /// Bytes of what is neither settled nor given up.
-    pub(crate) fn bytes(&self) -> u64 {
-        let open = self.messages.values().filter(|m| !m.is_dead());
-        open.map(|m| m.bytes).sum()
-    }
-
-    /// The oldest unsettled message and when it was accepted.
-    pub(crate) fn oldest(&self) -> Option<(u64, u64)> {
-        self.messages
-            .iter()
-            .find(|(_, m)| !m.is_dead())
-            .map(|(seq, m)| (*seq, m.enqueued_at))
-    }
-}
-
-impl Message {
-    pub(crate) fn is_dead(&self) -> bool {
-        matches!(self.status, Status::Dead(_))
-    }
-
-    pub(crate) fn is_out(&self) -> bool {
-        matches!(self.status, Status::Out { .. })
-    }
-
-    /// Whether it waits to be handed out, due or not.
-    pub(crate) fn is_pending(&self) -> bool {
-        !self.is_out() && !self.is_dead()
-    }
-
-    pub(crate) fn is_ready(&self) -> bool {
-        matches!(self.status, Status::New | Status::Returned)
     }
 }
 

@@ -1,0 +1,170 @@
+//! The events of a decision, as facts.
+
+use sessiond_core::change::Change;
+use sessiond_core::decide::Decision;
+use sessiond_core::event::{Actor, DRAIN_TIMED_OUT, EventKind, EventRow, WARNING};
+use sessiond_core::ids::SessionId;
+use sessiond_core::rows::Row;
+use sessiond_core::session::{EndReason, Lifecycle, Totals};
+
+/// An event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Fact {
+    Opened(u64),
+    Queued(u64),
+    Admitted(u64),
+    Updated(u64),
+    Draining(u64, EndReason),
+    Ended(Box<EndFact>),
+    Attached(u64, String),
+    Detached(u64, String),
+    Lost(u64, String),
+    /// After so many failures.
+    CircuitOpened(u64, String, u32),
+    CircuitClosed(u64, String, &'static str),
+    /// A worker is let go although it did not ask: who, and why.
+    Taken(u64, String, String),
+    Stuck(u64, String),
+    /// How many failures count.
+    Limited(u64, u32),
+    /// Which limit, and when it ends the session from now.
+    Warning(u64, &'static str, u64),
+    DeadLettered {
+        session: u64,
+        queue: u64,
+        seq: u64,
+        reason: &'static str,
+    },
+}
+
+/// The one event that ends a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct EndFact {
+    pub(crate) session: u64,
+    pub(crate) reason: EndReason,
+    pub(crate) actor: Actor,
+    pub(crate) kept: u64,
+    pub(crate) discarded: u64,
+    pub(crate) successor: Option<SessionId>,
+    pub(crate) totals: Totals,
+    /// Requests, deliveries and pending messages that the end waited for in vain.
+    pub(crate) late: Option<Vec<u64>>,
+}
+
+impl Fact {
+    pub(crate) fn session(&self) -> u64 {
+        match self {
+            Self::Opened(no)
+            | Self::Queued(no)
+            | Self::Admitted(no)
+            | Self::Updated(no)
+            | Self::Draining(no, _)
+            | Self::Attached(no, _)
+            | Self::Detached(no, _)
+            | Self::Lost(no, _)
+            | Self::CircuitOpened(no, ..)
+            | Self::CircuitClosed(no, ..)
+            | Self::Taken(no, ..)
+            | Self::Stuck(no, _)
+            | Self::Limited(no, _)
+            | Self::Warning(no, ..)
+            | Self::DeadLettered { session: no, .. } => *no,
+            Self::Ended(end) => end.session,
+        }
+    }
+}
+
+/// The events a decision writes, in order.
+pub(crate) fn events(decision: &Decision) -> Vec<&EventRow> {
+    let written = decision.changes.iter().filter_map(|change| match change {
+        Change::Row(_, Some(Row::Event(event))) => Some(&**event),
+        Change::Row(..) | Change::Index(..) => None,
+    });
+    written.collect()
+}
+
+/// An event in the model's words.
+pub(crate) fn fact(event: &EventRow) -> Fact {
+    let no = event.session.session.no.0;
+    let attribute = |name: &str| event.attributes.get(name).cloned().unwrap_or_default();
+    match event.kind {
+        EventKind::SessionOpened => Fact::Opened(no),
+        EventKind::SessionQueued => Fact::Queued(no),
+        EventKind::SessionAdmitted => Fact::Admitted(no),
+        EventKind::SessionUpdated => Fact::Updated(no),
+        EventKind::SessionDraining => match &event.session.session.lifecycle {
+            Lifecycle::Draining(intent) => Fact::Draining(no, intent.reason),
+            other @ (Lifecycle::Queued(_) | Lifecycle::Active | Lifecycle::Ended(_)) => {
+                panic!("SESSION_DRAINING shows {other:?}")
+            }
+        },
+        EventKind::SessionEnd => match &event.session.session.lifecycle {
+            Lifecycle::Ended(end) => Fact::Ended(Box::new(EndFact {
+                session: no,
+                reason: end.reason,
+                actor: event.actor.clone(),
+                kept: end.pending_kept,
+                discarded: end.pending_discarded,
+                successor: end.successor.clone(),
+                totals: end.counts.totals,
+                late: late(event),
+            })),
+            other @ (Lifecycle::Queued(_) | Lifecycle::Active | Lifecycle::Draining(_)) => {
+                panic!("SESSION_END shows {other:?}")
+            }
+        },
+        EventKind::WorkerAttached => Fact::Attached(no, attribute("instance_id")),
+        EventKind::WorkerDetached => match event.attributes.get("reason") {
+            Some(reason) => Fact::Taken(no, attribute("instance_id"), reason.clone()),
+            None => Fact::Detached(no, attribute("instance_id")),
+        },
+        EventKind::WorkerStuck => Fact::Stuck(no, attribute("instance_id")),
+        EventKind::LimitWarning => {
+            let limit = match attribute("limit").as_str() {
+                "idle" => "idle",
+                "age" => "age",
+                other => panic!("a warning is of {other:?}"),
+            };
+            Fact::Warning(no, limit, attribute("ends_in_ms").parse().unwrap())
+        }
+        EventKind::RestartLimited => Fact::Limited(no, attribute("failures").parse().unwrap()),
+        EventKind::WorkerLost => Fact::Lost(no, attribute("instance_id")),
+        EventKind::CircuitOpened => {
+            let failures = attribute("failures").parse().expect("a count of failures");
+            Fact::CircuitOpened(no, attribute("kind"), failures)
+        }
+        EventKind::CircuitClosed => {
+            let cause = match attribute("cause").as_str() {
+                "ack" => "ack",
+                "reset" => "reset",
+                other => panic!("a circuit is closed by {other:?}"),
+            };
+            assert_eq!(event.message.is_some(), cause == "ack", "what closed it");
+            Fact::CircuitClosed(no, attribute("kind"), cause)
+        }
+        EventKind::MessageDeadLettered => dead_lettered(no, event, &attribute("reason")),
+    }
+}
+
+fn dead_lettered(session: u64, event: &EventRow, reason: &str) -> Fact {
+    let message = event.message.as_ref().expect("it names its message");
+    Fact::DeadLettered {
+        session,
+        queue: message.queue.0,
+        seq: message.seq.0,
+        reason: match reason {
+            "max_attempts" => "max_attempts",
+            "permanent" => "permanent",
+            other => panic!("a message is given up for {other:?}"),
+        },
+    }
+}
+
+/// What an end's warning names.
+fn late(event: &EventRow) -> Option<Vec<u64>> {
+    let warning = event.attributes.get(WARNING)?;
+    assert_eq!(warning, DRAIN_TIMED_OUT);
+    let names = ["active_requests", "in_flight", "pending"];
+    let counts = names.map(|name| event.attributes.get(name).map_or(0, |n| n.parse().unwrap()));
+    Some(counts.to_vec())
+}

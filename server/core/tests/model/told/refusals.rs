@@ -1,0 +1,74 @@
+//! Why a command was refused.
+
+use sessiond_core::ids::SessionId;
+use sessiond_core::rejection::{Crowd, Liveness, Rejection};
+use sessiond_core::session::EndReason;
+
+/// Why not, with the facts a caller decides by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    NotFound,
+    KeyInUse(SessionId, Liveness),
+    Queued(SessionId),
+    IdInUse(SessionId),
+    Ended(SessionId, EndReason, Option<SessionId>),
+    Draining(SessionId, EndReason),
+    PoolNotFound,
+    TooManySessions(Crowd, u64),
+    TooManyAttached(u64),
+    QueueFull(&'static str, u64),
+    /// By which token, and for how long.
+    LeaseHeld(u64, u64),
+    EtagMismatch,
+    RequestIdReused,
+    RequestNotFound,
+    /// How many failures count, and for how long.
+    RestartLimited(u32, u64),
+    /// By which token, if any.
+    Fenced(Option<u64>),
+    TooManyRequests(u64),
+    /// The worker said goodbye on this stream.
+    WorkerLeft,
+    /// None of those that the commands of this test can meet.
+    Other(String),
+}
+
+impl Refusal {
+    pub(crate) fn of(rejection: &Rejection) -> Self {
+        match rejection {
+            Rejection::SessionNotFound { .. } => Self::NotFound,
+            Rejection::SessionKeyInUse { session, state } => {
+                Self::KeyInUse(session.clone(), *state)
+            }
+            Rejection::SessionQueued { session } => Self::Queued(session.clone()),
+            Rejection::SessionIdInUse { session } => Self::IdInUse(session.clone()),
+            Rejection::SessionEnded {
+                session,
+                reason,
+                successor,
+            } => Self::Ended(session.clone(), *reason, successor.clone()),
+            Rejection::SessionDraining { session, reason } => {
+                Self::Draining(session.clone(), *reason)
+            }
+            Rejection::PoolNotFound { .. } => Self::PoolNotFound,
+            Rejection::TooManySessions { what, limit, .. } => Self::TooManySessions(*what, *limit),
+            Rejection::TooManyAttached { limit, .. } => Self::TooManyAttached(*limit),
+            Rejection::QueueFull { what, limit, .. } => Self::QueueFull(what, *limit),
+            Rejection::LeaseHeld {
+                epoch, expires_in, ..
+            } => Self::LeaseHeld(epoch.0, expires_in.0),
+            Rejection::EtagMismatch { .. } => Self::EtagMismatch,
+            Rejection::RequestIdReused { .. } => Self::RequestIdReused,
+            Rejection::RequestNotFound { .. } => Self::RequestNotFound,
+            Rejection::TooManyRequests { limit, .. } => Self::TooManyRequests(*limit),
+            Rejection::RestartLimited {
+                failures, retry_in, ..
+            } => Self::RestartLimited(*failures, retry_in.0),
+            Rejection::LeaseFenced { current, .. } => Self::Fenced(current.map(|epoch| epoch.0)),
+            Rejection::WorkerLeft => Self::WorkerLeft,
+            Rejection::TooManyLeases { .. } | Rejection::StreamReplaced => {
+                Self::Other(format!("{rejection:?}"))
+            }
+        }
+    }
+}
