@@ -42,6 +42,7 @@ fn check(findings: &[Finding]) {
 #[test]
 fn files_are_short() {
     check_files(layout::length);
+    check(&layout::no_longer(&Tree::read()));
 }
 
 #[test]
