@@ -46,7 +46,7 @@ pub use self::link::{LinkObserver, LinkState};
 pub use self::retry::{BACKOFF_FIRST, BACKOFF_MAX, RETRY_TOTAL_DEFAULT, RetryPolicy};
 pub use self::session::{
     EndBuilder, EndSelection, EndSessionsBuilder, KeepAlive, NewMessage, OpenBuilder, Opened,
-    RequestGuard, ResetBuilder, SessionHandle,
+    PurgeSelection, PurgeSessionsBuilder, RequestGuard, ResetBuilder, SessionHandle,
 };
 pub use self::watch::{EventStream, WatchBuilder, WatchItem};
 pub use self::worker::{

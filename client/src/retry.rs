@@ -179,6 +179,8 @@ fn by_reason(reason: Reason) -> Verdict {
         | Reason::NotBuilt
         | Reason::SessionEnded
         | Reason::SessionDraining
+        | Reason::SessionActive
+        | Reason::QueueHeld
         | Reason::CauseTooDeep
         | Reason::LeaseFenced
         | Reason::StaleDelivery

@@ -11,6 +11,7 @@ mod end_terms;
 mod keep;
 mod message;
 mod open;
+mod purge;
 mod request;
 mod reset;
 
@@ -24,6 +25,7 @@ pub use self::keep::KeepAlive;
 pub use self::message::NewMessage;
 pub use self::open::OpenBuilder;
 pub(crate) use self::open::to_span;
+pub use self::purge::{PurgeSelection, PurgeSessionsBuilder};
 pub use self::request::RequestGuard;
 pub use self::reset::ResetBuilder;
 use crate::client::Client;

@@ -88,6 +88,12 @@ reasons! {
     /// The session waits for a slot of its pool.
     SessionQueued = "SESSION_QUEUED",
         "Wait until the session is ACTIVE, then repeat the call.";
+    /// The session is in use, and the call is for sessions that have ended.
+    SessionActive = "SESSION_ACTIVE",
+        "End the session first, then repeat the call.";
+    /// The session's messages wait for the next session of its key.
+    QueueHeld = "QUEUE_HELD",
+        "Open the key to take the messages over, or set `pending_policy` to DISCARD to delete them.";
     /// The change is too deep in a chain of changes that cause one another.
     CauseTooDeep = "CAUSE_TOO_DEEP",
         "Stop: the handler reacts to events which it causes itself.";
@@ -202,9 +208,9 @@ mod tests {
         SESSION_NOT_FOUND SUBSCRIPTION_NOT_FOUND POOL_NOT_FOUND REQUEST_NOT_FOUND \
         RESOURCE_NOT_FOUND SESSION_KEY_IN_USE SESSION_ID_IN_USE NAMESPACE_NOT_FOUND \
         UNAUTHENTICATED PERMISSION_DENIED NOT_BUILT SESSION_ENDED SESSION_DRAINING \
-        SESSION_QUEUED CAUSE_TOO_DEEP LEASE_HELD RESTART_LIMITED LEASE_FENCED STALE_DELIVERY \
-        ETAG_MISMATCH TOO_MANY_SESSIONS QUEUE_FULL QUOTA_EXCEEDED RATE_LIMITED STORE_FULL \
-        OVERLOADED REVISION_COMPACTED LOG_CHANGED SUBSCRIPTION_STALE SERVER_DRAINING \
+        SESSION_QUEUED SESSION_ACTIVE QUEUE_HELD CAUSE_TOO_DEEP LEASE_HELD RESTART_LIMITED \
+        LEASE_FENCED STALE_DELIVERY ETAG_MISMATCH TOO_MANY_SESSIONS QUEUE_FULL QUOTA_EXCEEDED RATE_LIMITED \
+        STORE_FULL OVERLOADED REVISION_COMPACTED LOG_CHANGED SUBSCRIPTION_STALE SERVER_DRAINING \
         STORE_UNAVAILABLE REQUEST_ID_REUSED FIELD_INVALID MESSAGE_TOO_LARGE";
 
     #[test]

@@ -43,6 +43,7 @@ const RPCS: &[&str] = &[
     "SessionService.GetSession",
     "SessionService.ListSessions",
     "SessionService.OpenSession",
+    "SessionService.PurgeSessions",
     "SessionService.ResetSession",
     "SessionService.TouchSession",
     "SessionService.UpdateSession",

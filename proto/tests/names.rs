@@ -82,6 +82,9 @@ const FIELDS: &[(&str, &str)] = &[
          parent_session_id request_id",
     ),
     ("ResetSessionResponse", "ended successor duplicate"),
+    ("PurgeSessionsRequest", "filter session_ids validate_only"),
+    ("PurgeSessionsResponse", "results sessions messages"),
+    ("PurgeResult", "session_id key outcome messages error"),
     (
         "Message",
         "session_id queue_id seq kind payload content_type attributes agent_id agent_type \
@@ -219,6 +222,7 @@ const VALUES: &[(&str, &str)] = &[
         "ENDED DRAINING ALREADY_ENDED WOULD_END FAILED",
     ),
     ("CARRY", "MOVE KEEP DISCARD"),
+    ("PURGE_OUTCOME", "PURGED WOULD_PURGE FAILED"),
     ("WAIT_FOR", "ENDED RELEASED"),
     ("ORDERING", "STRICT SERIAL RELAXED"),
     (

@@ -105,6 +105,8 @@ pub async fn start(settings: &Settings, env: &Env) -> Result<Running, StartError
         dispatcher: Arc::clone(&dispatcher),
         feed: Arc::clone(&feed),
         pace: pace.clone(),
+        daily_reset: settings.calendar.daily(),
+        ids: Arc::clone(&env.ids),
     };
     let (engine, handle) = Engine::new(store, parts)?;
     // Bound before anything runs, so that a taken address leaves nothing to stop.

@@ -13,9 +13,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use jiff::tz::TimeZone;
 use sessiond_core::ids::Namespace;
 use sessiond_core::limits::Policy;
 
+use crate::calendar::{DailyReset, TimeOfDay};
 use crate::logging::LogFormat;
 
 mod contradiction;
@@ -146,6 +148,28 @@ pub struct Settings {
     pub log: Log,
     /// The limits of the rules.
     pub policy: Policy,
+    /// When sessions are reset by the calendar.
+    pub calendar: CalendarSettings,
+}
+
+/// When sessions are reset by the calendar.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CalendarSettings {
+    /// At what time of day; none is never.
+    pub daily_reset: Option<TimeOfDay>,
+    /// By the clocks of where.
+    pub zone: TimeZone,
+}
+
+impl CalendarSettings {
+    /// The resets there are.
+    #[must_use]
+    pub fn daily(&self) -> Option<DailyReset> {
+        self.daily_reset.map(|at| DailyReset {
+            at,
+            zone: self.zone.clone(),
+        })
+    }
 }
 
 /// What is logged.
@@ -215,6 +239,10 @@ impl Default for Settings {
                 format: LogFormat::Auto,
             },
             policy: Policy::default(),
+            calendar: CalendarSettings {
+                daily_reset: None,
+                zone: TimeZone::UTC,
+            },
         }
     }
 }

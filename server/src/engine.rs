@@ -17,13 +17,15 @@ use sessiond_core::view::View;
 use sessiond_store::fault::Fault;
 use sessiond_store::store::Store;
 
+use crate::calendar::DailyReset;
 use crate::checkpoint::Pace;
 use crate::dispatch::Dispatcher;
-use crate::env::Clock;
+use crate::env::{Clock, Ids};
 use crate::feed::Feed;
 use crate::limits::{BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, RESTORE_PAGE, SETTLE_AFTER};
 
 mod batch;
+mod calendar;
 mod clock;
 mod inbox;
 mod progress;
@@ -34,6 +36,7 @@ pub use inbox::{Handle, Refused};
 pub use progress::Progress;
 
 use batch::Batch;
+use calendar::Calendar;
 use inbox::{Envelope, Inbox};
 use timers::Timers;
 
@@ -50,6 +53,10 @@ pub struct Parts {
     pub feed: Arc<Feed>,
     /// Who makes checkpoints.
     pub pace: Pace,
+    /// When sessions are reset by the calendar.
+    pub daily_reset: Option<DailyReset>,
+    /// Draws ids of their successors.
+    pub ids: Arc<dyn Ids>,
 }
 
 /// The engine, ready to run.
@@ -61,6 +68,7 @@ pub struct Engine {
     inbox: Inbox,
     progress: Arc<Progress>,
     timers: Timers,
+    calendar: Calendar,
     clock: EngineClock,
     persisted: EngineTime,
     carried: Vec<Command>,
@@ -83,6 +91,7 @@ impl Engine {
             clock,
             persisted: counters.engine_time,
             store,
+            calendar: Calendar::new(parts.daily_reset.clone(), Arc::clone(&parts.ids)),
             parts,
             inbox,
             progress,
@@ -112,6 +121,9 @@ impl Engine {
         for (namespace, pool) in waited {
             let admit = Command::Admit { namespace, pool };
             self.run_batch(vec![Envelope::silent(admit)])?;
+        }
+        if let Some(absent) = self.calendar.absent() {
+            self.run_batch(vec![Envelope::silent(absent)])?;
         }
         self.timers.reload(&self.store)
     }
@@ -144,14 +156,17 @@ impl Engine {
             let now = self.clock.now();
             self.timers
                 .take_due(&self.store, &self.view, now.engine, &mut envelopes)?;
+            self.calendar.take(&self.store, now, &mut envelopes)?;
             self.run_batch(envelopes)?;
         }
         self.persist_clock()
     }
 
     fn until_next_timer(&self) -> Duration {
-        let next = self.timers.next(&self.view, self.persisted);
-        Duration::from_millis(next.since(self.clock.now().engine).0)
+        let now = self.clock.now();
+        let timer = self.timers.next(&self.view, self.persisted);
+        let next = self.calendar.next(now).map_or(timer, |at| at.min(timer));
+        Duration::from_millis(next.since(now.engine).0)
     }
 
     /// Decides a batch, commits it, speaks.

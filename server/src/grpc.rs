@@ -35,6 +35,7 @@ mod message;
 mod oversize;
 mod payloads;
 mod pools;
+mod purge_sessions;
 mod requeue;
 mod session;
 mod sweep;

@@ -5,6 +5,7 @@
 //! are in `sessiond-core`.
 
 pub mod app;
+pub mod calendar;
 pub mod checkpoint;
 mod cleanup_log;
 pub mod config;

@@ -52,6 +52,7 @@ pub(crate) fn note(event: &EventRow) {
         | EventKind::SessionQueued
         | EventKind::SessionAdmitted
         | EventKind::SessionDraining
+        | EventKind::SessionPurged
         | EventKind::WorkerAttached
         | EventKind::WorkerDetached
         | EventKind::WorkerLost

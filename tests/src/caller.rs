@@ -169,6 +169,8 @@ unary! {
     end_many = sessions.end_sessions(pb::EndSessionsRequest) -> pb::EndSessionsResponse;
     /// ResetSession.
     reset = sessions.reset_session(pb::ResetSessionRequest) -> pb::ResetSessionResponse;
+    /// PurgeSessions.
+    purge = sessions.purge_sessions(pb::PurgeSessionsRequest) -> pb::PurgeSessionsResponse;
     /// EnqueueMessages.
     enqueue = messages.enqueue_messages(pb::EnqueueMessagesRequest) -> pb::EnqueueMessagesResponse;
     /// ClaimMessages.

@@ -79,6 +79,7 @@ impl Simulated {
                 format: LogFormat::default(),
             },
             policy,
+            ..Settings::default()
         };
         let hands = Arc::new(Hands {
             monotonic: AtomicU64::new(0),

@@ -17,6 +17,8 @@ mod lists;
 mod namespace;
 #[path = "bad_input/open.rs"]
 mod open;
+#[path = "bad_input/purge.rs"]
+mod purge;
 #[path = "bad_input/references.rs"]
 mod references;
 #[path = "bad_input/request.rs"]

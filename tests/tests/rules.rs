@@ -76,6 +76,8 @@ mod pools_full;
 mod pools_restart;
 #[path = "rules/pools_wait.rs"]
 mod pools_wait;
+#[path = "rules/purges.rs"]
+mod purges;
 #[path = "rules/replace.rs"]
 mod replace;
 #[path = "rules/request_ids.rs"]
@@ -94,6 +96,8 @@ mod resets_carry;
 mod restart;
 #[path = "rules/restart_leases.rs"]
 mod restart_leases;
+#[path = "rules/retention.rs"]
+mod retention;
 #[path = "rules/revoke.rs"]
 mod revoke;
 #[path = "rules/settle.rs"]

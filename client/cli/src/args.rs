@@ -36,7 +36,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Opens, reads, lists, ends, resets and awaits sessions.
+    /// Opens, reads, lists, ends, resets, purges and awaits sessions.
     #[command(subcommand)]
     Session(SessionCommand),
     /// Sends, lists, brings back and discards messages.

@@ -6,6 +6,7 @@
 mod end;
 mod explain;
 mod open;
+mod purge;
 mod request;
 mod reset;
 mod reset_circuit;
@@ -19,6 +20,7 @@ use sessiond_client::{Client, pb};
 
 use self::end::EndArgs;
 use self::open::OpenArgs;
+use self::purge::PurgeArgs;
 use self::request::{BeginRequestArgs, EndRequestArgs};
 use self::reset::ResetArgs;
 use self::reset_circuit::ResetCircuitArgs;
@@ -55,6 +57,8 @@ pub(crate) enum SessionCommand {
     ResetCircuit(ResetCircuitArgs),
     /// Ends the live sessions that have passed a limit: their own, or one given here.
     Sweep(SweepArgs),
+    /// Deletes ended sessions for good, with their messages and dead letters.
+    Purge(Box<PurgeArgs>),
     /// Waits until a session has reached a state.
     Wait(WaitArgs),
 }
@@ -93,6 +97,7 @@ impl SessionCommand {
             Self::Reset(args) => args.run(client, output).await,
             Self::ResetCircuit(args) => args.run(client, output).await,
             Self::Sweep(args) => args.run(client, output).await,
+            Self::Purge(args) => args.run(client, output).await,
             Self::Wait(args) => show(&args.run(client).await?, output),
         }
     }

@@ -170,6 +170,7 @@ wire_enums! {
     MessageState "MESSAGE_STATE_"
     NackKind "NACK_KIND_"
     Ordering "ORDERING_"
+    PurgeOutcome "PURGE_OUTCOME_"
     SessionState "SESSION_STATE_"
     SettleCode "SETTLE_CODE_"
     StallReason "STALL_REASON_"

@@ -218,6 +218,23 @@ impl Client {
         .await
     }
 
+    /// Deletes one page of ended sessions; each is answered by a result of its own.
+    /// [`Client::purge_sessions`] is the comfortable way.
+    ///
+    /// # Errors
+    ///
+    /// What `PurgeSessions` refuses.
+    pub async fn purge_sessions_page(
+        &self,
+        request: pb::PurgeSessionsRequest,
+    ) -> Result<pb::PurgeSessionsResponse, Error> {
+        self.call(Repeat::Harmless, BULK_WAIT, request, |request| {
+            let mut sessions = self.sessions();
+            async move { sessions.purge_sessions(request).await }
+        })
+        .await
+    }
+
     fn sessions(&self) -> Sessions {
         Sessions::new(self.channels.unary.clone()).max_decoding_message_size(DECODE_BYTES_MAX)
     }

@@ -134,6 +134,8 @@ fn by_reason(reason: Reason, refusal: Box<Refusal>, violations: Vec<Violation>) 
         Reason::SessionEnded
         | Reason::SessionDraining
         | Reason::SessionQueued
+        | Reason::SessionActive
+        | Reason::QueueHeld
         | Reason::CauseTooDeep
         | Reason::LeaseHeld
         | Reason::RestartLimited

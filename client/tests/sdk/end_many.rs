@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sessiond_client::{EndSelection, Reason, pb};
+use sessiond_client::{EndSelection, PurgeSelection, Reason, pb};
 use tonic::Code;
 
 use crate::fake_server::{Call, FakeServer, Unary, refusal, within};
@@ -108,4 +108,56 @@ async fn pages_are_ended_one_after_the_other_and_a_lost_answer_is_asked_for_agai
     again.answer(page(&["c"], "", 3));
     let answer = within(sent).await.unwrap().unwrap();
     assert_eq!(answer, page(&["a", "b", "c"], "", 3));
+}
+
+#[tokio::test]
+async fn purges_are_asked_for_as_they_are_built_and_summed_over_their_pages() {
+    let mut server = FakeServer::start().await;
+    let all = PurgeSelection::Filter(pb::SessionFilter::default());
+    let purge = server
+        .client()
+        .purge_sessions(all)
+        .ended_for(Duration::from_secs(7))
+        .pending(pb::PendingPolicy::Discard)
+        .page_size(2);
+    let sent = tokio::spawn(purge.send_all());
+    let mut expected = pb::PurgeSessionsRequest {
+        filter: Some(pb::SessionFilter::default()),
+        ended_for: Some(prost_types::Duration {
+            seconds: 7,
+            nanos: 0,
+        }),
+        pending_policy: pb::PendingPolicy::Discard.into(),
+        page_size: 2,
+        ..Default::default()
+    };
+    for (ids, next, sum) in [(&["a", "b"][..], "next", 3), (&["c"], "", 4)] {
+        let Call::Purge(call) = server.call().await else {
+            panic!("expected a purge");
+        };
+        assert_eq!(call.request, expected);
+        expected.page_token = next.to_owned();
+        let results = ids.iter().map(|id| pb::PurgeResult {
+            session_id: (*id).to_owned(),
+            ..Default::default()
+        });
+        call.answer(pb::PurgeSessionsResponse {
+            results: results.collect(),
+            sessions: ids.len() as u64,
+            messages: sum,
+            next_page_token: next.to_owned(),
+            revision: sum,
+        });
+    }
+    let answer = within(sent).await.unwrap().unwrap();
+    let ids: Vec<&str> = answer
+        .results
+        .iter()
+        .map(|one| &one.session_id[..])
+        .collect();
+    assert_eq!(ids, ["a", "b", "c"]);
+    assert_eq!(
+        (answer.sessions, answer.messages, answer.revision),
+        (3, 7, 4)
+    );
 }

@@ -46,6 +46,7 @@ pub(crate) enum Call {
     EndSessions(Unary<pb::EndSessionsRequest, pb::EndSessionsResponse>),
     Sweep(Unary<pb::SweepRequest, pb::SweepResponse>),
     Explain(Unary<pb::ExplainSessionRequest, pb::ExplainSessionResponse>),
+    Purge(Unary<pb::PurgeSessionsRequest, pb::PurgeSessionsResponse>),
     Reset(Unary<pb::ResetSessionRequest, pb::ResetSessionResponse>),
     Enqueue(Unary<pb::EnqueueMessagesRequest, pb::EnqueueMessagesResponse>),
     Claim(Unary<pb::ClaimMessagesRequest, pb::ClaimMessagesResponse>),

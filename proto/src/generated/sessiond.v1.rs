@@ -129,14 +129,15 @@ pub struct SessionCounts {
     /// Messages handed out and not settled yet.
     #[prost(uint64, tag = "4")]
     pub in_flight: u64,
-    /// Messages that are dead letters: given up, and neither acknowledged late nor
-    /// requeued nor discarded since.
+    /// Messages that are dead letters: given up and still kept, and neither
+    /// acknowledged late nor requeued nor discarded since.
     #[prost(uint64, tag = "5")]
     pub dead_lettered: u64,
     /// Pending messages that a newer one with the same coalesce key replaced.
     #[prost(uint64, tag = "6")]
     pub superseded: u64,
-    /// Messages deleted unprocessed because a caller asked for it.
+    /// Messages deleted unprocessed: because a caller asked for it, or dead letters
+    /// that were kept long enough.
     #[prost(uint64, tag = "7")]
     pub discarded: u64,
 }
@@ -2056,6 +2057,12 @@ pub struct ServerDefaults {
     /// How long a repeat with the same request id or idempotency key is harmless.
     #[prost(message, optional, tag = "10")]
     pub idempotency_window: ::core::option::Option<::prost_types::Duration>,
+    /// How long a session stays on record after its end.
+    #[prost(message, optional, tag = "50")]
+    pub session_retention: ::core::option::Option<Limit>,
+    /// How long a dead letter is kept.
+    #[prost(message, optional, tag = "51")]
+    pub dead_letter_retention: ::core::option::Option<Limit>,
 }
 /// Asks for counts.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -3618,7 +3625,7 @@ pub struct SessionEvent {
     /// Who caused it.
     #[prost(message, optional, tag = "8")]
     pub actor: ::core::option::Option<Actor>,
-    /// The message it is about. Set for MESSAGE_DEAD_LETTERED only.
+    /// The message it is about. Set for MESSAGE_DEAD_LETTERED of one message.
     #[prost(message, optional, tag = "9")]
     pub message_ref: ::core::option::Option<MessageRef>,
     /// Facts that belong to the type, for example which limit is near. At most 64
@@ -3674,7 +3681,8 @@ pub enum EventType {
     SessionEnd = 6,
     /// Its resources are verified gone. Only for a session that had some.
     SessionReleased = 7,
-    /// Its record was deleted.
+    /// Its record was deleted, as asked for or when it had been kept long enough.
+    /// The attribute `messages` says how many messages went with it.
     SessionPurged = 8,
     /// A worker took the lease.
     WorkerAttached = 9,
@@ -3690,7 +3698,8 @@ pub enum EventType {
     /// Its workers failed too often: no worker gets it for a while. Once for each
     /// suspension. Attributes: `failures`, `limit`.
     RestartLimited = 13,
-    /// A message was given up.
+    /// A message was given up. Or all that waited for the next session of a key,
+    /// when none came in time: then the attribute `messages` says how many.
     MessageDeadLettered = 14,
     /// A kind of message failed too often and is skipped for a while. Told once,
     /// whatever becomes of probes, until it is closed. `message_ref` is the one
@@ -4136,6 +4145,125 @@ impl GoAwayReason {
             "GO_AWAY_REASON_MAX_AGE" => Some(Self::MaxAge),
             "GO_AWAY_REASON_TAKEN_OVER" => Some(Self::TakenOver),
             "GO_AWAY_REASON_UNRESPONSIVE" => Some(Self::Unresponsive),
+            _ => None,
+        }
+    }
+}
+/// Which ended sessions to delete for good: their records, and the messages and
+/// dead letters of their queues unless a successor took the queue over. Either
+/// `filter` or `session_ids` chooses them; none or both are refused
+/// FIELD_INVALID. It has no `request_id`: what is gone is refused
+/// SESSION_NOT_FOUND in the results of a repeat, and nothing is deleted twice.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PurgeSessionsRequest {
+    /// The ended sessions that match; one without a condition means all ended
+    /// sessions of the namespace. States other than ENDED are refused
+    /// FIELD_INVALID. Unset: chosen otherwise.
+    #[prost(message, optional, tag = "1")]
+    pub filter: ::core::option::Option<SessionFilter>,
+    /// The sessions with these ids, in this order. At most 10,000, each at most
+    /// 256 bytes. Empty: chosen otherwise.
+    #[prost(string, repeated, tag = "2")]
+    pub session_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Of the sessions that match, those that ended at least this long ago; time
+    /// in which the server was down does not count. More than zero; at most 3,650
+    /// days; refused with `session_ids`. Unset: however long ago.
+    #[prost(message, optional, tag = "3")]
+    pub ended_for: ::core::option::Option<::prost_types::Duration>,
+    /// What of a session whose messages wait for the next session of its key. KEEP
+    /// refuses it QUEUE_HELD, DISCARD deletes them too. Unset: KEEP.
+    #[prost(enumeration = "PendingPolicy", tag = "4")]
+    pub pending_policy: i32,
+    /// Change nothing, and answer what a call without it would do at this moment.
+    /// Unset: delete them.
+    #[prost(bool, tag = "5")]
+    pub validate_only: bool,
+    /// How many sessions to answer for at most. Up to 100,000, more is refused
+    /// FIELD_INVALID, as is any number with `session_ids`. A page ends early at 16
+    /// MiB of results, and when it has looked at 100,000 sessions. 0: 100,000.
+    #[prost(uint32, tag = "6")]
+    pub page_size: u32,
+    /// Where to go on: the `next_page_token` of an answer to the same filter and
+    /// `ended_for`. Refused with `session_ids`. Empty: from the oldest session.
+    #[prost(string, tag = "7")]
+    pub page_token: ::prost::alloc::string::String,
+}
+/// What became of the sessions.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PurgeSessionsResponse {
+    /// One result for each session that was chosen: in the order of `session_ids`,
+    /// else in the order in which the sessions were opened.
+    #[prost(message, repeated, tag = "1")]
+    pub results: ::prost::alloc::vec::Vec<PurgeResult>,
+    /// Sessions that this page deleted, or would delete.
+    #[prost(uint64, tag = "2")]
+    pub sessions: u64,
+    /// Messages that went or would go with them: dead letters, and with DISCARD
+    /// those that waited.
+    #[prost(uint64, tag = "3")]
+    pub messages: u64,
+    /// Gets the next page. A page may have fewer results than asked for, even
+    /// none, when more follow. Empty: there is none. Opaque.
+    #[prost(string, tag = "4")]
+    pub next_page_token: ::prost::alloc::string::String,
+    /// The newest revision of the store's log at the last commit of the call; at
+    /// the time of reading when it changed nothing.
+    #[prost(uint64, tag = "5")]
+    pub revision: u64,
+}
+/// What became of one session.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PurgeResult {
+    /// The session.
+    #[prost(string, tag = "1")]
+    pub session_id: ::prost::alloc::string::String,
+    /// The key it had. Empty when it had none or was not found.
+    #[prost(string, tag = "2")]
+    pub key: ::prost::alloc::string::String,
+    /// What became of it.
+    #[prost(enumeration = "PurgeOutcome", tag = "3")]
+    pub outcome: i32,
+    /// Messages that went or would go with it.
+    #[prost(uint64, tag = "4")]
+    pub messages: u64,
+    /// Why it was refused, with FAILED. Else unset.
+    #[prost(message, optional, tag = "5")]
+    pub error: ::core::option::Option<RefusalStatus>,
+}
+/// What became of a session that was to be deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum PurgeOutcome {
+    /// Never sent by the server.
+    Unspecified = 0,
+    /// Its record is gone, and that is durable; its messages can no longer be
+    /// seen and are deleted a few at a time.
+    Purged = 1,
+    /// A call without `validate_only` would delete it.
+    WouldPurge = 2,
+    /// It was refused, for example SESSION_ACTIVE; the others are not affected.
+    Failed = 3,
+}
+impl PurgeOutcome {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "PURGE_OUTCOME_UNSPECIFIED",
+            Self::Purged => "PURGE_OUTCOME_PURGED",
+            Self::WouldPurge => "PURGE_OUTCOME_WOULD_PURGE",
+            Self::Failed => "PURGE_OUTCOME_FAILED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "PURGE_OUTCOME_UNSPECIFIED" => Some(Self::Unspecified),
+            "PURGE_OUTCOME_PURGED" => Some(Self::Purged),
+            "PURGE_OUTCOME_WOULD_PURGE" => Some(Self::WouldPurge),
+            "PURGE_OUTCOME_FAILED" => Some(Self::Failed),
             _ => None,
         }
     }
@@ -5270,6 +5398,38 @@ pub mod session_service_client {
                 .insert(GrpcMethod::new("sessiond.v1.SessionService", "ResetSession"));
             self.inner.unary(req, path, codec).await
         }
+        /// Deletes ended sessions for good, each by a decision of its own, and answers
+        /// for each when that is durable. Live ones are refused SESSION_ACTIVE or
+        /// SESSION_DRAINING, one by one; ids that name none SESSION_NOT_FOUND; sessions
+        /// whose messages wait for the next session of the key QUEUE_HELD. Sessions
+        /// that nobody purges are deleted in the same way when they have been on record
+        /// for the configured time, 7 days by default, and no message of theirs is
+        /// left. What it has begun it finishes, even when its caller hangs up. Refuses
+        /// SERVER_DRAINING.
+        pub async fn purge_sessions(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PurgeSessionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PurgeSessionsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sessiond.v1.SessionService/PurgeSessions",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("sessiond.v1.SessionService", "PurgeSessions"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Streams the events of the namespace: ordered, unique, complete, whole per
         /// commit, resumable, with bookmarks. The namespace is fixed when the stream
         /// starts. Refuses REVISION_COMPACTED (the start is older than what is kept),
@@ -5438,6 +5598,21 @@ pub mod session_service_server {
             request: tonic::Request<super::ResetSessionRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ResetSessionResponse>,
+            tonic::Status,
+        >;
+        /// Deletes ended sessions for good, each by a decision of its own, and answers
+        /// for each when that is durable. Live ones are refused SESSION_ACTIVE or
+        /// SESSION_DRAINING, one by one; ids that name none SESSION_NOT_FOUND; sessions
+        /// whose messages wait for the next session of the key QUEUE_HELD. Sessions
+        /// that nobody purges are deleted in the same way when they have been on record
+        /// for the configured time, 7 days by default, and no message of theirs is
+        /// left. What it has begun it finishes, even when its caller hangs up. Refuses
+        /// SERVER_DRAINING.
+        async fn purge_sessions(
+            &self,
+            request: tonic::Request<super::PurgeSessionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PurgeSessionsResponse>,
             tonic::Status,
         >;
         /// Server streaming response type for the WatchSessionEvents method.
@@ -6027,6 +6202,51 @@ pub mod session_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ResetSessionSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/sessiond.v1.SessionService/PurgeSessions" => {
+                    #[allow(non_camel_case_types)]
+                    struct PurgeSessionsSvc<T: SessionService>(pub Arc<T>);
+                    impl<
+                        T: SessionService,
+                    > tonic::server::UnaryService<super::PurgeSessionsRequest>
+                    for PurgeSessionsSvc<T> {
+                        type Response = super::PurgeSessionsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PurgeSessionsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SessionService>::purge_sessions(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PurgeSessionsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

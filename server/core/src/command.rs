@@ -15,7 +15,7 @@ use crate::message::NewMessage;
 use crate::presence::{InstanceKey, SessionFilter, Window};
 use crate::requests::RequestToken;
 use crate::session::{EndMode, EndReason, Labels, Ordering, PendingPolicy, Profile, Usage};
-use crate::time::{Limit, Span};
+use crate::time::{CalendarDay, Limit, Span};
 
 pub mod letters;
 
@@ -40,6 +40,8 @@ pub enum Command {
     ResetCircuit(ResetCircuit),
     /// Take a session from its worker.
     Revoke(Revoke),
+    /// Delete a session that has ended.
+    Purge(Purge),
     /// Accept messages.
     Enqueue(Enqueue),
     /// Take or renew a lease and hand out messages.
@@ -63,6 +65,10 @@ pub enum Command {
     Due(Due),
     /// A lease's alarm came.
     Lapse(Epoch),
+    /// The time of a calendar's day has come; none says that there is no calendar.
+    CalendarDay(Option<CalendarDay>),
+    /// All sessions that a calendar's day means were asked to be reset.
+    CalendarDone(CalendarDay),
     /// Leases found at start; each gets one full term.
     Restore(Vec<Epoch>),
     /// A pool may have slots for those that wait: its limits changed while the server was down, or more
@@ -386,6 +392,19 @@ pub struct Revoke {
     pub epoch: Option<Epoch>,
     /// Its name as a mutation.
     pub request: Option<RequestTag>,
+    /// Who asks.
+    pub actor: Actor,
+}
+
+/// Delete a session that has ended, with everything that is its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Purge {
+    /// Where.
+    pub namespace: Namespace,
+    /// Which.
+    pub session: SessionId,
+    /// What if its messages wait for the next session of its key: KEEP refuses, DISCARD deletes them too.
+    pub pending: PendingPolicy,
     /// Who asks.
     pub actor: Actor,
 }

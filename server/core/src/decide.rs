@@ -20,6 +20,7 @@ mod assign;
 mod attach;
 mod attached;
 mod begin_request;
+mod calendar;
 mod cancel;
 mod circuits;
 mod claim;
@@ -39,6 +40,7 @@ mod lapse;
 mod list_workers;
 mod make_room;
 mod open;
+mod purge;
 mod reap;
 mod release;
 mod request;
@@ -47,6 +49,7 @@ mod reset;
 mod rest;
 mod restart_guard;
 mod restore;
+mod retention;
 mod returned;
 mod revoke;
 mod session_due;
@@ -154,6 +157,7 @@ fn dispatch(draft: &mut Draft<'_>, command: &Command) -> Result<Reply, Stop> {
         Command::Reset(reset) => reset::reset(draft, reset),
         Command::ResetCircuit(reset) => circuits::reset_circuit(draft, reset),
         Command::Revoke(asked) => revoke::revoke(draft, asked),
+        Command::Purge(purge) => purge::purge(draft, purge),
         Command::Enqueue(enqueue) => enqueue::enqueue(draft, enqueue),
         Command::Claim(claim) => claim::claim(draft, claim),
         Command::Settle(settle) => settle::settle(draft, settle),
@@ -163,6 +167,8 @@ fn dispatch(draft: &mut Draft<'_>, command: &Command) -> Result<Reply, Stop> {
         Command::Assign { instance, skip } => assign::assign(draft, instance, *skip),
         Command::Due(due) => due::due(draft, *due),
         Command::Lapse(epoch) => lapse::lapse(draft, *epoch),
+        Command::CalendarDay(day) => calendar::day(draft, *day),
+        Command::CalendarDone(day) => calendar::done(draft, *day),
         Command::Restore(epochs) => restore::restore(draft, epochs),
         Command::Attached { namespace } => Ok(attached::counts(draft, namespace)),
         Command::Admit { namespace, pool } => Ok(slot::admit_waiting(draft, namespace, pool)),

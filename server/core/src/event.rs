@@ -47,6 +47,8 @@ pub enum EventKind {
     SessionDraining,
     /// It ended; once per session.
     SessionEnd,
+    /// Its record was deleted.
+    SessionPurged,
     /// A worker took the lease.
     WorkerAttached,
     /// A worker gave the lease back.
@@ -59,7 +61,7 @@ pub enum EventKind {
     RestartLimited,
     /// Its idle or age limit will end it soon.
     LimitWarning,
-    /// A message was given up.
+    /// A message was given up, or all that a key held at once.
     MessageDeadLettered,
     /// A kind of message failed too often and is skipped for a while.
     CircuitOpened,

@@ -40,6 +40,12 @@ faults! {
     HeldForgotten,
     /// A reset that keeps messages behind takes them over all the same.
     CarryIgnored,
+    /// A purge deletes what waits for the next session of its key.
+    HeldPurged,
+    /// A calendar's day is begun again whenever it is said to have come.
+    DayTwice,
+    /// An ended session goes although messages of it wait for the next one.
+    RetentionBlind,
     /// The oldest message stays the oldest after it is gone.
     OldestStale,
     /// Deleting a discarded message leaves it counted.

@@ -30,6 +30,8 @@ pub enum IndexEntry {
     Debounced(QueueId, Seq),
     /// A pending message that a newer one with the same coalesce key replaces.
     Coalesced(QueueId, KeyDigest, Seq),
+    /// A message that was given up by itself.
+    GivenUp(QueueId, Seq),
     /// A queue that wants a worker, by the age of its oldest message.
     Unserved(Namespace, EngineTime, QueueId),
     /// A queue that has dead letters.
@@ -55,6 +57,7 @@ impl IndexEntry {
             | Self::InFlight(_, _, seq)
             | Self::Returned(_, _, seq)
             | Self::Pending(_, seq)
+            | Self::GivenUp(_, seq)
             | Self::Debounced(_, seq)
             | Self::Coalesced(_, _, seq) => Some(*seq),
             Self::Unserved(..)
@@ -84,6 +87,7 @@ impl IndexEntry {
             Self::Pending(queue, _) => [Some(Scan::Pending(*queue)), None],
             Self::Debounced(queue, _) => [Some(Scan::Debounced(*queue)), None],
             Self::Coalesced(queue, key, _) => [Some(Scan::Coalesced(*queue, *key)), None],
+            Self::GivenUp(queue, _) => [Some(Scan::GivenUp(*queue)), None],
             Self::Unserved(namespace, ..) => [Some(Scan::Unserved(namespace.clone())), None],
             Self::RequestAge(..) => [Some(Scan::RequestAges), None],
             Self::DeadLetters(..) | Self::Due(..) => [None, None],
@@ -109,6 +113,7 @@ impl IndexEntry {
             | Self::Pending(..)
             | Self::Debounced(..)
             | Self::Coalesced(..)
+            | Self::GivenUp(..)
             | Self::Unserved(..)
             | Self::DeadLetters(..)
             | Self::RequestAge(..)
@@ -132,6 +137,7 @@ impl IndexEntry {
             | Self::Pending(..)
             | Self::Debounced(..)
             | Self::Coalesced(..)
+            | Self::GivenUp(..)
             | Self::Unserved(..)
             | Self::DeadLetters(..)
             | Self::RequestAge(..)
@@ -143,13 +149,13 @@ impl IndexEntry {
 /// What becomes due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Due {
-    /// A session's limits or the deadline of its end.
+    /// A session's limits, the deadline of its end, or when it has been on record long enough after it.
     Session(SessionNo),
-    /// A returned or deferred message.
+    /// A returned or deferred message, or one that was given up long ago.
     Message(QueueId, Seq),
     /// A superseded lease, or one that is to stop what it has in flight.
     Lease(Epoch),
-    /// A held or discarded queue, or one whose pause is over.
+    /// A queue that is held, is being emptied, was given up long ago, or whose pause is over.
     Queue(QueueId),
 }
 
@@ -172,6 +178,8 @@ pub enum Scan {
     Debounced(QueueId),
     /// What a message with this coalesce key replaces.
     Coalesced(QueueId, KeyDigest),
+    /// What of a queue was given up one by one.
+    GivenUp(QueueId),
     /// Queues of a namespace that want a worker.
     Unserved(Namespace),
     /// Remembered control mutations.
@@ -192,6 +200,7 @@ impl Scan {
             (Self::Ready(q), IndexEntry::Ready(e, ..))
             | (Self::Returned(q), IndexEntry::Returned(e, ..))
             | (Self::Debounced(q), IndexEntry::Debounced(e, _))
+            | (Self::GivenUp(q), IndexEntry::GivenUp(e, _))
             | (Self::Pending(q), IndexEntry::Pending(e, _)) => q == e,
             (Self::New(q), IndexEntry::Ready(e, rank, _)) => q == e && *rank == Rank::New,
             (Self::Coalesced(q, key), IndexEntry::Coalesced(e, other, _)) => q == e && key == other,
@@ -213,6 +222,7 @@ impl Scan {
                 | Self::Pending(_)
                 | Self::Debounced(_)
                 | Self::Coalesced(..)
+                | Self::GivenUp(_)
                 | Self::Unserved(_)
                 | Self::RequestAges
                 | Self::Live(..)
@@ -235,6 +245,7 @@ impl Scan {
             Self::Pending(q) => IndexEntry::Pending(*q, Seq(0)),
             Self::Debounced(q) => IndexEntry::Debounced(*q, Seq(0)),
             Self::Coalesced(q, key) => IndexEntry::Coalesced(*q, *key, Seq(0)),
+            Self::GivenUp(q) => IndexEntry::GivenUp(*q, Seq(0)),
             Self::Unserved(ns) => IndexEntry::Unserved(ns.clone(), EngineTime(0), QueueId(0)),
             Self::RequestAges => {
                 IndexEntry::RequestAge(EngineTime(0), Namespace::lowest(), RequestId::lowest())
@@ -307,7 +318,10 @@ pub fn entries_of_message(row: &MessageRow) -> Entries {
             let debounced = IndexEntry::Debounced(queue, seq);
             [pending, Some(debounced), coalesced(), None]
         }
-        Standing::Dead { .. } => Entries::default(),
+        Standing::Dead { until, .. } => {
+            let due = until.map(|at| IndexEntry::Due(at, Due::Message(queue, seq)));
+            [Some(IndexEntry::GivenUp(queue, seq)), due, None, None]
+        }
     }
 }
 
@@ -319,10 +333,13 @@ pub fn entries_of_queue(row: &QueueRow) -> Entries {
         IndexEntry::Unserved(row.namespace.clone(), since, row.id)
     });
     let due = match row.disposition {
-        Disposition::Held { until: due } | Disposition::Discarded { next: due } => {
-            Some(IndexEntry::Due(due, Due::Queue(row.id)))
-        }
-        Disposition::Serving | Disposition::Quiet | Disposition::Dead { .. } => None,
+        Disposition::Held { until: due }
+        | Disposition::Discarded { next: due }
+        | Disposition::Purged { next: due }
+        | Disposition::Dead {
+            until: Some(due), ..
+        } => Some(IndexEntry::Due(due, Due::Queue(row.id))),
+        Disposition::Serving | Disposition::Quiet | Disposition::Dead { until: None, .. } => None,
     };
     let dead_letters = row.has_dead_letters();
     let dead_letters = dead_letters.then(|| IndexEntry::DeadLetters(row.namespace.clone(), row.id));

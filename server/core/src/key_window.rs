@@ -122,6 +122,11 @@ impl KeyWindow {
         }
     }
 
+    /// The blocks on record, oldest first.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = BlockNo> + '_ {
+        self.blocks.iter().map(|(number, _)| *number)
+    }
+
     /// The blocks that give way when block `next` is begun.
     pub(crate) fn outlived(
         &self,

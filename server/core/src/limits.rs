@@ -86,8 +86,14 @@ pub const REQUEST_RETENTION: Span = Span::seconds(24 * 3_600);
 pub const REQUESTS_MAX: u64 = 1_000_000;
 /// How long a queue without a session waits to be adopted.
 pub const HELD_QUEUE_RETENTION: Span = Span::seconds(7 * 24 * 3_600);
-/// Rows a lazily discarded queue loses per decision.
+/// Rows a lazily discarded or purged queue loses per decision.
 pub const DISCARD_ROWS_PER_DECISION: usize = 256;
+/// How soon a session that has been on record long enough is looked at again while it must stay for its dead letters.
+/// Nobody waits for it, so that a day with many of them costs little.
+pub const PURGE_RECHECK: Span = Span::seconds(3_600);
+/// Sessions that one purge may name by id. With the longest ids, and each of them refused, the results stay below the
+/// 17 MiB a client must accept.
+pub const PURGE_SESSIONS_IDS_MAX: usize = 10_000;
 /// Draining or ended sessions a key remembers, newest first; older ones are found by id.
 pub const KEY_SESSIONS_MAX: usize = 16;
 /// Messages that an explanation looks at, to say when the next one is due; the oldest ones, which is where a queue is stuck.
@@ -212,6 +218,10 @@ pub struct Policy {
     pub all_pools: PoolPolicy,
     /// Pools that may be named, each with what it has of its own.
     pub pools: BTreeMap<PoolName, PoolOverrides>,
+    /// How long a session stays on record after its end.
+    pub session_retention: Limit,
+    /// How long a dead letter is kept.
+    pub dead_letter_retention: Limit,
     /// Grace of a GRACEFUL end.
     pub end_grace: Span,
     /// Grace of an AFTER_PENDING end.
@@ -391,6 +401,8 @@ impl Default for Policy {
             cleanup_interval: Span::seconds(60),
             all_pools: PoolPolicy::default(),
             pools: [(default_pool(), PoolOverrides::default())].into(),
+            session_retention: Limit::After(Span::seconds(7 * 86_400)),
+            dead_letter_retention: Limit::After(Span::seconds(7 * 86_400)),
             end_grace: Span::seconds(5),
             after_pending_grace: Span::seconds(600),
             cancel_grace: Span::seconds(5),

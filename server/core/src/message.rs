@@ -79,6 +79,8 @@ pub enum Standing {
         reason: DeadReason,
         /// When.
         time: WallTime,
+        /// When it is deleted; none is never.
+        until: Option<EngineTime>,
     },
 }
 

@@ -95,9 +95,16 @@ pub enum Disposition {
         since: EngineTime,
         /// Since when, for display.
         time: WallTime,
+        /// When what is left is deleted; none is never, or nothing was left.
+        until: Option<EngineTime>,
     },
     /// Whatever is left is being deleted, a few rows at a time.
     Discarded {
+        /// When the next rows go.
+        next: EngineTime,
+    },
+    /// Its session is gone, and so will it be, a few rows at a time.
+    Purged {
         /// When the next rows go.
         next: EngineTime,
     },
@@ -127,9 +134,10 @@ impl QueueRow {
     pub fn is_live(&self) -> bool {
         match self.disposition {
             Disposition::Serving | Disposition::Quiet => true,
-            Disposition::Held { .. } | Disposition::Dead { .. } | Disposition::Discarded { .. } => {
-                false
-            }
+            Disposition::Held { .. }
+            | Disposition::Dead { .. }
+            | Disposition::Discarded { .. }
+            | Disposition::Purged { .. } => false,
         }
     }
 
@@ -147,15 +155,22 @@ impl QueueRow {
             | Disposition::Quiet
             | Disposition::Held { .. }
             | Disposition::Dead { .. }
-            | Disposition::Discarded { .. } => (Depth::default(), None),
+            | Disposition::Discarded { .. }
+            | Disposition::Purged { .. } => (Depth::default(), None),
         }
     }
 
     /// Whether it has dead letters: given up one by one, or all that its session's end left.
     #[must_use]
     pub fn has_dead_letters(&self) -> bool {
-        let left = matches!(self.disposition, Disposition::Dead { .. });
-        self.depth.dead > 0 || left && self.depth.unsettled() > 0
+        match self.disposition {
+            Disposition::Dead { .. } => self.depth.dead > 0 || self.depth.unsettled() > 0,
+            Disposition::Serving
+            | Disposition::Quiet
+            | Disposition::Held { .. }
+            | Disposition::Discarded { .. } => self.depth.dead > 0,
+            Disposition::Purged { .. } => false,
+        }
     }
 
     /// Whether a worker should be found for it.

@@ -67,6 +67,23 @@ pub enum Rejection {
         /// Which.
         session: SessionId,
     },
+    /// The session is in use, and what was asked for is for sessions that have ended.
+    SessionActive {
+        /// Which.
+        session: SessionId,
+    },
+    /// The messages of the session wait for the next session of its key.
+    QueueHeld {
+        /// Which session.
+        session: SessionId,
+        /// How many messages.
+        messages: u64,
+    },
+    /// The session that the request id stands for was purged.
+    SubjectPurged {
+        /// The request id.
+        request_id: String,
+    },
     /// The pool is not configured.
     PoolNotFound {
         /// Its name.

@@ -9,8 +9,8 @@ use bytes::Bytes;
 
 use crate::explanation::Explanation;
 use crate::ids::{
-    DeliveryId, Epoch, Namespace, PoolName, QueueId, Revision, Seq, SessionId, SessionNo,
-    SessionRef, StreamId,
+    DeliveryId, Epoch, Namespace, PoolName, QueueId, Revision, Seq, SessionId, SessionKey,
+    SessionNo, SessionRef, StreamId,
 };
 use crate::lease::LeaseView;
 use crate::message::MessageRow;
@@ -72,6 +72,13 @@ pub enum Reply {
         lease: Option<LeaseView>,
         /// Whether an earlier call with the same request id did it.
         duplicate: bool,
+    },
+    /// To purge.
+    Purged {
+        /// The key it had.
+        key: Option<SessionKey>,
+        /// Messages deleted with it, dead letters and others.
+        messages: u64,
     },
     /// To enqueue.
     Enqueued {

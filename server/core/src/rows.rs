@@ -17,7 +17,7 @@ use crate::lease::LeaseRow;
 use crate::message::MessageRow;
 use crate::queue::QueueRow;
 use crate::session::{ActivityRow, SessionRow};
-use crate::time::EngineTime;
+use crate::time::{CalendarDay, EngineTime};
 
 /// Where a row is found.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -112,6 +112,17 @@ pub struct Counters {
     pub in_flight: u64,
     /// Messages given up by themselves.
     pub dead_lettered: u64,
+    /// Where the calendar of resets stands.
+    pub calendar: Calendar,
+}
+
+/// Where the calendar of resets stands: which of its days have come, and whether the resets of the last one are done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Calendar {
+    /// The newest day whose time has come; none while there is no calendar.
+    pub day: Option<CalendarDay>,
+    /// The newest session that the day means, while resets are outstanding.
+    pub outstanding: Option<SessionNo>,
 }
 
 /// What a key points at.

@@ -114,6 +114,9 @@ warning_lead = "30s"
 max_sessions = 7
 emergency_idle = "20s"
 emergency_age = "10m"
+retention = "3d"
+daily_reset = "04:00"
+time_zone = "Europe/Berlin"
 cleanup_on_shutdown = false
 end_grace = "3s"
 end_grace_after_pending = "2m"
@@ -121,6 +124,7 @@ end_grace_after_pending = "2m"
 max_message_bytes = "1MiB"
 max_messages = 10
 max_bytes = 2_000_000
+dead_letter_retention = "never"
 [retry]
 max_attempts = 9
 first_pause = "2s"
@@ -215,6 +219,8 @@ fn every_key_is_set_where_it_belongs() {
             emergency_age: Limit::After(Span::seconds(600)),
             ..PoolPolicy::default()
         },
+        session_retention: Limit::After(Span::seconds(3 * 86_400)),
+        dead_letter_retention: Limit::Never,
         end_grace: Span::seconds(3),
         after_pending_grace: Span::seconds(120),
         ..Policy::default()
@@ -230,12 +236,30 @@ fn every_key_is_set_where_it_belongs() {
         format: LogFormat::Json,
     };
     assert_eq!(settings.log, log);
+    let daily = settings.calendar.daily().expect("resets by the calendar");
+    assert_eq!(daily.at.to_string(), "04:00");
+    assert_eq!(daily.zone.iana_name(), Some("Europe/Berlin"));
     let namespaces: Vec<String> = settings
         .namespaces
         .iter()
         .map(ToString::to_string)
         .collect();
     assert_eq!(namespaces, ["a b", "blue", "default"]);
+}
+
+#[test]
+fn times_of_day_and_zones_are_known() {
+    check_refused(
+        "[session]\ndaily_reset = \"4\"\ntime_zone = \"Mars\"\n",
+        &[
+            "2:1: [session] daily_reset: \"4\": is no time of day as HH:MM; takes a time of day as HH:MM, or \
+             \"never\"",
+            "3:1: [session] time_zone: \"Mars\": no such time zone; takes the name of a time zone, such as \
+             \"Europe/Berlin\" or \"UTC\"",
+        ],
+    );
+    let never = loaded("[session]\ndaily_reset = \"never\"\n").settings;
+    assert_eq!(never.calendar.daily(), None);
 }
 
 #[test]

@@ -286,6 +286,7 @@ fn payload_bytes(command: &Command) -> usize {
         | Command::End(_)
         | Command::Reset(_)
         | Command::ResetCircuit(_)
+        | Command::Purge(_)
         | Command::Claim(_)
         | Command::Settle(_)
         | Command::Requeue(_)
@@ -294,6 +295,8 @@ fn payload_bytes(command: &Command) -> usize {
         | Command::Assign { .. }
         | Command::Due(_)
         | Command::Lapse(_)
+        | Command::CalendarDay(_)
+        | Command::CalendarDone(_)
         | Command::Restore(_)
         | Command::Admit { .. }
         | Command::Attached { .. }

@@ -91,8 +91,11 @@ pub(super) fn queue_of(
         Some(Row::Session(session)) => session,
         _ => return Err(Refusal::store_unavailable().into()),
     };
-    let queue = queue(rows, session.queue)?;
-    let own = (queue.owner == session.no).then_some(queue);
+    let own = match read(rows, &RowKey::Queue(session.queue))? {
+        Some(Row::Queue(queue)) => (queue.owner == session.no).then_some(queue),
+        // It went with a successor that was purged.
+        _ => None,
+    };
     Ok((session, own))
 }
 
@@ -181,5 +184,7 @@ fn letters_after(rows: &Rows, queue: &QueueRow, after: Seq) -> Result<Vec<Messag
         | Disposition::Discarded { .. } => rows
             .dead_letters_after(queue.id, after, list::CHUNK)
             .map_err(|fault| faulted(&fault)),
+        // Its session is gone, and who owned them cannot be said any more.
+        Disposition::Purged { .. } => Ok(Vec::new()),
     }
 }

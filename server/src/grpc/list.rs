@@ -154,18 +154,20 @@ fn message_page(
         return Err(Refusal::rejected(&rejection).into());
     };
     let session = &view.session;
-    let queue = match rows.row(&RowKey::Queue(session.queue)).map_err(faulted)? {
-        Some(Row::Queue(queue)) => queue,
-        _ => return Err(Refusal::store_unavailable().into()),
-    };
     let mut page = MessagePage {
         session: session.id.clone(),
-        disposition: queue.disposition,
-        pause: queue.pause,
+        disposition: Disposition::Quiet,
+        pause: None,
         lease: view.lease,
         messages: Vec::new(),
         next: String::new(),
     };
+    // One that a successor took over, and that went with it, is not there any more.
+    let Some(Row::Queue(queue)) = rows.row(&RowKey::Queue(session.queue)).map_err(faulted)? else {
+        return Ok(page);
+    };
+    page.disposition = queue.disposition;
+    page.pause = queue.pause;
     // A queue that a successor has adopted is the successor's to list.
     if queue.owner != session.no {
         return Ok(page);

@@ -1,4 +1,5 @@
-//! SessionService: open, get, list, update, touch, begin and end a request, end one or many, reset, explain, watch.
+//! SessionService: open, get, list, update, touch, begin and end a request, end one or many, reset, explain, purge,
+//! watch.
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use tonic::{Request, Response, Status};
 
 use super::context::{Context, faulted};
 use super::watch::WatchBody;
-use super::{Handlers, end_sessions, list, watch};
+use super::{Handlers, end_sessions, list, purge_sessions, watch};
 use crate::wire::show::reply::Shown;
 use crate::wire::status::Refusal;
 use crate::wire::{parse, show};
@@ -122,6 +123,7 @@ impl SessionService for Handlers {
         let namespace = self.context.namespace(request.metadata())?;
         let call = parse::end::end(&namespace, request.into_inner(), Context::caller())
             .map_err(|invalid| Refusal::invalid(&invalid))?;
+        let asked = call.end.session.clone();
         let (reply, shown, no) = self.change(Command::End(call.end)).await?;
         let mut answer = show::reply::ended(reply, shown);
         let over = answer.session.as_ref().is_none_or(has_ended);
@@ -129,7 +131,7 @@ impl SessionService for Handlers {
             && !over
         {
             let session = self.wait_for_end(no, Duration::from_millis(wait)).await?;
-            answer.session = Some(session);
+            answer.session = Some(session.ok_or_else(|| not_found(&asked))?);
         }
         Ok(Response::new(answer))
     }
@@ -181,6 +183,17 @@ impl SessionService for Handlers {
         Ok(Response::new(show::reply::reset(reply, shown)))
     }
 
+    async fn purge_sessions(
+        &self,
+        request: Request<pb::PurgeSessionsRequest>,
+    ) -> Result<Response<pb::PurgeSessionsResponse>, Status> {
+        let namespace = self.context.namespace(request.metadata())?;
+        let request = request.into_inner();
+        purge_sessions::serve(&self.context, &self.bulk, &namespace, request)
+            .await
+            .map(Response::new)
+    }
+
     type WatchSessionEventsStream = watch::Nothing;
 
     async fn watch_session_events(
@@ -206,12 +219,14 @@ fn find(
         Some(no) => context.see(&rows, no)?,
         None => None,
     };
-    seen.ok_or_else(|| {
-        let rejection = Rejection::SessionNotFound {
-            asked: asked.clone(),
-        };
-        Refusal::rejected(&rejection).into()
-    })
+    seen.ok_or_else(|| not_found(asked))
+}
+
+fn not_found(asked: &SessionRef) -> Status {
+    let rejection = Rejection::SessionNotFound {
+        asked: asked.clone(),
+    };
+    Refusal::rejected(&rejection).into()
 }
 
 fn has_ended(session: &pb::Session) -> bool {
@@ -233,25 +248,29 @@ impl Handlers {
         Ok((reply, shown, no))
     }
 
-    /// The session once it has ended, or as it is when the wait is over.
-    async fn wait_for_end(&self, no: SessionNo, wait: Duration) -> Result<pb::Session, Status> {
+    /// The session once it has ended, or as it is when the wait is over; none if it has ended and was purged since.
+    async fn wait_for_end(
+        &self,
+        no: SessionNo,
+        wait: Duration,
+    ) -> Result<Option<pb::Session>, Status> {
         let context = &self.context;
         let deadline = tokio::time::Instant::now() + wait;
         let mut news = context.feed.follow();
         loop {
             news.mark_unchanged();
-            let seen = context
-                .see(&context.rows()?, no)?
-                .ok_or_else(Refusal::store_unavailable)?;
+            let Some(seen) = context.see(&context.rows()?, no)? else {
+                return Ok(None);
+            };
             let session = context.show(seen).await?;
             if has_ended(&session) || context.stopping.has_begun() {
-                return Ok(session);
+                return Ok(Some(session));
             }
             // Any of the three is a reason to look once more.
             tokio::select! {
                 changed = news.changed() => changed.map_err(|_| Refusal::store_unavailable())?,
                 () = context.stopping.begun() => {}
-                () = tokio::time::sleep_until(deadline) => return Ok(session),
+                () = tokio::time::sleep_until(deadline) => return Ok(Some(session)),
             }
         }
     }

@@ -25,6 +25,7 @@ pub(crate) mod named_page;
 pub(crate) mod number;
 pub(crate) mod open;
 pub(crate) mod page;
+pub(crate) mod purge_sessions;
 pub(crate) mod reference;
 pub(crate) mod request_tag;
 pub(crate) mod requeue;

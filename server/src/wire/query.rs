@@ -12,8 +12,8 @@ use sessiond_core::ids::{MessageKind, Namespace, Revision, SessionId};
 use sessiond_core::message::MessageRow;
 use sessiond_core::presence::SessionFilter;
 use sessiond_core::queue::Disposition;
-use sessiond_core::session::{Labels, SessionRow};
-use sessiond_core::time::WallTime;
+use sessiond_core::session::{Labels, Lifecycle, SessionRow};
+use sessiond_core::time::{EngineTime, Span, WallTime};
 use sessiond_proto::v1 as pb;
 
 use super::show;
@@ -41,6 +41,15 @@ pub(crate) struct LiveQuery {
     pub(crate) query: SessionQuery,
     /// Whose key is such a one; none: with any key or without.
     pub(crate) key_glob: Option<Glob>,
+}
+
+/// Which sessions a purge means: ended ones only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct EndedQuery {
+    /// What they must be besides.
+    pub(crate) query: SessionQuery,
+    /// How long ago they must have ended at least, in engine time.
+    pub(crate) ended_for: Option<Span>,
 }
 
 /// Which messages a list shows.
@@ -104,6 +113,20 @@ impl LiveQuery {
         !session.is_ended()
             && has_key(session, self.key_glob.as_ref())
             && self.query.matches(session)
+    }
+}
+
+// === impl EndedQuery ===
+
+impl EndedQuery {
+    /// Whether a session is meant at this time.
+    pub(crate) fn matches(&self, session: &SessionRow, now: EngineTime) -> bool {
+        let Lifecycle::Ended(end) = &session.lifecycle else {
+            return false;
+        };
+        let ended_at = session.created_at + end.duration;
+        let long_ago = |span| now.since(ended_at) >= span;
+        self.ended_for.is_none_or(long_ago) && self.query.matches(session)
     }
 }
 

@@ -14,6 +14,7 @@ pub(crate) mod frame;
 pub(crate) mod lease;
 pub(crate) mod message;
 pub(crate) mod pool;
+pub(crate) mod purge_result;
 pub(crate) mod reply;
 pub(crate) mod server;
 pub(crate) mod session;

@@ -59,6 +59,8 @@ pub(crate) fn code(reason: Reason) -> Code {
         Reason::SessionEnded
         | Reason::SessionDraining
         | Reason::SessionQueued
+        | Reason::SessionActive
+        | Reason::QueueHeld
         | Reason::CauseTooDeep
         | Reason::LeaseHeld
         | Reason::RestartLimited

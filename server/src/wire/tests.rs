@@ -10,6 +10,7 @@ mod letters;
 mod lists;
 mod namespace;
 mod open;
+mod purge_sessions;
 mod random;
 mod reset;
 pub(crate) mod samples;

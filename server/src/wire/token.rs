@@ -46,6 +46,8 @@ pub(crate) enum ListKind {
     Discards,
     /// Sweep.
     Sweeps,
+    /// PurgeSessions.
+    Purges,
 }
 
 /// The entry after which a page begins.
@@ -83,7 +85,7 @@ pub(crate) enum PagePosition {
         /// Its instance.
         instance: InstanceId,
     },
-    /// Of EndSessions and Sweep.
+    /// Of EndSessions, Sweep and PurgeSessions.
     Ends {
         /// The last session that was looked at.
         after: SessionNo,
@@ -128,7 +130,7 @@ enum Kind {
 // === impl Kind ===
 
 impl Kind {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Page(ListKind::Sessions),
         Self::Page(ListKind::Messages),
         Self::Page(ListKind::Workers),
@@ -137,6 +139,7 @@ impl Kind {
         Self::Page(ListKind::Requeues),
         Self::Page(ListKind::Discards),
         Self::Page(ListKind::Sweeps),
+        Self::Page(ListKind::Purges),
         Self::Resume,
     ];
 
@@ -150,6 +153,7 @@ impl Kind {
             Self::Page(ListKind::Requeues) => 61,
             Self::Page(ListKind::Discards) => 62,
             Self::Page(ListKind::Sweeps) => 8,
+            Self::Page(ListKind::Purges) => 50,
             Self::Resume => 16,
         }
     }
@@ -233,7 +237,7 @@ fn position_of(kind: ListKind, bytes: &[u8]) -> Option<PagePosition> {
         }
         ListKind::Requeues => mark_of(bytes).map(PagePosition::Requeues),
         ListKind::Discards => mark_of(bytes).map(PagePosition::Discards),
-        ListKind::Ends | ListKind::Sweeps => {
+        ListKind::Ends | ListKind::Sweeps | ListKind::Purges => {
             two_numbers(bytes).map(|(after, until)| PagePosition::Ends {
                 after: SessionNo(after),
                 until: SessionNo(until),

@@ -92,7 +92,7 @@ pub(crate) enum DecodeError {
     },
 }
 
-/// The write that makes a change; none for an entry of `Pending`, which follows from its message's row.
+/// The write that makes a change; none for an entry of `Pending` or `GivenUp`, which its message's key is.
 ///
 /// # Panics
 ///
@@ -107,7 +107,7 @@ pub fn encode(change: &Change) -> Option<Op> {
                 None => Op::remove(table, bytes),
             })
         }
-        Change::Index(IndexEntry::Pending(..), _) => None,
+        Change::Index(IndexEntry::Pending(..) | IndexEntry::GivenUp(..), _) => None,
         Change::Index(entry, membership) => {
             let (table, key) = key_of_entry(entry);
             Some(match membership {
@@ -154,7 +154,7 @@ pub(crate) fn decode_entry(
     key: &[u8],
     value: &[u8],
 ) -> Result<IndexEntry, DecodeError> {
-    if table != Table::Messages && !value.is_empty() {
+    if table != Table::Messages && table != Table::DeadLetters && !value.is_empty() {
         return Err(DecodeError::Value { bytes: value.len() });
     }
     entry::entry(table, key)

@@ -15,7 +15,7 @@ use sessiond_core::ids::{
 };
 use sessiond_core::index::{Extent, IndexEntry, Scan};
 use sessiond_core::lease::{LeaseRow, LeaseView};
-use sessiond_core::queue::QueueRow;
+use sessiond_core::queue::{Depth, QueueRow};
 use sessiond_core::rows::{Counters, KeyRow, Row, RowKey};
 use sessiond_core::session::{ActivityRow, SessionRow, SessionView};
 use sessiond_core::time::WallTime;
@@ -151,7 +151,11 @@ impl Rows {
             return Ok(None);
         };
         let activity = self.on_record(self.activity(no)?, &RowKey::Activity(no))?;
-        let queue = self.on_record(self.queue(session.queue)?, &RowKey::Queue(session.queue))?;
+        let (depth, oldest) = match self.queue(session.queue)? {
+            Some(queue) => queue.seen_from(no),
+            // It went with a successor that was purged.
+            None => (Depth::default(), None),
+        };
         let lease = match session.lease {
             Some(epoch) => {
                 let lease = self.on_record(self.lease(epoch)?, &RowKey::Lease(epoch))?;
@@ -159,7 +163,6 @@ impl Rows {
             }
             None => None,
         };
-        let (depth, oldest) = queue.seen_from(no);
         Ok(Some(SessionView {
             depth,
             oldest_pending: oldest.map(|oldest| oldest.time),

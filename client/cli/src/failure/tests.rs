@@ -37,6 +37,8 @@ fn every_reason_has_the_exit_code_of_its_remedy() {
         ("SESSION_KEY_IN_USE", ALREADY_EXISTS, Exit::Conflict),
         ("SESSION_ENDED", FAILED_PRECONDITION, Exit::Conflict),
         ("SESSION_DRAINING", FAILED_PRECONDITION, Exit::Conflict),
+        ("SESSION_ACTIVE", FAILED_PRECONDITION, Exit::Conflict),
+        ("QUEUE_HELD", FAILED_PRECONDITION, Exit::Conflict),
         ("LEASE_HELD", FAILED_PRECONDITION, Exit::Conflict),
         ("LEASE_FENCED", FAILED_PRECONDITION, Exit::Conflict),
         ("ETAG_MISMATCH", 10, Exit::Conflict),

@@ -34,7 +34,7 @@ described! {
     ListMessagesResponse GetStatsResponse EndSessionsResponse EndResult ExplainSessionResponse
     BeginRequestResponse EndRequestResponse ResetSessionResponse DeadLetter ListDeadLettersResponse
     RequeueDeadLettersResponse DiscardMessagesResponse RevokeLeaseResponse ResetCircuitResponse
-    SweepResponse SweepResult
+    SweepResponse SweepResult PurgeSessionsResponse PurgeResult
     ListPoolsResponse PoolInfo
 }
 

@@ -138,6 +138,32 @@ impl Row for pb::SweepResult {
     }
 }
 
+impl Row for pb::PurgeResult {
+    type Document = Self;
+
+    const HEADERS: &'static [&'static str] = &["KEY", "SESSION", "OUTCOME", "MESSAGES", "ERROR"];
+    const WIDTHS: &'static [usize] = &[24, 36, 11, 8, 20];
+
+    fn cells(&self, _now: Timestamp) -> Vec<String> {
+        let error = self.error.as_ref().map(|error| error.reason.clone());
+        vec![
+            self.key.clone(),
+            self.session_id.clone(),
+            values::enum_name::<pb::PurgeOutcome>(self.outcome),
+            self.messages.to_string(),
+            error.unwrap_or_default(),
+        ]
+    }
+
+    fn id(&self) -> String {
+        self.session_id.clone()
+    }
+
+    fn document(&self) -> &Self::Document {
+        self
+    }
+}
+
 impl Row for pb::PoolInfo {
     type Document = Self;
 

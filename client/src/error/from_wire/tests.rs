@@ -47,6 +47,7 @@ const KINDS: &str = "\
     SESSION_ID_IN_USE AlreadyExists NAMESPACE_NOT_FOUND NotFound UNAUTHENTICATED \
     Unauthenticated PERMISSION_DENIED PermissionDenied NOT_BUILT NotBuilt SESSION_ENDED \
     FailedPrecondition SESSION_DRAINING FailedPrecondition SESSION_QUEUED FailedPrecondition \
+    SESSION_ACTIVE FailedPrecondition QUEUE_HELD FailedPrecondition \
     CAUSE_TOO_DEEP FailedPrecondition LEASE_HELD FailedPrecondition RESTART_LIMITED \
     FailedPrecondition LEASE_FENCED LeaseLost STALE_DELIVERY LeaseLost ETAG_MISMATCH Conflict \
     TOO_MANY_SESSIONS ResourceExhausted QUEUE_FULL ResourceExhausted QUOTA_EXCEEDED \

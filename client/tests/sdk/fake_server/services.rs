@@ -121,6 +121,7 @@ service! {
     end_session(EndSessionRequest) -> EndSessionResponse: End;
     end_sessions(EndSessionsRequest) -> EndSessionsResponse: EndSessions;
     explain_session(ExplainSessionRequest) -> ExplainSessionResponse: Explain;
+    purge_sessions(PurgeSessionsRequest) -> PurgeSessionsResponse: Purge;
     reset_session(ResetSessionRequest) -> ResetSessionResponse: Reset;
 }
 

@@ -79,7 +79,10 @@ fn return_superseded(
     key: &InstanceKey,
     session: &SessionRow,
 ) -> Result<(), Stop> {
-    let queue = draft.queue(session.queue)?;
+    // It may be gone with a successor that was purged.
+    let Some(queue) = draft.queue_if(session.queue)? else {
+        return Ok(());
+    };
     for epoch in leases_in_flight(draft, queue.id)? {
         let lease = draft.lease(epoch)?;
         let superseded = session.lease != Some(epoch) && lease.session == session.no;

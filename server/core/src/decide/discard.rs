@@ -4,7 +4,7 @@
 //! being deleted already, is counted as not found; so a repeat is harmless. The last message of a queue that is
 //! deleted may be what a draining session waited for, and one that held others back lets them go.
 
-use super::{find, finish, hand_out, request};
+use super::{find, finish, hand_out, purge, request};
 use crate::command::letters::{Discard, Effect};
 use crate::draft::{Draft, Stop};
 use crate::ids::Seq;
@@ -23,15 +23,15 @@ pub(super) fn discard(draft: &mut Draft<'_>, discard: &Discard) -> Result<Reply,
         return Ok(Reply::counted(row.tally.unwrap_or_default(), true));
     }
     let session = find::any(draft, &discard.namespace, &discard.session)?;
-    let queue = draft.queue(session.queue)?;
+    let queue = purge::own_queue(draft, &session)?;
     let mut tally = MessageTally::default();
-    // A queue that a successor has adopted is the successor's.
-    if queue.owner == session.no {
+    if let Some(queue) = &queue {
         draft.know_letters(discard.seqs.iter().map(|seq| (queue.id, *seq)))?;
         for seq in &discard.seqs {
-            one(draft, &session, &queue, *seq, &mut tally)?;
+            one(draft, &session, queue, *seq, &mut tally)?;
         }
     } else {
+        // A queue that a successor has adopted is the successor's.
         let asked = discard.seqs.len();
         tally.not_found = u64::try_from(asked).expect("a length fits 64 bits");
     }
@@ -42,7 +42,7 @@ pub(super) fn discard(draft: &mut Draft<'_>, discard: &Discard) -> Result<Reply,
     }
     if tally.done > 0 {
         finish::if_drained(draft, session.no)?;
-        hand_out::offer(draft, queue.id)?;
+        hand_out::offer(draft, session.queue)?;
     }
     request::record_tally(draft, &discard.namespace, tag, session.no, tally)?;
     Ok(Reply::counted(tally, false))

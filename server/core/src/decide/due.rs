@@ -1,16 +1,16 @@
 //! Due: what the due index says has come, checked again before anything is done about it.
 
-use super::release;
 use super::returned::Return;
-use super::{cancel, debounce, finish, hand_out, session_due};
+use super::{cancel, debounce, finish, hand_out, purge, release, retention, session_due};
+use crate::draft::events::Particulars;
 use crate::draft::{Draft, Stop};
-use crate::event::Actor;
+use crate::event::{Actor, EventKind};
 use crate::ids::{Epoch, QueueId, Seq};
 use crate::index::{Due, IndexEntry, Scan};
 use crate::lease::LeaseStanding;
 use crate::limits::DISCARD_ROWS_PER_DECISION;
 use crate::message::{DeliveryMode, MessageRow, Standing, Turn};
-use crate::queue::Disposition;
+use crate::queue::{Disposition, QueueRow};
 use crate::reply::Reply;
 use crate::rows::{Row, RowKey};
 use crate::time::Span;
@@ -29,7 +29,7 @@ pub(super) fn due(draft: &mut Draft<'_>, due: Due) -> Result<Reply, Stop> {
 /// A returned or deferred message may be handed out again.
 fn message_due(draft: &mut Draft<'_>, queue: QueueId, seq: Seq) -> Result<(), Stop> {
     let Some(before) = draft.message(queue, seq)? else {
-        return Ok(());
+        return retention::letter_due(draft, queue, seq);
     };
     let was = before.standing;
     let rank = match was {
@@ -68,8 +68,11 @@ fn lease_due(draft: &mut Draft<'_>, epoch: Epoch) -> Result<(), Stop> {
     match lease.standing {
         LeaseStanding::Superseded { until } if until <= draft.now.engine => {
             release::give_back(draft, &lease, &Return::refunded(Actor::reaper()))?;
-            let owner = draft.queue(lease.queue)?.owner;
-            finish::if_drained(draft, owner)?;
+            let Some(queue) = draft.queue_if(lease.queue)? else {
+                // It was purged since.
+                return Ok(());
+            };
+            finish::if_drained(draft, queue.owner)?;
             hand_out::offer(draft, lease.queue)
         }
         LeaseStanding::Superseded { .. } => Ok(()),
@@ -82,37 +85,54 @@ fn queue_due(draft: &mut Draft<'_>, id: QueueId) -> Result<(), Stop> {
         return Ok(());
     };
     debounce::due(draft, &queue)?;
+    let now = draft.now.engine;
     match queue.disposition {
-        Disposition::Held { until } if until <= draft.now.engine => {
-            let session = draft.session(queue.owner)?;
-            if let Some(key) = &session.key {
-                let mut row = draft.key(&session.namespace, key)?;
-                row.held = None;
-                draft.put(
-                    RowKey::Key(session.namespace.clone(), key.clone()),
-                    Row::Key(row.into()),
-                );
-            }
-            let mut activity = draft.activity(queue.owner)?;
-            activity.totals.dead_lettered += queue.depth.unsettled();
-            draft.put_activity(&session, activity)?;
-            draft.dispose(queue, dead(draft))
-        }
-        Disposition::Discarded { next } if next <= draft.now.engine => discard_some(draft, id),
+        Disposition::Held { until } if until <= now => held_due(draft, queue),
+        Disposition::Discarded { next } if next <= now => discard_some(draft, id),
+        Disposition::Purged { next } if next <= now => purge::purge_some(draft, id),
+        Disposition::Dead {
+            until: Some(until), ..
+        } if until <= now => retention::dead_queue_due(draft, queue),
         Disposition::Held { .. }
         | Disposition::Discarded { .. }
+        | Disposition::Purged { .. }
         | Disposition::Serving
         | Disposition::Quiet
         | Disposition::Dead { .. } => Ok(()),
     }
 }
 
-/// Given up as of this decision.
-fn dead(draft: &Draft<'_>) -> Disposition {
-    Disposition::Dead {
-        since: draft.now.engine,
-        time: draft.now.wall,
+/// No session of the key came for what was held: it is given up, all of it at once.
+fn held_due(draft: &mut Draft<'_>, queue: QueueRow) -> Result<(), Stop> {
+    let owner = queue.owner;
+    let session = draft.session(owner)?;
+    if let Some(key) = &session.key {
+        let mut row = draft.key(&session.namespace, key)?;
+        row.held = None;
+        draft.put(
+            RowKey::Key(session.namespace.clone(), key.clone()),
+            Row::Key(row.into()),
+        );
     }
+    let unsettled = queue.depth.unsettled();
+    let mut activity = draft.activity(owner)?;
+    activity.totals.dead_lettered += unsettled;
+    draft.put_activity(&session, activity)?;
+    let given_up = draft.given_up(queue.depth);
+    draft.dispose(queue, given_up)?;
+    if unsettled == 0 {
+        return Ok(());
+    }
+    let particulars = Particulars {
+        message: None,
+        attributes: [
+            ("reason".to_owned(), "session_ended".to_owned()),
+            ("messages".to_owned(), unsettled.to_string()),
+        ]
+        .into(),
+    };
+    let actor = Actor::reaper();
+    draft.event(EventKind::MessageDeadLettered, actor, owner, particulars)
 }
 
 /// Deletes a bounded number of rows of a discarded queue; the rest follows at the next tick.
@@ -134,7 +154,7 @@ fn discard_some(draft: &mut Draft<'_>, id: QueueId) -> Result<(), Stop> {
             next: now + Span(1),
         }
     } else {
-        dead(draft)
+        draft.given_up(queue.depth)
     };
     draft.dispose(queue, disposition)
 }

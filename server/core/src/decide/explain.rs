@@ -24,26 +24,20 @@ use crate::time::EngineTime;
 pub(super) fn explain(draft: &Draft<'_>, asked: &Explain) -> Result<Reply, Stop> {
     let no = find::any(draft, &asked.namespace, &asked.session)?.no;
     let session = draft.session_view(no)?;
-    let queue = draft.queue(session.session.queue)?;
-    let owned = queue.owner == no;
-    let next_due = if owned {
-        next_due(draft, &queue)?
-    } else {
-        None
-    };
+    // A queue that a successor took over is the successor's, and may have gone with it.
+    let queue = draft.queue_if(session.session.queue)?;
+    let owned = queue.filter(|queue| queue.owner == no);
     let holds = holds(draft, &session);
     let mut deadlines = session_deadlines(draft, &session);
     deadlines.extend(lease_deadline(&session));
     deadlines.extend(suspension(draft, &session));
-    if owned {
+    let mut stalls = Vec::new();
+    if let Some(queue) = owned {
+        let next_due = next_due(draft, &queue)?;
         deadlines.extend(queue_deadlines(draft, &queue, next_due));
+        stalls = keeps_pending(draft, &session.session, &queue, next_due)?;
     }
     deadlines.sort_by_key(|deadline| deadline.at);
-    let stalls = if owned {
-        stalls(draft, &session.session, &queue, next_due)?
-    } else {
-        Vec::new()
-    };
     Ok(Reply::Explained(Box::new(Explanation {
         session,
         now: draft.now.wall,
@@ -214,7 +208,10 @@ fn queue_deadlines(
                 Effect::DeadLetters,
             )]
         }
-        Disposition::Quiet | Disposition::Dead { .. } | Disposition::Discarded { .. } => Vec::new(),
+        Disposition::Quiet
+        | Disposition::Dead { .. }
+        | Disposition::Discarded { .. }
+        | Disposition::Purged { .. } => Vec::new(),
     }
 }
 
@@ -242,7 +239,7 @@ fn next_due(draft: &Draft<'_>, queue: &QueueRow) -> Result<Option<EngineTime>, S
     Ok(next)
 }
 
-fn stalls(
+fn keeps_pending(
     draft: &Draft<'_>,
     session: &SessionRow,
     queue: &QueueRow,
@@ -290,7 +287,8 @@ fn stalls(
         Disposition::Held { .. }
         | Disposition::Quiet
         | Disposition::Dead { .. }
-        | Disposition::Discarded { .. } => {}
+        | Disposition::Discarded { .. }
+        | Disposition::Purged { .. } => {}
     }
     Ok(stalls)
 }

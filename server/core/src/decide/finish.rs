@@ -42,7 +42,10 @@ pub(super) fn nothing_to_wait_for(
 
 /// Ends a draining session if what it waited for has happened.
 pub(super) fn if_drained(draft: &mut Draft<'_>, no: SessionNo) -> Result<(), Stop> {
-    let session = draft.session(no)?;
+    // That of a purged queue is gone.
+    let Some(session) = draft.session_if(no)? else {
+        return Ok(());
+    };
     if let Lifecycle::Draining(intent) = session.lifecycle.clone()
         && nothing_to_wait_for(draft, &session, intent.mode)?
     {
@@ -173,7 +176,8 @@ fn finish_with(
     let mut activity = draft.activity(no)?;
     activity.requests.void();
     activity.restart_guard.suspended_until = None;
-    draft.put_activity(&session, activity)?;
+    activity.check_at = draft.policy().session_retention.from(draft.now.engine);
+    draft.put_activity_checked_at(activity)?;
     draft.event(EventKind::SessionEnd, intent.actor.clone(), no, said)
 }
 
@@ -191,12 +195,7 @@ fn fate(
     }
     match heir.map(|heir| heir.carry) {
         Some(Carry::Move) => return Ok(queue.disposition),
-        Some(Carry::Keep | Carry::Discard) => {
-            return Ok(Disposition::Dead {
-                since: now,
-                time: draft.now.wall,
-            });
-        }
+        Some(Carry::Keep | Carry::Discard) => return Ok(draft.given_up(queue.depth)),
         None => {}
     }
     let adoptable = match intent.reason.class() {
@@ -215,10 +214,7 @@ fn fate(
             until: now + HELD_QUEUE_RETENTION,
         }
     } else {
-        Disposition::Dead {
-            since: now,
-            time: draft.now.wall,
-        }
+        draft.given_up(queue.depth)
     })
 }
 
@@ -241,7 +237,10 @@ fn settle_queue(
     match fate {
         Disposition::Discarded { .. } => activity.totals.discarded += unsettled,
         Disposition::Dead { .. } => activity.totals.dead_lettered += unsettled,
-        Disposition::Serving | Disposition::Quiet | Disposition::Held { .. } => {}
+        Disposition::Serving
+        | Disposition::Quiet
+        | Disposition::Held { .. }
+        | Disposition::Purged { .. } => {}
     }
     draft.put_activity(session, activity)?;
     draft.dispose(queue, fate)

@@ -198,6 +198,7 @@ fn ready_place(entry: &IndexEntry) -> Option<(Lane, Seq)> {
         | IndexEntry::Pending(..)
         | IndexEntry::Debounced(..)
         | IndexEntry::Coalesced(..)
+        | IndexEntry::GivenUp(..)
         | IndexEntry::Unserved(..)
         | IndexEntry::RequestAge(..)
         | IndexEntry::DeadLetters(..)

@@ -36,6 +36,13 @@ pub(super) fn earlier(
         }
         .into());
     }
+    // What was done with messages is on record itself, and of nobody else's state.
+    if row.tally.is_none() && draft.session_if(row.subject)?.is_none() {
+        return Err(Rejection::SubjectPurged {
+            request_id: tag.id.to_string(),
+        }
+        .into());
+    }
     Ok(Some(row))
 }
 

@@ -205,7 +205,11 @@ fn letter(
     (id, seq): (QueueId, Seq),
 ) -> Result<Option<(QueueRow, Arc<MessageRow>)>, Stop> {
     let queue = draft.queue_if(id)?;
-    let Some(queue) = queue.filter(|queue| queue.namespace == *namespace) else {
+    let there = |queue: &QueueRow| {
+        let purged = matches!(queue.disposition, Disposition::Purged { .. });
+        queue.namespace == *namespace && !purged
+    };
+    let Some(queue) = queue.filter(there) else {
         return Ok(None);
     };
     if let Some(letter) = draft.dead_letter(id, seq)? {
@@ -216,7 +220,8 @@ fn letter(
         Disposition::Serving
         | Disposition::Quiet
         | Disposition::Held { .. }
-        | Disposition::Discarded { .. } => None,
+        | Disposition::Discarded { .. }
+        | Disposition::Purged { .. } => None,
     };
     Ok(left.map(|letter| (queue, letter)))
 }

@@ -96,6 +96,7 @@ pub(super) fn give_up(
     message.standing = Standing::Dead {
         reason,
         time: draft.now.wall,
+        until: draft.policy().dead_letter_retention.from(draft.now.engine),
     };
     let named = MessageRef {
         queue: message.queue,

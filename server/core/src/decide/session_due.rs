@@ -4,7 +4,7 @@
 //! A request that lapses is no activity and no event: it is as if its caller had never been there since
 //! its last renewal. What the limits say, and when they are looked at next, is in `deadlines`; here it is done.
 
-use super::{finish, restart_guard, slot};
+use super::{finish, restart_guard, retention, slot};
 use crate::deadlines::{self, Approach, WarnedLimit};
 use crate::draft::events::Particulars;
 use crate::draft::{Draft, Stop};
@@ -18,7 +18,7 @@ pub(super) fn session_due(draft: &mut Draft<'_>, no: SessionNo) -> Result<(), St
         return Ok(());
     };
     match &session.lifecycle {
-        Lifecycle::Ended(_) => Ok(()),
+        Lifecycle::Ended(_) => retention::ended_due(draft, &session),
         Lifecycle::Draining(intent) => draining_due(draft, &session, intent),
         Lifecycle::Queued(wait) => slot::waiter_due(draft, &session, *wait),
         Lifecycle::Active => active_due(draft, &session),

@@ -101,6 +101,7 @@ fn settle_one(
     let Some(queue) = draft
         .queue_if(settlement.queue)?
         .filter(|queue| queue.namespace == *namespace)
+        .filter(|queue| !matches!(queue.disposition, Disposition::Purged { .. }))
     else {
         return Ok(SettleCode::UnknownMessage);
     };

@@ -10,6 +10,7 @@ use super::{Draft, Stop};
 use crate::event::{Actor, EventKind, EventRow, MessageRef};
 use crate::ids::{Epoch, SessionNo};
 use crate::lease::LeaseView;
+use crate::queue::Depth;
 use crate::session::SessionView;
 
 /// What an event says beside its kind.
@@ -75,8 +76,11 @@ impl Draft<'_> {
     /// The session as readers see it.
     pub(crate) fn session_view(&self, no: SessionNo) -> Result<SessionView, Stop> {
         let session = self.session(no)?;
-        let queue = self.queue_ref(session.queue)?;
-        let (depth, oldest) = queue.seen_from(no);
+        let (depth, oldest) = match self.queue_row(session.queue)? {
+            Some(queue) => queue.seen_from(no),
+            // It went with a successor that was purged.
+            None => (Depth::default(), None),
+        };
         let lease = match session.lease {
             Some(epoch) => Some(self.lease_view(epoch)?),
             None => None,

@@ -89,6 +89,21 @@ impl Draft<'_> {
         Ok(())
     }
 
+    /// Forgets all that a queue remembers, with the queue.
+    pub(crate) fn forget_keys(&mut self, queue: &QueueRow) -> Result<(), Stop> {
+        let blocks: Vec<BlockNo> = match self.window(queue)? {
+            Some(window) => window.numbers().collect(),
+            None => return Ok(()),
+        };
+        let added = AddedKeys {
+            seqs: IndexMap::default(),
+            blocks: Vec::new(),
+            dropped: blocks,
+        };
+        self.keys.insert(queue.id, added);
+        Ok(())
+    }
+
     /// Goes on in another block; those that it outlives give way.
     fn write_block(&mut self, queue: QueueId, (number, block): (BlockNo, KeyBlock)) {
         let outlived: Vec<BlockNo> = match self.view.window(queue) {

@@ -121,6 +121,7 @@ impl Draft<'_> {
         match queue.disposition {
             Disposition::Dead { .. } => counters.dead_lettered -= depth.unsettled(),
             Disposition::Discarded { .. } => {}
+            Disposition::Purged { .. } => counters.dead_lettered += depth.dead,
             Disposition::Serving | Disposition::Quiet | Disposition::Held { .. } => {
                 counters.pending -= pending;
                 counters.in_flight -= depth.in_flight;
@@ -129,6 +130,7 @@ impl Draft<'_> {
         match disposition {
             Disposition::Dead { .. } => counters.dead_lettered += depth.unsettled(),
             Disposition::Discarded { .. } => {}
+            Disposition::Purged { .. } => counters.dead_lettered -= depth.dead,
             Disposition::Serving | Disposition::Quiet | Disposition::Held { .. } => {
                 counters.pending += pending;
                 counters.in_flight += depth.in_flight;
@@ -137,6 +139,17 @@ impl Draft<'_> {
         self.put_counters(counters);
         queue.disposition = disposition;
         self.put_queue(queue)
+    }
+
+    /// What becomes of a queue whose messages are given up now: they are kept for as long as the policy says.
+    pub(crate) fn given_up(&self, depth: Depth) -> Disposition {
+        let since = self.now.engine;
+        let until = self.policy().dead_letter_retention.from(since);
+        Disposition::Dead {
+            since,
+            time: self.now.wall,
+            until: until.filter(|_| depth.unsettled() > 0),
+        }
     }
 
     fn place(
@@ -207,6 +220,7 @@ fn shift_total(
     shift: impl Fn(u64) -> u64,
 ) {
     let total = match (disposition, standing) {
+        (Disposition::Purged { .. }, _) => return,
         (_, Standing::Dead { .. }) | (Disposition::Dead { .. }, _) => &mut counters.dead_lettered,
         (Disposition::Discarded { .. }, _) => return,
         (_, Standing::Ready(_) | Standing::Waiting { .. } | Standing::Debounced) => {

@@ -229,6 +229,10 @@ impl Draft<'_> {
         session: &SessionRow,
         mut row: ActivityRow,
     ) -> Result<(), Stop> {
+        if session.is_ended() {
+            // When it has been on record long enough is not moved by what still happens to its messages.
+            return self.put_activity_checked_at(row);
+        }
         // A check that comes too early re-arms itself, so it is moved only when it would come too late.
         row.check_at = match (row.check_at, self.next_look(session, &row)?) {
             (Some(armed), Some(next)) => Some(armed.min(next)),
@@ -265,6 +269,21 @@ impl Draft<'_> {
         } else {
             self.put(key, Row::Activity(row.into()));
         }
+        Ok(())
+    }
+
+    pub(crate) fn remove_activity(&mut self, session: SessionNo) -> Result<(), Stop> {
+        let before = self.activity_row(session)?;
+        let before = before.map(|row| entries_of_activity(row));
+        self.reindex(&before.unwrap_or_default(), Entries::default());
+        self.remove(RowKey::Activity(session));
+        Ok(())
+    }
+
+    pub(crate) fn remove_queue(&mut self, id: QueueId) -> Result<(), Stop> {
+        let before = self.queue_row(id)?.map(|row| entries_of_queue(row));
+        self.reindex(&before.unwrap_or_default(), Entries::default());
+        self.remove(RowKey::Queue(id));
         Ok(())
     }
 

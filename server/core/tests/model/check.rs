@@ -116,8 +116,12 @@ pub(crate) fn nothing_overdue(model: &Model, store: &Store) {
         let id = place + 1;
         match queue.fate {
             Fate::Held { until } => assert!(until > now, "queue {id} is held too long"),
-            Fate::Discarded => panic!("queue {id} is still there"),
-            Fate::Serving | Fate::Quiet | Fate::Dead => {}
+            Fate::Discarded | Fate::Purged => panic!("queue {id} is still there"),
+            Fate::Dead => assert!(
+                queue.dead_until.is_none_or(|until| until > now),
+                "the dead letters of queue {id} are kept too long"
+            ),
+            Fate::Serving | Fate::Quiet | Fate::Gone => {}
         }
         let live = matches!(queue.fate, Fate::Serving | Fate::Quiet);
         let over = queue.pause.filter(|_| live);
@@ -129,6 +133,10 @@ pub(crate) fn nothing_overdue(model: &Model, store: &Store) {
             if let Status::Paused { due } | Status::Deferred { due } = message.status {
                 assert!(due > now, "message {seq} of queue {id} is overdue");
             }
+            assert!(
+                message.dead_until.is_none_or(|until| until > now),
+                "message {seq} of queue {id} is kept too long"
+            );
         }
     }
     for (epoch, lease) in &model.leases {
@@ -150,11 +158,19 @@ pub(crate) fn nothing_overdue(model: &Model, store: &Store) {
                 session.id
             );
         }
+        assert!(
+            session.check_at.is_none_or(|at| at > now),
+            "{} is kept too long",
+            session.id
+        );
         if let State::Active = &session.state {
             check_watched(session, store, now, model.policy.cleanup_interval);
             if !model.warnings(session.no).is_empty() {
                 check_soon(session, store, now, model.policy.cleanup_interval);
             }
+        }
+        if session.purged {
+            continue;
         }
         check_timers(session, store, now);
         if let State::Queued(turn) = &session.state {

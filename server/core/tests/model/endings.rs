@@ -165,12 +165,17 @@ impl Model {
         let (id, key) = (self.session(no).queue, self.session(no).key.clone());
         let unsettled = self.queue(id).unsettled();
         let fate = self.fate_of(key.as_ref(), unsettled, ending, carry);
-        self.queue_mut(id).fate = fate;
+        let dead_until = self.dead_until();
+        let queue = self.queue_mut(id);
+        queue.fate = fate;
+        if fate == Fate::Dead && unsettled > 0 {
+            queue.dead_until = dead_until;
+        }
         let totals = &mut self.session_mut(no).totals;
         match fate {
             Fate::Discarded => totals.discarded += unsettled,
             Fate::Dead => totals.dead_lettered += unsettled,
-            Fate::Held { .. } | Fate::Serving | Fate::Quiet => {}
+            Fate::Held { .. } | Fate::Serving | Fate::Quiet | Fate::Purged | Fate::Gone => {}
         }
         if let (Fate::Held { until }, Some(key)) = (fate, key) {
             assert_eq!(until, self.now + HELD_QUEUE_RETENTION.0);
@@ -181,8 +186,13 @@ impl Model {
         } else {
             0
         };
+        let check_at = match self.policy.session_retention {
+            Limit::After(span) => Some(self.now + span.0),
+            Limit::Never => None,
+        };
         let session = self.session_mut(no);
         session.ends += 1;
+        session.check_at = check_at;
         out.facts.push(Fact::Ended(Box::new(EndFact {
             session: no,
             reason: ending.reason,
@@ -227,7 +237,7 @@ impl Model {
             return;
         }
         match self.session(no).state.clone() {
-            State::Ended(_) => {}
+            State::Ended(_) => self.ended_due(no, out),
             State::Queued(turn) => self.waiter_due(no, turn, out),
             State::Draining(ending) => {
                 let some = !self.session(no).requests.is_empty();

@@ -29,7 +29,7 @@ impl Model {
         let queue = self.queue(session.queue);
         let waits = match queue.fate {
             Fate::Serving | Fate::Quiet | Fate::Held { .. } => queue.owner == no,
-            Fate::Dead | Fate::Discarded => false,
+            Fate::Dead | Fate::Discarded | Fate::Purged | Fate::Gone => false,
         };
         let pending = queue.unsettled() - queue.out() as u64;
         Ok(Answer::Explained {

@@ -4,7 +4,7 @@
 
 use sessiond_core::command::RequestTag;
 use sessiond_core::ids::SessionRef;
-use sessiond_core::limits::{KEY_SESSIONS_MAX, REQUEST_RETENTION};
+use sessiond_core::limits::REQUEST_RETENTION;
 use sessiond_core::requests::RequestToken;
 use sessiond_core::session::{EndMode, EndReason, SessionView};
 
@@ -27,6 +27,10 @@ impl Model {
         if request.body != tag.body {
             self.marks.hit(Mark::RequestReused);
             return Err(Refusal::RequestIdReused);
+        }
+        if request.tally.is_none() && self.session(request.subject).purged {
+            self.marks.hit(Mark::SubjectPurged);
+            return Err(Refusal::SubjectPurged);
         }
         self.marks.hit(Mark::RequestRepeated);
         Ok(Some(request))
@@ -82,15 +86,12 @@ impl Model {
             return Ok(self.find_written(asked)?.no);
         };
         // A key remembers its newest sessions only; older ones are found by id.
-        let of_key = || {
-            let all = self.sessions.iter().rev();
-            all.filter(|s| s.key.as_ref() == Some(key))
-                .take(KEY_SESSIONS_MAX)
-        };
-        let running = of_key().find(|s| !matches!(s.state, State::Ended(_)));
-        let found = self.live_of(key).or(running.map(|s| s.no));
+        let known = self.of_key.get(key).map_or(&[][..], Vec::as_slice);
+        let mut running = known.iter();
+        let running = running.find(|no| !matches!(self.session(**no).state, State::Ended(_)));
+        let found = self.live_of(key).or(running.copied());
         found
-            .or_else(|| of_key().next().map(|s| s.no))
+            .or_else(|| known.first().copied())
             .ok_or(Refusal::NotFound)
     }
 

@@ -5,6 +5,7 @@
 //! disk: a run follows from its seed alone.
 
 pub(crate) mod breakdowns;
+pub(crate) mod calendar;
 pub(crate) mod callers;
 pub(crate) mod cancels;
 pub(crate) mod check;
@@ -21,6 +22,7 @@ pub(crate) mod messages;
 pub(crate) mod pauses;
 pub(crate) mod pools;
 pub(crate) mod predict;
+pub(crate) mod purges;
 pub(crate) mod queue_rows;
 pub(crate) mod requests;
 pub(crate) mod resets;

@@ -132,6 +132,7 @@ impl Model {
         let found = queue.messages.get(&seq);
         found
             .filter(|message| message.is_dead() || queue.fate == Fate::Dead)
+            .filter(|_| queue.fate != Fate::Purged)
             .cloned()
     }
 
@@ -147,6 +148,7 @@ impl Model {
         let letter = queue.messages.get_mut(&seq).expect("found before");
         letter.status = Status::Returned;
         letter.attempt = 0;
+        letter.dead_until = None;
     }
 
     fn append(&mut self, session: u64, id: u64, seq: u64) {
@@ -168,6 +170,7 @@ impl Model {
             }),
             attempt: 0,
             latest: None,
+            dead_until: None,
             enqueued_at: now,
             ..letter
         };

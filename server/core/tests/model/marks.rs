@@ -52,6 +52,30 @@ marks! {
     ResetWithoutKey,
     /// A queue with messages that were given up before went over to another session.
     DeadLettersMoved,
+    /// A purge deleted messages that a worker had in flight.
+    PurgeInFlight,
+    /// A session was purged whose queue its successor has.
+    PurgeOfPredecessor,
+    /// A purge would have deleted messages that wait for the next session of a key.
+    PurgeOfHeldRefused,
+    /// A purge did, as it was told to.
+    PurgeOfHeld,
+    /// An ended session had been on record long enough.
+    SessionRetired,
+    /// It had, and stayed for its messages.
+    RetentionExcused,
+    /// A message that was given up by itself was kept long enough.
+    LetterExpired,
+    /// What a session's end gave up was kept long enough.
+    DeadQueueExpired,
+    /// A request was repeated whose session was purged since.
+    SubjectPurged,
+    /// A day of the calendar came.
+    DayCame,
+    /// It was said to have come again.
+    DayCameAgain,
+    /// A day came long before the one that was known.
+    DayFarBack,
     /// A new session took over a held queue with messages.
     HeldAdopted,
     /// A held queue was given up.

@@ -171,6 +171,7 @@ impl Model {
             mode: message.mode,
             coalesce_key: message.coalesce_key.clone(),
             status,
+            dead_until: None,
             attempt: 0,
             latest: None,
             bytes: cost(message),

@@ -74,6 +74,7 @@ impl Model {
             Command::Reset(reset) => return self.reset(reset, out),
             Command::ResetCircuit(reset) => return self.reset_circuit(reset, out),
             Command::Revoke(asked) => return self.revoke(asked, out),
+            Command::Purge(purge) => return self.purge(purge, out),
             Command::Enqueue(enqueue) => return self.enqueue(enqueue, out),
             Command::Claim(claim) => return self.claim(claim, out),
             Command::Settle(settle) => {
@@ -90,6 +91,8 @@ impl Model {
             Command::Due(Due::Lease(epoch)) => self.lease_due(epoch.0, out),
             Command::Due(Due::Queue(queue)) => self.queue_due(queue.0, out),
             Command::Lapse(epoch) => self.lapse(epoch.0, out),
+            Command::CalendarDay(day) => self.calendar_day(*day),
+            Command::CalendarDone(day) => self.calendar_done(*day),
             Command::Restore(_) | Command::Admit { .. } => {}
             Command::Attached { .. } => return Ok(self.attached_answer()),
             Command::LeaseTimes(epochs) => {
@@ -188,12 +191,13 @@ impl Model {
                 "volatile in an event"
             );
             let session = &mut self.sessions[session_place(&out.facts[place])];
+            let may_follow = matches!(out.facts[place], Fact::Purged(..) | Fact::HeldGivenUp(..));
             assert!(
-                !session.closed,
+                !session.closed || may_follow,
                 "an event about {} after its end",
                 session.id
             );
-            session.closed = matches!(out.facts[place], Fact::Ended(_));
+            session.closed |= matches!(out.facts[place], Fact::Ended(_));
             session.revision = event.revision.0;
         }
         assert_eq!(decision.revision.0, self.revision, "the newest revision");

@@ -56,15 +56,17 @@ pub(crate) fn check(model: &Model, store: &Store, care: Care) {
             .flat_map(|queue| queue.messages.values())
     };
     let dead = messages().filter(|message| message.is_dead()).count();
+    let sessions = model.sessions.iter().filter(|s| !s.purged).count();
+    let queues = model.queues.iter().filter(|q| q.fate != Fate::Gone);
     let wanted = Seen {
-        sessions: model.sessions.len(),
-        activities: model.sessions.len(),
-        queues: model.queues.len(),
+        sessions,
+        activities: sessions,
+        queues: queues.count(),
         messages: messages().count() - dead,
         dead_letters: dead,
         payloads: messages().count(),
         leases: model.leases.len(),
-        ids: model.sessions.len(),
+        ids: sessions,
         names: model.queues.iter().map(|queue| queue.names.len()).sum(),
         requests: seen.requests,
     };
@@ -203,7 +205,8 @@ fn check_requests(model: &Model, store: &Store, seen: &Seen) {
 
 fn check_counters(model: &Model, row: &Counters) {
     let sessions = |wanted: fn(&State) -> bool| {
-        model.sessions.iter().filter(|s| wanted(&s.state)).count() as u64
+        let on_record = model.sessions.iter().filter(|s| !s.purged);
+        on_record.filter(|s| wanted(&s.state)).count() as u64
     };
     assert_eq!(row.revision.0, model.revision, "the newest revision");
     assert_eq!(
@@ -213,6 +216,7 @@ fn check_counters(model: &Model, row: &Counters) {
     );
     assert_eq!(row.queue.0, model.queues.len() as u64, "the newest queue");
     assert_eq!(row.epoch.0, model.last_epoch, "the newest token");
+    assert_eq!(row.calendar, model.calendar, "where the calendar stands");
     assert_eq!(
         row.active,
         sessions(|s| matches!(s, State::Active)),
@@ -230,6 +234,9 @@ fn check_counters(model: &Model, row: &Counters) {
     let (mut pending, mut in_flight, mut dead_lettered) = (0, 0, 0);
     for queue in &model.queues {
         let (unsettled, out) = (queue.unsettled(), queue.out() as u64);
+        if matches!(queue.fate, Fate::Purged | Fate::Gone) {
+            continue;
+        }
         dead_lettered += queue.messages.len() as u64 - unsettled;
         match queue.fate {
             Fate::Serving | Fate::Quiet | Fate::Held { .. } => {
@@ -237,7 +244,7 @@ fn check_counters(model: &Model, row: &Counters) {
                 in_flight += out;
             }
             Fate::Dead => dead_lettered += unsettled,
-            Fate::Discarded => {}
+            Fate::Discarded | Fate::Purged | Fate::Gone => {}
         }
     }
     let totals = (row.pending, row.in_flight, row.dead_lettered);
@@ -349,7 +356,10 @@ fn check_activity(model: &Model, row: &ActivityRow) {
     let watched = match &session.state {
         State::Active => limited || row.next_timer().is_some(),
         State::Queued(_) | State::Draining(_) => true,
-        State::Ended(_) => false,
+        State::Ended(_) => {
+            let check_at = row.check_at.map(|at| at.0);
+            return assert_eq!(check_at, session.check_at, "when {} goes", session.id);
+        }
     };
     assert_eq!(
         row.check_at.is_some(),
@@ -367,12 +377,9 @@ fn check_key(model: &Model, key: &SessionKey, row: &KeyRow) {
     );
     let held = model.held.get(key).copied();
     assert_eq!(row.held.map(|id| id.0), held, "what {key} holds");
-    let newest = model
-        .sessions
-        .iter()
-        .rev()
-        .filter(|s| s.key.as_ref() == Some(key));
-    let newest: Vec<u64> = newest.map(|s| s.no).take(row.sessions.len()).collect();
+    let newest = model.of_key.get(key).cloned().unwrap_or_default();
     let remembered: Vec<u64> = row.sessions.iter().map(|no| no.0).collect();
     assert_eq!(remembered, newest, "the sessions of {key}");
+    let some = row.live.is_some() || held.is_some() || !newest.is_empty();
+    assert!(some, "{key} means nothing and has a row");
 }

@@ -117,6 +117,13 @@ fn policy(rng: &mut Rng) -> Policy {
     policy.restart_window = Span::seconds(rng.u64(60..1_200));
     policy.on_restart_limit = costs[rng.usize(..costs.len())];
     limit_pools(&mut policy, rng);
+    let mut retention = || match rng.u32(..6) {
+        0 => Limit::Never,
+        1..4 => Limit::After(Span::seconds(rng.u64(60..90_000))),
+        _ => Limit::After(Span::seconds(rng.u64(86_400..800_000))),
+    };
+    policy.session_retention = retention();
+    policy.dead_letter_retention = retention();
     policy
 }
 
@@ -258,6 +265,7 @@ impl Clients {
             Reply::Done
             | Reply::Session { .. }
             | Reply::Revoked { .. }
+            | Reply::Purged { .. }
             | Reply::Claimed { .. }
             | Reply::Settled(_)
             | Reply::Counted { .. }

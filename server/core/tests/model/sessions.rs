@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use sessiond_core::command::{Carry, ConflictPolicy, NewSessionId, Open, Touch, Update};
 use sessiond_core::ids::{PoolName, SessionId};
-use sessiond_core::limits::{DEFAULT_POOL, MAX_IN_FLIGHT_DEFAULT};
+use sessiond_core::limits::{DEFAULT_POOL, KEY_SESSIONS_MAX, MAX_IN_FLIGHT_DEFAULT};
 use sessiond_core::rejection::Liveness;
 use sessiond_core::session::{EndMode, EndReason, PendingPolicy, Timeouts, Totals, Usage};
 
@@ -122,12 +122,10 @@ impl Model {
             State::Active | State::Draining(_) | State::Ended(_) => Fate::Serving,
         };
         let queue = self.queue_for(open, no, replaced, fate);
-        let before = self.sessions.iter().rev();
-        let predecessor = before
-            .filter(|s| open.key.is_some() && s.key == open.key)
-            .map(|s| s.id.clone())
-            .next()
-            .or_else(|| replaced.map(|replaced| self.session(replaced.old).id.clone()));
+        let predecessor = self
+            .join_key(open, no)
+            .or(replaced.map(|replaced| replaced.old))
+            .map(|before| self.session(before).id.clone());
         let session = Session {
             state,
             ..self.newcomer(open, no, pool, queue, predecessor)
@@ -139,6 +137,16 @@ impl Model {
             out.facts.push(Fact::Queued(no));
         }
         Ok(no)
+    }
+
+    /// Takes the newcomer on the list of its key; answers with the one before it.
+    fn join_key(&mut self, open: &Open, no: u64) -> Option<u64> {
+        let key = open.key.clone()?;
+        let sessions = self.of_key.entry(key).or_default();
+        let before = sessions.first().copied();
+        sessions.insert(0, no);
+        sessions.truncate(KEY_SESSIONS_MAX);
+        before
     }
 
     fn give_way(&mut self, open: &Open, replaced: GivesWay, out: &mut Expected) {
@@ -191,6 +199,7 @@ impl Model {
         self.queues.push(Queue {
             owner,
             fate,
+            dead_until: None,
             next_seq: 1,
             next_delivery: 1,
             messages: BTreeMap::new(),
@@ -254,6 +263,8 @@ impl Model {
             suspended: None,
             warned: [None, None],
             revision: 0,
+            check_at: None,
+            purged: false,
             ends: 0,
             closed: false,
         }

@@ -62,7 +62,9 @@ impl Model {
         out: &mut Expected,
     ) -> SettleCode {
         let (id, seq) = (settlement.queue.0, settlement.seq.0);
-        let known = id >= 1 && id <= self.queues.len() as u64;
+        let known = id >= 1
+            && id <= self.queues.len() as u64
+            && !matches!(self.queue(id).fate, Fate::Purged | Fate::Gone);
         if !known || seq == 0 || seq >= self.queue(id).next_seq {
             self.marks.hit(Mark::UnknownMessage);
             return SettleCode::UnknownMessage;
@@ -264,12 +266,14 @@ impl Model {
     }
 
     fn give_up(&mut self, id: u64, seq: u64, reason: DeadReason, out: &mut Expected) {
+        let dead_until = self.dead_until();
         let message = self
             .queue_mut(id)
             .messages
             .get_mut(&seq)
             .expect("it is in flight");
         message.status = Status::Dead(reason);
+        message.dead_until = dead_until;
         let session = self.queue(id).owner;
         self.session_mut(session).totals.dead_lettered += 1;
         out.facts.push(Fact::DeadLettered {
@@ -304,33 +308,8 @@ impl Model {
             | Status::Paused { .. }
             | Status::Deferred { .. }
             | Status::Debounced
-            | Status::Out { .. }
-            | Status::Dead(_) => {}
-        }
-    }
-
-    /// A held queue waited long enough, or a discarded one is deleted.
-    pub(crate) fn queue_due(&mut self, id: u64, out: &mut Expected) {
-        if id > self.queues.len() as u64 {
-            return;
-        }
-        self.pause_due(id, out);
-        let queue = self.queue(id);
-        let (fate, unsettled, owner) = (queue.fate, queue.unsettled(), queue.owner);
-        match fate {
-            Fate::Held { until } if until <= self.now => {
-                self.marks.hit(Mark::HeldExpired);
-                self.queue_mut(id).fate = Fate::Dead;
-                self.held.retain(|_, held| *held != id);
-                self.session_mut(owner).totals.dead_lettered += unsettled;
-            }
-            Fate::Discarded => {
-                self.marks.hit(Mark::Discarded);
-                let queue = self.queue_mut(id);
-                queue.messages.retain(|_, message| message.is_dead());
-                queue.fate = Fate::Dead;
-            }
-            Fate::Held { .. } | Fate::Serving | Fate::Quiet | Fate::Dead => {}
+            | Status::Out { .. } => {}
+            Status::Dead(_) => self.letter_due(id, seq),
         }
     }
 }

@@ -16,10 +16,11 @@ use sessiond_core::lease::LeaseMode;
 use sessiond_core::limits::Policy;
 use sessiond_core::message::{DeadReason, DeliveryMode};
 use sessiond_core::presence::{SessionFilter, Window};
-use sessiond_core::rows::MessageTally;
+use sessiond_core::rows::{Calendar, MessageTally};
 use sessiond_core::session::{
     EndMode, EndReason, Labels, Ordering, PendingPolicy, Profile, Timeouts, Totals, Usage,
 };
+use sessiond_core::time::Limit;
 
 use super::marks::hits::Marks;
 
@@ -35,9 +36,12 @@ pub(crate) struct Model {
     pub(crate) queues: Vec<Queue>,
     pub(crate) leases: BTreeMap<u64, Lease>,
     pub(crate) workers: BTreeMap<InstanceId, Worker>,
+    /// The sessions that a key remembers, newest first.
+    pub(crate) of_key: BTreeMap<SessionKey, Vec<u64>>,
     /// Queues that wait for the next session of a key.
     pub(crate) held: BTreeMap<SessionKey, u64>,
     pub(crate) requests: BTreeMap<RequestId, Request>,
+    pub(crate) calendar: Calendar,
     pub(crate) last_epoch: u64,
     pub(crate) revision: u64,
     pub(crate) marks: Marks,
@@ -81,7 +85,11 @@ pub(crate) struct Session {
     pub(crate) warned: [Option<u64>; 2],
     /// The newest event about it.
     pub(crate) revision: u64,
-    /// How many SESSION_END events it has; nothing is written about it after the first.
+    /// Once it has ended: when it is looked at whether it has been on record long enough.
+    pub(crate) check_at: Option<u64>,
+    /// Its rows are gone, and nobody finds it any more.
+    pub(crate) purged: bool,
+    /// How many SESSION_END events it has; nothing but its purge and that of its messages is written after the first.
     pub(crate) ends: u32,
     pub(crate) closed: bool,
 }
@@ -117,6 +125,8 @@ pub(crate) struct Ending {
 pub(crate) struct Queue {
     pub(crate) owner: u64,
     pub(crate) fate: Fate,
+    /// When what was given up with its session is deleted.
+    pub(crate) dead_until: Option<u64>,
     pub(crate) next_seq: u64,
     pub(crate) next_delivery: u64,
     /// Unsettled and given-up messages.
@@ -132,9 +142,15 @@ pub(crate) struct Queue {
 pub(crate) enum Fate {
     Serving,
     Quiet,
-    Held { until: u64 },
+    Held {
+        until: u64,
+    },
     Dead,
     Discarded,
+    /// Its session is gone, and it will be.
+    Purged,
+    /// It is gone.
+    Gone,
 }
 
 /// An unsettled or given-up message.
@@ -144,6 +160,8 @@ pub(crate) struct Message {
     pub(crate) mode: DeliveryMode,
     pub(crate) coalesce_key: Option<CoalesceKey>,
     pub(crate) status: Status,
+    /// Once it was given up by itself: when it is deleted.
+    pub(crate) dead_until: Option<u64>,
     pub(crate) attempt: u32,
     pub(crate) latest: Option<u64>,
     pub(crate) bytes: u64,
@@ -230,8 +248,10 @@ impl Model {
             queues: Vec::new(),
             leases: BTreeMap::new(),
             workers: BTreeMap::new(),
+            of_key: BTreeMap::new(),
             held: BTreeMap::new(),
             requests: BTreeMap::new(),
+            calendar: Calendar::default(),
             last_epoch: 0,
             revision: 0,
             marks: Marks::default(),
@@ -252,6 +272,14 @@ impl Model {
 
     pub(crate) fn queue_mut(&mut self, id: u64) -> &mut Queue {
         &mut self.queues[place(id)]
+    }
+
+    /// Until when what is given up now is kept.
+    pub(crate) fn dead_until(&self) -> Option<u64> {
+        match self.policy.dead_letter_retention {
+            Limit::After(span) => Some(self.now + span.0),
+            Limit::Never => None,
+        }
     }
 
     /// The current lease of a session.

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sessiond_core::change::{Change, Membership};
-use sessiond_core::event::EventRow;
+use sessiond_core::event::{EventKind, EventRow};
 use sessiond_core::ids::{Epoch, PoolName, SessionNo};
 use sessiond_core::index::{
     Due, Entries, Extent, IndexEntry, entries_of_activity, entries_of_lease, entries_of_message,
@@ -182,7 +182,10 @@ impl Store {
     /// The newest event about a session shows the session's life as it is: identity, state, holder.
     fn check_fold(&self, no: SessionNo) {
         let Some(Row::Session(row)) = self.rows.get(&RowKey::Session(no)) else {
-            panic!("session {no} is gone");
+            let mut newest = self.events.iter().rev();
+            let newest = newest.find(|event| event.session.session.no == no);
+            let kind = newest.map(|event| event.kind);
+            return assert_eq!(kind, Some(EventKind::SessionPurged), "session {no} is gone");
         };
         let place = usize::try_from(row.revision.0 - 1).expect("revisions are small here");
         let shown = &self.events[place].session.session;
@@ -242,6 +245,7 @@ impl Store {
                 | IndexEntry::Pending(..)
                 | IndexEntry::Debounced(..)
                 | IndexEntry::Coalesced(..)
+                | IndexEntry::GivenUp(..)
                 | IndexEntry::Unserved(..)
                 | IndexEntry::DeadLetters(..)
                 | IndexEntry::RequestAge(..)

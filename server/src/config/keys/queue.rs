@@ -1,6 +1,7 @@
-//! `[queue]`: how much the queue of a session may hold.
+//! `[queue]`: how much the queue of a session may hold, and how long what is given up stays there.
 
-use sessiond_core::limits::{ENQUEUE_BYTES_MAX, MESSAGE_OVERHEAD_BYTES};
+use sessiond_core::limits::{ENQUEUE_BYTES_MAX, MESSAGE_OVERHEAD_BYTES, TIMEOUT_MAX};
+use sessiond_core::time::Span;
 
 use super::{Key, Section};
 use crate::config::field::Field;
@@ -8,7 +9,7 @@ use crate::limits::{QUEUE_BYTES_MAX, QUEUE_MESSAGES_MAX};
 
 pub(super) static SECTION: Section = Section {
     name: "queue",
-    doc: "How much the queue of a session may hold.",
+    doc: "How much the queue of a session may hold, and how long what is given up stays there.",
     names: None,
     keys: &[
         Key::new(
@@ -38,6 +39,16 @@ pub(super) static SECTION: Section = Section {
             },
             "Bytes of messages that are not settled, with 256 for each beside its payload. More are refused \
              QUEUE_FULL.",
+        ),
+        Key::new(
+            "dead_letter_retention",
+            Field::Limit {
+                at: |settings, _| &mut settings.policy.dead_letter_retention,
+                min: Span(1),
+                max: TIMEOUT_MAX,
+            },
+            "How long a dead letter is kept, counted from when it was given up with the value of that time; then it \
+             is deleted and counts as discarded. With `\"never\"` those on record stay too.",
         ),
     ],
 };

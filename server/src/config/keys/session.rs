@@ -1,5 +1,6 @@
 //! `[session]`: how long sessions may live, how many, and how they end.
 
+use jiff::tz::TimeZone;
 use sessiond_core::limits::{END_GRACE_MAX, TIMEOUT_MAX, WARNING_LEAD_MIN};
 use sessiond_core::time::Span;
 
@@ -100,6 +101,53 @@ pub(super) static SECTION: Section = Section {
             },
             "When that frees no slot, sessions of the pool that are older than this end, with reason EXPIRED, unless \
              they are in use.",
+        ),
+        Key::new(
+            "retention",
+            Field::Limit {
+                at: |settings, _| &mut settings.policy.session_retention,
+                min: SHORTEST,
+                max: TIMEOUT_MAX,
+            },
+            "How long a session that has ended stays on record, counted from its end with the value of that time. It \
+             stays longer while messages of it do: those that wait for the next session of its key, and dead \
+             letters. With `\"never\"` those on record stay too.",
+        ),
+        Key::new(
+            "daily_reset",
+            Field::Text {
+                takes: "a time of day as HH:MM, or \"never\"",
+                get: |settings, _| match settings.calendar.daily_reset {
+                    Some(at) => at.to_string(),
+                    None => "never".to_owned(),
+                },
+                put: |settings, _, text| {
+                    settings.calendar.daily_reset = match text {
+                        "never" => None,
+                        text => Some(text.parse()?),
+                    };
+                    Ok(())
+                },
+            },
+            "At this time of day every session in use is reset, with reason SCHEDULED: it ends, and a successor with \
+             the same key, slot and messages goes on. A time that was missed because the server was down comes once \
+             at its next start; a time that clocks skip is as much later, and of one that comes twice the first counts.",
+        ),
+        Key::new(
+            "time_zone",
+            Field::Text {
+                takes: "the name of a time zone, such as \"Europe/Berlin\" or \"UTC\"",
+                get: |settings, _| {
+                    let name = settings.calendar.zone.iana_name();
+                    name.unwrap_or("UTC").to_owned()
+                },
+                put: |settings, _, text| {
+                    let zone = TimeZone::get(text).map_err(|_| "no such time zone".to_owned())?;
+                    settings.calendar.zone = zone;
+                    Ok(())
+                },
+            },
+            "By the clocks of where `daily_reset` is meant. The zones are those this program was built with.",
         ),
         Key::new(
             "cleanup_on_shutdown",

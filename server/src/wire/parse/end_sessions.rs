@@ -101,7 +101,7 @@ fn selection(
 ) -> Option<Selection> {
     one_way(faults, &request);
     let by_ids = !request.session_ids.is_empty();
-    let ids = session_ids(faults, request.session_ids);
+    let ids = session_ids(faults, request.session_ids, END_SESSIONS_IDS_MAX);
     let key_glob = text::bounded(faults, "key_glob", request.key_glob, ID_BYTES_MAX);
     let filter = request.filter.unwrap_or_default();
     let parts = [
@@ -146,9 +146,10 @@ fn one_way(faults: &mut Faults, request: &pb::EndSessionsRequest) {
     }
 }
 
-fn session_ids(faults: &mut Faults, ids: Vec<String>) -> Vec<SessionId> {
-    number::items(faults, "session_ids", ids.len(), END_SESSIONS_IDS_MAX);
-    let ids = ids.into_iter().take(END_SESSIONS_IDS_MAX).enumerate();
+/// Ids of sessions, at most `max`.
+pub(crate) fn session_ids(faults: &mut Faults, ids: Vec<String>, max: usize) -> Vec<SessionId> {
+    number::items(faults, "session_ids", ids.len(), max);
+    let ids = ids.into_iter().take(max).enumerate();
     ids.filter_map(|(index, id)| {
         faults.within_item("session_ids", index, |faults| {
             text::required(faults, "", id, SessionId::parse)
@@ -171,7 +172,8 @@ pub(super) fn refuse_ended(faults: &mut Faults, filter: &pb::SessionFilter) {
     }
 }
 
-fn refuse_page(faults: &mut Faults, page_size: u32, page_token: &str) {
+/// Sessions that are chosen by id come on one page.
+pub(crate) fn refuse_page(faults: &mut Faults, page_size: u32, page_token: &str) {
     if page_size != 0 {
         faults.invalid("page_size", "must be unset with `session_ids`");
     }

@@ -125,7 +125,8 @@ fn mode(faults: &mut Faults, number: i32) -> Option<EndMode> {
     )
 }
 
-fn pending_policy(faults: &mut Faults, number: i32) -> Option<PendingPolicy> {
+/// What becomes of pending messages, KEEP when unset.
+pub(crate) fn pending_policy(faults: &mut Faults, number: i32) -> Option<PendingPolicy> {
     let policy = enumeration::known(faults, "pending_policy", number, "PendingPolicy")?;
     Some(match policy {
         pb::PendingPolicy::Unspecified | pb::PendingPolicy::Keep => PendingPolicy::Keep,

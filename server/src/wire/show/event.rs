@@ -31,6 +31,7 @@ pub(crate) fn event_type(kind: EventKind) -> pb::EventType {
         EventKind::SessionUpdated => pb::EventType::SessionUpdated,
         EventKind::SessionDraining => pb::EventType::SessionDraining,
         EventKind::SessionEnd => pb::EventType::SessionEnd,
+        EventKind::SessionPurged => pb::EventType::SessionPurged,
         EventKind::WorkerAttached => pb::EventType::WorkerAttached,
         EventKind::WorkerDetached => pb::EventType::WorkerDetached,
         EventKind::WorkerLost => pb::EventType::WorkerLost,

@@ -140,7 +140,7 @@ pub(crate) fn dead(
     disposition: Disposition,
 ) -> Option<(pb::DeadLetterReason, WallTime)> {
     match (standing, disposition) {
-        (Standing::Dead { reason, time }, _) => {
+        (Standing::Dead { reason, time, .. }, _) => {
             let reason = match reason {
                 DeadReason::MaxAttempts => pb::DeadLetterReason::MaxAttempts,
                 DeadReason::Permanent => pb::DeadLetterReason::Permanent,
@@ -156,7 +156,8 @@ pub(crate) fn dead(
             Disposition::Serving
             | Disposition::Quiet
             | Disposition::Held { .. }
-            | Disposition::Discarded { .. },
+            | Disposition::Discarded { .. }
+            | Disposition::Purged { .. },
         ) => None,
     }
 }

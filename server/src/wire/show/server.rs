@@ -108,6 +108,8 @@ fn defaults(facts: &ServerFacts<'_>) -> pb::ServerDefaults {
         end_grace_after_pending: Some(duration(policy.after_pending_grace)),
         max_attempts: policy.max_attempts,
         idempotency_window: Some(duration(REQUEST_RETENTION)),
+        session_retention: Some(limit(policy.session_retention)),
+        dead_letter_retention: Some(limit(policy.dead_letter_retention)),
     }
 }
 

@@ -79,6 +79,8 @@ fn resource_type(reason: Reason) -> &'static str {
         | Reason::SessionEnded
         | Reason::SessionDraining
         | Reason::SessionQueued
+        | Reason::SessionActive
+        | Reason::QueueHeld
         | Reason::LeaseHeld
         | Reason::RestartLimited
         | Reason::LeaseFenced

@@ -24,6 +24,9 @@ impl Refusal {
             } => ended(session, *reason, successor.as_ref()),
             Rejection::SessionDraining { session, reason } => draining(session, *reason),
             Rejection::SessionQueued { session } => queued(session),
+            Rejection::SessionActive { session } => active(session),
+            Rejection::QueueHeld { session, messages } => held(session, *messages),
+            Rejection::SubjectPurged { request_id } => subject_purged(request_id),
             Rejection::PoolNotFound { pool } => pool_not_found(pool),
             Rejection::TooManySessions {
                 pool, what, limit, ..
@@ -188,6 +191,26 @@ fn too_many_sessions(pool: &PoolName, what: Crowd, limit: u64) -> Refusal {
         ),
     };
     full(Reason::TooManySessions, message, limit, &scope)
+}
+
+fn active(session: &SessionId) -> Refusal {
+    let message = format!("session `{session}` is in use: end it first");
+    Refusal::new(Reason::SessionActive, message).with("session_id", session)
+}
+
+fn held(session: &SessionId, messages: u64) -> Refusal {
+    let message =
+        format!("{messages} messages of session `{session}` wait for the next session of its key");
+    Refusal::new(Reason::QueueHeld, message)
+        .with("session_id", session)
+        .with("messages", &messages)
+}
+
+fn subject_purged(request_id: &str) -> Refusal {
+    let message = format!("the session of request `{request_id}` was purged since");
+    Refusal::new(Reason::SessionNotFound, message)
+        .with("request_id", request_id)
+        .about(request_id)
 }
 
 fn pool_not_found(pool: &PoolName) -> Refusal {

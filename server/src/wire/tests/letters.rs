@@ -15,6 +15,7 @@ fn dead_letters_are_chosen_by_reason_and_by_a_half_open_time() {
     let ended = Disposition::Dead {
         since: EngineTime(1),
         time: WallTime(200),
+        until: None,
     };
     let serving = Disposition::Serving;
     let any = LetterQuery::default();
@@ -40,6 +41,7 @@ fn dead_letters_are_chosen_by_reason_and_by_a_half_open_time() {
     row.standing = Standing::Dead {
         reason: DeadReason::Permanent,
         time: WallTime(150),
+        until: None,
     };
     assert!(permanent.matches(&row, ended) && !by_end.matches(&row, ended));
     assert!(until(151).matches(&row, ended), "its own time holds");

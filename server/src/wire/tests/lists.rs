@@ -222,6 +222,7 @@ fn a_message_filter_matches_kind_and_state() {
     let given_up = Disposition::Dead {
         since: EngineTime(1),
         time: WallTime(1),
+        until: None,
     };
     assert!(!pending.matches(&row, given_up) && dead.matches(&row, given_up));
     let mut row = row;
@@ -229,6 +230,7 @@ fn a_message_filter_matches_kind_and_state() {
     row.standing = Standing::Dead {
         reason: DeadReason::Permanent,
         time: WallTime(1),
+        until: None,
     };
     assert!(dead.matches(&row, serving) && !pending.matches(&row, serving));
     assert!(!query(&["observation"], &[]).matches(&row, serving));

@@ -63,6 +63,7 @@ fn only_the_end_event_tells_the_end() {
         (EventKind::SessionUpdated, "SESSION_UPDATED"),
         (EventKind::SessionDraining, "SESSION_DRAINING"),
         (EventKind::SessionEnd, "SESSION_END"),
+        (EventKind::SessionPurged, "SESSION_PURGED"),
         (EventKind::WorkerAttached, "WORKER_ATTACHED"),
         (EventKind::WorkerDetached, "WORKER_DETACHED"),
         (EventKind::WorkerLost, "WORKER_LOST"),
@@ -235,6 +236,9 @@ fn a_server_tells_its_limits() {
     assert_eq!(defaults.end_grace_after_pending, super::seconds(600));
     assert_eq!(defaults.max_attempts, 3);
     assert_eq!(defaults.idempotency_window, super::seconds(86_400));
+    let week = super::after(7 * 86_400);
+    assert_eq!(defaults.session_retention, week);
+    assert_eq!(defaults.dead_letter_retention, week);
 }
 
 #[test]

@@ -144,12 +144,17 @@ fn a_listed_message_shows_where_it_stands() {
         (DeadReason::Permanent, pb::DeadLetterReason::Permanent),
     ] {
         let time = WallTime(1_099_999);
-        let standing = Standing::Dead { reason, time };
+        let standing = Standing::Dead {
+            reason,
+            time,
+            until: None,
+        };
         assert_eq!(status(standing, serving), dead(shown, 1_099_999));
     }
     let given_up = Disposition::Dead {
         since: EngineTime(99_000),
         time: WallTime(1_098_000),
+        until: None,
     };
     let by_end = dead(pb::DeadLetterReason::SessionEnded, 1_098_000);
     for standing in [

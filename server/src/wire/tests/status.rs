@@ -179,6 +179,20 @@ fn what_is_taken_is_named() {
 }
 
 #[test]
+fn a_repeat_about_what_was_purged_names_its_request() {
+    check(
+        Refusal::rejected(&Rejection::SubjectPurged {
+            request_id: "r".to_owned(),
+        }),
+        &Expected {
+            metadata: &[("request_id", "r")],
+            resource: Some(("session", "r")),
+            ..Expected::of(Reason::SessionNotFound, Code::NotFound)
+        },
+    );
+}
+
+#[test]
 fn what_the_state_forbids_is_explained() {
     let ended = |successor| {
         Refusal::rejected(&Rejection::SessionEnded {
@@ -217,6 +231,23 @@ fn what_the_state_forbids_is_explained() {
         &Expected {
             metadata: &[("session_id", "s-1"), ("waiting_for", "SLOT")],
             ..Expected::of(Reason::SessionQueued, Code::FailedPrecondition)
+        },
+    );
+    check(
+        Refusal::rejected(&Rejection::SessionActive { session: session() }),
+        &Expected {
+            metadata: &[("session_id", "s-1")],
+            ..Expected::of(Reason::SessionActive, Code::FailedPrecondition)
+        },
+    );
+    check(
+        Refusal::rejected(&Rejection::QueueHeld {
+            session: session(),
+            messages: 3,
+        }),
+        &Expected {
+            metadata: &[("session_id", "s-1"), ("messages", "3")],
+            ..Expected::of(Reason::QueueHeld, Code::FailedPrecondition)
         },
     );
 }

@@ -37,6 +37,8 @@ const CONTRACT: [(Code, &[&str]); 11] = [
             "SESSION_ENDED",
             "SESSION_DRAINING",
             "SESSION_QUEUED",
+            "SESSION_ACTIVE",
+            "QUEUE_HELD",
             "CAUSE_TOO_DEEP",
             "LEASE_HELD",
             "RESTART_LIMITED",

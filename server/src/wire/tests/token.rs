@@ -11,7 +11,7 @@ const MARK: MessageMark = MessageMark {
     until: Seq(u64::MAX),
 };
 
-fn positions() -> [(ListKind, PagePosition); 7] {
+fn positions() -> [(ListKind, PagePosition); 8] {
     [
         (
             ListKind::Sessions,
@@ -41,6 +41,13 @@ fn positions() -> [(ListKind, PagePosition); 7] {
             PagePosition::Ends {
                 after: SessionNo(7),
                 until: SessionNo(u64::MAX),
+            },
+        ),
+        (
+            ListKind::Purges,
+            PagePosition::Ends {
+                after: SessionNo(0),
+                until: SessionNo(8),
             },
         ),
         (

@@ -2,7 +2,7 @@
 
 use sessiond_core::ids::{Epoch, QueueId, Revision, SessionNo};
 use sessiond_core::rows as domain;
-use sessiond_core::time::EngineTime;
+use sessiond_core::time::{CalendarDay, EngineTime};
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Counters {
@@ -32,6 +32,10 @@ pub(crate) struct Counters {
     dead_lettered: u64,
     #[prost(uint64, tag = "40")]
     queued: u64,
+    #[prost(uint32, optional, tag = "50")]
+    calendar_day: Option<u32>,
+    #[prost(uint64, optional, tag = "51")]
+    calendar_outstanding: Option<u64>,
 }
 
 impl From<&domain::Counters> for Counters {
@@ -50,6 +54,8 @@ impl From<&domain::Counters> for Counters {
             in_flight: row.in_flight,
             dead_lettered: row.dead_lettered,
             queued: row.queued,
+            calendar_day: row.calendar.day.map(|day| day.0),
+            calendar_outstanding: row.calendar.outstanding.map(|no| no.0),
         }
     }
 }
@@ -70,6 +76,10 @@ impl From<Counters> for domain::Counters {
             in_flight: row.in_flight,
             dead_lettered: row.dead_lettered,
             queued: row.queued,
+            calendar: domain::Calendar {
+                day: row.calendar_day.map(CalendarDay),
+                outstanding: row.calendar_outstanding.map(SessionNo),
+            },
         }
     }
 }

@@ -16,8 +16,8 @@
 //! ```
 //!
 //! Within the group of a scan, and within all that is due, bytes compare as the core's entries do. Values are empty.
-//! `Pending` has no table of its own: its entries are the keys of `messages`, for a message that was given up lies in
-//! another table. So nothing is written for one, and one is never decoded.
+//! `Pending` and `GivenUp` have no tables of their own: their entries are the keys of `messages` and of `dead_letters`. So
+//! nothing is written for one, and one is never decoded.
 
 use sessiond_core::ids::{Epoch, KeyDigest, Namespace, PoolName, QueueId, Seq, SessionNo};
 use sessiond_core::index::{Due, IndexEntry, Scan};
@@ -36,7 +36,7 @@ const DUE_MESSAGE: u8 = 2;
 const DUE_LEASE: u8 = 3;
 const DUE_QUEUE: u8 = 4;
 
-/// Where an entry lies. For `Pending` that is the key of the message itself.
+/// Where an entry lies. For `Pending` and `GivenUp` that is the key of the message itself.
 #[must_use]
 pub fn key_of_entry(entry: &IndexEntry) -> (Table, Key) {
     match entry {
@@ -64,6 +64,7 @@ pub fn key_of_entry(entry: &IndexEntry) -> (Table, Key) {
             (Table::Coalesced, key)
         }
         IndexEntry::Pending(queue, seq) => (Table::Messages, two(queue.0, seq.0)),
+        IndexEntry::GivenUp(queue, seq) => (Table::DeadLetters, two(queue.0, seq.0)),
         IndexEntry::Unserved(namespace, since, queue) => {
             let mut key = namespace_prefix(namespace);
             put_u64(&mut key, since.0);
@@ -150,7 +151,7 @@ fn pool_prefix(namespace: &Namespace, pool: &PoolName) -> Key {
     key
 }
 
-/// The entry that `key` stands for. Keys of `messages` are entries of `Pending`.
+/// The entry that `key` stands for. Keys of `messages` are entries of `Pending`, those of `dead_letters` of `GivenUp`.
 pub(crate) fn entry(table: Table, key: &[u8]) -> Result<IndexEntry, DecodeError> {
     let mut cursor = Cursor::new(key);
     let entry = match table {
@@ -174,6 +175,7 @@ pub(crate) fn entry(table: Table, key: &[u8]) -> Result<IndexEntry, DecodeError>
             Seq(cursor.u64()?),
         ),
         Table::Messages => IndexEntry::Pending(QueueId(cursor.u64()?), Seq(cursor.u64()?)),
+        Table::DeadLetters => IndexEntry::GivenUp(QueueId(cursor.u64()?), Seq(cursor.u64()?)),
         Table::Due => IndexEntry::Due(EngineTime(cursor.u64()?), due(&mut cursor)?),
         Table::Unserved => IndexEntry::Unserved(
             text(cursor.prefixed()?)?,
@@ -208,7 +210,6 @@ pub(crate) fn entry(table: Table, key: &[u8]) -> Result<IndexEntry, DecodeError>
         | Table::Sessions
         | Table::Activities
         | Table::Queues
-        | Table::DeadLetters
         | Table::Payloads
         | Table::Leases
         | Table::Keys
@@ -253,6 +254,7 @@ pub(crate) fn range_of(scan: &Scan, limit: usize) -> Range {
         Scan::Debounced(queue) => (Table::Debounced, one(queue.0)),
         Scan::Coalesced(queue, digest) => (Table::Coalesced, coalesced_prefix(*queue, *digest)),
         Scan::Pending(queue) => (Table::Messages, one(queue.0)),
+        Scan::GivenUp(queue) => (Table::DeadLetters, one(queue.0)),
         Scan::Unserved(namespace) => (Table::Unserved, namespace_prefix(namespace)),
         Scan::RequestAges => (Table::RequestAges, Key::new()),
         Scan::Live(namespace, pool) => (Table::LiveSessions, pool_prefix(namespace, pool)),

@@ -98,6 +98,8 @@ struct Dead {
     reason: u32,
     #[prost(uint64, tag = "2")]
     time: u64,
+    #[prost(uint64, optional, tag = "50")]
+    until: Option<u64>,
 }
 
 /// Writes a header down as `Header` would, field by field: to make one first would copy every text of it, and this is
@@ -242,9 +244,14 @@ impl From<domain::Standing> for Standing {
             }),
             domain::Standing::Debounced => Self::Debounced(()),
             domain::Standing::InFlight(epoch) => Self::InFlight(epoch.0),
-            domain::Standing::Dead { reason, time } => Self::Dead(Dead {
+            domain::Standing::Dead {
+                reason,
+                time,
+                until,
+            } => Self::Dead(Dead {
                 reason: reason.number(),
                 time: time.0,
+                until: until.map(|until| until.0),
             }),
         }
     }
@@ -265,6 +272,7 @@ impl TryFrom<Standing> for domain::Standing {
             Standing::Dead(dead) => Self::Dead {
                 reason: Numbered::of_number(dead.reason)?,
                 time: WallTime(dead.time),
+                until: dead.until.map(EngineTime),
             },
         })
     }

@@ -112,6 +112,7 @@ numbers! {
         LimitWarning = 82,
         SessionQueued = 40,
         SessionAdmitted = 41,
+        SessionPurged = 50,
     }
     ActorKind ("the kind of an actor") {
         Api = 1,

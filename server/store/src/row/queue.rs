@@ -16,7 +16,7 @@ pub(crate) struct Queue {
     namespace: String,
     #[prost(uint64, tag = "3")]
     owner: u64,
-    #[prost(oneof = "Disposition", tags = "4, 5, 6, 7, 8")]
+    #[prost(oneof = "Disposition", tags = "4, 5, 6, 7, 8, 50")]
     disposition: Option<Disposition>,
     #[prost(uint64, optional, tag = "9")]
     lease: Option<u64>,
@@ -28,6 +28,9 @@ pub(crate) struct Queue {
     depth: Option<Depth>,
     #[prost(message, optional, tag = "13")]
     oldest: Option<Oldest>,
+    /// Of a queue that was given up.
+    #[prost(uint64, optional, tag = "51")]
+    dead_until: Option<u64>,
     /// When it was given up, for display; with `DeadSince` only.
     #[prost(uint64, tag = "60")]
     dead_time: u64,
@@ -57,6 +60,8 @@ enum Disposition {
     DeadSince(u64),
     #[prost(uint64, tag = "8")]
     DiscardedNext(u64),
+    #[prost(uint64, tag = "50")]
+    PurgedNext(u64),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -85,6 +90,7 @@ impl From<&domain::QueueRow> for Queue {
                 at: oldest.at.0,
                 time: oldest.time.0,
             }),
+            dead_until: dead_until(row.disposition),
             dead_time: dead_time(row.disposition),
             suspended: row.suspended,
             pause: row.pause.map(|pause| Pause {
@@ -103,7 +109,8 @@ impl TryFrom<Queue> for domain::QueueRow {
             id: QueueId(row.id),
             namespace: text(row.namespace)?,
             owner: SessionNo(row.owner),
-            disposition: need(row.disposition, "the disposition")?.since(row.dead_time),
+            disposition: need(row.disposition, "the disposition")?
+                .since(row.dead_time, row.dead_until),
             lease: row.lease.map(Epoch),
             next_seq: Seq(row.next_seq),
             next_delivery: DeliveryId(row.next_delivery),
@@ -130,13 +137,14 @@ impl From<domain::Disposition> for Disposition {
             domain::Disposition::Held { until } => Self::HeldUntil(until.0),
             domain::Disposition::Dead { since, .. } => Self::DeadSince(since.0),
             domain::Disposition::Discarded { next } => Self::DiscardedNext(next.0),
+            domain::Disposition::Purged { next } => Self::PurgedNext(next.0),
         }
     }
 }
 
 impl Disposition {
-    /// The disposition of a queue that was given up at `dead_time`, if it was.
-    fn since(self, dead_time: u64) -> domain::Disposition {
+    /// The disposition of a queue that was given up at `dead_time` and is kept until `dead_until`, if it was.
+    fn since(self, dead_time: u64, dead_until: Option<u64>) -> domain::Disposition {
         match self {
             Self::Serving(()) => domain::Disposition::Serving,
             Self::Quiet(()) => domain::Disposition::Quiet,
@@ -146,8 +154,12 @@ impl Disposition {
             Self::DeadSince(since) => domain::Disposition::Dead {
                 since: EngineTime(since),
                 time: WallTime(dead_time),
+                until: dead_until.map(EngineTime),
             },
             Self::DiscardedNext(next) => domain::Disposition::Discarded {
+                next: EngineTime(next),
+            },
+            Self::PurgedNext(next) => domain::Disposition::Purged {
                 next: EngineTime(next),
             },
         }
@@ -160,6 +172,18 @@ fn dead_time(disposition: domain::Disposition) -> u64 {
         domain::Disposition::Serving
         | domain::Disposition::Quiet
         | domain::Disposition::Held { .. }
-        | domain::Disposition::Discarded { .. } => 0,
+        | domain::Disposition::Discarded { .. }
+        | domain::Disposition::Purged { .. } => 0,
+    }
+}
+
+fn dead_until(disposition: domain::Disposition) -> Option<u64> {
+    match disposition {
+        domain::Disposition::Dead { until, .. } => until.map(|until| until.0),
+        domain::Disposition::Serving
+        | domain::Disposition::Quiet
+        | domain::Disposition::Held { .. }
+        | domain::Disposition::Discarded { .. }
+        | domain::Disposition::Purged { .. } => None,
     }
 }

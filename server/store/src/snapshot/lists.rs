@@ -95,6 +95,47 @@ impl Rows {
             .collect())
     }
 
+    /// Sessions that have not ended, of all namespaces, behind a place in the order of namespace, pool and number.
+    pub fn live_behind(
+        &self,
+        after: Option<&(Namespace, PoolName, SessionNo)>,
+        limit: usize,
+    ) -> Result<Vec<(Namespace, PoolName, SessionNo)>, Fault> {
+        let from = match after {
+            Some((namespace, pool, no)) => {
+                let place = IndexEntry::Live(namespace.clone(), pool.clone(), *no);
+                let (_, mut key) = row::key_of_entry(&place);
+                key.push(0);
+                key.into_vec()
+            }
+            None => Vec::new(),
+        };
+        let entries = self.entries(&Range {
+            table: Table::LiveSessions,
+            from,
+            to: None,
+            order: Order::Ascending,
+            limit,
+        })?;
+        let places = entries.into_iter().filter_map(|entry| match entry {
+            IndexEntry::Live(namespace, pool, no) => Some((namespace, pool, no)),
+            IndexEntry::Ready(..)
+            | IndexEntry::InFlight(..)
+            | IndexEntry::Returned(..)
+            | IndexEntry::Pending(..)
+            | IndexEntry::Debounced(..)
+            | IndexEntry::Coalesced(..)
+            | IndexEntry::GivenUp(..)
+            | IndexEntry::Unserved(..)
+            | IndexEntry::DeadLetters(..)
+            | IndexEntry::RequestAge(..)
+            | IndexEntry::Idle(..)
+            | IndexEntry::Waiting(..)
+            | IndexEntry::Due(..) => None,
+        });
+        Ok(places.collect())
+    }
+
     /// The pools of a namespace that ever had a session, by name.
     pub fn pools(&self, namespace: &Namespace) -> Result<Vec<(PoolName, PoolRow)>, Fault> {
         let pools = self.pool_rows(&row::pools_of(namespace))?;
@@ -221,6 +262,7 @@ impl Rows {
             | IndexEntry::DeadLetters(..)
             | IndexEntry::Debounced(..)
             | IndexEntry::Coalesced(..)
+            | IndexEntry::GivenUp(..)
             | IndexEntry::RequestAge(..)
             | IndexEntry::Due(..)
             | IndexEntry::Live(..)
@@ -246,6 +288,7 @@ impl Rows {
             | IndexEntry::Pending(..)
             | IndexEntry::Debounced(..)
             | IndexEntry::Coalesced(..)
+            | IndexEntry::GivenUp(..)
             | IndexEntry::Unserved(..)
             | IndexEntry::RequestAge(..)
             | IndexEntry::Due(..)
@@ -339,6 +382,7 @@ fn due_of(entry: &IndexEntry) -> Option<(EngineTime, Due)> {
         | IndexEntry::Pending(..)
         | IndexEntry::Debounced(..)
         | IndexEntry::Coalesced(..)
+        | IndexEntry::GivenUp(..)
         | IndexEntry::Unserved(..)
         | IndexEntry::DeadLetters(..)
         | IndexEntry::RequestAge(..)

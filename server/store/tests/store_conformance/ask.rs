@@ -10,8 +10,8 @@ use std::num::NonZeroU32;
 
 use fastrand::Rng;
 use sessiond_core::command::{
-    Carry, Command, ConflictPolicy, End, NewSessionId, Open, Outcome as SettleOutcome, RequestTag,
-    Reset, Settlement, TimeoutOverrides, Touch,
+    Carry, Command, ConflictPolicy, End, NewSessionId, Open, Outcome as SettleOutcome, Purge,
+    RequestTag, Reset, Settlement, TimeoutOverrides, Touch,
 };
 use sessiond_core::event::{Actor, ActorKind};
 use sessiond_core::ids::{Epoch, Namespace, RequestId, SessionId, SessionKey, SessionRef};
@@ -50,7 +50,7 @@ impl Asker {
     /// The next command and its time.
     pub(crate) fn next(&mut self, world: &World) -> (Command, Now) {
         self.pass_time();
-        let command = match self.rng.u8(..30) {
+        let command = match self.rng.u8(..31) {
             0..4 => Command::Open(Box::new(self.open())),
             4..10 => Command::Enqueue(self.enqueue()),
             10..14 => Command::Claim(self.claim()),
@@ -60,7 +60,8 @@ impl Asker {
             21 => Command::Reset(Box::new(self.reset())),
             22..25 => Command::Requeue(self.requeue()),
             25..27 => Command::Discard(self.discard()),
-            27 => self.lapse(world),
+            27 => Command::Purge(self.purge()),
+            28 => self.lapse(world),
             _ => self.due(world),
         };
         (command, self.now)
@@ -162,6 +163,22 @@ impl Asker {
             request: self.request(),
             actor: caller(),
             namespace,
+        }
+    }
+
+    fn purge(&mut self) -> Purge {
+        let (namespace, session) = match self.rng.choice(&self.ids) {
+            Some(known) => known.clone(),
+            None => (self.namespace(), SessionId::parse("s").expect("an id")),
+        };
+        Purge {
+            namespace,
+            session,
+            pending: one_of(
+                &mut self.rng,
+                &[PendingPolicy::Keep, PendingPolicy::Discard],
+            ),
+            actor: caller(),
         }
     }
 

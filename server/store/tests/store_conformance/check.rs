@@ -140,16 +140,16 @@ fn entries_of(key: &RowKey, row: &Row) -> Vec<IndexEntry> {
 
 /// The indexes are what the rows make them; those that have no table of their own are asked for.
 pub(crate) fn indexes(tables: &Tables, rows: &Rows) {
-    let (pending, stored): (BTreeSet<_>, BTreeSet<_>) = tables
+    let (keys, stored): (BTreeSet<_>, BTreeSet<_>) = tables
         .rows
         .iter()
         .flat_map(|(key, row)| entries_of(key, row))
-        .partition(|entry| matches!(entry, IndexEntry::Pending(..)));
+        .partition(|entry| matches!(entry, IndexEntry::Pending(..) | IndexEntry::GivenUp(..)));
     assert_eq!(tables.entries, stored);
-    for queue in tables.queues() {
-        let scan = Scan::Pending(queue);
+    let scans = |queue| [Scan::Pending(queue), Scan::GivenUp(queue)];
+    for scan in tables.queues().into_iter().flat_map(scans) {
         let (found, extent) = rows.scan(&scan, usize::MAX).expect("scan");
-        let expected: Vec<IndexEntry> = pending
+        let expected: Vec<IndexEntry> = keys
             .iter()
             .filter(|entry| scan.contains(entry))
             .cloned()

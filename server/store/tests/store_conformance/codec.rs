@@ -67,11 +67,11 @@ fn every_row_survives_its_encoding() {
 
 /// Every variant of every enum a row may hold.
 pub(crate) const VARIANTS: &str = "Queued Active Draining Ended Serving Quiet Held Dead Discarded Ready Waiting \
-    InFlight Keeps Waives Returned New MaxAttempts Permanent Claim Stream Current Superseded \
+    InFlight Purged Keeps Waives Returned New MaxAttempts Permanent Claim Stream Current Superseded \
     Strict Serial Relaxed Immediate Graceful AfterPending Keep Discard After Never Completed \
     Failed Deleted Admin Reset Replaced Compacted Scheduled Shutdown Restart Idle Expired Evicted \
     Capacity OwnerLost WorkerStuck RestartLimit Crashed SessionOpened SessionUpdated \
-    SessionDraining SessionEnd WorkerAttached WorkerDetached WorkerLost MessageDeadLettered \
+    SessionDraining SessionEnd SessionPurged WorkerAttached WorkerDetached WorkerLost MessageDeadLettered \
     SessionQueued SessionAdmitted RestartLimited LimitWarning Api \
     Worker Reaper Recovery Drain CircuitOpened CircuitClosed Closed Open Probing \
     FollowUp Steer Interrupt Collect Debounced Some None";
@@ -91,7 +91,8 @@ fn every_entry_survives_its_encoding() {
         for kind in 0..ENTRY_KINDS {
             let entry = draw::entry(&mut rng, kind);
             let Some(op) = row::encode(&add(entry.clone())) else {
-                assert!(matches!(entry, IndexEntry::Pending(..)), "seed {seed}");
+                let is_key = matches!(entry, IndexEntry::Pending(..) | IndexEntry::GivenUp(..));
+                assert!(is_key, "seed {seed}");
                 continue;
             };
             assert_eq!(op.value.as_deref(), Some(&[][..]), "an entry is its key");
@@ -250,6 +251,7 @@ fn scans_of(entry: &IndexEntry) -> Vec<Scan> {
         IndexEntry::Pending(queue, _) => vec![Scan::Pending(*queue)],
         IndexEntry::Debounced(queue, _) => vec![Scan::Debounced(*queue)],
         IndexEntry::Coalesced(queue, key, _) => vec![Scan::Coalesced(*queue, *key)],
+        IndexEntry::GivenUp(queue, _) => vec![Scan::GivenUp(*queue)],
         IndexEntry::Unserved(namespace, ..) => vec![Scan::Unserved(namespace.clone())],
         IndexEntry::RequestAge(..) => vec![Scan::RequestAges],
         IndexEntry::DeadLetters(..) | IndexEntry::Due(..) => vec![],

@@ -22,7 +22,7 @@ use sessiond_core::rows::{
     Counters, KeyRow, MessageMark, MessageTally, PoolRow, RequestRow, Row, RowKey,
 };
 use sessiond_core::session::Labels;
-use sessiond_core::time::{EngineTime, Span, WallTime};
+use sessiond_core::time::{CalendarDay, EngineTime, Span, WallTime};
 
 use crate::draw_session::{activity, event, session};
 
@@ -128,7 +128,11 @@ pub(crate) fn row(rng: &mut Rng, key: &RowKey) -> Row {
         RowKey::DeadLetter(queue, seq) => {
             let reason = one_of(rng, &[DeadReason::MaxAttempts, DeadReason::Permanent]);
             let time = wall(rng);
-            let standing = Standing::Dead { reason, time };
+            let standing = Standing::Dead {
+                reason,
+                time,
+                until: option(rng, engine),
+            };
             Row::Message(std::sync::Arc::new(message(rng, *queue, *seq, standing)))
         }
         RowKey::Payload(..) => {
@@ -189,6 +193,10 @@ fn counters(rng: &mut Rng) -> Counters {
         in_flight: number(rng),
         dead_lettered: number(rng),
         queued: number(rng),
+        calendar: sessiond_core::rows::Calendar {
+            day: option(rng, |rng| CalendarDay(rng.u32(..))),
+            outstanding: option(rng, |rng| SessionNo(number(rng))),
+        },
     }
 }
 
@@ -221,6 +229,7 @@ pub(crate) fn depth(rng: &mut Rng) -> Depth {
 
 fn queue(rng: &mut Rng, id: QueueId) -> QueueRow {
     let (at, time) = (engine(rng), wall(rng));
+    let until = option(rng, engine);
     QueueRow {
         id,
         namespace: namespace(rng),
@@ -231,8 +240,13 @@ fn queue(rng: &mut Rng, id: QueueId) -> QueueRow {
                 Disposition::Serving,
                 Disposition::Quiet,
                 Disposition::Held { until: at },
-                Disposition::Dead { since: at, time },
+                Disposition::Dead {
+                    since: at,
+                    time,
+                    until,
+                },
                 Disposition::Discarded { next: at },
+                Disposition::Purged { next: at },
             ],
         ),
         lease: option(rng, |rng| Epoch(number(rng))),
@@ -335,7 +349,7 @@ fn lease(rng: &mut Rng, epoch: Epoch) -> LeaseRow {
 }
 
 /// How many kinds of entries there are.
-pub(crate) const ENTRY_KINDS: usize = 13;
+pub(crate) const ENTRY_KINDS: usize = 14;
 
 /// An index entry, all kinds in turn by `kind`.
 pub(crate) fn entry(rng: &mut Rng, kind: usize) -> IndexEntry {
@@ -354,6 +368,7 @@ pub(crate) fn entry(rng: &mut Rng, kind: usize) -> IndexEntry {
         // Few keys, so that messages meet under one.
         10 => IndexEntry::Coalesced(queue, KeyDigest([rng.u8(..2); 16]), seq),
         11 => IndexEntry::Debounced(queue, seq),
+        12 => IndexEntry::GivenUp(queue, seq),
         4 => IndexEntry::Unserved(namespace(rng), engine(rng), queue),
         5 => IndexEntry::RequestAge(engine(rng), namespace(rng), id(rng, RequestId::parse)),
         6 => {

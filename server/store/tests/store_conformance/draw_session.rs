@@ -44,11 +44,12 @@ const REASONS: [EndReason; 18] = [
     EndReason::Crashed,
 ];
 
-const EVENT_KINDS: [EventKind; 15] = [
+const EVENT_KINDS: [EventKind; 16] = [
     EventKind::SessionOpened,
     EventKind::SessionUpdated,
     EventKind::SessionDraining,
     EventKind::SessionEnd,
+    EventKind::SessionPurged,
     EventKind::WorkerAttached,
     EventKind::WorkerDetached,
     EventKind::WorkerLost,

@@ -83,7 +83,7 @@ fn a_scan_is_its_group_in_order_and_says_how_far_it_is_known() {
         let mut rng = Rng::with_seed(11);
         let entries: BTreeSet<IndexEntry> = (0..ENTRY_KINDS * 60)
             .map(|kind| draw::entry(&mut rng, kind))
-            .filter(|entry| !matches!(entry, IndexEntry::Pending(..)))
+            .filter(|entry| !matches!(entry, IndexEntry::Pending(..) | IndexEntry::GivenUp(..)))
             .collect();
         let changes: Vec<Change> = entries
             .iter()
@@ -131,6 +131,7 @@ fn scans(entries: &BTreeSet<IndexEntry>) -> BTreeSet<Scan> {
         | IndexEntry::Returned(..)
         | IndexEntry::Pending(..)
         | IndexEntry::DeadLetters(..)
+        | IndexEntry::GivenUp(..)
         | IndexEntry::RequestAge(..)
         | IndexEntry::Due(..) => None,
         IndexEntry::Debounced(queue, _) => Some(Scan::Debounced(*queue)),

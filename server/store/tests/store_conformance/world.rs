@@ -52,7 +52,7 @@ fn policy() -> Policy {
         max_attempts: 2,
         ..Policy::default()
     };
-    policy.all_pools.max_sessions = Some(5);
+    policy.all_pools.max_sessions = Some(3);
     policy
 }
 

@@ -108,7 +108,7 @@ pub(crate) const ROWS: &[Row] = &[
     ),
     row(
         "F49",
-        "What was given up is listed, brought back one by one or all, and cleared, each time counted",
+        "What was given up is kept for a time, listed, brought back one by one or all, and cleared, each time counted",
     ),
     row(
         "F50",
@@ -185,5 +185,9 @@ pub(crate) const ROWS: &[Row] = &[
     row(
         "B7",
         "Messages steer, interrupt, replace one another, wait for a pause or go out together",
+    ),
+    row(
+        "B11",
+        "Sessions are reset at a time of day in a zone: when it comes, once for each day, a missed one too",
     ),
 ];

@@ -34,6 +34,7 @@ pub(crate) enum Answer {
         successor: u64,
         duplicate: bool,
     },
+    Purged(u64),
     Enqueued {
         session: SessionId,
         queue: u64,
@@ -108,6 +109,7 @@ impl Answer {
                 lease,
                 expire_time,
             } => begun(session, *token, *lease, *expire_time),
+            Reply::Purged { messages, .. } => Self::Purged(*messages),
             Reply::Enqueued {
                 session,
                 queue,

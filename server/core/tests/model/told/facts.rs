@@ -16,6 +16,9 @@ pub(crate) enum Fact {
     Updated(u64),
     Draining(u64, EndReason),
     Ended(Box<EndFact>),
+    Purged(u64, Actor, u64),
+    /// All that waited for the next session of a key.
+    HeldGivenUp(u64, u64),
     Attached(u64, String),
     Detached(u64, String),
     Lost(u64, String),
@@ -59,6 +62,8 @@ impl Fact {
             | Self::Admitted(no)
             | Self::Updated(no)
             | Self::Draining(no, _)
+            | Self::Purged(no, ..)
+            | Self::HeldGivenUp(no, _)
             | Self::Attached(no, _)
             | Self::Detached(no, _)
             | Self::Lost(no, _)
@@ -142,8 +147,17 @@ pub(crate) fn fact(event: &EventRow) -> Fact {
             assert_eq!(event.message.is_some(), cause == "ack", "what closed it");
             Fact::CircuitClosed(no, attribute("kind"), cause)
         }
+        EventKind::SessionPurged => purged(no, event, &attribute("messages")),
+        EventKind::MessageDeadLettered if event.message.is_none() => {
+            assert_eq!(attribute("reason"), "session_ended");
+            Fact::HeldGivenUp(no, attribute("messages").parse().unwrap())
+        }
         EventKind::MessageDeadLettered => dead_lettered(no, event, &attribute("reason")),
     }
+}
+
+fn purged(session: u64, event: &EventRow, messages: &str) -> Fact {
+    Fact::Purged(session, event.actor.clone(), messages.parse().unwrap())
 }
 
 fn dead_lettered(session: u64, event: &EventRow, reason: &str) -> Fact {

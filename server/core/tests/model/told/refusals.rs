@@ -13,6 +13,9 @@ pub(crate) enum Refusal {
     IdInUse(SessionId),
     Ended(SessionId, EndReason, Option<SessionId>),
     Draining(SessionId, EndReason),
+    Active(SessionId),
+    QueueHeld(SessionId, u64),
+    SubjectPurged,
     PoolNotFound,
     TooManySessions(Crowd, u64),
     TooManyAttached(u64),
@@ -50,6 +53,11 @@ impl Refusal {
             Rejection::SessionDraining { session, reason } => {
                 Self::Draining(session.clone(), *reason)
             }
+            Rejection::SessionActive { session } => Self::Active(session.clone()),
+            Rejection::QueueHeld { session, messages } => {
+                Self::QueueHeld(session.clone(), *messages)
+            }
+            Rejection::SubjectPurged { .. } => Self::SubjectPurged,
             Rejection::PoolNotFound { .. } => Self::PoolNotFound,
             Rejection::TooManySessions { what, limit, .. } => Self::TooManySessions(*what, *limit),
             Rejection::TooManyAttached { limit, .. } => Self::TooManyAttached(*limit),

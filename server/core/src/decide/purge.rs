@@ -1,0 +1,175 @@
+//! Purge: an ended session is deleted for good, with everything that is its own.
+//!
+//! The rows by which it is found go in one commit, with one SESSION_PURGED event; the messages of its queue follow a few at
+//! a time, so that a purge costs the same however many it leaves. A queue that a successor took over is the successor's
+//! and stays. Nothing that lives is deleted, and nothing that waits for the next session of a key unless the caller says so.
+
+use std::sync::Arc;
+
+use super::find;
+use crate::command::Purge;
+use crate::draft::events::Particulars;
+use crate::draft::{Draft, Stop};
+use crate::event::{Actor, EventKind};
+use crate::ids::{QueueId, Seq, SessionRef};
+use crate::index::{IndexEntry, Scan};
+use crate::limits::DISCARD_ROWS_PER_DECISION;
+use crate::message::MessageRow;
+use crate::queue::{Disposition, QueueRow};
+use crate::rejection::Rejection;
+use crate::reply::Reply;
+use crate::rows::{Row, RowKey};
+use crate::session::{Lifecycle, PendingPolicy, SessionRow};
+use crate::time::Span;
+
+/// Purges a session by its id.
+pub(super) fn purge(draft: &mut Draft<'_>, purge: &Purge) -> Result<Reply, Stop> {
+    let asked = SessionRef::Id(purge.session.clone());
+    let session = find::any(draft, &purge.namespace, &asked)?;
+    match &session.lifecycle {
+        Lifecycle::Ended(_) => {}
+        Lifecycle::Queued(_) => {
+            let session = session.id.clone();
+            return Err(Rejection::SessionQueued { session }.into());
+        }
+        Lifecycle::Active => {
+            let session = session.id.clone();
+            return Err(Rejection::SessionActive { session }.into());
+        }
+        Lifecycle::Draining(intent) => {
+            return Err(Rejection::SessionDraining {
+                session: session.id.clone(),
+                reason: intent.reason,
+            }
+            .into());
+        }
+    }
+    let keeps = purge.pending == PendingPolicy::Keep && !faulty!(HeldPurged);
+    if let Some(queue) = own_queue(draft, &session)?
+        && let Disposition::Held { .. } = queue.disposition
+        && keeps
+        && queue.depth.unsettled() > 0
+    {
+        return Err(Rejection::QueueHeld {
+            session: session.id.clone(),
+            messages: queue.depth.unsettled(),
+        }
+        .into());
+    }
+    let messages = delete(draft, &session, &purge.actor)?;
+    Ok(Reply::Purged {
+        key: session.key.clone(),
+        messages,
+    })
+}
+
+/// The queue of an ended session, unless a successor took it over.
+pub(super) fn own_queue(draft: &Draft<'_>, session: &SessionRow) -> Result<Option<QueueRow>, Stop> {
+    let queue = draft.queue_if(session.queue)?;
+    Ok(queue.filter(|queue| queue.owner == session.no))
+}
+
+/// Deletes an ended session; answers with how many messages go with it.
+pub(super) fn delete(
+    draft: &mut Draft<'_>,
+    session: &Arc<SessionRow>,
+    actor: &Actor,
+) -> Result<u64, Stop> {
+    let own = own_queue(draft, session)?;
+    let messages = own.as_ref().map_or(0, |queue| match queue.disposition {
+        // The others were deleted, and counted, before.
+        Disposition::Discarded { .. } => queue.depth.dead,
+        Disposition::Serving
+        | Disposition::Quiet
+        | Disposition::Held { .. }
+        | Disposition::Dead { .. }
+        | Disposition::Purged { .. } => queue.depth.unsettled() + queue.depth.dead,
+    });
+    draft.event(
+        EventKind::SessionPurged,
+        actor.clone(),
+        session.no,
+        Particulars::attribute("messages", messages.to_string()),
+    )?;
+    leave_key(draft, session)?;
+    if let Some(queue) = own {
+        empty(draft, queue)?;
+    }
+    draft.remove(RowKey::SessionId(
+        session.namespace.clone(),
+        session.id.clone(),
+    ));
+    draft.remove_activity(session.no)?;
+    draft.remove(RowKey::Session(session.no));
+    let mut counters = draft.counters()?;
+    counters.ended -= 1;
+    draft.put_counters(counters);
+    Ok(messages)
+}
+
+/// Takes the session off its key, and what it holds for the next one.
+fn leave_key(draft: &mut Draft<'_>, session: &SessionRow) -> Result<(), Stop> {
+    let Some(key) = &session.key else {
+        return Ok(());
+    };
+    let mut row = draft.key(&session.namespace, key)?;
+    row.sessions.retain(|no| *no != session.no);
+    if let Some(held) = row.held
+        && draft.queue(held)?.owner == session.no
+    {
+        row.held = None;
+    }
+    let place = RowKey::Key(session.namespace.clone(), key.clone());
+    if row.live.is_none() && row.held.is_none() && row.sessions.is_empty() {
+        draft.remove(place);
+    } else {
+        draft.put(place, Row::Key(row.into()));
+    }
+    Ok(())
+}
+
+/// Begins to empty a queue; one that never had a message is gone at once.
+fn empty(draft: &mut Draft<'_>, queue: QueueRow) -> Result<(), Stop> {
+    if queue.next_seq == Seq(1) {
+        return draft.remove_queue(queue.id);
+    }
+    let next = draft.now.engine;
+    draft.dispose(queue, Disposition::Purged { next })
+}
+
+/// Deletes a bounded number of rows of a purged queue; superseded leases that had some in flight end in their own time. At
+/// last goes the queue itself, with the keys it remembers.
+pub(super) fn purge_some(draft: &mut Draft<'_>, id: QueueId) -> Result<(), Stop> {
+    let messages = next_messages(draft, id)?;
+    let more = messages.len() == DISCARD_ROWS_PER_DECISION;
+    for message in &messages {
+        draft.move_message(Some(message), None)?;
+    }
+    let queue = draft.queue(id)?;
+    if more {
+        let next = draft.now.engine + Span(1);
+        return draft.dispose(queue, Disposition::Purged { next });
+    }
+    draft.forget_keys(&queue)?;
+    draft.remove_queue(id)
+}
+
+/// The first messages of a queue, those that were given up last.
+fn next_messages(draft: &Draft<'_>, id: QueueId) -> Result<Vec<Arc<MessageRow>>, Stop> {
+    let pending = draft.scan(&Scan::Pending(id), DISCARD_ROWS_PER_DECISION)?;
+    let left = DISCARD_ROWS_PER_DECISION - pending.len();
+    let given_up = match left {
+        0 => Vec::new(),
+        left => draft.scan(&Scan::GivenUp(id), left)?,
+    };
+    let pending = pending.iter().filter_map(IndexEntry::seq);
+    draft.know_messages(pending.clone().map(|seq| (id, seq)))?;
+    let given_up = given_up.iter().filter_map(IndexEntry::seq);
+    draft.know(given_up.clone().map(|seq| RowKey::DeadLetter(id, seq)))?;
+    let pending = pending.map(|seq| draft.message(id, seq));
+    let given_up = given_up.map(|seq| draft.dead_letter(id, seq));
+    pending
+        .chain(given_up)
+        .map(|row| Ok(row?.expect("an indexed message is on record")))
+        .collect()
+}
