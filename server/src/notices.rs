@@ -1,51 +1,63 @@
 //! Notices: what an operator should read in the log of what was decided.
 //!
-//! Each is a line with fields, written once, after the commit that made it true and off the engine's thread: the
-//! cleanup log asks for it as it follows the feed. What is ordinary is not here: whoever wants all of it watches the
-//! events.
+//! Each is a warning with fields, written once, after the commit that made it true and off the engine's thread: the
+//! cleanup log asks for it as it follows the feed, and leaves out its own line where there is a notice. So a notice names
+//! all that such a line would, and nothing is said twice. What is ordinary is not here: whoever wants all of it watches
+//! the events. Ids are told, payloads and prompts never.
 
 use sessiond_core::event::{EventKind, EventRow, WARNING};
+use sessiond_core::session::{Lifecycle, SessionView};
 
-/// Writes the line of an event that has one.
-pub(crate) fn note(event: &EventRow) {
-    let session = &event.session.session;
+use crate::wire::show;
+
+/// Writes a warning that names the event and its session, and what else there is to say.
+macro_rules! warn_of {
+    ($event:expr, $($said:tt)+) => {
+        tracing::warn!(
+            revision = $event.revision.0,
+            namespace = %$event.session.session.namespace,
+            session_id = %$event.session.session.id,
+            key = key(&$event.session),
+            $($said)+
+        )
+    };
+}
+
+/// Writes the line of an event that has one; answers whether it has.
+pub(crate) fn note(event: &EventRow) -> bool {
     let attribute = |name: &str| event.attributes.get(name).map_or("0", String::as_str);
     match event.kind {
         EventKind::SessionEnd => {
-            if let Some(warning) = event.attributes.get(WARNING) {
-                tracing::warn!(
-                    warning,
-                    namespace = %session.namespace,
-                    session_id = %session.id,
-                    active_requests = attribute("active_requests"),
-                    in_flight = attribute("in_flight"),
-                    pending = attribute("pending"),
-                    "session ended with work open: its grace was over"
-                );
-            }
+            let Some(warning) = event.attributes.get(WARNING) else {
+                return false;
+            };
+            warn_of!(
+                event,
+                warning,
+                reason = reason(&event.session),
+                active_requests = attribute("active_requests"),
+                in_flight = attribute("in_flight"),
+                pending = attribute("pending"),
+                "session ended with work open: its grace was over"
+            );
         }
-        EventKind::WorkerStuck => tracing::warn!(
-            namespace = %session.namespace,
-            session_id = %session.id,
+        EventKind::WorkerStuck => warn_of!(
+            event,
             instance_id = attribute("instance_id"),
             "worker stuck: it holds deliveries and makes no progress, and has lost the session"
         ),
-        EventKind::RestartLimited => tracing::warn!(
-            namespace = %session.namespace,
-            session_id = %session.id,
+        EventKind::RestartLimited => warn_of!(
+            event,
             failures = attribute("failures"),
             limit = attribute("limit"),
             "session suspended: its workers failed too often"
         ),
-        EventKind::CircuitOpened => {
-            tracing::warn!(
-                namespace = %session.namespace,
-                session_id = %session.id,
-                kind = attribute("kind"),
-                failures = attribute("failures"),
-                "messages of a kind are skipped: it failed too often"
-            );
-        }
+        EventKind::CircuitOpened => warn_of!(
+            event,
+            kind = attribute("kind"),
+            failures = attribute("failures"),
+            "messages of a kind are skipped: it failed too often"
+        ),
         EventKind::LimitWarning
         | EventKind::SessionOpened
         | EventKind::SessionUpdated
@@ -57,6 +69,20 @@ pub(crate) fn note(event: &EventRow) {
         | EventKind::WorkerDetached
         | EventKind::WorkerLost
         | EventKind::MessageDeadLettered
-        | EventKind::CircuitClosed => {}
+        | EventKind::CircuitClosed => return false,
+    }
+    true
+}
+
+/// The session's key, as a field of a line.
+fn key(view: &SessionView) -> Option<impl tracing::field::Value> {
+    view.session.key.as_ref().map(tracing::field::display)
+}
+
+/// Why the session ended, if it has.
+fn reason(view: &SessionView) -> Option<&'static str> {
+    match &view.session.lifecycle {
+        Lifecycle::Ended(end) => Some(show::end::reason_name(end.reason)),
+        Lifecycle::Queued(_) | Lifecycle::Active | Lifecycle::Draining(_) => None,
     }
 }

@@ -9,6 +9,8 @@ mod config;
 mod disk;
 #[path = "process/letters.rs"]
 mod letters;
+#[path = "process/notices.rs"]
+mod notices;
 #[path = "process/permission.rs"]
 mod permission;
 #[path = "process/reflection.rs"]

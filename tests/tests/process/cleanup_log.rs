@@ -10,7 +10,7 @@ use sessiond_tests::watch_stream::WatchStream;
 use super::run::{Run, command};
 
 /// The lines of a log in JSON that tell of cleanup.
-fn cleanup(said: &[String]) -> Vec<Value> {
+pub(crate) fn cleanup(said: &[String]) -> Vec<Value> {
     let lines = said
         .iter()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok());
