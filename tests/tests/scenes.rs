@@ -3,9 +3,13 @@
 //! Each is named after the complaint that caused it and goes through the wire. The rules that they come down to have
 //! tests of their own in `rules.rs`; here it is shown that together they keep the complaint from coming true.
 
+#[path = "scenes/absent.rs"]
+mod absent;
 #[path = "scenes/clock.rs"]
 mod clock;
 #[path = "scenes/crowd.rs"]
 mod crowd;
+#[path = "scenes/full.rs"]
+mod full;
 #[path = "scenes/hung.rs"]
 mod hung;

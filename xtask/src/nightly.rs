@@ -25,6 +25,8 @@ pub(crate) enum Part {
     Crash,
     /// Servers killed with SIGKILL while clients work.
     Kill,
+    /// What people complained of, with as many sessions as the largest of them had.
+    Scenes,
 }
 
 impl Part {
@@ -32,7 +34,7 @@ impl Part {
     fn package(self) -> &'static str {
         match self {
             Self::Model => "sessiond-core",
-            Self::Crash | Self::Kill => "sessiond-tests",
+            Self::Crash | Self::Kill | Self::Scenes => "sessiond-tests",
         }
     }
 
@@ -41,6 +43,7 @@ impl Part {
             Self::Model => "model",
             Self::Crash => "crash_redb",
             Self::Kill => "kill",
+            Self::Scenes => "scenes",
         }
     }
 }
