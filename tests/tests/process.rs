@@ -17,6 +17,8 @@ mod permission;
 mod reflection;
 #[path = "process/run.rs"]
 mod run;
+#[path = "process/soak.rs"]
+mod soak;
 #[path = "process/starting.rs"]
 mod starting;
 #[path = "process/stopping.rs"]

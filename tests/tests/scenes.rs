@@ -13,3 +13,5 @@ mod crowd;
 mod full;
 #[path = "scenes/hung.rs"]
 mod hung;
+#[path = "scenes/leftover.rs"]
+mod leftover;

@@ -47,6 +47,10 @@ pub(crate) const ROWS: &[Row] = &[
         "A stop leaves sessions running and on record, and the next start goes on with them",
     ),
     row(
+        "F23",
+        "One call ends all sessions at the same time, those used in that instant too, and a sweep after it finds none",
+    ),
+    row(
         "F24",
         "Cleanup runs without traffic, and what is over a limit ends",
     ),
@@ -174,6 +178,7 @@ pub(crate) const ROWS: &[Row] = &[
         "Settings come from a file, variables and flags; all that is wrong is refused at once with file, line and the fix",
     ),
     row("F84", "Much that is due at once holds nobody up"),
+    row("F85", "Sessions that come and go leave nothing in memory"),
     row(
         "B2",
         "What was not delivered goes to the successor, in constant time however much it is",
