@@ -12,6 +12,8 @@
 
 #[path = "rules/absence.rs"]
 mod absence;
+#[path = "rules/alike.rs"]
+mod alike;
 #[path = "rules/circuits.rs"]
 mod circuits;
 #[path = "rules/claim.rs"]
@@ -108,6 +110,8 @@ mod settle_late;
 mod stats;
 #[path = "rules/sweeps.rs"]
 mod sweeps;
+#[path = "rules/throttles.rs"]
+mod throttles;
 #[path = "rules/update.rs"]
 mod update;
 #[path = "rules/watch.rs"]

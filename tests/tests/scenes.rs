@@ -15,3 +15,5 @@ mod full;
 mod hung;
 #[path = "scenes/leftover.rs"]
 mod leftover;
+#[path = "scenes/returned.rs"]
+mod returned;

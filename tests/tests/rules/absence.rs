@@ -42,6 +42,8 @@ async fn beating(worker: &mut WorkStream, beats: usize) {
 }
 
 /// One test for the whole 15 s of a stream's lease, so that they are waited for once.
+///
+/// Proves: B14.
 #[tokio::test]
 async fn a_silent_worker_hears_heartbeats_and_loses_its_lease_and_one_that_beats_keeps_it() {
     let server = Server::start();

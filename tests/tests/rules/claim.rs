@@ -114,6 +114,7 @@ async fn a_claim_without_work_takes_no_lease_and_changes_nothing() {
     assert_eq!(caller.revision().await, 1);
 }
 
+/// Proves: G4, B18.
 #[tokio::test]
 async fn another_instance_is_refused_with_the_holder_and_when_to_come_back() {
     let server = Server::start();
@@ -160,6 +161,7 @@ async fn a_waiting_claim_wakes_at_once() {
     );
 }
 
+/// Proves: G8.
 #[tokio::test]
 async fn no_wake_up_is_lost() {
     let server = Server::start();

@@ -45,7 +45,7 @@ fn at(key: &str, seq: u64, why: Why) -> (String, u64, Why) {
     (key.to_owned(), seq, why)
 }
 
-/// Proves: F49, F50.
+/// Proves: F49, F50, G9.
 #[tokio::test]
 async fn letters_are_listed_whether_given_up_one_by_one_or_left_by_an_end() {
     let server = Server::start_with(&["--namespaces", "other"]);

@@ -54,6 +54,7 @@ fn millis_of(time: Option<prost_types::Timestamp>) -> i64 {
     time.seconds * 1_000 + i64::from(time.nanos) / 1_000_000
 }
 
+/// Proves: B5.
 #[tokio::test]
 async fn each_limit_is_told_with_its_time_its_effect_and_what_spares_it() {
     let server = Server::start();
@@ -133,6 +134,7 @@ async fn a_limit_that_is_off_is_no_deadline() {
     assert!(explained(&caller, key("a")).await.deadlines.is_empty());
 }
 
+/// Proves: G8, B5.
 #[tokio::test]
 async fn work_that_nobody_takes_says_so_and_work_behind_a_retry_says_until_when() {
     let server = Server::start();
@@ -161,6 +163,7 @@ async fn work_that_nobody_takes_says_so_and_work_behind_a_retry_says_until_when(
     assert!((1..=60_000).contains(&wait), "{wait} ms");
 }
 
+/// Proves: G8, B5.
 #[tokio::test]
 async fn a_worker_that_is_away_a_claim_and_a_full_session_are_told_apart() {
     let server = Server::start();
@@ -194,6 +197,7 @@ async fn a_worker_that_is_away_a_claim_and_a_full_session_are_told_apart() {
     assert_eq!(lapse.effect(), pb::DeadlineEffect::ReturnsDeliveries);
 }
 
+/// Proves: B5.
 #[tokio::test]
 async fn a_draining_session_says_what_it_ends_as_and_a_held_queue_how_long_it_waits() {
     let server = Server::start();
@@ -222,6 +226,44 @@ async fn a_draining_session_says_what_it_ends_as_and_a_held_queue_how_long_it_wa
     assert_eq!(held.effect(), pb::DeadlineEffect::DeadLetters);
     assert_eq!(stalls(&told), [(pb::StallReason::Held, 1)]);
     assert!(told.holds.is_empty(), "an ended session is held by nothing");
+}
+
+/// Proves: B5.
+#[tokio::test]
+async fn what_is_told_of_a_session_and_of_who_would_end_is_the_same_after_a_sigkill() {
+    let mut server = Server::start();
+    let caller = Caller::to(&server).await;
+    for name in ["bare", "works"] {
+        caller.opened(name).await;
+    }
+    caller.enqueued(key("works"), &["one", "two"]).await;
+    let out = one_of(&caller, "works").await;
+    let later = nack(&out[0], pb::NackKind::Retry, Some(600_000));
+    assert_eq!(caller.code(later).await, pb::SettleCode::Ok);
+    let both = async |caller: &Caller| {
+        let told = explained(caller, key("works")).await;
+        let dry = pb::SweepRequest {
+            idle_timeout: millis(1),
+            validate_only: true,
+            ..pb::SweepRequest::default()
+        };
+        caller.a_millisecond_later().await;
+        let found = caller.sweep(dry).await.expect("a dry run").results;
+        let found: Vec<_> = found
+            .into_iter()
+            .map(|one| (one.key, one.outcome))
+            .collect();
+        (holds(&told), stalls(&told), found)
+    };
+    let before = both(&caller).await;
+    let stalls = [(pb::StallReason::Order, 1), (pb::StallReason::NotDue, 1)];
+    assert_eq!(before.1, stalls);
+    let would = pb::SweepOutcome::WouldEnd.into();
+    assert_eq!(before.2, [("bare".to_owned(), would)]);
+    server.kill();
+    server.restart();
+    let caller = Caller::to(&server).await;
+    assert_eq!(both(&caller).await, before);
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ fn short(worker: &str, max: u32) -> pb::ClaimMessagesRequest {
     }
 }
 
-/// Proves: F47.
+/// Proves: F47, G8, B15.
 #[tokio::test]
 async fn a_lease_that_nobody_renews_lapses_and_its_deliveries_return_counted() {
     let server = Server::start();
@@ -63,7 +63,7 @@ async fn a_lease_without_open_deliveries_lapses_as_a_detach() {
     assert!(told.session.unwrap().lease.is_none());
 }
 
-/// Proves: F47.
+/// Proves: F47, G8.
 #[tokio::test]
 async fn claims_and_extends_renew_a_lease() {
     const LEASE_MS: u64 = 2_000;
@@ -103,6 +103,7 @@ async fn claims_and_extends_renew_a_lease() {
     assert_eq!(about(&lost[1]), session);
 }
 
+/// Proves: G4.
 #[tokio::test]
 async fn epochs_only_grow_over_all_sessions() {
     let server = Server::start();

@@ -23,7 +23,7 @@ async fn end_of(watch: &mut WatchStream, session_id: &str) -> pb::SessionEnd {
     told.end.expect("an end")
 }
 
-/// Proves: F8, F25.
+/// Proves: F8, F25, B15.
 #[tokio::test]
 async fn a_session_that_is_idle_for_longer_than_its_limit_is_reaped() {
     let server = Server::start();
@@ -41,7 +41,7 @@ async fn a_session_that_is_idle_for_longer_than_its_limit_is_reaped() {
     );
 }
 
-/// Proves: F28.
+/// Proves: F28, G21.
 #[tokio::test]
 async fn pending_and_open_work_protect_a_session_from_its_idle_limit() {
     let server = Server::start();
@@ -69,7 +69,7 @@ async fn pending_and_open_work_protect_a_session_from_its_idle_limit() {
     );
 }
 
-/// Proves: F26.
+/// Proves: F26, B15.
 #[tokio::test]
 async fn a_session_reaches_its_greatest_age_although_it_is_not_idle() {
     let server = Server::start();

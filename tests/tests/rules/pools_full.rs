@@ -60,7 +60,7 @@ async fn the_session_that_is_idle_for_longest_gives_its_slot_up() {
     assert!(is_active(&caller, &third.session_id).await);
 }
 
-/// Proves: F31.
+/// Proves: F31, G21.
 #[tokio::test]
 async fn what_is_in_use_is_never_evicted() {
     let server = Server::configured(EVICT);
@@ -101,7 +101,7 @@ async fn what_is_in_use_is_never_evicted() {
     assert!(is_active(&caller, &served).await);
 }
 
-/// Proves: F27, F31.
+/// Proves: F27, F31, G12.
 #[tokio::test]
 async fn concurrent_opens_evict_one_each_and_never_exceed_the_limit() {
     const SLOTS: usize = 20;
@@ -133,7 +133,7 @@ async fn concurrent_opens_evict_one_each_and_never_exceed_the_limit() {
     assert_eq!((live, evicted), (SLOTS, 2 * SLOTS));
 }
 
-/// Proves: F27.
+/// Proves: F27, G12.
 #[tokio::test]
 async fn two_thousand_concurrent_opens_never_exceed_a_limit_of_a_thousand() {
     let server = Server::start();

@@ -109,7 +109,7 @@ async fn a_session_that_waits_is_answered_at_once_and_is_queued() {
     assert_eq!(listed[0].session_id, session.session_id);
 }
 
-/// Proves: F32.
+/// Proves: F32, G12.
 #[tokio::test]
 async fn slots_go_to_those_that_wait_in_the_order_of_their_opening() {
     let server = Server::configured(ONE);
@@ -141,7 +141,7 @@ async fn watch_end(caller: &Caller, session_id: &str) -> u64 {
     told.revision
 }
 
-/// Proves: F32.
+/// Proves: F32, G12.
 #[tokio::test]
 async fn a_wait_in_vain_ends_with_capacity_and_keeps_what_was_enqueued() {
     let server = Server::configured(ONE);
@@ -224,6 +224,7 @@ async fn a_queued_session_takes_messages_and_hands_out_none_before_its_slot() {
     assert_eq!((counts.enqueued, counts.pending + counts.in_flight), (2, 2));
 }
 
+/// Proves: G12.
 #[tokio::test]
 async fn an_owner_that_leaves_takes_its_waiting_session_with_it() {
     let server = Server::configured(ONE);

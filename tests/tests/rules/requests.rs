@@ -105,7 +105,7 @@ async fn a_repeated_end_is_harmless_and_one_without_a_beginning_is_refused() {
         .is(Code::NotFound, Reason::SessionNotFound);
 }
 
-/// Proves: F11.
+/// Proves: F11, G21.
 #[tokio::test]
 async fn a_request_protects_from_the_idle_limit_until_its_lease_is_over() {
     let server = Server::start();

@@ -68,7 +68,7 @@ pub(crate) async fn counts(caller: &Caller, session: Option<pb::SessionRef>) -> 
     (counts.enqueued, counts.pending, counts.dead_lettered)
 }
 
-/// Proves: F49.
+/// Proves: F49, G9.
 #[tokio::test]
 async fn letters_go_back_into_their_own_queue_with_their_seq_afresh_and_first() {
     let server = Server::start();
@@ -239,7 +239,7 @@ async fn what_a_worker_still_holds_stays_until_it_is_given_up() {
     assert_eq!((told.requeued, told.in_flight), (0, 0), "it is done");
 }
 
-/// Proves: F49.
+/// Proves: F49, G8.
 #[tokio::test]
 async fn a_worker_that_waits_is_woken_and_a_late_ack_of_the_old_hand_out_is_stale() {
     let server = Server::start();

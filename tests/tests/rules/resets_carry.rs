@@ -71,6 +71,35 @@ async fn move_takes_the_queue_over_with_all_that_is_in_it() {
     );
 }
 
+/// Proves: B2.
+#[tokio::test]
+async fn what_a_successor_took_over_is_its_own_after_a_sigkill() {
+    let mut server = Server::start();
+    let caller = Caller::to(&server).await;
+    let old = caller.opened("a").await;
+    caller.enqueued(key("a"), &["out", "waits", "last"]).await;
+    let one = pb::ClaimMessagesRequest {
+        max_messages: Some(1),
+        ..claim(key("a"), "w")
+    };
+    let out = caller.claim(one).await.expect("claimed").deliveries;
+    let (_, new) = done(&caller, reset(key("a"))).await;
+    server.kill();
+    server.restart();
+    let caller = Caller::to(&server).await;
+    let ended = caller.session(id(&old.session_id)).await;
+    assert_eq!(ended.state(), pb::SessionState::Ended);
+    let end = ended.end.unwrap();
+    assert_eq!((end.pending_kept, &end.successor_id), (3, &new.session_id));
+    let counts = caller.session(id(&new.session_id)).await.counts.unwrap();
+    assert_eq!((counts.pending, counts.in_flight), (2, 1));
+    assert_eq!(caller.code(ack(&out[0])).await, pb::SettleCode::Ok);
+    assert_eq!(
+        payloads(&caller.claimed(key("a"), "w").await),
+        ["waits", "last"]
+    );
+}
+
 #[tokio::test]
 async fn keep_leaves_dead_letters_behind() {
     let server = Server::start();

@@ -144,7 +144,7 @@ async fn idempotency_keys_and_request_ids_are_remembered() {
     assert_eq!(caller.revision().await, revision);
 }
 
-/// Proves: F48.
+/// Proves: F48, G9.
 #[tokio::test]
 async fn attempts_are_counted_across_restarts_up_to_the_last() {
     let mut server = Server::start();

@@ -112,6 +112,7 @@ async fn a_lapse_after_a_frame_since_the_start_is_counted() {
     assert_eq!(attempts(&again), [2]);
 }
 
+/// Proves: G4.
 #[tokio::test]
 async fn no_epoch_and_no_delivery_id_is_used_twice() {
     let mut server = Server::start();

@@ -40,6 +40,7 @@ async fn an_ack_settles_and_a_repeat_is_harmless() {
     assert_eq!((counts.processed, counts.in_flight), (1, 0));
 }
 
+/// Proves: G9.
 #[tokio::test]
 async fn each_settlement_is_judged_by_itself_and_answered_at_its_index() {
     let server = Server::start();
@@ -136,6 +137,7 @@ async fn an_ack_adds_its_usage_to_the_session() {
     );
 }
 
+/// Proves: G9.
 #[tokio::test]
 async fn a_retry_is_counted_and_comes_back_after_its_delay() {
     let server = Server::start();
@@ -190,6 +192,7 @@ async fn a_retry_without_a_delay_waits_one_second_at_first() {
     assert!(waited < std::time::Duration::from_secs(6), "{waited:?}");
 }
 
+/// Proves: G9.
 #[tokio::test]
 async fn a_defer_is_not_counted() {
     let server = Server::start();
@@ -212,7 +215,7 @@ async fn a_defer_is_not_counted() {
     );
 }
 
-/// Proves: F48.
+/// Proves: F48, G9.
 #[tokio::test]
 async fn after_max_attempts_a_message_is_a_dead_letter_with_an_event() {
     let server = Server::start();
@@ -265,6 +268,7 @@ async fn after_max_attempts_a_message_is_a_dead_letter_with_an_event() {
     );
 }
 
+/// Proves: G9.
 #[tokio::test]
 async fn a_permanent_failure_is_a_dead_letter_at_once() {
     let server = Server::start();

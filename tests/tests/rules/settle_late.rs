@@ -56,7 +56,7 @@ async fn a_late_ack_counts_until_the_message_is_handed_out_again() {
     assert_eq!(payloads(&next), ["two"], "done is not done again");
 }
 
-/// Proves: F46.
+/// Proves: F46, G4.
 #[tokio::test]
 async fn a_late_ack_is_stale_once_the_message_is_handed_out_again() {
     let server = Server::start();
@@ -138,6 +138,7 @@ async fn an_ack_counts_after_the_end_of_its_session_and_of_the_next_one_too() {
     );
 }
 
+/// Proves: B13.
 #[tokio::test]
 async fn an_extend_moves_the_deadline_of_the_lease_and_all_its_deliveries() {
     let server = Server::start();

@@ -102,7 +102,7 @@ async fn a_threshold_tightens_a_limit_and_never_loosens_one() {
     assert_eq!(found(&told), expected);
 }
 
-/// Proves: F31.
+/// Proves: F31, G21, B5.
 #[tokio::test]
 async fn what_is_in_use_or_has_work_is_spared_and_a_dry_run_changes_nothing() {
     let server = Simulated::start().await;

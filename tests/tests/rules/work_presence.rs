@@ -103,6 +103,7 @@ async fn progress_of_who_does_not_hold_the_session_is_told_and_writes_nothing() 
     assert!(caller.session(id(&session)).await.volatile.is_empty());
 }
 
+/// Proves: G4.
 #[tokio::test]
 async fn progress_under_an_old_epoch_is_told_and_writes_nothing() {
     let server = Server::start();

@@ -162,6 +162,7 @@ async fn a_lease_that_is_gone_is_told_as_lost() {
     worker.is_quiet().await;
 }
 
+/// Proves: G4.
 #[tokio::test]
 async fn the_lease_of_another_instance_is_not_resumed() {
     let server = Server::start();
@@ -210,7 +211,7 @@ async fn the_same_instance_gets_its_volatile_values_back_whatever_the_epoch() {
     );
 }
 
-/// Proves: F59.
+/// Proves: F59, G4.
 #[tokio::test]
 async fn another_instance_starts_with_nothing_and_is_told_what_is_void() {
     let server = Server::start();

@@ -17,6 +17,7 @@ async fn assigned(worker: &mut WorkStream) -> (String, pb::Delivery) {
     (session.key, worker.delivered(1).await.remove(0))
 }
 
+/// Proves: B13.
 #[tokio::test]
 async fn no_more_is_handed_out_than_the_window_takes() {
     let server = Server::start();
@@ -78,6 +79,7 @@ async fn a_window_is_over_all_sessions_and_they_take_turns() {
     }
 }
 
+/// Proves: B13.
 #[tokio::test]
 async fn bytes_bound_what_is_handed_out_but_one_message_goes_whatever_its_size() {
     let server = Server::start();

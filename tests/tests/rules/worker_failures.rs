@@ -19,7 +19,7 @@ fn brief(session: &str) -> pb::ClaimMessagesRequest {
     }
 }
 
-/// Proves: F29, F62.
+/// Proves: F29, F62, B15.
 #[tokio::test]
 async fn a_worker_that_hangs_is_cancelled_and_its_work_goes_back() {
     let server = Server::configured("[workers]\nstuck_after = \"1s\"\n");
@@ -201,6 +201,7 @@ async fn one_failure_too_many_ends_the_session_where_the_configuration_says_so()
     assert_eq!(end.pending_kept, 1);
 }
 
+/// Proves: B15.
 #[tokio::test]
 async fn a_near_end_is_warned_of() {
     let server = Server::start();

@@ -58,7 +58,7 @@ async fn ended_by(caller: &Caller, session: &str) -> pb::EndReason {
     end.expect("it has ended").reason()
 }
 
-/// Proves: F31.
+/// Proves: F31, G12.
 #[tokio::test]
 async fn of_two_callers_and_one_idle_session_one_gets_its_slot_and_the_other_the_next() {
     let server = evicting(2).await;
@@ -92,7 +92,7 @@ async fn of_two_callers_and_one_idle_session_one_gets_its_slot_and_the_other_the
     assert_eq!(ends, [idle, busy.session_id], "one victim for each");
 }
 
-/// Proves: F31.
+/// Proves: F31, G21.
 #[tokio::test]
 async fn a_use_that_comes_before_the_eviction_saves_the_victim_and_one_after_it_is_refused() {
     let server = evicting(2).await;
@@ -112,7 +112,7 @@ async fn a_use_that_comes_before_the_eviction_saves_the_victim_and_one_after_it_
         .with("end_reason", "EVICTED");
 }
 
-/// Proves: F31.
+/// Proves: F31, G21.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_use_that_races_the_eviction_either_saves_the_victim_or_is_refused() {
     const ROUNDS: usize = 40;

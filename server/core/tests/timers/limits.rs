@@ -19,6 +19,7 @@ fn warnings(desk: &Desk) -> usize {
     desk.count(EventKind::LimitWarning)
 }
 
+/// Proves: B15.
 #[test]
 fn an_end_by_idleness_is_warned_of_once_a_tenth_before() {
     let mut limits = unlimited();
@@ -59,6 +60,7 @@ fn activity_begins_a_new_approach() {
     assert_eq!(warnings(&desk), 3, "used in time, nothing is near");
 }
 
+/// Proves: B15.
 #[test]
 fn an_end_by_age_is_warned_of_once_whatever_happens() {
     let mut limits = unlimited();

@@ -122,6 +122,7 @@ fn reason(timer: Timer) -> Option<EndReason> {
     }
 }
 
+/// Proves: B15.
 #[test]
 fn each_timer_alone_fires_at_its_instant_with_its_reason() {
     const AT: u64 = 4 * MINUTE + 1;
@@ -147,6 +148,7 @@ fn each_timer_alone_fires_at_its_instant_with_its_reason() {
     }
 }
 
+/// Proves: B15.
 #[test]
 fn each_pair_of_timers_fires_in_order_and_the_first_reason_holds() {
     const AT: u64 = 4 * MINUTE + 1;

@@ -48,6 +48,7 @@ fn two_limits_that_were_set_are_refused_together() {
     );
 }
 
+/// Proves: G12.
 #[test]
 fn limits_of_an_emergency_and_of_pools_are_compared_too() {
     check_refused(

@@ -52,6 +52,7 @@ fn full(reason: Reason) -> Expected<'static> {
     }
 }
 
+/// Proves: B18.
 #[test]
 fn what_is_full_names_its_limit_and_when_to_come_back() {
     check(

@@ -1,4 +1,4 @@
-//! The features that people were promised, by the number the field gives them, each in a sentence of ours.
+//! The guarantees and features that people were promised, by the number the field gives them, each in a sentence of ours.
 //!
 //! Invariant: a row stands here only when it is built in full, and then at least one test says that it proves it. What
 //! this deliberately does not do: say which test; the tests do.
@@ -18,6 +18,30 @@ const fn row(id: &'static str, promise: &'static str) -> Row {
 
 /// All of them, in the order of the table.
 pub(crate) const ROWS: &[Row] = &[
+    row(
+        "G4",
+        "One worker at a time holds a session, under an epoch of its own; what is said under an older one changes nothing",
+    ),
+    row(
+        "G8",
+        "Work is held by a lease that can be renewed; whatever gives it back tells those who wait, and what does not move says why",
+    ),
+    row(
+        "G9",
+        "Attempts are counted for each message through crashes; what fails for good is kept, listed and brought back, and each outcome names its delivery",
+    ),
+    row(
+        "G12",
+        "A slot is given in one decision and freed with its session; those who wait keep turn and time and may leave with their caller; limits that cannot hold together are refused",
+    ),
+    row(
+        "G21",
+        "Nothing that is in use is ended unasked, and that is judged where it is ended; only in a full pool does work that no worker is there for not count, and it is held",
+    ),
+    row(
+        "G22",
+        "An end looks the same whoever has it end: a caller, a sweep, a full pool or a timer",
+    ),
     row(
         "F5",
         "A session shows when it began, when it was last used and what it processed, after a restart too",
@@ -184,6 +208,10 @@ pub(crate) const ROWS: &[Row] = &[
         "What was not delivered goes to the successor, in constant time however much it is",
     ),
     row(
+        "B5",
+        "Who would end, when and why is told without ending anybody, and so is why work does not move, after a kill too",
+    ),
+    row(
         "B6",
         "A reset ends a session and opens its successor in one commit, full pool or not",
     ),
@@ -194,5 +222,21 @@ pub(crate) const ROWS: &[Row] = &[
     row(
         "B11",
         "Sessions are reset at a time of day in a zone: when it comes, once for each day, a missed one too",
+    ),
+    row(
+        "B13",
+        "A worker says how many messages and bytes it takes and may change it at any time; a deadline is of the lease, for all that is held under it",
+    ),
+    row(
+        "B14",
+        "A worker is there as long as it is heard on the stream that brings its work, and hears there that the server is",
+    ),
+    row(
+        "B15",
+        "Stuck, lost, idle and too old have a timer and a reason each; an end by idleness or age is warned of",
+    ),
+    row(
+        "B18",
+        "Whoever is refused for want of room or for a time is told what is full or in the way, for whom, and when to ask again",
     ),
 ];
