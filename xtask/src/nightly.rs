@@ -16,11 +16,21 @@ use crate::workspace::cargo;
 /// How long one part may run once it is built; the suites size their nightly scale to fit.
 const PART_TIME_MAX: Duration = Duration::from_secs(15 * 60);
 
+/// Read by a suite that is too long for one part: which share of its seeds to run.
+const PART_VARIABLE: &str = "SESSIOND_PART";
+
 /// The parts there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Part {
-    /// Random commands against a model of the rules.
-    Model,
+    /// Random commands against a model of the rules: the first third of the seeds.
+    #[value(name = "model-1")]
+    Model1,
+    /// The second third.
+    #[value(name = "model-2")]
+    Model2,
+    /// The last third.
+    #[value(name = "model-3")]
+    Model3,
     /// Simulated power cuts and disk errors under the store.
     Crash,
     /// Servers killed with SIGKILL while clients work.
@@ -33,17 +43,27 @@ impl Part {
     /// The package that has the suite.
     fn package(self) -> &'static str {
         match self {
-            Self::Model => "sessiond-core",
+            Self::Model1 | Self::Model2 | Self::Model3 => "sessiond-core",
             Self::Crash | Self::Kill | Self::Scenes => "sessiond-tests",
         }
     }
 
     fn suite(self) -> &'static str {
         match self {
-            Self::Model => "model",
+            Self::Model1 | Self::Model2 | Self::Model3 => "model",
             Self::Crash => "crash_redb",
             Self::Kill => "kill",
             Self::Scenes => "scenes",
+        }
+    }
+
+    /// Which part of its suite it is; none if it is all of it.
+    fn share(self) -> Option<&'static str> {
+        match self {
+            Self::Model1 => Some("1/3"),
+            Self::Model2 => Some("2/3"),
+            Self::Model3 => Some("3/3"),
+            Self::Crash | Self::Kill | Self::Scenes => None,
         }
     }
 }
@@ -67,7 +87,11 @@ pub(crate) fn run(part: Part) -> Result<()> {
     });
     if built.is_some() {
         let limit = Limit::After(PART_TIME_MAX);
-        let work = || suites::run(cargo(&arguments), Scale::Nightly, limit, Selection::All);
+        let mut command = cargo(&arguments);
+        if let Some(share) = part.share() {
+            command.env(PART_VARIABLE, share);
+        }
+        let work = || suites::run(command, Scale::Nightly, limit, Selection::All);
         let tests = parts.run(part.suite(), work);
         tests.into_iter().for_each(|tally| parts.note(tally));
     }
