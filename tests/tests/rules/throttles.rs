@@ -17,7 +17,7 @@ const NARROW: &str = "[session]\nmax_sessions = 2\n\n[pools.default]\nmax_attach
 
 /// Nothing has room: two sessions of the default pool, one of them held, and a queue of another one full.
 async fn nothing_has_room() -> (Server, Caller) {
-    let server = Server::start_configured(NARROW);
+    let server = Server::configured(NARROW);
     let caller = Caller::to(&server).await;
     for name in ["held", "idle"] {
         caller.with_work(open(name)).await;
