@@ -5,8 +5,10 @@
 //! once its first commit is durable, the journal first. So what a crash leaves of a creation is a journal in which
 //! nothing was ever written, or less; it is recognised and made again. Therefore an empty or cut file under the final
 //! name is damage and not a beginning, and so is one file without the other.
+//! A full disk opens too, as long as there is ballast to remove (`ballast.rs`).
 //! Migrations, backups and the choice of the directory are not here.
 
+mod ballast;
 mod lock;
 mod open_error;
 
@@ -15,6 +17,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+pub use self::ballast::{BALLAST_BYTES, lay as lay_ballast};
 pub use self::open_error::OpenError;
 
 use redb::backends::FileBackend;
@@ -22,6 +25,7 @@ use redb::backends::FileBackend;
 use crate::disk;
 use crate::kv::journaled::{Disks, JournaledKv, Refused};
 use crate::kv::redb::{Identity, Tuning};
+use crate::space::{self, Space};
 
 /// The file of the tables.
 pub const STORE_FILE: &str = "state.redb";
@@ -33,22 +37,40 @@ pub const NEW_STORE_FILE: &str = "state.redb.new";
 pub const NEW_JOURNAL_FILE: &str = "journal.redb.new";
 /// The file whose lock makes a process the owner. It is never removed, for another process might just have opened it.
 pub const LOCK_FILE: &str = "LOCK";
+/// The file that holds back room, to be removed when there is none left.
+pub const BALLAST_FILE: &str = "ballast";
 
 const DIRECTORY_MODE: u32 = 0o700;
 /// Permissions of a group or of others.
 const FOREIGN_MODE: u32 = 0o077;
 
 /// Opens the store in `directory`; makes both if they are not there. The directory stays locked until the store is
-/// dropped. Nothing is acknowledged before this returns.
+/// dropped. Nothing is acknowledged before this returns. On a full disk its ballast is removed first.
 ///
 /// # Errors
 ///
 /// The refusal that applies. The store's files are then as they were, except after `OpenError::Io`, which may leave part of
 /// a repair behind that the next open completes.
 pub fn open(directory: &Path, identity: &Identity) -> Result<JournaledKv, OpenError> {
+    open_with(directory, identity, &space::of)
+}
+
+/// The same where `look` says how much room there is.
+///
+/// # Errors
+///
+/// As [`open`].
+pub fn open_with(
+    directory: &Path,
+    identity: &Identity,
+    look: &dyn Fn(&Path) -> io::Result<Space>,
+) -> Result<JournaledKv, OpenError> {
     make_directory(directory).map_err(|error| OpenError::io(directory, error))?;
     check_directory(directory)?;
-    let lock = lock::take(directory)?;
+    let mut lock = lock::take(directory)?;
+    // The first thing that is written on a full disk, be it a process id, needs the room that this makes.
+    ballast::relieve(directory, look);
+    lock::sign(&mut lock, directory)?;
     let state = find(directory.join(STORE_FILE))?;
     let journal = find(directory.join(JOURNAL_FILE))?;
     let kv = match (state, journal) {

@@ -9,5 +9,6 @@ pub mod fault;
 pub mod kv;
 pub mod row;
 pub mod snapshot;
+pub mod space;
 mod stop;
 pub mod store;

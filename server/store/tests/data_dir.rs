@@ -7,6 +7,8 @@
 mod damage;
 #[path = "data_dir/paths.rs"]
 mod paths;
+#[path = "data_dir/ballast.rs"]
+mod ballast;
 #[path = "data_dir/refusals.rs"]
 mod refusals;
 

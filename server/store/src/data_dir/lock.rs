@@ -19,7 +19,7 @@ const PID_BYTES: u64 = 20;
 /// Takes the lock of `directory` for as long as the answer lives, without waiting.
 pub(crate) fn take(directory: &Path) -> Result<File, OpenError> {
     let path = directory.join(LOCK_FILE);
-    let mut file = OpenOptions::new()
+    let file = OpenOptions::new()
         .read(true)
         .write(true)
         .create(true)
@@ -28,17 +28,18 @@ pub(crate) fn take(directory: &Path) -> Result<File, OpenError> {
         .open(&path)
         .map_err(|error| OpenError::io(&path, error))?;
     match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            return Err(OpenError::InUse {
-                path: directory.to_path_buf(),
-                holder: holder(&file),
-            });
-        }
-        Err(TryLockError::Error(error)) => return Err(OpenError::io(&path, error)),
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse {
+            path: directory.to_path_buf(),
+            holder: holder(&file),
+        }),
+        Err(TryLockError::Error(error)) => Err(OpenError::io(&path, error)),
     }
-    leave_pid(&mut file).map_err(|error| OpenError::io(&path, error))?;
-    Ok(file)
+}
+
+/// Leaves the process id of the owner in a lock that was taken.
+pub(crate) fn sign(lock: &mut File, directory: &Path) -> Result<(), OpenError> {
+    leave_pid(lock).map_err(|error| OpenError::io(&directory.join(LOCK_FILE), error))
 }
 
 fn leave_pid(file: &mut File) -> io::Result<()> {
