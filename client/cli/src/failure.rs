@@ -210,7 +210,7 @@ impl From<anyhow::Error> for Failure {
     }
 }
 
-/// The reason, or the status code when there is none, with the facts that belong to it.
+/// The reason, or the status code when there is none, with the facts that belong to it and how long to wait.
 fn sdk_reason(error: &Error) -> String {
     let spelled = error.refusal().reason_text();
     let mut reason = match error.reason() {
@@ -220,6 +220,9 @@ fn sdk_reason(error: &Error) -> String {
     };
     for (name, value) in error.metadata() {
         let _ = write!(reason, "  {name}: {value}");
+    }
+    if let Some(wait) = error.retry_after() {
+        let _ = write!(reason, "  retry_after: {wait:?}");
     }
     reason
 }

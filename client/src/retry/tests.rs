@@ -76,6 +76,11 @@ async fn unsafe_repeats_are_not_made() {
             Repeat::Harmless,
             false,
         ),
+        (
+            refused(Reason::StoreFull, Some(SECOND)),
+            Repeat::Harmless,
+            false,
+        ),
     ] {
         let text = format!("{error:?} {repeat:?}");
         let (count, _) = attempts(policy, repeat, error).await;

@@ -116,6 +116,32 @@ fn facts_stand_behind_the_reason() {
 }
 
 #[test]
+fn a_full_disk_is_told_with_its_numbers_and_the_wait() {
+    let facts = [("free", "943718400"), ("limit", "1073741824")];
+    let error = Error::from(&pb::RefusalStatus {
+        code: 8,
+        message: "the disk of the server has 900 MiB free".to_owned(),
+        reason: "STORE_FULL".to_owned(),
+        metadata: facts
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into(),
+        retry_after: Some(prost_types::Duration {
+            seconds: 10,
+            nanos: 0,
+        }),
+        ..Default::default()
+    });
+    let failure = Failure::from(error);
+    assert_eq!(failure.exit(), Exit::Other);
+    assert_eq!(
+        failure.report(&target()),
+        "error: resource exhausted: the disk of the server has 900 MiB free\n  \
+         reason: STORE_FULL  free: 943718400  limit: 1073741824  retry_after: 10s\n  \
+         hint: Back off and free disk space; reads, settlements and ends still work.\n"
+    );
+}
+
+#[test]
 fn who_cannot_connect_learns_where_and_what_to_do() {
     let report = Failure::from(refusal(UNAVAILABLE, "")).report(&target());
     let hint = "  hint: h:1 (from --addr): is sessiond running? start one with: sessiond\n";
