@@ -27,6 +27,7 @@ use crate::health::Health;
 use crate::limits::{
     STOP_CONNECTIONS_WITHIN, STOP_LOG_WITHIN, STOP_STORE_WITHIN, STOP_STREAMS_WITHIN,
 };
+use crate::room;
 use crate::stopping::Stopping;
 use crate::transport;
 
@@ -116,6 +117,14 @@ pub async fn start(settings: &Settings, env: &Env) -> Result<Running, StartError
             address: settings.listen.to_string(),
             source,
         })?;
+    // Before anybody is served, so that the first call already meets a disk that was looked at.
+    let mut room = room::Watch::new(
+        Arc::clone(&env.disk),
+        settings.data_dir.clone(),
+        settings.min_free,
+    );
+    // An engine that has ended by now is met by whoever asks it next.
+    let _told = room.tell(&handle).await;
     let stopping = Stopping::default();
     let health = Health::new(handle.clone(), stopping.clone());
     let context = Arc::new(Context {
@@ -134,6 +143,8 @@ pub async fn start(settings: &Settings, env: &Env) -> Result<Running, StartError
     let engine_done = run_engine(engine, env);
     let checkpoints = checkpoint::run(checkpointer, pace, handle.clone());
     env.spawn.thread("checkpoint", Box::pin(checkpoints));
+    let watched = room::run(room, handle.clone());
+    env.spawn.thread("room", Box::pin(watched));
     let served = run_transport(bound, routes, &stopping, env);
     Ok(Running {
         address,

@@ -18,6 +18,7 @@ use sessiond_core::ids::Namespace;
 use sessiond_core::limits::Policy;
 
 use crate::calendar::{DailyReset, TimeOfDay};
+use crate::limits::MIN_FREE_DEFAULT;
 use crate::logging::LogFormat;
 
 mod contradiction;
@@ -142,6 +143,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// Where to listen.
     pub listen: Listen,
+    /// Bytes that must be free on the disk for anything to be added; none: whatever is free is enough.
+    pub min_free: Option<u64>,
     /// The namespaces that exist.
     pub namespaces: BTreeSet<Namespace>,
     /// What is logged.
@@ -233,6 +236,7 @@ impl Default for Settings {
         Self {
             data_dir: PathBuf::new(),
             listen: Listen::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 7377))),
+            min_free: Some(MIN_FREE_DEFAULT),
             namespaces: [namespace.expect("the default namespace's name is an id")].into(),
             log: Log {
                 level: "info".to_owned(),

@@ -32,7 +32,7 @@ mod progress;
 mod timers;
 
 pub use clock::EngineClock;
-pub use inbox::{Handle, Refused};
+pub use inbox::{Backlog, Handle, Refused};
 pub use progress::Progress;
 
 use batch::Batch;

@@ -4,6 +4,7 @@
 //! all of it can run under a simulator. Signalling processes has its seam in the crate that does it.
 
 use std::fmt::Debug;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -14,6 +15,7 @@ use sessiond_core::time::WallTime;
 use sessiond_store::data_dir::{self, OpenError};
 use sessiond_store::kv::Kv;
 use sessiond_store::kv::redb::Identity;
+use sessiond_store::space::{self, Space};
 
 /// All seams.
 #[derive(Clone, Debug)]
@@ -22,7 +24,7 @@ pub struct Env {
     pub clock: Arc<dyn Clock>,
     /// Draws ids.
     pub ids: Arc<dyn Ids>,
-    /// Opens the store.
+    /// Opens the store, and says how much room there is.
     pub disk: Arc<dyn Disk>,
     /// Listens.
     pub network: Arc<dyn Network>,
@@ -46,10 +48,14 @@ pub trait Ids: Send + Sync + Debug {
     fn log(&self) -> [u8; 16];
 }
 
-/// Opens the store.
+/// Opens the store, and says how much room there is. All of it may wait for the disk.
 pub trait Disk: Send + Sync + Debug {
-    /// Opens the store in `directory`, creating it if there is none.
+    /// Opens the store in `directory`, creating it if there is none. On a full disk the ballast is removed first.
     fn open(&self, directory: &Path, identity: &Identity) -> Result<Opened, OpenError>;
+    /// How much room the file system of an open store has.
+    fn space(&self, directory: &Path) -> io::Result<Space>;
+    /// Makes the ballast of an open store, unless it is there.
+    fn lay_ballast(&self, directory: &Path) -> io::Result<()>;
 }
 
 /// An open store.
@@ -67,7 +73,7 @@ pub trait Network: Send + Sync + Debug {
     fn listen(
         &self,
         address: std::net::SocketAddr,
-    ) -> BoxFuture<'static, std::io::Result<tokio::net::TcpListener>>;
+    ) -> BoxFuture<'static, io::Result<tokio::net::TcpListener>>;
 }
 
 /// Starts tasks and threads.
@@ -134,13 +140,21 @@ impl Disk for Machine {
             log_id,
         })
     }
+
+    fn space(&self, directory: &Path) -> io::Result<Space> {
+        space::of(directory)
+    }
+
+    fn lay_ballast(&self, directory: &Path) -> io::Result<()> {
+        data_dir::lay_ballast(directory)
+    }
 }
 
 impl Network for Machine {
     fn listen(
         &self,
         address: std::net::SocketAddr,
-    ) -> BoxFuture<'static, std::io::Result<tokio::net::TcpListener>> {
+    ) -> BoxFuture<'static, io::Result<tokio::net::TcpListener>> {
         Box::pin(tokio::net::TcpListener::bind(address))
     }
 }

@@ -95,6 +95,21 @@ pub const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
 /// Committed bytes that make the next checkpoint due at once. Larger ones write fewer pages per message; smaller
 /// ones keep the journal in fewer pages, which is what its speed comes from.
 pub const CHECKPOINT_BYTES: u64 = 32 * 1_024 * 1_024;
+/// How often the room on the disk is looked at. What is written meanwhile at a disk's full speed is less than the
+/// lowest mark that makes sense.
+pub const ROOM_LOOK_EVERY: Duration = Duration::from_millis(500);
+/// A disk that was short of room is so until this part of the mark more is free, or every message that is settled and
+/// accepted would turn it.
+pub const ROOM_MARGIN_PART: u64 = 8;
+/// Looks until a ballast that could not be made is tried again: half a minute.
+pub const BALLAST_RETRY_LOOKS: u32 = 60;
+/// Free space below which nothing is added, when nothing is said: far more than is written between two looks, and enough
+/// to settle and end for as long as it takes somebody to make room.
+pub const MIN_FREE_DEFAULT: u64 = 1 << 30;
+/// Lowest such mark. Less is used up between two looks.
+pub const MIN_FREE_MIN: u64 = 64 << 20;
+/// Highest such mark: a thousand disks.
+pub const MIN_FREE_MAX: u64 = 1 << 50;
 /// Bytes of a configuration file; with all keys and as many names as there may be it is a tenth of that.
 pub const CONFIG_BYTES_MAX: u64 = 4 * 1_024 * 1_024;
 /// Namespaces; every one of them is looked at by what goes through all.

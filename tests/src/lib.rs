@@ -13,6 +13,7 @@ pub mod seed;
 pub mod server;
 pub mod sessionctl;
 pub mod simulated;
+pub mod small_disk;
 
 pub mod caller;
 pub mod refusal;

@@ -5,13 +5,14 @@
 //! cannot be killed; `server.rs` has a server for that. Deadlines of the edge (long polls, heartbeats, bookmarks) stay
 //! real.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sessiond::app::{self, Running};
 use sessiond::config::{Log, Settings};
-use sessiond::env::{Clock, Env, Machine};
+use sessiond::env::{Clock, Disk, Env, Machine};
 use sessiond::logging::LogFormat;
 use sessiond_core::ids::Namespace;
 use sessiond_core::limits::Policy;
@@ -48,6 +49,7 @@ impl Clock for Hands {
 #[derive(Debug)]
 pub struct Simulated {
     hands: Arc<Hands>,
+    disk: Arc<dyn Disk>,
     settings: Settings,
     running: Option<Running>,
     caller: Caller,
@@ -66,6 +68,14 @@ impl Simulated {
     /// # Panics
     /// If it does not start.
     pub async fn start_with(change: impl FnOnce(&mut Policy)) -> Self {
+        Self::start_on(Machine::env().disk, change).await
+    }
+
+    /// A server with other limits, on a disk that may have little room.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub async fn start_on(disk: Arc<dyn Disk>, change: impl FnOnce(&mut Policy)) -> Self {
         let temporary = tempfile::tempdir().expect("a temporary directory can be made");
         let mut policy = Policy::default();
         change(&mut policy);
@@ -85,14 +95,21 @@ impl Simulated {
             monotonic: AtomicU64::new(0),
             wall: AtomicU64::new(STARTS_AT_MS),
         });
-        let (running, caller) = serve(&settings, &hands).await;
+        let (running, caller) = serve(&settings, &hands, &disk).await;
         Self {
             hands,
+            disk,
             settings,
             running: Some(running),
             caller,
             _temporary: temporary,
         }
+    }
+
+    /// Its data directory.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.settings.data_dir
     }
 
     /// A caller of the server that runs now.
@@ -153,15 +170,16 @@ impl Simulated {
     pub async fn restart(&mut self) {
         let running = self.running.take().expect("it runs");
         running.stop().await;
-        let (running, caller) = serve(&self.settings, &self.hands).await;
+        let (running, caller) = serve(&self.settings, &self.hands, &self.disk).await;
         self.running = Some(running);
         self.caller = caller;
     }
 }
 
-async fn serve(settings: &Settings, hands: &Arc<Hands>) -> (Running, Caller) {
+async fn serve(settings: &Settings, hands: &Arc<Hands>, disk: &Arc<dyn Disk>) -> (Running, Caller) {
     let env = Env {
         clock: Arc::clone(hands) as Arc<dyn Clock>,
+        disk: Arc::clone(disk),
         ..Machine::env()
     };
     let running = app::start(settings, &env).await.expect("it starts");

@@ -7,6 +7,8 @@ mod cleanup_log;
 mod config;
 #[path = "process/disk.rs"]
 mod disk;
+#[path = "process/full.rs"]
+mod full;
 #[path = "process/letters.rs"]
 mod letters;
 #[path = "process/notices.rs"]

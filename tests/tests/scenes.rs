@@ -11,6 +11,8 @@ mod clock;
 mod crowd;
 #[path = "scenes/full.rs"]
 mod full;
+#[path = "scenes/full_disk.rs"]
+mod full_disk;
 #[path = "scenes/hung.rs"]
 mod hung;
 #[path = "scenes/leftover.rs"]

@@ -885,7 +885,10 @@ pub struct RefusalStatus {
     /// The ErrorInfo reason, for example SESSION_NOT_FOUND. Clients branch on it.
     #[prost(string, tag = "3")]
     pub reason: ::prost::alloc::string::String,
-    /// The facts that belong to the reason, as in ErrorInfo.metadata.
+    /// The facts that belong to the reason, as in ErrorInfo.metadata. Whatever is
+    /// RESOURCE_EXHAUSTED has `scope` (what is counted, and where), `limit` and
+    /// `used`, as decimal numbers. STORE_FULL counts what is free: instead of `used`
+    /// it has `free`, and `enough`, with which it is over, all in bytes.
     #[prost(btree_map = "string, string", tag = "4")]
     pub metadata: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
@@ -5092,7 +5095,9 @@ pub mod session_service_client {
         /// Opens a session, or returns the live one of the key. An open that returns a
         /// session counts as activity and renews its owner limit. When the pool is full
         /// the session is QUEUED, if the request or the pool says how long it would
-        /// wait: it accepts messages and hands none out until it has a slot. Refuses
+        /// wait: it accepts messages and hands none out until it has a slot. When the
+        /// server's disk is full, a session is found or replaced as ever, and another
+        /// one is STORE_FULL. Refuses
         /// SESSION_KEY_IN_USE (conflict policy FAIL, or another session id under
         /// USE_EXISTING), SESSION_ID_IN_USE, POOL_NOT_FOUND, TOO_MANY_SESSIONS,
         /// CAUSE_TOO_DEEP, SERVER_DRAINING, STORE_FULL and REQUEST_ID_REUSED.
@@ -5173,8 +5178,8 @@ pub mod session_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Changes the metadata of a session that is QUEUED or ACTIVE. Refuses
-        /// SESSION_NOT_FOUND, SESSION_DRAINING, SESSION_ENDED, ETAG_MISMATCH, STORE_FULL
-        /// and REQUEST_ID_REUSED.
+        /// SESSION_NOT_FOUND, SESSION_DRAINING, SESSION_ENDED, ETAG_MISMATCH and
+        /// REQUEST_ID_REUSED.
         pub async fn update_session(
             &mut self,
             request: impl tonic::IntoRequest<super::UpdateSessionRequest>,
@@ -5373,7 +5378,7 @@ pub mod session_service_client {
         /// same slot and, with MOVE, the same queue, in constant time however much is
         /// pending. Its worker loses the lease with the name of the successor. Refuses
         /// SESSION_NOT_FOUND, SESSION_DRAINING, SESSION_ENDED, ETAG_MISMATCH,
-        /// SESSION_ID_IN_USE, SERVER_DRAINING, STORE_FULL and REQUEST_ID_REUSED.
+        /// SESSION_ID_IN_USE, SERVER_DRAINING and REQUEST_ID_REUSED.
         pub async fn reset_session(
             &mut self,
             request: impl tonic::IntoRequest<super::ResetSessionRequest>,
@@ -5481,7 +5486,9 @@ pub mod session_service_server {
         /// Opens a session, or returns the live one of the key. An open that returns a
         /// session counts as activity and renews its owner limit. When the pool is full
         /// the session is QUEUED, if the request or the pool says how long it would
-        /// wait: it accepts messages and hands none out until it has a slot. Refuses
+        /// wait: it accepts messages and hands none out until it has a slot. When the
+        /// server's disk is full, a session is found or replaced as ever, and another
+        /// one is STORE_FULL. Refuses
         /// SESSION_KEY_IN_USE (conflict policy FAIL, or another session id under
         /// USE_EXISTING), SESSION_ID_IN_USE, POOL_NOT_FOUND, TOO_MANY_SESSIONS,
         /// CAUSE_TOO_DEEP, SERVER_DRAINING, STORE_FULL and REQUEST_ID_REUSED.
@@ -5511,8 +5518,8 @@ pub mod session_service_server {
             tonic::Status,
         >;
         /// Changes the metadata of a session that is QUEUED or ACTIVE. Refuses
-        /// SESSION_NOT_FOUND, SESSION_DRAINING, SESSION_ENDED, ETAG_MISMATCH, STORE_FULL
-        /// and REQUEST_ID_REUSED.
+        /// SESSION_NOT_FOUND, SESSION_DRAINING, SESSION_ENDED, ETAG_MISMATCH and
+        /// REQUEST_ID_REUSED.
         async fn update_session(
             &self,
             request: tonic::Request<super::UpdateSessionRequest>,
@@ -5592,7 +5599,7 @@ pub mod session_service_server {
         /// same slot and, with MOVE, the same queue, in constant time however much is
         /// pending. Its worker loses the lease with the name of the successor. Refuses
         /// SESSION_NOT_FOUND, SESSION_DRAINING, SESSION_ENDED, ETAG_MISMATCH,
-        /// SESSION_ID_IN_USE, SERVER_DRAINING, STORE_FULL and REQUEST_ID_REUSED.
+        /// SESSION_ID_IN_USE, SERVER_DRAINING and REQUEST_ID_REUSED.
         async fn reset_session(
             &self,
             request: tonic::Request<super::ResetSessionRequest>,
@@ -6766,7 +6773,8 @@ pub mod message_service_client {
             self
         }
         /// Makes messages durable, all or none, before it answers OK. Skipped and
-        /// duplicate ones are answers, not refusals, and consume no number. Refuses
+        /// duplicate ones are answers, not refusals, and consume no number; so they are
+        /// when the server's disk is full and others are STORE_FULL. Refuses
         /// SESSION_NOT_FOUND, SESSION_DRAINING, SESSION_ENDED, QUEUE_FULL,
         /// MESSAGE_TOO_LARGE and STORE_FULL, and what OpenSession refuses when the
         /// session is missing and `open_if_missing` is set.
@@ -7013,7 +7021,8 @@ pub mod message_service_server {
     #[async_trait]
     pub trait MessageService: std::marker::Send + std::marker::Sync + 'static {
         /// Makes messages durable, all or none, before it answers OK. Skipped and
-        /// duplicate ones are answers, not refusals, and consume no number. Refuses
+        /// duplicate ones are answers, not refusals, and consume no number; so they are
+        /// when the server's disk is full and others are STORE_FULL. Refuses
         /// SESSION_NOT_FOUND, SESSION_DRAINING, SESSION_ENDED, QUEUE_FULL,
         /// MESSAGE_TOO_LARGE and STORE_FULL, and what OpenSession refuses when the
         /// session is missing and `open_if_missing` is set.

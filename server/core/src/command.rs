@@ -12,7 +12,7 @@ use crate::ids::{
 };
 use crate::index::Due;
 use crate::message::NewMessage;
-use crate::presence::{InstanceKey, SessionFilter, Window};
+use crate::presence::{InstanceKey, SessionFilter, Shortage, Window};
 use crate::requests::RequestToken;
 use crate::session::{EndMode, EndReason, Labels, Ordering, PendingPolicy, Profile, Usage};
 use crate::time::{CalendarDay, Limit, Span};
@@ -79,6 +79,8 @@ pub enum Command {
         /// Which pool.
         pool: PoolName,
     },
+    /// Whether the disk has room for more, as it was seen last: nothing that adds is taken while it is short.
+    Room(Option<Shortage>),
     /// How many sessions of each pool do workers hold?
     Attached {
         /// Where.

@@ -52,6 +52,7 @@ mod restore;
 mod retention;
 mod returned;
 mod revoke;
+mod room;
 mod session_due;
 mod settle;
 mod slot;
@@ -170,6 +171,7 @@ fn dispatch(draft: &mut Draft<'_>, command: &Command) -> Result<Reply, Stop> {
         Command::CalendarDay(day) => calendar::day(draft, *day),
         Command::CalendarDone(day) => calendar::done(draft, *day),
         Command::Restore(epochs) => restore::restore(draft, epochs),
+        Command::Room(shortage) => Ok(room::note(draft, *shortage)),
         Command::Attached { namespace } => Ok(attached::counts(draft, namespace)),
         Command::Admit { namespace, pool } => Ok(slot::admit_waiting(draft, namespace, pool)),
         Command::LeaseTimes(epochs) => Ok(list_workers::lease_times(draft, epochs)),

@@ -16,7 +16,7 @@ use crate::event::EventRow;
 use crate::ids::{Epoch, Namespace, PoolName, QueueId, StreamId};
 use crate::index::IndexDelta;
 use crate::limits::Policy;
-use crate::presence::{Instance, InstanceKey, LeaseClock, PresenceChange};
+use crate::presence::{Instance, InstanceKey, LeaseClock, PresenceChange, Shortage};
 use crate::rejection::Rejection;
 use crate::reply::{Frame, Push, Wake};
 use crate::rows::{Counters, Read, Row, RowKey};
@@ -77,6 +77,8 @@ pub(crate) struct Draft<'v> {
     pub(crate) lines: BTreeSet<PoolKey>,
     instances: BTreeMap<InstanceKey, Option<Instance>>,
     clocks: BTreeMap<Epoch, Option<LeaseClock>>,
+    /// What the decision says of the disk's room, if that is what it is about.
+    room: Option<Option<Shortage>>,
 }
 
 impl<'v> Draft<'v> {
@@ -95,6 +97,7 @@ impl<'v> Draft<'v> {
             lines: BTreeSet::new(),
             instances: BTreeMap::new(),
             clocks: BTreeMap::new(),
+            room: None,
         }
     }
 
@@ -154,6 +157,7 @@ impl<'v> Draft<'v> {
             .clocks
             .into_iter()
             .map(|(epoch, clock)| PresenceChange::Clock(epoch, clock));
-        (changes, instances.chain(clocks).collect())
+        let room = self.room.map(PresenceChange::Room);
+        (changes, instances.chain(clocks).chain(room).collect())
     }
 }

@@ -120,6 +120,10 @@ faults! {
     PauseEndless,
     /// Messages that are collected go out like all others.
     CollectMixed,
+    /// What adds is taken although the disk is short of room.
+    ShortageIgnored,
+    /// A message that is known is refused while the disk is short of room.
+    ShortageForKnown,
 }
 
 thread_local! {

@@ -1,4 +1,5 @@
-//! Presence: which worker instances are here, what they have room for, and when leases lapse.
+//! Presence: which worker instances are here, what they have room for, and when leases lapse; and whether the disk has
+//! room.
 //!
 //! This half of the view is memory only. It is empty at start, refilled by recovery with one full
 //! lease for every current lease row, and changed only by decisions, in order with everything else.
@@ -26,6 +27,18 @@ pub struct Presence {
     alarms: BTreeSet<(EngineTime, Epoch)>,
     /// Leases that hold sessions of each pool; pools without any are left out.
     attached: BTreeMap<(Namespace, PoolName), u64>,
+    shortage: Option<Shortage>,
+}
+
+/// That the disk is short of room, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shortage {
+    /// What was free when it was looked at last.
+    pub free: u64,
+    /// The low-water mark: with less than this it is short.
+    pub mark: u64,
+    /// With as much as this free, more than the mark, it is short no longer.
+    pub enough: u64,
 }
 
 /// One instance that has, or lately had, a `Work` stream. Nearly every frame changes something of it, so a clone shares
@@ -142,6 +155,8 @@ pub enum PresenceChange {
     Instance(InstanceKey, Option<Instance>),
     /// The lease's clock is as given, or stopped.
     Clock(Epoch, Option<LeaseClock>),
+    /// The disk is short of room as given, or is not.
+    Room(Option<Shortage>),
 }
 
 impl SessionFilter {
@@ -294,6 +309,12 @@ impl Presence {
             .collect()
     }
 
+    /// How short of room the disk is, if it is.
+    #[must_use]
+    pub fn shortage(&self) -> Option<Shortage> {
+        self.shortage
+    }
+
     /// The earliest lease to look at, and when.
     #[must_use]
     pub fn next_alarm(&self) -> Option<(EngineTime, Epoch)> {
@@ -321,6 +342,7 @@ impl Presence {
                 self.instances.remove(&key);
             }
             PresenceChange::Clock(epoch, clock) => self.set_clock(epoch, clock),
+            PresenceChange::Room(shortage) => self.shortage = shortage,
         }
     }
 

@@ -4,6 +4,7 @@
 //! status mapping and nowhere else.
 
 use crate::ids::{Epoch, Namespace, PoolName, SessionId, SessionRef, WorkerName};
+use crate::presence::Shortage;
 use crate::requests::RequestToken;
 use crate::session::EndReason;
 use crate::time::{Span, WallTime};
@@ -97,6 +98,8 @@ pub enum Rejection {
         pool: PoolName,
         /// Which of its limits is reached.
         what: Crowd,
+        /// How many there are.
+        used: u64,
         /// The limit.
         limit: u64,
     },
@@ -106,9 +109,13 @@ pub enum Rejection {
         session: SessionId,
         /// `messages` or `bytes`.
         what: &'static str,
+        /// What it holds without those of the call.
+        used: u64,
         /// The limit that was reached.
         limit: u64,
     },
+    /// The disk has too little room to take more.
+    StoreFull(Shortage),
     /// Another worker holds the session.
     LeaseHeld {
         /// The session.
@@ -159,8 +166,12 @@ pub enum Rejection {
     },
     /// Workers hold as many sessions of the pool as they may.
     TooManyAttached {
+        /// Where.
+        namespace: Namespace,
         /// Its name.
         pool: PoolName,
+        /// How many they hold.
+        used: u64,
         /// The limit.
         limit: u64,
     },

@@ -50,6 +50,15 @@ pub enum Field {
         /// The most.
         max: u64,
     },
+    /// A size, or `never` for any.
+    BytesBound {
+        /// Where it lies.
+        at: At<Option<u64>>,
+        /// The least.
+        min: u64,
+        /// The most.
+        max: u64,
+    },
     /// A duration.
     Span {
         /// Where it lies.
@@ -109,9 +118,11 @@ impl Field {
     pub(super) fn literal(&self, text: &str, spelling: Spelling) -> Literal {
         let number = || text.parse().ok().map(Literal::Integer);
         let literal = match self {
-            Self::Count { .. } | Self::Bound { .. } | Self::Count32 { .. } | Self::Bytes { .. } => {
-                number()
-            }
+            Self::Count { .. }
+            | Self::Bound { .. }
+            | Self::Count32 { .. }
+            | Self::Bytes { .. }
+            | Self::BytesBound { .. } => number(),
             Self::Span { .. } | Self::Limit { .. } if spelling == Spelling::Seconds => number(),
             Self::Switch { .. } => text.parse().ok().map(Literal::Boolean),
             Self::Span { .. } | Self::Limit { .. } | Self::Word { .. } | Self::Text { .. } => None,
@@ -159,7 +170,9 @@ impl Field {
                 *at(settings, name) = Limit::Never;
                 Ok(())
             }
-            Self::Bound { at, .. } if *literal == Literal::Text("never".to_owned()) => {
+            Self::Bound { at, .. } | Self::BytesBound { at, .. }
+                if *literal == Literal::Text("never".to_owned()) =>
+            {
                 *at(settings, name) = None;
                 Ok(())
             }
@@ -167,6 +180,7 @@ impl Field {
             | Self::Bound { .. }
             | Self::Count32 { .. }
             | Self::Bytes { .. }
+            | Self::BytesBound { .. }
             | Self::Span { .. }
             | Self::Limit { .. } => {
                 let measure = self.measure_of(literal, spelling).ok_or_else(wrong)?;
@@ -187,7 +201,9 @@ impl Field {
             Literal::Integer(_) | Literal::Boolean(_) | Literal::Other(_) => "",
         };
         match (self, spelling) {
-            (Self::Bytes { .. }, _) => number.or_else(|| parse_bytes(text)),
+            (Self::Bytes { .. } | Self::BytesBound { .. }, _) => {
+                number.or_else(|| parse_bytes(text))
+            }
             (Self::Span { .. } | Self::Limit { .. }, Spelling::Plain) => {
                 parse_span(text).map(|span| span.0)
             }
@@ -206,7 +222,7 @@ impl Field {
         let mut copy = settings.clone();
         match self {
             Self::Count { at, .. } | Self::Bytes { at, .. } => Some(*at(&mut copy, name)),
-            Self::Bound { at, .. } => *at(&mut copy, name),
+            Self::Bound { at, .. } | Self::BytesBound { at, .. } => *at(&mut copy, name),
             Self::Count32 { at, .. } => Some(u64::from(*at(&mut copy, name))),
             Self::Span { at, .. } => Some(at(&mut copy, name).0),
             Self::Limit { at, .. } => match at(&mut copy, name) {
@@ -230,7 +246,9 @@ impl Field {
         }
         match self {
             Self::Count { at, .. } | Self::Bytes { at, .. } => *at(settings, name) = measure,
-            Self::Bound { at, .. } => *at(settings, name) = Some(measure),
+            Self::Bound { at, .. } | Self::BytesBound { at, .. } => {
+                *at(settings, name) = Some(measure);
+            }
             Self::Count32 { at, .. } => {
                 *at(settings, name) = u32::try_from(measure).map_err(|_| ())?;
             }
@@ -245,7 +263,8 @@ impl Field {
         match self {
             Self::Count { min, max, .. }
             | Self::Bound { min, max, .. }
-            | Self::Bytes { min, max, .. } => Some((*min, *max)),
+            | Self::Bytes { min, max, .. }
+            | Self::BytesBound { min, max, .. } => Some((*min, *max)),
             Self::Count32 { min, max, .. } => Some((u64::from(*min), u64::from(*max))),
             Self::Span { min, max, .. } | Self::Limit { min, max, .. } => Some((min.0, max.0)),
             Self::Word { .. } | Self::Switch { .. } | Self::Text { .. } => None,
@@ -258,7 +277,7 @@ impl Field {
             Self::Count { .. } | Self::Bound { .. } | Self::Count32 { .. } => {
                 Shown::Number(measure)
             }
-            Self::Bytes { .. } => Shown::Text(show_bytes(measure)),
+            Self::Bytes { .. } | Self::BytesBound { .. } => Shown::Text(show_bytes(measure)),
             Self::Span { .. } | Self::Limit { .. } => Shown::Text(show_span(Span(measure))),
             Self::Word { .. } | Self::Switch { .. } | Self::Text { .. } => {
                 unreachable!("only what is measured is shown as a measure")
@@ -276,6 +295,7 @@ impl Field {
             | Self::Bound { .. }
             | Self::Count32 { .. }
             | Self::Bytes { .. }
+            | Self::BytesBound { .. }
             | Self::Span { .. }
             | Self::Limit { .. } => match self.measure(settings, name) {
                 Some(measure) => self.show_measure(measure),
@@ -292,11 +312,10 @@ impl Field {
                 format!("a whole number from {min} to {max}, or \"never\" for no limit")
             }
             Self::Count32 { min, max, .. } => format!("a whole number from {min} to {max}"),
-            Self::Bytes { min, max, .. } => format!(
-                "a number of bytes, or a size such as \"64KiB\" or \"8MiB\", from {} to {}",
-                show_bytes(*min),
-                show_bytes(*max)
-            ),
+            Self::Bytes { min, max, .. } => sizes(*min, *max),
+            Self::BytesBound { min, max, .. } => {
+                format!("{}, or \"never\" for no limit", sizes(*min, *max))
+            }
             Self::Span { min, max, .. } => spans(*min, *max, spelling),
             Self::Limit { min, max, .. } => {
                 format!("{}, or \"never\" for no limit", spans(*min, *max, spelling))
@@ -309,6 +328,14 @@ impl Field {
             Self::Text { takes, .. } => (*takes).to_owned(),
         }
     }
+}
+
+fn sizes(min: u64, max: u64) -> String {
+    format!(
+        "a number of bytes, or a size such as \"64KiB\" or \"8MiB\", from {} to {}",
+        show_bytes(min),
+        show_bytes(max)
+    )
 }
 
 fn spans(min: Span, max: Span, spelling: Spelling) -> String {

@@ -16,6 +16,7 @@ mod queue;
 mod retry;
 mod server;
 mod session;
+mod store;
 mod workers;
 
 use super::Settings;
@@ -99,8 +100,9 @@ impl Key {
 }
 
 /// All sections, those whose values others inherit first.
-pub static SECTIONS: [&Section; 8] = [
+pub static SECTIONS: [&Section; 9] = [
     &server::SECTION,
+    &store::SECTION,
     &log::SECTION,
     &session::SECTION,
     &queue::SECTION,

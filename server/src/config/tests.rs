@@ -102,6 +102,8 @@ const EVERYTHING: &str = r#"
 [server]
 data_dir = "/data"
 listen = "unix:/run/sessiond.sock"
+[store]
+min_free_bytes = "2GiB"
 [log]
 level = "debug"
 format = "json"
@@ -229,6 +231,7 @@ fn every_key_is_set_where_it_belongs() {
     policy.settle_pools();
     assert_eq!(policy.default_pool().max_sessions, Some(7), "as all pools");
     assert_eq!(settings.policy, policy);
+    assert_eq!(settings.min_free, Some(2 << 30));
     assert_eq!(settings.data_dir, Path::new("/data"));
     assert_eq!(settings.listen.to_string(), "unix:/run/sessiond.sock");
     let log = Log {

@@ -65,9 +65,20 @@ impl ReplyTo {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
     /// Too much is waiting; nothing was done.
-    Overloaded,
+    Overloaded(Backlog),
     /// The engine has stopped; the outcome is unknown if the command was taken.
     Stopped,
+}
+
+/// What waits, and how much of it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backlog {
+    /// What is counted.
+    pub of: &'static str,
+    /// How much waits.
+    pub used: usize,
+    /// How much may.
+    pub limit: usize,
 }
 
 /// The way to the engine.
@@ -127,7 +138,7 @@ impl Handle {
         let bytes = payload_bytes(&command);
         let room = Arc::clone(&self.room)
             .try_acquire_many_owned(kib(bytes))
-            .map_err(|_| Refused::Overloaded)?;
+            .map_err(|_| self.full_of_payload())?;
         let (reply, answer) = oneshot::channel();
         let envelope = Envelope {
             commands: smallvec![command],
@@ -137,9 +148,21 @@ impl Handle {
         };
         match self.sender.try_send(envelope) {
             Ok(()) => Ok(answer),
-            Err(mpsc::error::TrySendError::Full(_)) => Err(Refused::Overloaded),
+            Err(mpsc::error::TrySendError::Full(_)) => Err(Refused::Overloaded(Backlog {
+                of: "commands",
+                used: INBOX_COMMANDS_MAX,
+                limit: INBOX_COMMANDS_MAX,
+            })),
             Err(mpsc::error::TrySendError::Closed(_)) => Err(Refused::Stopped),
         }
+    }
+
+    fn full_of_payload(&self) -> Refused {
+        Refused::Overloaded(Backlog {
+            of: "KiB of payload",
+            used: INBOX_KIB_MAX.saturating_sub(self.room.available_permits()),
+            limit: INBOX_KIB_MAX,
+        })
     }
 
     /// Asks on behalf of a stream: waits for room instead of refusing.
@@ -299,6 +322,7 @@ fn payload_bytes(command: &Command) -> usize {
         | Command::CalendarDone(_)
         | Command::Restore(_)
         | Command::Admit { .. }
+        | Command::Room(_)
         | Command::Attached { .. }
         | Command::LeaseTimes(_)
         | Command::HeldBy(_)

@@ -22,7 +22,7 @@ use crate::dispatch::Dispatcher;
 use crate::engine::{Handle, Refused};
 use crate::env::{Clock, Env};
 use crate::feed::Feed;
-use crate::limits::{INBOX_COMMANDS_MAX, STOP_STREAMS_WITHIN};
+use crate::limits::STOP_STREAMS_WITHIN;
 use crate::stopping::Stopping;
 use crate::wire::show::reply::Shown;
 use crate::wire::status::Refusal;
@@ -186,7 +186,7 @@ pub(crate) fn span(duration: std::time::Duration) -> Span {
 /// The engine did not take a command or did not answer.
 pub(crate) fn refused(refused: Refused) -> Status {
     match refused {
-        Refused::Overloaded => Refusal::overloaded("commands", INBOX_COMMANDS_MAX).into(),
+        Refused::Overloaded(backlog) => Refusal::overloaded(backlog).into(),
         Refused::Stopped => Refusal::store_unavailable().into(),
     }
 }

@@ -17,10 +17,14 @@ use tonic::Code;
 
 use super::faults::{Invalid, Violation};
 use super::parse::text;
+use crate::engine::Backlog;
 
 /// How long to wait for room that others must make: the reaper looks every minute, workers settle
 /// within seconds, and a caller that asks each second costs little.
 const RETRY_FULL: Span = Span::seconds(1);
+
+/// How long to wait for room on a disk that a person must make; work that is done makes none there.
+const RETRY_STORE_FULL: Span = Span::seconds(10);
 
 /// How long to wait when the server has more to do than it can: many times a batch.
 const RETRY_OVERLOADED: Span = Span(250);
@@ -30,6 +34,9 @@ const RETRY_DRAINING: Span = Span::seconds(1);
 
 /// How long to wait for a store that has failed: the process must be started anew.
 const RETRY_STORE: Span = Span::seconds(5);
+
+/// The scope of what concerns every caller.
+const SERVER: &str = "server";
 
 /// One "no", complete: it becomes a status, or a part of a frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -165,24 +172,39 @@ impl Refusal {
         Self::new(Reason::MessageTooLarge, message).with("limit", &limit)
     }
 
-    /// Something in the server has no room: `scope` says what, `limit` how much it takes.
-    pub(crate) fn overloaded(scope: &'static str, limit: usize) -> Self {
-        let message = format!("more to do than the server can: {scope}");
-        Self::new(Reason::Overloaded, message)
+    /// Too much waits for the engine.
+    pub(crate) fn overloaded(Backlog { of, used, limit }: Backlog) -> Self {
+        let message = format!("more to do than the server can: {used} {of} wait, and {limit} may");
+        let scope = format!("{of} waiting for the server");
+        Self::crowded(Reason::Overloaded, message, &scope, (used, limit)).retry(RETRY_OVERLOADED)
+    }
+
+    /// Something holds as much as it may: where it is counted, how much there is and how much there may be.
+    fn crowded<N: ToString>(
+        reason: Reason,
+        message: impl Into<String>,
+        scope: &str,
+        (used, limit): (N, N),
+    ) -> Self {
+        Self::new(reason, message)
             .with("scope", scope)
+            .with("used", &used)
             .with("limit", &limit)
-            .retry(RETRY_OVERLOADED)
     }
 
     /// The server is shutting down.
     pub(crate) fn server_draining() -> Self {
-        Self::new(Reason::ServerDraining, "the server is shutting down").retry(RETRY_DRAINING)
+        Self::new(Reason::ServerDraining, "the server is shutting down")
+            .with("scope", SERVER)
+            .retry(RETRY_DRAINING)
     }
 
     /// The store has failed; whether a change was made may be unknown.
     pub(crate) fn store_unavailable() -> Self {
         let message = "the store has failed; the outcome may be unknown";
-        Self::new(Reason::StoreUnavailable, message).retry(RETRY_STORE)
+        Self::new(Reason::StoreUnavailable, message)
+            .with("scope", SERVER)
+            .retry(RETRY_STORE)
     }
 
     /// A watch starts before what is kept.

@@ -3,12 +3,12 @@
 //! Each refusal is asked for its one sentence, and the store's file for its bytes and its time of change. What only
 //! the kernel can do to a disk is shown in the crash tests.
 
+#[path = "data_dir/ballast.rs"]
+mod ballast;
 #[path = "data_dir/damage.rs"]
 mod damage;
 #[path = "data_dir/paths.rs"]
 mod paths;
-#[path = "data_dir/ballast.rs"]
-mod ballast;
 #[path = "data_dir/refusals.rs"]
 mod refusals;
 

@@ -25,8 +25,12 @@ pub(super) fn has_room(draft: &Draft<'_>, session: &SessionRow) -> bool {
 /// The refusal of a worker that asks for one more.
 pub(super) fn full(draft: &Draft<'_>, session: &SessionRow) -> Stop {
     let limit = draft.policy().pool(&session.pool).max_attached;
+    // Without what this decision itself has given, which is taken back.
+    let held = &draft.view.presence;
     Rejection::TooManyAttached {
+        namespace: session.namespace.clone(),
         pool: session.pool.clone(),
+        used: held.attached(&session.namespace, &session.pool),
         limit: limit.unwrap_or(u64::MAX),
     }
     .into()

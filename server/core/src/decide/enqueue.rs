@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use super::{cancel, debounce, find, hand_out, open};
+use super::{cancel, debounce, find, hand_out, open, room};
 use crate::circuit::{Admission, Circuits};
 use crate::command::Enqueue;
 use crate::draft::{Draft, Stop};
@@ -15,7 +15,7 @@ use crate::ids::{CoalesceKey, IdempotencyKey, QueueId, Seq};
 use crate::index::{IndexEntry, Scan};
 use crate::limits::{MESSAGE_OVERHEAD_BYTES, SUPERSEDED_PER_MESSAGE};
 use crate::message::{DeliveryMode, MessageRow, NewMessage, Standing, Turn};
-use crate::queue::QueueRow;
+use crate::queue::{Depth, QueueRow};
 use crate::rejection::Rejection;
 use crate::reply::{EnqueueResult, EnqueueStatus, Reply};
 use crate::rows::{Row, RowKey};
@@ -86,6 +86,9 @@ fn accept(
     intake: &mut Intake,
     message: &NewMessage,
 ) -> Result<EnqueueResult, Stop> {
+    if faulty!(ShortageForKnown) {
+        room::refuse_more(draft)?;
+    }
     let queue = draft.queue(session.queue)?;
     let digest = message.idempotency_key.as_ref().map(IdempotencyKey::digest);
     if let Some(digest) = &digest
@@ -104,6 +107,7 @@ fn accept(
             status: EnqueueStatus::SkippedCircuitOpen,
         });
     }
+    room::refuse_more(draft)?;
     if let Some(key) = &message.coalesce_key {
         intake.superseded += supersede(draft, session.queue, key)?;
     }
@@ -227,16 +231,23 @@ pub(super) fn full(
     bytes: u64,
 ) -> Option<Rejection> {
     let policy = draft.policy();
-    let (what, limit) = if queue.depth.unsettled() >= policy.queue_messages_max {
-        ("messages", policy.queue_messages_max)
+    // What the call itself has put in is taken back with the refusal.
+    let before = match draft.view.row(&RowKey::Queue(queue.id)) {
+        Some(Some(Row::Queue(row))) => row.depth,
+        Some(Some(_) | None) | None => Depth::default(),
+    };
+    let (what, used, limit) = if queue.depth.unsettled() >= policy.queue_messages_max {
+        let used = before.unsettled();
+        ("messages", used, policy.queue_messages_max)
     } else if queue.depth.bytes + bytes > policy.queue_bytes_max {
-        ("bytes", policy.queue_bytes_max)
+        ("bytes", before.bytes, policy.queue_bytes_max)
     } else {
         return None;
     };
     Some(Rejection::QueueFull {
         session: session.id.clone(),
         what,
+        used,
         limit,
     })
 }

@@ -6,6 +6,7 @@
 
 use super::finish::{self, Succession};
 use super::request;
+use super::room;
 use super::slot::{self, Stage};
 use crate::command::{Carry, ConflictPolicy, NewSessionId, Open};
 use crate::draft::events::Particulars;
@@ -104,8 +105,10 @@ pub(super) fn create(
         .into());
     }
     let pool = pool_of(draft, open, succession)?;
-    if let Some(succession) = succession {
-        finish::give_way(draft, succession, &open.actor, id)?;
+    match succession {
+        Some(succession) => finish::give_way(draft, succession, &open.actor, id)?,
+        // Before a full pool is asked for a slot: nobody is to end for a session that cannot be had.
+        None => room::refuse_more(draft)?,
     }
     let old = succession.map(|given_way| given_way.old);
     let no = draft.counters()?.session.next();

@@ -61,30 +61,29 @@ pub(super) fn begin(
         return Ok(Lifecycle::Active);
     }
     let Some(until) = until else {
-        return Err(full(draft, pool, Crowd::Live));
+        return Err(full(draft, pool, Crowd::Live)?);
     };
     if waiting >= WAITING_SESSIONS_MAX {
-        return Err(full(draft, pool, Crowd::Waiting));
+        return Err(full(draft, pool, Crowd::Waiting)?);
     }
     Ok(Lifecycle::Queued(Wait { until, place: no }))
 }
 
-fn full(draft: &Draft<'_>, pool: &PoolKey, what: Crowd) -> Stop {
-    let limit = match what {
-        Crowd::Live => draft
-            .policy()
-            .pool(&pool.1)
-            .max_sessions
-            .unwrap_or(u64::MAX),
-        Crowd::Waiting => WAITING_SESSIONS_MAX,
+fn full(draft: &Draft<'_>, pool: &PoolKey, what: Crowd) -> Result<Stop, Stop> {
+    let there = row(draft, pool)?;
+    let live_max = draft.policy().pool(&pool.1).max_sessions;
+    let (used, limit) = match what {
+        Crowd::Live => (there.live, live_max.unwrap_or(u64::MAX)),
+        Crowd::Waiting => (there.queued, WAITING_SESSIONS_MAX),
     };
-    Rejection::TooManySessions {
+    Ok(Rejection::TooManySessions {
         namespace: pool.0.clone(),
         pool: pool.1.clone(),
         what,
+        used,
         limit,
     }
-    .into()
+    .into())
 }
 
 /// How many sessions a pool has.

@@ -1,10 +1,10 @@
-//! How a draft reads and changes presence: who is here, and when leases lapse.
+//! How a draft reads and changes presence: who is here, when leases lapse, and whether the disk has room.
 
 use std::collections::BTreeSet;
 
 use super::{Draft, PoolKey};
 use crate::ids::Epoch;
-use crate::presence::{Instance, InstanceKey, LeaseClock};
+use crate::presence::{Instance, InstanceKey, LeaseClock, Shortage};
 use crate::time::EngineTime;
 
 impl Draft<'_> {
@@ -59,6 +59,10 @@ impl Draft<'_> {
 
     pub(crate) fn set_clock(&mut self, epoch: Epoch, clock: Option<LeaseClock>) {
         self.clocks.insert(epoch, clock);
+    }
+
+    pub(crate) fn set_room(&mut self, shortage: Option<Shortage>) {
+        self.room = Some(shortage);
     }
 
     /// Whether an instance was heard of within a lease's time; one that was not is handed nothing.

@@ -272,6 +272,8 @@ impl Model {
         let now = self.now;
         let in_flight = self.queues.iter().any(|queue| queue.out() > 0);
         self.marks.hit_if(in_flight, Mark::RestartInFlight);
+        // It is looked at anew before anything is asked.
+        self.shortage = None;
         for worker in self.workers.values_mut() {
             worker.stream = None;
             worker.last_seen = now;

@@ -20,7 +20,7 @@ use super::world::NAMESPACE;
 #[derive(Debug, Default)]
 struct Sweep {
     tally: MessageTally,
-    full: BTreeMap<u64, (&'static str, u64)>,
+    full: BTreeMap<u64, (&'static str, u64, u64)>,
     filled: BTreeSet<u64>,
 }
 
@@ -40,9 +40,9 @@ impl Model {
             self.requeue_one(&requeue.namespace, queue.0, seq.0, target, &mut sweep);
         }
         let refusal = sweep.full.values().next().copied();
-        if let (Some(_), 0, Some((what, limit))) = (target, sweep.tally.done, refusal) {
+        if let (Some(_), 0, Some((what, used, limit))) = (target, sweep.tally.done, refusal) {
             self.marks.hit(Mark::RequeueRefused);
-            return Err(Refusal::QueueFull(what, limit));
+            return Err(Refusal::QueueFull(what, used, limit));
         }
         let some_full = sweep.tally.done > 0 && sweep.tally.no_room > 0;
         self.marks.hit_if(some_full, Mark::RequeueInPart);
@@ -92,9 +92,9 @@ impl Model {
         let policy = &self.policy;
         let queue = self.queue(to);
         let lacks = if queue.unsettled() >= policy.queue_messages_max {
-            Some(("messages", policy.queue_messages_max))
+            Some(("messages", queue.unsettled(), policy.queue_messages_max))
         } else if queue.bytes() + letter.bytes > policy.queue_bytes_max {
-            Some(("bytes", policy.queue_bytes_max))
+            Some(("bytes", queue.bytes(), policy.queue_bytes_max))
         } else {
             None
         };

@@ -378,4 +378,14 @@ marks! {
     TooManyAttached,
     /// A session that was idle for longer was in use and stayed.
     BusyPassedOver,
+    /// The disk was too short of room for more.
+    StoreFull,
+    /// It was, and a message that was known was answered all the same.
+    KnownWhileShort,
+    /// It was, and a session was found.
+    FoundWhileShort,
+    /// It was, and a session gave way to another.
+    ReplacedWhileShort,
+    /// It was, and something was settled.
+    SettledWhileShort,
 }

@@ -79,7 +79,9 @@ impl Model {
         mut circuits: OfSession,
         messages: &[NewMessage],
     ) -> Result<(), Refusal> {
-        let queue = queue.map(|id| self.queue(id));
+        let (shortage, id) = (self.shortage.is_some(), queue);
+        let queue = id.map(|id| self.queue(id));
+        let used = queue.map_or((0, 0), |queue| (queue.unsettled(), queue.bytes()));
         let mut count = queue.map_or(0, |queue| queue.unsettled());
         let mut bytes = queue.map_or(0, |queue| queue.bytes());
         let mut pending: BTreeMap<CoalesceKey, Vec<u64>> = BTreeMap::new();
@@ -104,6 +106,9 @@ impl Model {
             if circuits::admit(&mut circuits, kind, self.now, &self.policy) == Admitted::Skipped {
                 continue;
             }
+            if shortage {
+                return self.refuse_more();
+            }
             new_names.extend(&message.idempotency_key);
             let replaced = message.coalesce_key.as_ref();
             let replaced = replaced
@@ -114,14 +119,14 @@ impl Model {
             if count >= self.policy.queue_messages_max {
                 self.marks.hit(Mark::FullOfMessages);
                 let limit = self.policy.queue_messages_max;
-                return Err(Refusal::QueueFull("messages", limit));
+                return Err(Refusal::QueueFull("messages", used.0, limit));
             }
             count += 1;
             bytes += cost(message);
             if bytes > self.policy.queue_bytes_max {
                 self.marks.hit(Mark::FullOfBytes);
                 let limit = self.policy.queue_bytes_max;
-                return Err(Refusal::QueueFull("bytes", limit));
+                return Err(Refusal::QueueFull("bytes", used.1, limit));
             }
             if let Some(key) = &message.coalesce_key {
                 pending.insert(key.clone(), vec![cost(message)]);
@@ -139,6 +144,8 @@ impl Model {
         let known = named.and_then(|name| self.queue(id).names.get(name).copied());
         if let Some((seq, _)) = known.filter(|(_, at)| now < at + REQUEST_RETENTION.0) {
             self.marks.hit(Mark::DuplicateName);
+            let short = self.shortage.is_some();
+            self.marks.hit_if(short, Mark::KnownWhileShort);
             return (seq, EnqueueStatus::Duplicate);
         }
         if !self.lets_in(session, message.kind.as_str()) {

@@ -71,7 +71,8 @@ impl Model {
         }
         self.marks.hit(Mark::TooManySessions);
         let limit = self.policy.pool(pool).max_sessions;
-        Err(Refusal::TooManySessions(Crowd::Live, limit.unwrap()))
+        let used = self.slots_taken(pool);
+        Err(Refusal::TooManySessions(Crowd::Live, used, limit.unwrap()))
     }
 
     /// How a new session begins, and who ends for it.
@@ -237,7 +238,8 @@ impl Model {
         }
         self.marks.hit(Mark::TooManyAttached);
         let limit = self.policy.pool(&pool).max_attached;
-        Err(Refusal::TooManyAttached(limit.unwrap()))
+        let used = self.attached(&pool);
+        Err(Refusal::TooManyAttached(used, limit.unwrap()))
     }
 
     pub(crate) fn attached_answer(&self) -> Answer {

@@ -94,6 +94,9 @@ impl Model {
             Command::CalendarDay(day) => self.calendar_day(*day),
             Command::CalendarDone(day) => self.calendar_done(*day),
             Command::Restore(_) | Command::Admit { .. } => {}
+            Command::Room(shortage) => {
+                self.shortage = shortage.map(|shortage| (shortage.free, shortage.enough));
+            }
             Command::Attached { .. } => return Ok(self.attached_answer()),
             Command::LeaseTimes(epochs) => {
                 let current = epochs.iter().filter(|epoch| {

@@ -81,7 +81,21 @@ impl Model {
         if !goes_on && !self.policy.pools.contains_key(&pool) {
             return Err(Refusal::PoolNotFound);
         }
+        if replaced.is_none() {
+            self.refuse_more()?;
+        }
         self.refuse_crowded(open, &pool, replaced.map(|replaced| replaced.old), out)
+    }
+
+    /// Why nothing may be added, if nothing may.
+    pub(crate) fn refuse_more(&mut self) -> Result<(), Refusal> {
+        match self.shortage {
+            Some((free, enough)) => {
+                self.marks.hit(Mark::StoreFull);
+                Err(Refusal::StoreFull(free, enough))
+            }
+            None => Ok(()),
+        }
     }
 
     fn key_in_use(&self, no: u64) -> Refusal {
@@ -167,6 +181,8 @@ impl Model {
     fn mark_replace(&mut self, old: u64, pool: &PoolName) {
         let full = self.is_full(pool, 0);
         let in_flight = self.queue(self.session(old).queue).out() > 0;
+        let short = self.shortage.is_some();
+        self.marks.hit_if(short, Mark::ReplacedWhileShort);
         self.marks.hit_if(full, Mark::ReplaceInFullPool);
         self.marks.hit_if(in_flight, Mark::ReplaceInFlight);
     }
@@ -271,7 +287,8 @@ impl Model {
     }
 
     fn use_existing(&mut self, no: u64, open: &Open, out: &mut Expected) -> Result<(), Refusal> {
-        let now = self.now;
+        let (now, short) = (self.now, self.shortage.is_some());
+        self.marks.hit_if(short, Mark::FoundWhileShort);
         let session = self.session_mut(no);
         let other_id = matches!(&open.id, NewSessionId::Brought(id) if *id != session.id);
         let other_pool = open.pool.as_ref().is_some_and(|pool| *pool != session.pool);

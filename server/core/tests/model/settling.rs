@@ -41,6 +41,8 @@ impl Model {
                 self.marks.hit(Mark::ForeignNamespace);
                 SettleCode::UnknownMessage
             };
+            let settled = self.shortage.is_some() && code == SettleCode::Ok;
+            self.marks.hit_if(settled, Mark::SettledWhileShort);
             codes.push(code);
         }
         (codes, touched)

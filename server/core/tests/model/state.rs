@@ -44,6 +44,8 @@ pub(crate) struct Model {
     pub(crate) calendar: Calendar,
     pub(crate) last_epoch: u64,
     pub(crate) revision: u64,
+    /// How much the disk has free and how much it must have, while it is short of room.
+    pub(crate) shortage: Option<(u64, u64)>,
     pub(crate) marks: Marks,
 }
 
@@ -254,6 +256,7 @@ impl Model {
             calendar: Calendar::default(),
             last_epoch: 0,
             revision: 0,
+            shortage: None,
             marks: Marks::default(),
         }
     }

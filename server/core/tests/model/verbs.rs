@@ -7,6 +7,7 @@ use sessiond_core::command::{Command, Explain, Reap, Thresholds};
 use sessiond_core::ids::{Epoch, IdempotencyKey, QueueId, Seq, SessionId, SessionKey, SessionNo};
 use sessiond_core::index::Due;
 use sessiond_core::limits::REQUEST_RETENTION;
+use sessiond_core::presence::Shortage;
 use sessiond_core::time::Span;
 
 use super::script::{Act, WORKERS};
@@ -53,6 +54,7 @@ pub(crate) enum Verb {
     Revoke,
     ResetGuard,
     Hang,
+    Room,
 }
 
 /// How often each happens, relative to the others.
@@ -94,6 +96,7 @@ pub(crate) const VERBS: &[(Verb, u32)] = &[
     (Verb::Revoke, 2),
     (Verb::ResetGuard, 1),
     (Verb::Hang, 3),
+    (Verb::Room, 3),
 ];
 
 /// Instants at which due work is run on a longer way; then the clock jumps, as after a suspend.
@@ -144,6 +147,7 @@ impl World {
             Verb::Revoke => self.revoke(),
             Verb::ResetGuard => self.reset_guard(),
             Verb::Hang => self.hang(),
+            Verb::Room => self.room(),
         }
     }
 
@@ -269,6 +273,18 @@ impl World {
         let sessions = self.model.sessions.iter();
         let live = sessions.filter(|session| session.is_active());
         live.map(|session| session.id.clone()).collect()
+    }
+
+    /// The disk has come to be short of room, more often has not.
+    fn room(&mut self) {
+        let enough = self.rng.u64(2..9);
+        let short = self.rng.u32(..3) == 0;
+        let shortage = short.then(|| Shortage {
+            free: self.rng.u64(..enough),
+            mark: enough - 1,
+            enough,
+        });
+        self.submit(&Command::Room(shortage)).unwrap();
     }
 
     /// Questions that change nothing.

@@ -57,6 +57,15 @@ const BAD_VALUES: &[(&str, &str)] = &[
         "2:1: [queue] max_bytes: 256 is not taken",
     ),
     (
+        "[store]\nmin_free_bytes = \"63MiB\"",
+        "2:1: [store] min_free_bytes: \"63MiB\" is not taken; takes a number of bytes, or a size such as \"64KiB\" or \
+         \"8MiB\", from 64MiB to 1048576GiB, or \"never\" for no limit",
+    ),
+    (
+        "[store]\nmin_free_bytes = \"1048577GiB\"",
+        "2:1: [store] min_free_bytes: \"1048577GiB\" is not taken",
+    ),
+    (
         "[workers]\nlease = \"9s\"",
         "2:1: [workers] lease: \"9s\" is not taken",
     ),

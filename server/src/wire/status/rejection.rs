@@ -1,13 +1,14 @@
 //! What each rejection of the core tells its caller.
 
 use sessiond_core::ids::{Epoch, PoolName, SessionId, SessionRef, WorkerName};
+use sessiond_core::presence::Shortage;
 use sessiond_core::rejection::{Crowd, Liveness, Rejection};
 use sessiond_core::requests::RequestToken;
 use sessiond_core::session::EndReason;
 use sessiond_core::time::Span;
 use sessiond_proto::reason::Reason;
 
-use super::{RETRY_FULL, Refusal};
+use super::{RETRY_FULL, RETRY_STORE_FULL, Refusal};
 use crate::wire::show;
 
 impl Refusal {
@@ -29,24 +30,19 @@ impl Refusal {
             Rejection::SubjectPurged { request_id } => subject_purged(request_id),
             Rejection::PoolNotFound { pool } => pool_not_found(pool),
             Rejection::TooManySessions {
-                pool, what, limit, ..
-            } => too_many_sessions(pool, *what, *limit),
+                namespace,
+                pool,
+                what,
+                used,
+                limit,
+            } => too_many_sessions(pool, *what, (*used, *limit)).with("namespace", namespace),
             Rejection::QueueFull {
                 session,
                 what,
+                used,
                 limit,
-            } => {
-                let message = format!(
-                    "the queue of session `{session}` may hold {limit} {what} ([queue] max_{what})"
-                );
-                full(
-                    Reason::QueueFull,
-                    message,
-                    *limit,
-                    &format!("{what} of a queue"),
-                )
-                .with("session_id", session)
-            }
+            } => queue_full(session, what, (*used, *limit)),
+            Rejection::StoreFull(shortage) => store_full(*shortage),
             Rejection::LeaseHeld {
                 session,
                 holder,
@@ -60,14 +56,15 @@ impl Refusal {
                 failures,
                 retry_in,
             } => restart_limited(session, *failures, *retry_in),
-            Rejection::TooManyLeases { limit } => {
-                let message = format!("the worker holds {limit} sessions, as many as it may");
-                let scope = "sessions of a worker";
-                full(Reason::QuotaExceeded, message, u64::from(*limit), scope)
-            }
+            Rejection::TooManyLeases { limit } => too_many_leases(*limit),
             Rejection::RequestNotFound { session, token } => request_not_found(session, *token),
             Rejection::TooManyRequests { session, limit } => too_many_requests(session, *limit),
-            Rejection::TooManyAttached { pool, limit } => too_many_attached(pool, *limit),
+            Rejection::TooManyAttached {
+                namespace,
+                pool,
+                used,
+                limit,
+            } => too_many_attached(pool, (*used, *limit)).with("namespace", namespace),
             Rejection::EtagMismatch { current } => {
                 let message = "the session was changed since it was read";
                 Self::new(Reason::EtagMismatch, message).with("etag", current)
@@ -120,16 +117,52 @@ fn restart_limited(session: &SessionId, failures: u32, retry_in: Span) -> Refusa
         .retry(retry_in)
 }
 
+fn too_many_leases(limit: u32) -> Refusal {
+    let message = format!("the worker holds {limit} sessions, as many as it may");
+    let scope = "sessions of a worker";
+    full(Reason::QuotaExceeded, message, scope, (limit, limit))
+}
+
 fn too_many_requests(session: &SessionId, limit: u64) -> Refusal {
     let message = format!("session `{session}` has {limit} open requests, as many as it may");
     let scope = "requests of a session";
-    full(Reason::QuotaExceeded, message, limit, scope).with("session_id", session)
+    full(Reason::QuotaExceeded, message, scope, (limit, limit)).with("session_id", session)
 }
 
-fn too_many_attached(pool: &PoolName, limit: u64) -> Refusal {
-    let message = format!("workers hold {limit} sessions of pool `{pool}`, as many as they may");
+fn too_many_attached(pool: &PoolName, (used, limit): (u64, u64)) -> Refusal {
+    let message = format!("workers hold {used} sessions of pool `{pool}`, and may hold {limit}");
     let scope = format!("attached sessions of pool {pool}");
-    full(Reason::QuotaExceeded, message, limit, &scope)
+    full(Reason::QuotaExceeded, message, &scope, (used, limit))
+}
+
+fn queue_full(session: &SessionId, what: &str, (used, limit): (u64, u64)) -> Refusal {
+    let message = format!(
+        "the queue of session `{session}` holds {used} {what}, and may hold {limit} ([queue] max_{what})"
+    );
+    let scope = format!("{what} of a queue");
+    full(Reason::QueueFull, message, &scope, (used, limit)).with("session_id", session)
+}
+
+/// What is counted is what is free, and the limit is the least of it.
+fn store_full(shortage: Shortage) -> Refusal {
+    let Shortage { free, mark, enough } = shortage;
+    let message = format!(
+        "the disk of the server has {} free: below {} nothing is added until there are {} ([store] min_free_bytes)",
+        mebibytes(free),
+        mebibytes(mark),
+        mebibytes(enough),
+    );
+    Refusal::new(Reason::StoreFull, message)
+        .with("scope", "free bytes of the server's disk")
+        .with("free", &free)
+        .with("limit", &mark)
+        .with("enough", &enough)
+        .retry(RETRY_STORE_FULL)
+}
+
+/// A size for people, who need no more of it.
+fn mebibytes(bytes: u64) -> String {
+    format!("{} MiB", bytes >> 20)
 }
 
 fn key_in_use(session: &SessionId, state: Liveness) -> Refusal {
@@ -179,18 +212,18 @@ fn queued(session: &SessionId) -> Refusal {
         .with("waiting_for", "SLOT")
 }
 
-fn too_many_sessions(pool: &PoolName, what: Crowd, limit: u64) -> Refusal {
+fn too_many_sessions(pool: &PoolName, what: Crowd, (used, limit): (u64, u64)) -> Refusal {
     let (message, scope) = match what {
         Crowd::Live => (
-            format!("pool `{pool}` has {limit} live sessions, as many as it may"),
+            format!("pool `{pool}` has {used} live sessions, and may have {limit}"),
             format!("pool {pool}"),
         ),
         Crowd::Waiting => (
-            format!("{limit} sessions wait for slots of pool `{pool}`, as many as may"),
+            format!("{used} sessions wait for slots of pool `{pool}`, and {limit} may"),
             format!("waiting sessions of pool {pool}"),
         ),
     };
-    full(Reason::TooManySessions, message, limit, &scope)
+    full(Reason::TooManySessions, message, &scope, (used, limit))
 }
 
 fn active(session: &SessionId) -> Refusal {
@@ -220,11 +253,13 @@ fn pool_not_found(pool: &PoolName) -> Refusal {
 }
 
 /// Something that others must make room in.
-fn full(reason: Reason, message: String, limit: u64, scope: &str) -> Refusal {
-    Refusal::new(reason, message)
-        .with("limit", &limit)
-        .with("scope", scope)
-        .retry(RETRY_FULL)
+fn full<N: ToString>(
+    reason: Reason,
+    message: String,
+    scope: &str,
+    used_of_limit: (N, N),
+) -> Refusal {
+    Refusal::crowded(reason, message, scope, used_of_limit).retry(RETRY_FULL)
 }
 
 fn lease_fenced(session: &SessionId, current: Option<Epoch>) -> Refusal {

@@ -13,6 +13,7 @@ fn what_the_server_cannot_do_now_says_when_it_may() {
     check(
         Refusal::server_draining(),
         &Expected {
+            metadata: &[("scope", "server")],
             retry_ms: Some(1_000),
             ..Expected::of(Reason::ServerDraining, Code::Unavailable)
         },
@@ -20,6 +21,7 @@ fn what_the_server_cannot_do_now_says_when_it_may() {
     check(
         Refusal::store_unavailable(),
         &Expected {
+            metadata: &[("scope", "server")],
             retry_ms: Some(5_000),
             ..Expected::of(Reason::StoreUnavailable, Code::Unavailable)
         },

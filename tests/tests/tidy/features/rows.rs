@@ -236,6 +236,11 @@ pub(crate) const ROWS: &[Row] = &[
         "Stuck, lost, idle and too old have a timer and a reason each; an end by idleness or age is warned of",
     ),
     row(
+        "B17",
+        "On a full disk what is there is read, settled and ended; only what adds is refused, until there is room, and a \
+         start succeeds",
+    ),
+    row(
         "B18",
         "Whoever is refused for want of room or for a time is told what is full or in the way, for whom, and when to ask again",
     ),

@@ -17,9 +17,12 @@ pub(crate) enum Refusal {
     QueueHeld(SessionId, u64),
     SubjectPurged,
     PoolNotFound,
-    TooManySessions(Crowd, u64),
-    TooManyAttached(u64),
-    QueueFull(&'static str, u64),
+    /// Of what, how many there are, and how many there may be; so are the next two.
+    TooManySessions(Crowd, u64, u64),
+    TooManyAttached(u64, u64),
+    QueueFull(&'static str, u64, u64),
+    /// How much is free, and how much must be.
+    StoreFull(u64, u64),
     /// By which token, and for how long.
     LeaseHeld(u64, u64),
     EtagMismatch,
@@ -59,9 +62,14 @@ impl Refusal {
             }
             Rejection::SubjectPurged { .. } => Self::SubjectPurged,
             Rejection::PoolNotFound { .. } => Self::PoolNotFound,
-            Rejection::TooManySessions { what, limit, .. } => Self::TooManySessions(*what, *limit),
-            Rejection::TooManyAttached { limit, .. } => Self::TooManyAttached(*limit),
-            Rejection::QueueFull { what, limit, .. } => Self::QueueFull(what, *limit),
+            Rejection::TooManySessions {
+                what, used, limit, ..
+            } => Self::TooManySessions(*what, *used, *limit),
+            Rejection::TooManyAttached { used, limit, .. } => Self::TooManyAttached(*used, *limit),
+            Rejection::QueueFull {
+                what, used, limit, ..
+            } => Self::QueueFull(what, *used, *limit),
+            Rejection::StoreFull(shortage) => Self::StoreFull(shortage.free, shortage.enough),
             Rejection::LeaseHeld {
                 epoch, expires_in, ..
             } => Self::LeaseHeld(epoch.0, expires_in.0),
