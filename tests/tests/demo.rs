@@ -17,12 +17,16 @@ fn recording() -> PathBuf {
 }
 
 fn demo(file: Option<&Path>) -> Output {
+    command(file).output().expect("the demo can be run")
+}
+
+fn command(file: Option<&Path>) -> Command {
     let mut command = Command::new(binaries::sessiond());
     command
         .arg("demo")
         .args(file)
         .env_remove("SESSIOND_RECORDING");
-    command.output().expect("the demo can be run")
+    command
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -106,4 +110,15 @@ fn a_recording_that_is_none_is_refused() {
     let missing = demo(Some(&directory.path().join("missing")));
     assert_eq!(missing.status.code(), Some(1));
     assert!(text(&missing.stderr).contains("failed to read"));
+}
+
+#[test]
+fn a_server_that_refuses_the_recording_fails_the_demo_at_once() {
+    let output = command(None)
+        .env("SESSIOND_STORE_MIN_FREE_BYTES", "1048576GiB")
+        .output();
+    let output = output.expect("the demo can be run");
+    assert!(!output.status.success(), "no disk has that much room");
+    let told = text(&output.stderr);
+    assert!(told.contains("min_free_bytes"), "{told}");
 }

@@ -22,7 +22,7 @@ const COMMANDS_PER_SEED: u64 = 200;
 /// How many seeds a scale stands for.
 fn seeds_of_scale() -> u64 {
     match std::env::var("SESSIOND_SCALE").as_deref() {
-        Err(std::env::VarError::NotPresent) | Ok("quick") => 2_000,
+        Err(std::env::VarError::NotPresent) | Ok("quick") => 4_000,
         Ok("ci") => 20_000,
         Ok("nightly") => 1_000_000,
         other => panic!("SESSIOND_SCALE is {other:?}: use quick, ci or nightly"),
