@@ -38,6 +38,7 @@ pub(crate) mod streams;
 pub(crate) mod sweeping;
 pub(crate) mod tending;
 pub(crate) mod told;
+pub(crate) mod updates;
 pub(crate) mod verbs;
 pub(crate) mod warnings;
 pub(crate) mod work;
