@@ -24,6 +24,7 @@ use crate::env::{Clock, Ids};
 use crate::feed::Feed;
 use crate::limits::{BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, RESTORE_PAGE, SETTLE_AFTER};
 
+mod ahead;
 mod batch;
 mod calendar;
 mod clock;
@@ -35,6 +36,7 @@ pub use clock::EngineClock;
 pub use inbox::{Backlog, Handle, Refused};
 pub use progress::Progress;
 
+use ahead::Ahead;
 use batch::Batch;
 use calendar::Calendar;
 use inbox::{Envelope, Inbox};
@@ -74,6 +76,7 @@ pub struct Engine {
     carried: Vec<Command>,
     /// Something was committed since the store was settled.
     unsettled: bool,
+    ahead: Ahead,
 }
 
 impl Engine {
@@ -98,6 +101,7 @@ impl Engine {
             timers: Timers::default(),
             carried: Vec::new(),
             unsettled: false,
+            ahead: Ahead::default(),
         };
         engine.recover()?;
         Ok((engine, handle))
@@ -173,7 +177,8 @@ impl Engine {
     fn run_batch(&mut self, envelopes: Vec<Envelope>) -> Result<(), Fault> {
         let now = self.clock.now();
         let mut batch = Batch::default();
-        for envelope in envelopes {
+        for mut envelope in envelopes {
+            self.ahead.take(&mut self.view, &mut envelope);
             batch.decide(&self.store, &mut self.view, envelope, now)?;
         }
         self.carried = batch.decide_follow_ups(&self.store, &mut self.view, now)?;
@@ -190,6 +195,7 @@ impl Engine {
             self.timers.note(&self.store, batch.changes())?;
         }
         self.view.committed();
+        self.ahead.committed(&self.store, &self.view);
         let unsent = batch.speak(&self.parts.feed, &self.parts.dispatcher);
         let returned: Vec<Command> = unsent
             .into_iter()

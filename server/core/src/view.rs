@@ -35,6 +35,8 @@ pub struct View {
     keys: usize,
     /// Rows that are not kept when the batch is committed.
     passing: Vec<RowKey>,
+    /// How often rows were forgotten that may have been changed; see [`View::forgot`].
+    forgot: u64,
 }
 
 impl View {
@@ -49,7 +51,15 @@ impl View {
             windows: IndexMap::default(),
             keys: 0,
             passing: Vec::new(),
+            forgot: 0,
         }
+    }
+
+    /// Grows whenever a row of a session (its cold and warm row, id, key and queue) is forgotten that may have been
+    /// changed. While it stays the same, every such row that a decision has changed is known as it became.
+    #[must_use]
+    pub fn forgot(&self) -> u64 {
+        self.forgot
     }
 
     /// The row under a key: unknown, known to be absent, or known.
@@ -135,10 +145,12 @@ impl View {
                 .is_some_and(|row| is_passing(&key, row.as_ref()))
             {
                 self.rows.swap_remove(&key);
+                self.forgot += u64::from(is_of_session(&key));
             }
         }
         if self.rows.len() + self.indexes.len() > VIEW_ROWS_MAX {
             self.rows.clear();
+            self.forgot += 1;
             self.indexes = KnownIndexes::default();
         }
         if self.keys > VIEW_KEYS_MAX {
@@ -159,10 +171,31 @@ impl View {
     /// Forgets all rows, those that are not committed as well. Presence stays.
     pub fn forget_rows(&mut self) {
         self.rows.clear();
+        self.forgot += 1;
         self.passing.clear();
         self.indexes = KnownIndexes::default();
         self.windows.clear();
         self.keys = 0;
+    }
+}
+
+/// Whether it is one of the rows of a session that somebody may have read ahead.
+fn is_of_session(key: &RowKey) -> bool {
+    match key {
+        RowKey::Session(_)
+        | RowKey::Activity(_)
+        | RowKey::Queue(_)
+        | RowKey::Key(..)
+        | RowKey::SessionId(..) => true,
+        RowKey::Counters
+        | RowKey::Message(..)
+        | RowKey::DeadLetter(..)
+        | RowKey::Payload(..)
+        | RowKey::Lease(_)
+        | RowKey::KeyBlock(..)
+        | RowKey::Request(..)
+        | RowKey::Pool(..)
+        | RowKey::Event(_) => false,
     }
 }
 

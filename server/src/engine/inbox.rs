@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use sessiond_core::command::Command;
 use sessiond_core::reply::Answer;
+use sessiond_store::snapshot::ReadAhead;
 use smallvec::{SmallVec, smallvec};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -22,6 +23,8 @@ use crate::limits::{INBOX_COMMANDS_MAX, INBOX_KIB_MAX};
 pub(super) struct Envelope {
     pub(super) commands: SmallVec<[Command; 1]>,
     pub(super) reply: ReplyTo,
+    /// What was read for the commands before the engine had them.
+    pub(super) ahead: ReadAhead,
     bytes: usize,
     /// Held until the command is decided and committed.
     _room: Option<OwnedSemaphorePermit>,
@@ -33,6 +36,7 @@ impl Envelope {
         Self {
             commands: smallvec![command],
             reply: ReplyTo::Nobody,
+            ahead: ReadAhead::default(),
             bytes: 0,
             _room: None,
         }
@@ -143,6 +147,7 @@ impl Handle {
         let envelope = Envelope {
             commands: smallvec![command],
             reply: ReplyTo::One(reply),
+            ahead: ReadAhead::default(),
             bytes,
             _room: Some(room),
         };
@@ -165,16 +170,18 @@ impl Handle {
         })
     }
 
-    /// Asks on behalf of a stream: waits for room instead of refusing.
+    /// Asks on behalf of a call that asks much: waits for room instead of refusing, and may bring along what the decision
+    /// will ask for.
     ///
     /// # Errors
     /// [`Refused::Stopped`].
     pub async fn post_waiting(
         &self,
         command: Command,
+        ahead: ReadAhead,
     ) -> Result<oneshot::Receiver<Answer>, Refused> {
         let (reply, answer) = oneshot::channel();
-        self.send_waiting(smallvec![command], ReplyTo::One(reply))
+        self.send_waiting(smallvec![command], ReplyTo::One(reply), ahead)
             .await?;
         Ok(answer)
     }
@@ -188,7 +195,8 @@ impl Handle {
         commands: Vec<Command>,
     ) -> Result<oneshot::Receiver<Vec<Answer>>, Refused> {
         let (reply, answers) = oneshot::channel();
-        self.send_waiting(commands.into(), ReplyTo::Group(reply))
+        let ahead = ReadAhead::default();
+        self.send_waiting(commands.into(), ReplyTo::Group(reply), ahead)
             .await?;
         Ok(answers)
     }
@@ -198,13 +206,16 @@ impl Handle {
     /// # Errors
     /// [`Refused::Stopped`].
     pub async fn tell(&self, commands: Vec<Command>) -> Result<(), Refused> {
-        self.send_waiting(commands.into(), ReplyTo::Nobody).await
+        let ahead = ReadAhead::default();
+        self.send_waiting(commands.into(), ReplyTo::Nobody, ahead)
+            .await
     }
 
     async fn send_waiting(
         &self,
         commands: SmallVec<[Command; 1]>,
         reply: ReplyTo,
+        ahead: ReadAhead,
     ) -> Result<(), Refused> {
         let bytes = commands.iter().map(payload_bytes).sum();
         let room = commands.iter().map(|command| kib(payload_bytes(command)));
@@ -215,6 +226,7 @@ impl Handle {
         let envelope = Envelope {
             commands,
             reply,
+            ahead,
             bytes,
             _room: Some(room),
         };

@@ -13,6 +13,8 @@ use sessiond_core::ids::{Namespace, Revision, SessionId, SessionNo};
 use sessiond_core::rejection::Rejection;
 use sessiond_core::reply::{Answer, Reply};
 use sessiond_core::session::SessionRow;
+use sessiond_store::fault::Fault;
+use sessiond_store::snapshot::ReadAhead;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tonic::Status;
 
@@ -121,15 +123,15 @@ async fn gather<R>(
     Ok((results, revision))
 }
 
-/// Hands a command about a session to the engine, once there is room for it.
+/// Hands a command about a session to the engine, once there is room for it, with what was read for it.
 pub(super) async fn ask<R>(
     context: &Context,
     bulk: &Bulk,
     session: SessionId,
-    command: Command,
+    (command, ahead): (Command, ReadAhead),
 ) -> Result<Pending<R>, Status> {
     let room = permit(&bulk.ahead).await;
-    let answer = context.engine.post_waiting(command).await;
+    let answer = context.engine.post_waiting(command, ahead).await;
     Ok(Pending::Asked {
         session,
         answer: answer.map_err(refused)?,
@@ -143,6 +145,9 @@ pub(super) async fn send<R>(results: &Results<R>, one: Pending<R>) -> Result<(),
     let sent = results.send(one).await;
     sent.map_err(|_| refused(Refused::Stopped))
 }
+
+/// Sessions that live, each with what was read for a command about it.
+type Living = Vec<(Arc<SessionRow>, ReadAhead)>;
 
 /// The sessions of a namespace that live, from where a page begins up to the newest that its first page could know.
 pub(super) struct Walk {
@@ -171,17 +176,31 @@ impl Walk {
         })
     }
 
-    /// The next live sessions, in the order in which they were opened; none if there are no more.
+    /// The next live sessions, in the order in which they were opened; none if there are no more. With each that will be
+    /// `asked` about comes what that decision asks for: read here, beside the engine, it is read once.
     pub(super) fn next(
         &mut self,
         context: &Context,
         namespace: &Namespace,
-    ) -> Result<Option<Vec<Arc<SessionRow>>>, Status> {
-        let living = context
-            .rows()?
-            .live_after(namespace, self.after, BULK_CHUNK);
-        let mut living = living.map_err(|fault| faulted(&fault))?;
-        living.retain(|session| session.no <= self.until);
+        asked: impl Fn(&SessionRow) -> bool,
+    ) -> Result<Option<Living>, Status> {
+        let rows = context.rows()?;
+        let read = || -> Result<Vec<_>, Fault> {
+            let living = rows.live_after(namespace, self.after, BULK_CHUNK)?;
+            let until = living
+                .into_iter()
+                .filter(|session| session.no <= self.until);
+            let with_ahead = until.map(|session| {
+                let ahead = if asked(&session) {
+                    rows.ahead(&session)?
+                } else {
+                    ReadAhead::default()
+                };
+                Ok((session, ahead))
+            });
+            with_ahead.collect()
+        };
+        let living = read().map_err(|fault| faulted(&fault))?;
         Ok((!living.is_empty()).then_some(living))
     }
 

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use sessiond_core::command::Command;
 use sessiond_core::ids::{Namespace, SessionId, SessionRef};
 use sessiond_core::rows::{Row, RowKey};
+use sessiond_core::session::SessionRow;
 use sessiond_proto::v1 as pb;
+use sessiond_store::snapshot::ReadAhead;
 use tonic::Status;
 
 use super::bulk::{self, Bulk, Pending, Results, Walk};
@@ -88,7 +90,8 @@ impl Call {
             let foreseen = match self.asked.effect {
                 Effect::Made => {
                     for id in chunk {
-                        bulk::send(results, self.ask(id.clone()).await?).await?;
+                        let asked = self.ask(id.clone(), ReadAhead::default()).await?;
+                        bulk::send(results, asked).await?;
                     }
                     continue;
                 }
@@ -109,18 +112,20 @@ impl Call {
         results: &Results<pb::EndResult>,
     ) -> Result<Option<PagePosition>, Status> {
         let mut walk = Walk::new(&self.context, page.after.as_ref(), page.size)?;
-        while let Some(living) = walk.next(&self.context, &self.asked.namespace)? {
-            for session in &living {
-                if !query.matches(session) {
-                    walk.pass(session);
+        let made = self.asked.effect == Effect::Made;
+        let asked = |session: &SessionRow| made && query.matches(session);
+        while let Some(living) = walk.next(&self.context, &self.asked.namespace, asked)? {
+            for (session, ahead) in living {
+                if !query.matches(&session) {
+                    walk.pass(&session);
                     continue;
                 }
-                if let Some(next) = walk.take(session) {
+                if let Some(next) = walk.take(&session) {
                     return Ok(Some(next));
                 }
                 let next = match self.asked.effect {
-                    Effect::Made => self.ask(session.id.clone()).await?,
-                    Effect::LeftOut => Pending::Foreseen(show::end_result::foreseen(session)),
+                    Effect::Made => self.ask(session.id.clone(), ahead).await?,
+                    Effect::LeftOut => Pending::Foreseen(show::end_result::foreseen(&session)),
                 };
                 bulk::send(results, next).await?;
             }
@@ -130,9 +135,13 @@ impl Call {
     }
 
     /// Asks for the end of one session.
-    async fn ask(&self, session: SessionId) -> Result<Pending<pb::EndResult>, Status> {
+    async fn ask(
+        &self,
+        session: SessionId,
+        ahead: ReadAhead,
+    ) -> Result<Pending<pb::EndResult>, Status> {
         let end = Command::End(self.asked.end(session.clone()));
-        bulk::ask(&self.context, &self.bulk, session, end).await
+        bulk::ask(&self.context, &self.bulk, session, (end, ahead)).await
     }
 
     /// What the ends of these sessions would be, as of one snapshot.

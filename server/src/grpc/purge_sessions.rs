@@ -14,7 +14,7 @@ use sessiond_core::rejection::Rejection;
 use sessiond_core::rows::{Row, RowKey};
 use sessiond_core::session::{Lifecycle, PendingPolicy, SessionRow};
 use sessiond_proto::v1 as pb;
-use sessiond_store::snapshot::Rows;
+use sessiond_store::snapshot::{ReadAhead, Rows};
 use tonic::Status;
 
 use super::bulk::{self, Bulk};
@@ -177,7 +177,11 @@ impl Call {
         let mut asked = Vec::with_capacity(ids.len());
         for id in ids {
             let purge = Command::Purge(self.asked.purge(id.clone()));
-            let answer = self.context.engine.post_waiting(purge).await;
+            let answer = self
+                .context
+                .engine
+                .post_waiting(purge, ReadAhead::default())
+                .await;
             asked.push((id, answer.map_err(refused)?));
         }
         let mut results = Vec::with_capacity(asked.len());

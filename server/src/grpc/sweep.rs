@@ -13,6 +13,7 @@ use sessiond_core::ids::{Namespace, SessionId};
 use sessiond_core::session::{EndReason, SessionRow};
 use sessiond_core::time::WallTime;
 use sessiond_proto::v1 as pb;
+use sessiond_store::snapshot::ReadAhead;
 use tonic::Status;
 
 use super::bulk::{self, Bulk, Pending, Results, Walk};
@@ -72,8 +73,9 @@ impl Call {
     ) -> Result<Option<PagePosition>, Status> {
         let page = &self.asked.page;
         let mut walk = Walk::new(&self.context, page.after.as_ref(), page.size)?;
-        while let Some(living) = walk.next(&self.context, &self.asked.namespace)? {
-            for session in &living {
+        let unread = |_: &SessionRow| false;
+        while let Some(living) = walk.next(&self.context, &self.asked.namespace, unread)? {
+            for (session, _) in &living {
                 let meant = self.asked.query.matches(session);
                 self.examined.fetch_add(meant.into(), Ordering::Relaxed);
                 let passed = if meant { self.passed(session)? } else { None };
@@ -115,6 +117,7 @@ impl Call {
 
     async fn ask(&self, session: SessionId) -> Result<Pending<pb::SweepResult>, Status> {
         let reap = Command::Reap(self.asked.reap(session.clone()));
-        bulk::ask(&self.context, &self.bulk, session, reap).await
+        let unread = ReadAhead::default();
+        bulk::ask(&self.context, &self.bulk, session, (reap, unread)).await
     }
 }

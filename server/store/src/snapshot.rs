@@ -4,10 +4,15 @@
 //! most: pages it can see are not reused meanwhile. What only presence knows (when a lease really lapses) is not here;
 //! whoever shows a session lays it over. Reads that answer with several rows are in `snapshot/lists.rs`.
 
+mod ahead;
 mod lists;
+
+pub use ahead::ReadAhead;
+pub(crate) use ahead::beside;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use sessiond_core::ids::{
@@ -30,6 +35,8 @@ use crate::stop::Stop;
 pub struct Reader {
     kv: Arc<dyn Kv>,
     stop: Stop,
+    /// How many commits have returned.
+    commits: Arc<AtomicU64>,
 }
 
 /// One consistent snapshot. Every read of it may fail as the tables do, or with `Fault::Malformed` when a row cannot be
@@ -37,11 +44,13 @@ pub struct Reader {
 pub struct Rows {
     snapshot: Box<dyn Snapshot>,
     stop: Stop,
+    /// It sees this many commits, or more.
+    commits: u64,
 }
 
 impl Reader {
-    pub(crate) fn new(kv: Arc<dyn Kv>, stop: Stop) -> Self {
-        Self { kv, stop }
+    pub(crate) fn new(kv: Arc<dyn Kv>, stop: Stop, commits: Arc<AtomicU64>) -> Self {
+        Self { kv, stop, commits }
     }
 
     /// A snapshot that sees every commit that has returned.
@@ -50,9 +59,12 @@ impl Reader {
     ///
     /// What the tables report.
     pub fn snapshot(&self) -> Result<Rows, Fault> {
+        // First: what is committed from here on may be seen as well, and does no harm.
+        let commits = self.commits.load(Ordering::Acquire);
         Ok(Rows {
             snapshot: self.stop.note(self.kv.snapshot())?,
             stop: self.stop.clone(),
+            commits,
         })
     }
 }

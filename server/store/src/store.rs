@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use foldhash::fast::RandomState;
 use sessiond_core::change::{Change, Membership};
@@ -18,7 +19,7 @@ use sessiond_core::view::View;
 use crate::fault::Fault;
 use crate::kv::{Kv, Op, Prior};
 use crate::row;
-use crate::snapshot::{Reader, Rows};
+use crate::snapshot::{Reader, Rows, beside};
 use crate::stop::Stop;
 
 /// The one writer.
@@ -27,6 +28,8 @@ pub struct Store {
     kv: Arc<dyn Kv>,
     stop: Stop,
     reader: Reader,
+    /// How many commits have returned.
+    commits: Arc<AtomicU64>,
 }
 
 impl Store {
@@ -34,8 +37,14 @@ impl Store {
     #[must_use]
     pub fn new(kv: Arc<dyn Kv>) -> Self {
         let stop = Stop::default();
-        let reader = Reader::new(Arc::clone(&kv), stop.clone());
-        Self { kv, stop, reader }
+        let commits = Arc::default();
+        let reader = Reader::new(Arc::clone(&kv), stop.clone(), Arc::clone(&commits));
+        Self {
+            kv,
+            stop,
+            reader,
+            commits,
+        }
     }
 
     /// Loads what a decision said it misses, all of it as of the last commit.
@@ -79,7 +88,15 @@ impl Store {
         if ops.is_empty() {
             return Ok(());
         }
-        self.stop.note(self.kv.commit(&ops))
+        self.stop.note(self.kv.commit(&ops))?;
+        self.commits.fetch_add(1, Ordering::Release);
+        Ok(())
+    }
+
+    /// How many commits have returned since the store was opened.
+    #[must_use]
+    pub fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Acquire)
     }
 
     /// How much commits have gathered that no checkpoint has carried on yet, in bytes.
@@ -120,12 +137,7 @@ fn load_beside(view: &mut View, rows: &Rows, row: Option<&Row>) -> Result<(), Fa
     let beside = match row {
         Some(Row::SessionId(no)) => vec![RowKey::Session(*no)],
         Some(Row::Key(row)) => row.live.map(RowKey::Session).into_iter().collect(),
-        Some(Row::Session(session)) => {
-            let key = session.key.clone();
-            let key = key.map(|key| RowKey::Key(session.namespace.clone(), key));
-            let rows = [RowKey::Activity(session.no), RowKey::Queue(session.queue)];
-            rows.into_iter().chain(key).collect()
-        }
+        Some(Row::Session(session)) => beside(session).collect(),
         Some(
             Row::Counters(_)
             | Row::Activity(_)
