@@ -31,7 +31,7 @@ pub(super) fn end(draft: &mut Draft<'_>, end: &End) -> Result<Reply, Stop> {
     let already_ended = !session.is_live();
     match session.lifecycle.clone() {
         Lifecycle::Queued(_) | Lifecycle::Active => {
-            begin(draft, Arc::unwrap_or_clone(session), end)?
+            begin(draft, session, end)?;
         }
         Lifecycle::Draining(intent) => {
             shorten(draft, Arc::unwrap_or_clone(session), intent, end)?;
@@ -71,7 +71,7 @@ fn deadline(draft: &Draft<'_>, end: &End) -> EngineTime {
     draft.now.engine + grace
 }
 
-fn begin(draft: &mut Draft<'_>, mut session: SessionRow, end: &End) -> Result<(), Stop> {
+fn begin(draft: &mut Draft<'_>, mut session: Arc<SessionRow>, end: &End) -> Result<(), Stop> {
     let intent = EndIntent {
         reason: end.reason,
         detail: end.detail.clone(),
@@ -81,13 +81,17 @@ fn begin(draft: &mut Draft<'_>, mut session: SessionRow, end: &End) -> Result<()
         pending: end.pending,
         create_time: draft.now.wall,
     };
-    session.successor = end.successor.clone();
+    if session.successor != end.successor {
+        Arc::make_mut(&mut session)
+            .successor
+            .clone_from(&end.successor);
+        draft.put_session(Arc::clone(&session));
+    }
     let no = session.no;
-    draft.put_session(session.clone());
     if !session.is_active() || finish::nothing_to_wait_for(draft, &session, intent.mode)? {
         return finish::finish(draft, no, &intent);
     }
-    leave_active(draft, session, &intent)?;
+    leave_active(draft, Arc::unwrap_or_clone(session), &intent)?;
     draft.event(
         EventKind::SessionDraining,
         end.actor.clone(),

@@ -148,10 +148,10 @@ fn finish_with(
     heir: Option<&Heir<'_>>,
     said: Particulars,
 ) -> Result<(), Stop> {
-    let mut session = Arc::unwrap_or_clone(draft.session(no)?);
+    let mut session = draft.session(no)?;
     if let Some(heir) = heir {
-        session.successor = Some(heir.id.clone());
-        draft.put_session(session.clone());
+        Arc::make_mut(&mut session).successor = Some(heir.id.clone());
+        draft.put_session(Arc::clone(&session));
     }
     end::free_key(draft, &session)?;
     let lost = match heir {
@@ -162,7 +162,7 @@ fn finish_with(
         release::supersede(draft, &session, lost)?;
     }
     rest::end(draft, &session, lost);
-    let mut session = Arc::unwrap_or_clone(draft.session(no)?);
+    let session = draft.session(no)?;
     let stage = Stage::of(&session.lifecycle);
     slot::count(draft, &slot::pool_of(&session), Some(stage), Stage::Ended)?;
     let mut queue = draft.queue(session.queue)?;
@@ -171,13 +171,17 @@ fn finish_with(
     let fate = fate(draft, &session, &queue, intent, heir)?;
     settle_queue(draft, &session, queue.clone(), fate)?;
     let record = record(draft, &session, &queue, intent, fate)?;
+    let mut session = Arc::unwrap_or_clone(session);
     session.lifecycle = Lifecycle::Ended(Box::new(record));
-    draft.put_session(session.clone());
+    let session = Arc::new(session);
+    draft.put_session(Arc::clone(&session));
     let mut activity = draft.activity(no)?;
     activity.requests.void();
     activity.restart_guard.suspended_until = None;
     activity.check_at = draft.policy().session_retention.from(draft.now.engine);
     draft.put_activity_checked_at(activity)?;
+    // Nobody else holds it then, and it need not be copied to be changed once more.
+    drop(session);
     draft.event(EventKind::SessionEnd, intent.actor.clone(), no, said)
 }
 

@@ -40,10 +40,8 @@ impl Draft<'_> {
         particulars: Particulars,
     ) -> Result<(), Stop> {
         let mut counters = self.counters()?;
-        let mut row = Arc::unwrap_or_clone(self.session(session)?);
         counters.revision = counters.revision.next();
-        row.revision = counters.revision;
-        self.put_session(row);
+        self.stamp_session(session, counters.revision)?;
         let mut session = self.session_view(session)?;
         // The snapshot in an event has no prompt and nothing volatile: both may be large or private.
         if !session.session.profile.prompt.is_empty() {

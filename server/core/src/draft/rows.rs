@@ -9,7 +9,7 @@ use super::{Draft, Stop};
 use crate::change::Membership;
 use crate::deadlines;
 use crate::ids::{
-    Epoch, Namespace, PoolName, QueueId, RequestId, Seq, SessionId, SessionKey, SessionNo,
+    Epoch, Namespace, PoolName, QueueId, RequestId, Revision, Seq, SessionId, SessionKey, SessionNo,
 };
 use crate::index::{
     Entries, IndexEntry, Scan, entries_of_activity, entries_of_lease, entries_of_queue,
@@ -221,6 +221,18 @@ impl Draft<'_> {
         };
         self.reindex(&before, entries_of_session(&row));
         self.put(key, Row::Session(row));
+    }
+
+    /// Notes in a session's row what the newest event about it is. No index entry says so.
+    pub(super) fn stamp_session(&mut self, no: SessionNo, revision: Revision) -> Result<(), Stop> {
+        if let Some(Some(Row::Session(own))) = self.rows.get_mut(&RowKey::Session(no)) {
+            Arc::make_mut(own).revision = revision;
+            return Ok(());
+        }
+        let mut row = Arc::unwrap_or_clone(self.session(no)?);
+        row.revision = revision;
+        self.put_session(row);
+        Ok(())
     }
 
     /// Writes the warm row and sees to it that the session's limits are looked at in time.
