@@ -49,6 +49,14 @@ impl KeyBlock {
         self.keys.len() >= KEY_BLOCK_KEYS
     }
 
+    /// The same keys, with room for one more: it is copied to be written on.
+    pub(crate) fn with_room(&self) -> Self {
+        let room = (self.keys.len() + 1).next_power_of_two();
+        let mut keys = Vec::with_capacity(room.min(KEY_BLOCK_KEYS));
+        keys.extend_from_slice(&self.keys);
+        Self { keys }
+    }
+
     fn newest_at(&self) -> EngineTime {
         self.keys.last().map_or(EngineTime(0), |key| key.at)
     }

@@ -57,7 +57,7 @@ impl Draft<'_> {
             let open = match self.window(queue)? {
                 Some(window) => {
                     let (number, block) = window.open();
-                    (number, block.clone())
+                    (number, block.with_room())
                 }
                 None => (0, KeyBlock::default()),
             };

@@ -53,8 +53,10 @@ type Definition<'a> = redb::TableDefinition<'a, &'static [u8], &'static [u8]>;
 /// follows it.
 pub const CACHE_BYTES: usize = 64 * 1024 * 1024;
 
-/// Memory for cached pages of the journal, in bytes: it is written once and read only when the store is opened.
-pub const JOURNAL_CACHE_BYTES: usize = 16 * 1024 * 1024;
+/// Memory for cached pages of the journal, in bytes: what is gathered for a checkpoint, and half as much for what comes
+/// while it is made. A row is read once more when it is removed, by the commit that does so: with less, from the file.
+/// Measured: 16 MiB cost a tenth of the rate of a stream.
+pub const JOURNAL_CACHE_BYTES: usize = 48 * 1024 * 1024;
 
 /// The largest file that is verified at every open, in bytes: well under 0.1 s.
 pub const VERIFIED_BYTES_MAX: u64 = 64 * 1024 * 1024;

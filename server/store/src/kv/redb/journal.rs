@@ -31,8 +31,10 @@ pub(crate) type Position = u64;
 pub(super) const TABLE: TableDefinition<'static, Position, &'static [u8]> =
     TableDefinition::new("journal.v1");
 
-/// A row is closed once it has this many bytes. Larger ones were no faster, and waste more of the last page.
-const ROW_BYTES: usize = 64 * 1024;
+/// A row takes this many bytes at most, unless one change alone is larger. With what redb keeps beside a row it just fits
+/// into 64 KiB of pages; what is a little larger takes twice that, all of which is written, and read when it is removed.
+/// Larger rows were no faster, and waste more of the last page.
+const ROW_BYTES_MAX: usize = 64 * 1024 - 64;
 
 /// Rows one commit removes at most, so that the first one after a large checkpoint does not take long.
 const TRIMMED_ROWS_MAX: usize = 256;
@@ -83,11 +85,15 @@ impl Rows {
     /// Encodes the changes of a commit in their order.
     pub(crate) fn of(ops: &[Op]) -> Self {
         let mut rows = Self::default();
-        let mut row = Vec::with_capacity(ROW_BYTES.min(1024 * ops.len()));
+        let mut row = Vec::with_capacity(ROW_BYTES_MAX.min(1024 * ops.len()));
         for op in ops {
+            let start = row.len();
             put_record(op, &mut row);
-            if row.len() >= ROW_BYTES {
-                rows.push(std::mem::take(&mut row));
+            if row.len() > ROW_BYTES_MAX && start > 0 {
+                let mut next = Vec::with_capacity(ROW_BYTES_MAX);
+                next.extend_from_slice(&row[start..]);
+                row.truncate(start);
+                rows.push(std::mem::replace(&mut row, next));
             }
         }
         if !row.is_empty() {
@@ -378,12 +384,16 @@ mod tests {
 
     #[test]
     fn a_large_commit_takes_several_rows() {
-        let value = vec![7; ROW_BYTES / 2];
-        let ops: Vec<Op> = (0..5_u8)
+        let value = vec![7; ROW_BYTES_MAX / 2 - 32];
+        let mut ops: Vec<Op> = (0..5_u8)
             .map(|key| Op::put(Table::Payloads, vec![key], value.clone()))
             .collect();
+        // Too large for any row, and so in one of its own.
+        let large = vec![7; 2 * ROW_BYTES_MAX];
+        ops.push(Op::put(Table::Payloads, vec![5], large));
         let rows = Rows::of(&ops);
-        assert_eq!(rows.rows.len(), 3);
+        assert_eq!(rows.rows.len(), 4);
+        assert!(rows.rows[..3].iter().all(|row| row.len() <= ROW_BYTES_MAX));
         assert_eq!(decoded(&rows), Some(ops));
     }
 }
