@@ -42,7 +42,6 @@ fn check(findings: &[Finding]) {
 #[test]
 fn files_are_short() {
     check_files(layout::length);
-    check(&layout::no_longer(&Tree::read()));
 }
 
 #[test]

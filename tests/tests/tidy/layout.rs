@@ -7,14 +7,6 @@ use super::source::{Finding, Source, Tree, has_word};
 
 const FILE_LINES_MAX: usize = 400;
 
-/// Files that are not split yet, and the lines that each may have. Nothing is added here and no number is raised: what is
-/// split goes.
-const LONGER: [(&str, usize); 3] = [
-    ("server/core/src/command.rs", 600),
-    ("server/core/src/limits.rs", 440),
-    ("server/core/src/session.rs", 520),
-];
-
 /// Names that say what kind of code it is instead of what it does.
 const EMPTY_NAMES: [&str; 7] = [
     "utils", "util", "helpers", "helper", "common", "misc", "types2",
@@ -23,29 +15,12 @@ const EMPTY_NAMES: [&str; 7] = [
 /// Files that are too long.
 pub(super) fn length(source: &Source) -> Vec<Finding> {
     let lines = source.text.lines().count();
-    let longer = LONGER.iter().find(|(path, _)| *path == source.path);
-    let max = longer.map_or(FILE_LINES_MAX, |(_, max)| *max);
-    if !source.is_own_rust() || lines <= max {
+    if !source.is_own_rust() || lines <= FILE_LINES_MAX {
         return Vec::new();
     }
-    let what = format!("{lines} lines, at most {max} are allowed: split it by behaviour");
+    let what =
+        format!("{lines} lines, at most {FILE_LINES_MAX} are allowed: split it by behaviour");
     vec![source.finding(lines, what)]
-}
-
-/// Files that may be longer and are not.
-pub(super) fn no_longer(tree: &Tree) -> Vec<Finding> {
-    let is_longer = |path: &str| {
-        tree.find(path)
-            .is_some_and(|file| file.text.lines().count() > FILE_LINES_MAX)
-    };
-    let short = LONGER.iter().filter(|(path, _)| !is_longer(path));
-    short
-        .map(|(path, _)| Finding {
-            path: (*path).to_owned(),
-            line: 1,
-            what: format!("listed as longer than {FILE_LINES_MAX} lines: drop the entry"),
-        })
-        .collect()
 }
 
 /// Files that do not say what they are for.
@@ -131,22 +106,6 @@ mod tests {
         assert_eq!(lines(&length(&Source::new("x.rs", &text(401)))), [401]);
         assert!(length(&Source::new("a/generated/x.rs", &text(401))).is_empty());
         assert!(length(&Source::new("x.md", &text(401))).is_empty());
-    }
-
-    #[test]
-    fn listed_files_may_be_longer_and_must_be() {
-        let file = |path: &str, lines: usize| Source::new(path, &"//! X.\n".repeat(lines));
-        for (path, max) in LONGER {
-            assert!(length(&file(path, max)).is_empty(), "{path}");
-            assert_eq!(lines(&length(&file(path, max + 1))), [max + 1]);
-        }
-        let files = |lines: usize| Tree {
-            files: LONGER.map(|(path, _)| file(path, lines)).into(),
-        };
-        assert!(no_longer(&files(FILE_LINES_MAX + 1)).is_empty());
-        assert_eq!(no_longer(&files(FILE_LINES_MAX)).len(), LONGER.len());
-        let none = Tree { files: Vec::new() };
-        assert_eq!(no_longer(&none).len(), LONGER.len());
     }
 
     #[test]
