@@ -3939,6 +3939,11 @@ pub enum DeadlineKind {
     Suspension = 9,
     /// The wait of a QUEUED session for a slot of its pool.
     Slot = 10,
+    /// `\[session\] retention` of an ended session. Told only once no message of it
+    /// is kept: one with dead letters stays as long as they do.
+    Retention = 11,
+    /// `\[queue\] dead_letter_retention` of what an end left behind.
+    DeadLetters = 12,
 }
 impl DeadlineKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -3958,6 +3963,8 @@ impl DeadlineKind {
             Self::HeldQueue => "DEADLINE_KIND_HELD_QUEUE",
             Self::Suspension => "DEADLINE_KIND_SUSPENSION",
             Self::Slot => "DEADLINE_KIND_SLOT",
+            Self::Retention => "DEADLINE_KIND_RETENTION",
+            Self::DeadLetters => "DEADLINE_KIND_DEAD_LETTERS",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -3974,6 +3981,8 @@ impl DeadlineKind {
             "DEADLINE_KIND_HELD_QUEUE" => Some(Self::HeldQueue),
             "DEADLINE_KIND_SUSPENSION" => Some(Self::Suspension),
             "DEADLINE_KIND_SLOT" => Some(Self::Slot),
+            "DEADLINE_KIND_RETENTION" => Some(Self::Retention),
+            "DEADLINE_KIND_DEAD_LETTERS" => Some(Self::DeadLetters),
             _ => None,
         }
     }
@@ -3992,6 +4001,8 @@ pub enum DeadlineEffect {
     HandsOut = 3,
     /// What is held becomes dead letters.
     DeadLetters = 4,
+    /// The session, or its dead letters, are deleted for good.
+    Deletes = 5,
 }
 impl DeadlineEffect {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -4005,6 +4016,7 @@ impl DeadlineEffect {
             Self::ReturnsDeliveries => "DEADLINE_EFFECT_RETURNS_DELIVERIES",
             Self::HandsOut => "DEADLINE_EFFECT_HANDS_OUT",
             Self::DeadLetters => "DEADLINE_EFFECT_DEAD_LETTERS",
+            Self::Deletes => "DEADLINE_EFFECT_DELETES",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -4015,6 +4027,7 @@ impl DeadlineEffect {
             "DEADLINE_EFFECT_RETURNS_DELIVERIES" => Some(Self::ReturnsDeliveries),
             "DEADLINE_EFFECT_HANDS_OUT" => Some(Self::HandsOut),
             "DEADLINE_EFFECT_DEAD_LETTERS" => Some(Self::DeadLetters),
+            "DEADLINE_EFFECT_DELETES" => Some(Self::Deletes),
             _ => None,
         }
     }

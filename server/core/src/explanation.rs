@@ -83,6 +83,10 @@ pub enum DeadlineKind {
     HeldQueue,
     /// The end of a suspension.
     Suspension,
+    /// How long an ended session stays on record, once no message of it does.
+    Retention,
+    /// How long the dead letters of an end are kept.
+    DeadLetters,
 }
 
 /// What happens at a deadline.
@@ -96,6 +100,8 @@ pub enum Effect {
     HandsOut,
     /// What is held becomes dead letters.
     DeadLetters,
+    /// It is deleted for good.
+    Deletes,
 }
 
 /// Why pending messages do not move.

@@ -228,6 +228,45 @@ async fn a_draining_session_says_what_it_ends_as_and_a_held_queue_how_long_it_wa
     assert!(told.holds.is_empty(), "an ended session is held by nothing");
 }
 
+#[tokio::test]
+async fn an_ended_session_says_when_it_is_deleted_and_one_with_dead_letters_when_they_are() {
+    let server = Server::start();
+    let caller = Caller::to(&server).await;
+    let week: i64 = 7 * 24 * 3_600 * 1_000;
+    let after_its_end = |told: &pb::ExplainSessionResponse, kind| {
+        let end = told
+            .session
+            .as_ref()
+            .and_then(|session| session.end.as_ref());
+        let ended = millis_of(end.expect("an end").end_time);
+        deadline(told, kind).map(|one| {
+            // By the wall clock, which counts its milliseconds for itself.
+            let late = millis_of(one.time) - ended - week;
+            assert!(late.abs() < 1_000, "{late} ms late");
+            one.effect()
+        })
+    };
+    for name in ["bare", "left"] {
+        caller.opened(name).await;
+    }
+    caller.enqueued(key("left"), &["one"]).await;
+    for name in ["bare", "left"] {
+        let over = end(key(name), pb::EndReason::Completed, pb::EndMode::Immediate);
+        caller.end(over).await.expect("an end");
+    }
+    let told = explained(&caller, key("bare")).await;
+    let deleted = Some(pb::DeadlineEffect::Deletes);
+    assert_eq!(after_its_end(&told, pb::DeadlineKind::Retention), deleted);
+    assert_eq!(after_its_end(&told, pb::DeadlineKind::DeadLetters), None);
+    let told = explained(&caller, key("left")).await;
+    assert_eq!(after_its_end(&told, pb::DeadlineKind::DeadLetters), deleted);
+    assert_eq!(
+        after_its_end(&told, pb::DeadlineKind::Retention),
+        None,
+        "it stays as long as its letters"
+    );
+}
+
 /// Proves: B5.
 #[tokio::test]
 async fn what_is_told_of_a_session_and_of_who_would_end_is_the_same_after_a_sigkill() {

@@ -3,7 +3,7 @@
 //! It asks the rules themselves (`deadlines`, presence, the queue's disposition), so that it cannot say anything but what
 //! they would do. Invariant: it changes nothing, and looks at a bounded number of messages however many there are.
 
-use super::{attached, cancel, find};
+use super::{attached, cancel, find, retention as retained};
 use crate::command::Explain;
 use crate::deadlines;
 use crate::draft::{Draft, Stop};
@@ -31,6 +31,7 @@ pub(super) fn explain(draft: &Draft<'_>, asked: &Explain) -> Result<Reply, Stop>
     let mut deadlines = session_deadlines(draft, &session);
     deadlines.extend(lease_deadline(&session));
     deadlines.extend(suspension(draft, &session));
+    deadlines.extend(retention(draft, &session)?);
     let mut stalls = Vec::new();
     if let Some(queue) = owned {
         let next_due = next_due(draft, &queue)?;
@@ -185,6 +186,16 @@ fn suspension(draft: &Draft<'_>, view: &SessionView) -> Option<Deadline> {
     })
 }
 
+fn retention(draft: &Draft<'_>, view: &SessionView) -> Result<Option<Deadline>, Stop> {
+    let goes = retained::goes_at(draft, &view.session, &view.activity)?;
+    Ok(goes.map(|at| Deadline {
+        kind: DeadlineKind::Retention,
+        at: draft.now.wall_of(at),
+        effect: Effect::Deletes,
+        spared_by: Vec::new(),
+    }))
+}
+
 fn queue_deadlines(
     draft: &Draft<'_>,
     queue: &QueueRow,
@@ -208,10 +219,13 @@ fn queue_deadlines(
                 Effect::DeadLetters,
             )]
         }
-        Disposition::Quiet
-        | Disposition::Dead { .. }
-        | Disposition::Discarded { .. }
-        | Disposition::Purged { .. } => Vec::new(),
+        Disposition::Dead { until, .. } => until
+            .map(|until| deadline(DeadlineKind::DeadLetters, until, Effect::Deletes))
+            .into_iter()
+            .collect(),
+        Disposition::Quiet | Disposition::Discarded { .. } | Disposition::Purged { .. } => {
+            Vec::new()
+        }
     }
 }
 

@@ -36,6 +36,19 @@ pub(super) fn ended_due(draft: &mut Draft<'_>, session: &Arc<SessionRow>) -> Res
     })
 }
 
+/// When an ended session goes, if no message of it is kept; none is never, or not while one is.
+pub(super) fn goes_at(
+    draft: &Draft<'_>,
+    session: &SessionRow,
+    activity: &ActivityRow,
+) -> Result<Option<EngineTime>, Stop> {
+    let forever = draft.policy().session_retention == Limit::Never;
+    if !session.is_ended() || forever || stays_until(draft, session)?.is_some() {
+        return Ok(None);
+    }
+    Ok(activity.check_at)
+}
+
 /// Until when a session stays for its messages at least; none if it has none.
 fn stays_until(draft: &Draft<'_>, session: &SessionRow) -> Result<Option<EngineTime>, Stop> {
     let now = draft.now.engine;

@@ -72,6 +72,8 @@ fn deadline_kind(kind: DeadlineKind) -> pb::DeadlineKind {
         DeadlineKind::Message => pb::DeadlineKind::Message,
         DeadlineKind::HeldQueue => pb::DeadlineKind::HeldQueue,
         DeadlineKind::Suspension => pb::DeadlineKind::Suspension,
+        DeadlineKind::Retention => pb::DeadlineKind::Retention,
+        DeadlineKind::DeadLetters => pb::DeadlineKind::DeadLetters,
     }
 }
 
@@ -84,6 +86,7 @@ fn effect(effect: Effect) -> (pb::DeadlineEffect, pb::EndReason) {
         ),
         Effect::HandsOut => (pb::DeadlineEffect::HandsOut, pb::EndReason::Unspecified),
         Effect::DeadLetters => (pb::DeadlineEffect::DeadLetters, pb::EndReason::Unspecified),
+        Effect::Deletes => (pb::DeadlineEffect::Deletes, pb::EndReason::Unspecified),
     }
 }
 
