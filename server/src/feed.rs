@@ -95,14 +95,6 @@ impl Feed {
         self.newest.subscribe()
     }
 
-    /// The oldest event on record; none if there is none.
-    ///
-    /// # Errors
-    /// The store's fault.
-    pub fn oldest(&self) -> Result<Option<Revision>, Fault> {
-        self.reader.snapshot()?.first_event()
-    }
-
     /// The next step of a watcher that has seen everything up to a revision: a page at most, whole
     /// decisions only. None if there is nothing yet.
     ///

@@ -28,12 +28,11 @@ impl AdminService for Handlers {
     ) -> Result<Response<pb::GetServerInfoResponse>, Status> {
         let context = &self.context;
         context.namespace(request.metadata())?;
-        let counters = context.counters()?;
-        let oldest = context.feed.oldest().map_err(|fault| faulted(&fault))?;
+        let (oldest, current) = context.log_bounds()?;
         let facts = show::server::ServerFacts {
             version: VERSION,
             log_id: &context.identification.log_id,
-            current: counters.revision,
+            current,
             oldest: oldest.unwrap_or(Revision(1)),
             schema: sessiond_store::kv::redb::SCHEMA,
             start_time: context.identification.start_time,

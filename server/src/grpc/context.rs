@@ -116,6 +116,15 @@ impl Context {
         self.rows()?.counters().map_err(|fault| faulted(&fault))
     }
 
+    /// The oldest event on record, if there is one, and the newest revision. Both of one snapshot: of two, an empty log
+    /// and the revision of the first event behind it would say that this event is gone.
+    pub(crate) fn log_bounds(&self) -> Result<(Option<Revision>, Revision), Status> {
+        let rows = self.rows()?;
+        let oldest = rows.first_event().map_err(|fault| faulted(&fault))?;
+        let counters = rows.counters().map_err(|fault| faulted(&fault))?;
+        Ok((oldest, counters.revision))
+    }
+
     /// When streams are cut that are told now that the server goes away.
     pub(crate) fn closing_time(&self) -> WallTime {
         let now = self.now();

@@ -38,8 +38,7 @@ pub(super) fn watch(
 ) -> Result<WatchBody, Status> {
     let asked =
         parse::watch::watch(namespace, request).map_err(|invalid| Refusal::invalid(&invalid))?;
-    let oldest = context.feed.oldest().map_err(|fault| faulted(&fault))?;
-    let newest = newest_committed(context)?;
+    let (oldest, newest) = context.log_bounds()?;
     let cursor = cursor(context, asked.start, oldest, newest)?;
     let started = show::encoded::frame(&show::watch::started(
         &context.identification.log_id,
