@@ -58,9 +58,6 @@ pub const BULK_AT_ONCE: usize = 8;
 pub const BULK_CHUNK: usize = 256;
 /// Bytes of the results of such a call; below the 17 MiB a client must accept.
 pub const BULK_RESULT_BYTES_MAX: usize = 16 * 1_024 * 1_024;
-/// Sessions of one PurgeSessions that are handed to the engine together, and looked at in one snapshot: a quarter of a
-/// batch, so that other callers find room.
-pub const PURGE_SESSIONS_CHUNK: usize = 128;
 /// Sessions looked at for one PurgeSessions; with more there is another page.
 pub const PURGE_SESSIONS_SCAN_MAX: usize = 100_000;
 /// Sessions that the calendar has reset in one batch: part of it, so that callers are served meanwhile.

@@ -5,6 +5,7 @@
 
 mod end;
 mod explain;
+mod many;
 mod open;
 mod purge;
 mod request;

@@ -153,6 +153,27 @@ pub struct Revoke {
     pub actor: Actor,
 }
 
+/// Whether a command changes anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// It does.
+    Made,
+    /// It answers what it would do. No record is left of it.
+    LeftOut,
+}
+
+impl Effect {
+    /// Of a call that may say that it is only to be validated.
+    #[must_use]
+    pub const fn unless(validate_only: bool) -> Self {
+        if validate_only {
+            Self::LeftOut
+        } else {
+            Self::Made
+        }
+    }
+}
+
 /// Accept messages, all or none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Enqueue {

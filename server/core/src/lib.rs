@@ -37,6 +37,7 @@ pub mod lease;
 pub mod limits;
 pub mod message;
 pub mod presence;
+pub mod purging;
 pub mod queue;
 pub mod rejection;
 pub mod reply;

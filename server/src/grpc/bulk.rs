@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use sessiond_core::command::Command;
+use sessiond_core::command::{Command, Effect};
 use sessiond_core::ids::{Namespace, Revision, SessionId, SessionNo};
 use sessiond_core::rejection::Rejection;
 use sessiond_core::reply::{Answer, Reply};
@@ -146,6 +146,64 @@ pub(super) async fn send<R>(results: &Results<R>, one: Pending<R>) -> Result<(),
     sent.map_err(|_| refused(Refused::Stopped))
 }
 
+/// Hands over commands about sessions that are named, or sends what would become of them, a chunk at a time.
+pub(super) async fn named<R>(
+    (context, bulk): (&Context, &Bulk),
+    ids: &[SessionId],
+    effect: Effect,
+    command: impl Fn(SessionId) -> Command,
+    foresee: impl Fn(&[SessionId]) -> Result<Vec<R>, Status>,
+    results: &Results<R>,
+) -> Result<(), Status> {
+    for chunk in ids.chunks(BULK_CHUNK) {
+        match effect {
+            Effect::Made => {
+                for id in chunk {
+                    let unread = (command(id.clone()), ReadAhead::default());
+                    let asked = ask(context, bulk, id.clone(), unread).await?;
+                    send(results, asked).await?;
+                }
+            }
+            Effect::LeftOut => {
+                for result in foresee(chunk)? {
+                    send(results, Pending::Foreseen(result)).await?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What a page has room for.
+pub(super) struct Room {
+    sessions: usize,
+    bytes: usize,
+    each: usize,
+}
+
+impl Room {
+    /// Room for `sessions`, whose results have `each` bytes beside id and key.
+    pub(super) fn new(sessions: usize, each: usize) -> Self {
+        Self {
+            sessions,
+            bytes: BULK_RESULT_BYTES_MAX,
+            each,
+        }
+    }
+
+    /// Takes room for one more session, if there is any; for the first one there always is.
+    pub(super) fn takes(&mut self, session: &SessionRow) -> bool {
+        let key = session.key.as_ref().map_or(0, |key| key.as_str().len());
+        let bytes = self.each + session.id.as_str().len() + key;
+        if self.sessions == 0 || self.bytes < bytes {
+            return false;
+        }
+        self.sessions -= 1;
+        self.bytes -= bytes;
+        true
+    }
+}
+
 /// Sessions that live, each with what was read for a command about it.
 type Living = Vec<(Arc<SessionRow>, ReadAhead)>;
 
@@ -153,8 +211,7 @@ type Living = Vec<(Arc<SessionRow>, ReadAhead)>;
 pub(super) struct Walk {
     after: SessionNo,
     until: SessionNo,
-    sessions: usize,
-    bytes: usize,
+    room: Room,
 }
 
 impl Walk {
@@ -164,15 +221,11 @@ impl Walk {
         position: Option<&PagePosition>,
         sessions: usize,
     ) -> Result<Self, Status> {
-        let (after, until) = match position {
-            Some(PagePosition::Ends { after, until }) => (*after, *until),
-            Some(_) | None => (SessionNo(0), newest(context)?),
-        };
+        let (after, until) = range(context, position)?;
         Ok(Self {
             after,
             until,
-            sessions,
-            bytes: BULK_RESULT_BYTES_MAX,
+            room: Room::new(sessions, RESULT_BYTES),
         })
     }
 
@@ -206,16 +259,12 @@ impl Walk {
 
     /// Takes a session into the page; answers with where the next page begins if it is full. The first one always fits.
     pub(super) fn take(&mut self, session: &SessionRow) -> Option<PagePosition> {
-        let key = session.key.as_ref().map_or(0, |key| key.as_str().len());
-        let bytes = RESULT_BYTES + session.id.as_str().len() + key;
-        if self.sessions == 0 || self.bytes < bytes {
+        if !self.room.takes(session) {
             return Some(PagePosition::Ends {
                 after: self.after,
                 until: self.until,
             });
         }
-        self.sessions -= 1;
-        self.bytes -= bytes;
         self.after = session.no;
         None
     }
@@ -226,9 +275,13 @@ impl Walk {
     }
 }
 
-fn newest(context: &Context) -> Result<SessionNo, Status> {
-    let rows = context.rows()?;
-    let newest = rows.sessions_before(SessionNo(u64::MAX), 1);
-    let newest = newest.map_err(|fault| faulted(&fault))?;
-    Ok(newest.first().map_or(SessionNo(0), |session| session.no))
+/// Where a page begins, and the newest session that the first page could know.
+pub(super) fn range(
+    context: &Context,
+    position: Option<&PagePosition>,
+) -> Result<(SessionNo, SessionNo), Status> {
+    match position {
+        Some(PagePosition::Ends { after, until }) => Ok((*after, *until)),
+        Some(_) | None => Ok((SessionNo(0), context.counters()?.session)),
+    }
 }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use sessiond_core::command::Command;
+use sessiond_core::command::{Command, Effect};
 use sessiond_core::ids::{Namespace, SessionId, SessionRef};
 use sessiond_core::rows::{Row, RowKey};
 use sessiond_core::session::SessionRow;
@@ -15,8 +15,7 @@ use tonic::Status;
 
 use super::bulk::{self, Bulk, Pending, Results, Walk};
 use super::context::{Context, faulted};
-use crate::limits::BULK_CHUNK;
-use crate::wire::parse::end_sessions::{Effect, EndSessionsCall, Selection};
+use crate::wire::parse::end_sessions::{EndSessionsCall, Selection};
 use crate::wire::parse::page::Page;
 use crate::wire::query::LiveQuery;
 use crate::wire::status::Refusal;
@@ -71,7 +70,10 @@ impl Call {
     async fn hand_over(&self, results: Results<pb::EndResult>) -> Result<String, Status> {
         match &self.asked.selection {
             Selection::Ids(ids) => {
-                self.named(ids, &results).await?;
+                let engine = (&*self.context, &*self.bulk);
+                let end = |id| Command::End(self.asked.end(id));
+                let foresee = |ids: &[SessionId]| self.foresee(ids);
+                bulk::named(engine, ids, self.asked.effect, end, foresee, &results).await?;
                 Ok(String::new())
             }
             Selection::Matching { query, page } => {
@@ -79,29 +81,6 @@ impl Call {
                 Ok(next.map_or_else(String::new, |next| page.binding.token(&next)))
             }
         }
-    }
-
-    async fn named(
-        &self,
-        ids: &[SessionId],
-        results: &Results<pb::EndResult>,
-    ) -> Result<(), Status> {
-        for chunk in ids.chunks(BULK_CHUNK) {
-            let foreseen = match self.asked.effect {
-                Effect::Made => {
-                    for id in chunk {
-                        let asked = self.ask(id.clone(), ReadAhead::default()).await?;
-                        bulk::send(results, asked).await?;
-                    }
-                    continue;
-                }
-                Effect::LeftOut => self.foresee(chunk)?,
-            };
-            for result in foreseen {
-                bulk::send(results, Pending::Foreseen(result)).await?;
-            }
-        }
-        Ok(())
     }
 
     /// Hands over a page of the live sessions that match; answers with where the next one begins.

@@ -1,27 +1,23 @@
 //! PurgeSessions: ended sessions deleted by one call, each by a decision of its own.
 //!
-//! A chunk of sessions is handed to the engine at a time, so that they share a commit, and answered before the next. What
-//! is read here only says whom to ask for: every purge is judged again where it is decided. A call that has begun runs in
-//! a task of its own, and a client that hangs up stops nothing. What this deliberately does not do: undo, or hold a
-//! snapshot while it waits.
+//! What is read here only says whom to ask for: every purge is judged again where it is decided. How sessions get to the
+//! engine and their results back is in `bulk.rs`. What this deliberately does not do: undo.
 
 use std::sync::Arc;
 
 use sessiond_core::command::Command;
-use sessiond_core::ids::{Namespace, Revision, SessionId, SessionNo, SessionRef};
-use sessiond_core::queue::{Disposition, QueueRow};
+use sessiond_core::ids::{Namespace, SessionId, SessionRef};
+use sessiond_core::purging;
 use sessiond_core::rejection::Rejection;
 use sessiond_core::rows::{Row, RowKey};
-use sessiond_core::session::{Lifecycle, PendingPolicy, SessionRow};
 use sessiond_proto::v1 as pb;
-use sessiond_store::snapshot::{ReadAhead, Rows};
+use sessiond_store::fault::Fault;
+use sessiond_store::snapshot::Rows;
 use tonic::Status;
 
-use super::bulk::{self, Bulk};
-use super::context::{Context, faulted, refused};
-use crate::engine::Refused;
-use crate::limits::{BULK_RESULT_BYTES_MAX, PURGE_SESSIONS_CHUNK, PURGE_SESSIONS_SCAN_MAX};
-use crate::wire::parse::end_sessions::Effect;
+use super::bulk::{self, Bulk, Results, Room};
+use super::context::{Context, faulted};
+use crate::limits::{BULK_CHUNK, PURGE_SESSIONS_SCAN_MAX};
 use crate::wire::parse::page::Page;
 use crate::wire::parse::purge_sessions::{PurgeSessionsCall, Selection};
 use crate::wire::query::EndedQuery;
@@ -35,25 +31,14 @@ const RESULT_BYTES: usize = 512;
 /// A call that has begun.
 struct Call {
     context: Arc<Context>,
+    bulk: Arc<Bulk>,
     asked: PurgeSessionsCall,
-}
-
-/// What a call has done so far.
-struct Done {
-    answer: pb::PurgeSessionsResponse,
-    revision: Revision,
-}
-
-/// What a page has room for.
-struct Room {
-    sessions: usize,
-    bytes: usize,
 }
 
 /// Answers PurgeSessions.
 pub(super) async fn serve(
     context: &Arc<Context>,
-    bulk: &Bulk,
+    bulk: &Arc<Bulk>,
     namespace: &Namespace,
     request: pb::PurgeSessionsRequest,
 ) -> Result<pb::PurgeSessionsResponse, Status> {
@@ -63,6 +48,7 @@ pub(super) async fn serve(
             .map_err(|invalid| Refusal::invalid(&invalid))?;
     let call = Call {
         context: Arc::clone(context),
+        bulk: Arc::clone(bulk),
         asked,
     };
     bulk::run(
@@ -76,219 +62,112 @@ pub(super) async fn serve(
 
 impl Call {
     async fn run(&self) -> Result<pb::PurgeSessionsResponse, Status> {
-        let counters = self.context.rows()?.counters();
-        let mut done = Done {
-            answer: pb::PurgeSessionsResponse::default(),
-            revision: counters.map_err(|fault| faulted(&fault))?.revision,
-        };
-        match &self.asked.selection {
-            Selection::Ids(ids) => {
-                for chunk in ids.chunks(PURGE_SESSIONS_CHUNK) {
-                    self.chunk(chunk, &mut done).await?;
-                }
-            }
-            Selection::Matching { query, page } => {
-                if let Some(next) = self.matching(query, page, &mut done).await? {
-                    done.answer.next_page_token = page.binding.token(&next);
-                }
-            }
-        }
-        done.answer.revision = done.revision.0;
-        Ok(done.answer)
+        let show =
+            |session: &SessionId, outcome| Some(show::purge_result::decided(session, outcome));
+        let hand_over = async |results| self.hand_over(results).await;
+        let (next_page_token, results, revision) =
+            bulk::in_order(&self.context, hand_over, show).await?;
+        let gone = results.iter().filter(|result| result.error.is_none());
+        Ok(pb::PurgeSessionsResponse {
+            sessions: gone.count() as u64,
+            messages: results.iter().map(|result| result.messages).sum(),
+            results,
+            next_page_token,
+            revision: revision.0,
+        })
     }
 
-    /// Deals with a page of the ended sessions that match; answers with where the next one begins.
+    /// Hands over every session that is meant; answers with the next page's token.
+    async fn hand_over(&self, results: Results<pb::PurgeResult>) -> Result<String, Status> {
+        match &self.asked.selection {
+            Selection::Ids(ids) => {
+                self.named(ids, &results).await?;
+                Ok(String::new())
+            }
+            Selection::Matching { query, page } => {
+                let next = self.matching(query, page, &results).await?;
+                Ok(next.map_or_else(String::new, |next| page.binding.token(&next)))
+            }
+        }
+    }
+
+    async fn named(
+        &self,
+        ids: &[SessionId],
+        results: &Results<pb::PurgeResult>,
+    ) -> Result<(), Status> {
+        let engine = (&*self.context, &*self.bulk);
+        let purge = |id| Command::Purge(self.asked.purge(id));
+        let foresee = |ids: &[SessionId]| self.foresee(ids);
+        bulk::named(engine, ids, self.asked.effect, purge, foresee, results).await
+    }
+
+    /// Hands over a page of the ended sessions that match; answers with where the next one begins.
     async fn matching(
         &self,
         query: &EndedQuery,
         page: &Page,
-        done: &mut Done,
+        results: &Results<pb::PurgeResult>,
     ) -> Result<Option<PagePosition>, Status> {
-        let (mut after, until) = self.range(page)?;
-        let mut room = Room {
-            sessions: page.size,
-            bytes: BULK_RESULT_BYTES_MAX,
-        };
+        let (mut after, until) = bulk::range(&self.context, page.after.as_ref())?;
+        let mut room = Room::new(page.size, RESULT_BYTES);
         let mut scanned = 0;
-        loop {
-            let rows = self.context.rows()?;
-            let sessions = rows.sessions_after(after, PURGE_SESSIONS_CHUNK);
-            drop(rows);
-            let sessions = sessions.map_err(|fault| faulted(&fault))?;
-            let mut last = sessions.len() < PURGE_SESSIONS_CHUNK;
+        while after < until {
+            let sessions = self.context.rows()?.sessions_after(after, BULK_CHUNK);
+            let mut sessions = sessions.map_err(|fault| faulted(&fault))?;
+            sessions.retain(|session| session.no <= until);
+            if sessions.is_empty() {
+                return Ok(None);
+            }
             let now = self.context.now().engine;
             let mut meant = Vec::new();
-            let mut is_full = false;
-            for session in &sessions {
-                if session.no > until {
-                    last = true;
+            let mut is_full = scanned >= PURGE_SESSIONS_SCAN_MAX;
+            for session in sessions.iter().filter(|_| !is_full) {
+                // A page that is full goes on with the session that found no room.
+                let is_meant = query.matches(session, now);
+                if is_meant && !room.takes(session) {
+                    is_full = true;
                     break;
                 }
-                if query.matches(session, now) {
-                    if !room.takes(session) {
-                        is_full = true;
-                        break;
-                    }
-                    meant.push(session.id.clone());
-                }
+                meant.extend(is_meant.then(|| session.id.clone()));
                 after = session.no;
                 scanned += 1;
             }
-            self.chunk(&meant, done).await?;
-            if is_full || (scanned >= PURGE_SESSIONS_SCAN_MAX && !last) {
+            self.named(&meant, results).await?;
+            if is_full {
                 return Ok(Some(PagePosition::Ends { after, until }));
-            }
-            if last || after >= until {
-                return Ok(None);
             }
             tokio::task::yield_now().await;
         }
-    }
-
-    /// Where the page begins, and the newest session that the first page could know.
-    fn range(&self, page: &Page) -> Result<(SessionNo, SessionNo), Status> {
-        if let Some(PagePosition::Ends { after, until }) = &page.after {
-            return Ok((*after, *until));
-        }
-        let counters = self.context.rows()?.counters();
-        let newest = counters.map_err(|fault| faulted(&fault))?.session;
-        Ok((SessionNo(0), newest))
-    }
-
-    /// Purges sessions, or says what that would do, and takes note of the results.
-    async fn chunk(&self, ids: &[SessionId], done: &mut Done) -> Result<(), Status> {
-        let results = match self.asked.effect {
-            Effect::Made => self.purge(ids, &mut done.revision).await?,
-            Effect::LeftOut => self.foresee(ids)?,
-        };
-        for result in results {
-            done.answer.sessions += u64::from(result.error.is_none());
-            done.answer.messages += result.messages;
-            done.answer.results.push(result);
-        }
-        Ok(())
-    }
-
-    async fn purge(
-        &self,
-        ids: &[SessionId],
-        revision: &mut Revision,
-    ) -> Result<Vec<pb::PurgeResult>, Status> {
-        let mut asked = Vec::with_capacity(ids.len());
-        for id in ids {
-            let purge = Command::Purge(self.asked.purge(id.clone()));
-            let answer = self
-                .context
-                .engine
-                .post_waiting(purge, ReadAhead::default())
-                .await;
-            asked.push((id, answer.map_err(refused)?));
-        }
-        let mut results = Vec::with_capacity(asked.len());
-        for (id, answer) in asked {
-            let answer = answer.await.map_err(|_| refused(Refused::Stopped))?;
-            *revision = answer.revision.max(*revision);
-            results.push(show::purge_result::decided(id, answer.outcome));
-        }
-        Ok(results)
+        Ok(None)
     }
 
     /// What the purges of these sessions would do, as of one snapshot.
     fn foresee(&self, ids: &[SessionId]) -> Result<Vec<pb::PurgeResult>, Status> {
         let rows = self.context.rows()?;
-        ids.iter().map(|id| self.foresee_one(&rows, id)).collect()
+        let results = ids.iter().map(|id| self.foresee_one(&rows, id));
+        let results: Result<_, Fault> = results.collect();
+        results.map_err(|fault| faulted(&fault))
     }
 
-    fn foresee_one(&self, rows: &Rows, id: &SessionId) -> Result<pb::PurgeResult, Status> {
-        let faulted = |fault| faulted(&fault);
+    fn foresee_one(&self, rows: &Rows, id: &SessionId) -> Result<pb::PurgeResult, Fault> {
         let asked = SessionRef::Id(id.clone());
-        let found = rows.find(&self.asked.namespace, &asked).map_err(faulted)?;
-        let row = match found {
-            Some(no) => rows.row(&RowKey::Session(no)).map_err(faulted)?,
+        let row = match rows.find(&self.asked.namespace, &asked)? {
+            Some(no) => rows.row(&RowKey::Session(no))?,
             None => None,
         };
         let Some(Row::Session(session)) = row else {
             let rejection = Rejection::SessionNotFound { asked };
             return Ok(show::purge_result::failed(id, &rejection));
         };
-        if let Some(rejection) = refuse_live(&session) {
-            return Ok(show::purge_result::failed(id, &rejection));
-        }
-        let queue = match rows.row(&RowKey::Queue(session.queue)).map_err(faulted)? {
+        let own = match rows.row(&RowKey::Queue(session.queue))? {
             Some(Row::Queue(queue)) if queue.owner == session.no => Some(queue),
             Some(_) | None => None,
         };
-        Ok(match queue.as_deref().map(weigh) {
-            Some(weight) if weight.waiting > 0 && self.asked.pending == PendingPolicy::Keep => {
-                let rejection = Rejection::QueueHeld {
-                    session: id.clone(),
-                    messages: weight.waiting,
-                };
-                show::purge_result::failed(id, &rejection)
-            }
-            Some(weight) => show::purge_result::foreseen(&session, weight.messages),
-            None => show::purge_result::foreseen(&session, 0),
+        let judged = purging::judge(&session, own.as_deref(), self.asked.pending);
+        Ok(match judged {
+            Ok(messages) => show::purge_result::foreseen(&session, messages),
+            Err(rejection) => show::purge_result::failed(id, &rejection),
         })
-    }
-}
-
-/// Why a session is not purged, if it lives.
-fn refuse_live(session: &SessionRow) -> Option<Rejection> {
-    match &session.lifecycle {
-        Lifecycle::Queued(_) => Some(Rejection::SessionQueued {
-            session: session.id.clone(),
-        }),
-        Lifecycle::Active => Some(Rejection::SessionActive {
-            session: session.id.clone(),
-        }),
-        Lifecycle::Draining(intent) => Some(Rejection::SessionDraining {
-            session: session.id.clone(),
-            reason: intent.reason,
-        }),
-        Lifecycle::Ended(_) => None,
-    }
-}
-
-/// What would go with a queue.
-#[derive(Clone, Copy, Debug)]
-struct Weight {
-    /// Messages of any sort.
-    messages: u64,
-    /// Those of them that wait for the next session of a key.
-    waiting: u64,
-}
-
-fn weigh(queue: &QueueRow) -> Weight {
-    let (unsettled, dead) = (queue.depth.unsettled(), queue.depth.dead);
-    match queue.disposition {
-        Disposition::Held { .. } => Weight {
-            messages: unsettled + dead,
-            waiting: unsettled,
-        },
-        Disposition::Discarded { .. } => Weight {
-            messages: dead,
-            waiting: 0,
-        },
-        Disposition::Dead { .. }
-        | Disposition::Serving
-        | Disposition::Quiet
-        | Disposition::Purged { .. } => Weight {
-            messages: unsettled + dead,
-            waiting: 0,
-        },
-    }
-}
-
-impl Room {
-    /// Takes room for one more session, if there is any; for the first one there always is.
-    fn takes(&mut self, session: &SessionRow) -> bool {
-        let key = session.key.as_ref().map_or(0, |key| key.as_str().len());
-        let bytes = RESULT_BYTES + session.id.as_str().len() + key;
-        if self.sessions == 0 || self.bytes < bytes {
-            return false;
-        }
-        self.sessions -= 1;
-        self.bytes -= bytes;
-        true
     }
 }

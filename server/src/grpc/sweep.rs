@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sessiond_core::command::Command;
+use sessiond_core::command::{Command, Effect};
 use sessiond_core::deadlines;
 use sessiond_core::ids::{Namespace, SessionId};
 use sessiond_core::session::{EndReason, SessionRow};
@@ -18,7 +18,6 @@ use tonic::Status;
 
 use super::bulk::{self, Bulk, Pending, Results, Walk};
 use super::context::{Context, faulted};
-use crate::wire::parse::end_sessions::Effect;
 use crate::wire::parse::sweep::SweepCall;
 use crate::wire::status::Refusal;
 use crate::wire::token::PagePosition;

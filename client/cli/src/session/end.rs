@@ -6,8 +6,9 @@
 use std::time::Duration;
 
 use clap::{ArgGroup, Args, ValueEnum};
-use sessiond_client::{Client, Error, pb};
+use sessiond_client::{Client, pb};
 
+use super::many::Many;
 use crate::args::FilterArgs;
 use crate::failure::Failure;
 use crate::output::Output;
@@ -198,41 +199,21 @@ async fn end_many(
     mut request: pb::EndSessionsRequest,
     output: &mut Output,
 ) -> Result<(), Failure> {
-    let mut whole = pb::EndSessionsResponse::default();
-    let mut asked = 0;
-    let mut refused = Vec::new();
-    loop {
+    let mut many = Many::new(output);
+    let revision = loop {
         let page = client.end_sessions_page(request.clone()).await?;
-        asked += page.results.len();
-        refused.extend(
-            page.results
-                .iter()
-                .filter_map(|result| result.error.clone()),
-        );
-        if output.is_one_by_one() {
-            page.results
-                .iter()
-                .try_for_each(|result| output.thing(result))?;
-        } else {
-            whole.results.extend(page.results);
-        }
-        whole.revision = page.revision;
+        many.page(page.results, |result| result.error.as_ref())?;
         if page.next_page_token.is_empty() {
-            break;
+            break page.revision;
         }
         request.page_token = page.next_page_token;
-    }
-    if !output.is_one_by_one() {
-        output.answer(&whole, &whole.results)?;
-    }
-    match refused.first() {
-        None => Ok(()),
-        Some(first) => Err(Failure::Some {
-            failed: refused.len(),
-            asked,
-            first: Box::new(Error::from(first)),
-        }),
-    }
+    };
+    let answer = |results| pb::EndSessionsResponse {
+        results,
+        revision,
+        ..pb::EndSessionsResponse::default()
+    };
+    many.finish(answer, |whole| &whole.results)
 }
 
 #[cfg(test)]

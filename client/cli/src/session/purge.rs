@@ -6,8 +6,9 @@
 use std::time::Duration;
 
 use clap::{ArgGroup, Args};
-use sessiond_client::{Client, Error, pb};
+use sessiond_client::{Client, pb};
 
+use super::many::Many;
 use crate::args::FilterArgs;
 use crate::failure::Failure;
 use crate::output::Output;
@@ -49,21 +50,11 @@ impl PurgeArgs {
     /// Deletes page by page, and fails when a session was refused, after all of them are printed.
     pub(crate) async fn run(&self, client: &Client, output: &mut Output) -> Result<(), Failure> {
         let mut request = self.request();
+        let mut many = Many::new(output);
         let mut whole = pb::PurgeSessionsResponse::default();
-        let mut asked = 0;
-        let mut refused = Vec::new();
         loop {
             let page = client.purge_sessions_page(request.clone()).await?;
-            asked += page.results.len();
-            let errors = page.results.iter();
-            refused.extend(errors.filter_map(|result| result.error.clone()));
-            if output.is_one_by_one() {
-                page.results
-                    .iter()
-                    .try_for_each(|result| output.thing(result))?;
-            } else {
-                whole.results.extend(page.results);
-            }
+            many.page(page.results, |result| result.error.as_ref())?;
             whole.sessions += page.sessions;
             whole.messages += page.messages;
             whole.revision = page.revision;
@@ -72,17 +63,8 @@ impl PurgeArgs {
             }
             request.page_token = page.next_page_token;
         }
-        if !output.is_one_by_one() {
-            output.answer(&whole, &whole.results)?;
-        }
-        match refused.first() {
-            None => Ok(()),
-            Some(first) => Err(Failure::Some {
-                failed: refused.len(),
-                asked,
-                first: Box::new(Error::from(first)),
-            }),
-        }
+        let answer = |results| pb::PurgeSessionsResponse { results, ..whole };
+        many.finish(answer, |whole| &whole.results)
     }
 
     fn request(&self) -> pb::PurgeSessionsRequest {

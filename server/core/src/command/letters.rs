@@ -1,17 +1,8 @@
 //! Commands about messages that somebody looks after: dead letters brought back, messages thrown away.
 
-use super::RequestTag;
+use super::{Effect, RequestTag};
 use crate::ids::{Namespace, QueueId, Seq, SessionRef};
 use crate::rows::MessageMark;
-
-/// Whether a command changes anything.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// It does.
-    Made,
-    /// It answers what it would do. No record is left of it.
-    LeftOut,
-}
 
 /// Bring dead letters back into a queue.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,7 +5,8 @@
 //! deleted may be what a draining session waited for, and one that held others back lets them go.
 
 use super::{find, finish, hand_out, purge, request};
-use crate::command::letters::{Discard, Effect};
+use crate::command::Effect;
+use crate::command::letters::Discard;
 use crate::draft::{Draft, Stop};
 use crate::ids::Seq;
 use crate::message::Standing;

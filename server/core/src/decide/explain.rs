@@ -3,7 +3,7 @@
 //! It asks the rules themselves (`deadlines`, presence, the queue's disposition), so that it cannot say anything but what
 //! they would do. Invariant: it changes nothing, and looks at a bounded number of messages however many there are.
 
-use super::{attached, cancel, find, retention as retained};
+use super::{attached, cancel, find, retention};
 use crate::command::Explain;
 use crate::deadlines;
 use crate::draft::{Draft, Stop};
@@ -31,7 +31,7 @@ pub(super) fn explain(draft: &Draft<'_>, asked: &Explain) -> Result<Reply, Stop>
     let mut deadlines = session_deadlines(draft, &session);
     deadlines.extend(lease_deadline(&session));
     deadlines.extend(suspension(draft, &session));
-    deadlines.extend(retention(draft, &session)?);
+    deadlines.extend(deletion(draft, &session)?);
     let mut stalls = Vec::new();
     if let Some(queue) = owned {
         let next_due = next_due(draft, &queue)?;
@@ -186,8 +186,8 @@ fn suspension(draft: &Draft<'_>, view: &SessionView) -> Option<Deadline> {
     })
 }
 
-fn retention(draft: &Draft<'_>, view: &SessionView) -> Result<Option<Deadline>, Stop> {
-    let goes = retained::goes_at(draft, &view.session, &view.activity)?;
+fn deletion(draft: &Draft<'_>, view: &SessionView) -> Result<Option<Deadline>, Stop> {
+    let goes = retention::goes_at(draft, &view.session, &view.activity)?;
     Ok(goes.map(|at| Deadline {
         kind: DeadlineKind::Retention,
         at: draft.now.wall_of(at),

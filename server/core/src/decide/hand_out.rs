@@ -191,22 +191,10 @@ fn eligible(
 
 /// The place of a ready message in its queue's order.
 fn ready_place(entry: &IndexEntry) -> Option<(Lane, Seq)> {
-    match entry {
-        IndexEntry::Ready(_, rank, seq) => Some((rank.lane(), *seq)),
-        IndexEntry::InFlight(..)
-        | IndexEntry::Returned(..)
-        | IndexEntry::Pending(..)
-        | IndexEntry::Debounced(..)
-        | IndexEntry::Coalesced(..)
-        | IndexEntry::GivenUp(..)
-        | IndexEntry::Unserved(..)
-        | IndexEntry::RequestAge(..)
-        | IndexEntry::DeadLetters(..)
-        | IndexEntry::Live(..)
-        | IndexEntry::Idle(..)
-        | IndexEntry::Waiting(..)
-        | IndexEntry::Due(..) => None,
-    }
+    let IndexEntry::Ready(_, rank, seq) = entry else {
+        return None;
+    };
+    Some((rank.lane(), *seq))
 }
 
 /// The place of the first message that was handed out and waits to be due again.

@@ -15,47 +15,19 @@ use crate::ids::{QueueId, Seq, SessionRef};
 use crate::index::{IndexEntry, Scan};
 use crate::limits::DISCARD_ROWS_PER_DECISION;
 use crate::message::MessageRow;
+use crate::purging;
 use crate::queue::{Disposition, QueueRow};
-use crate::rejection::Rejection;
 use crate::reply::Reply;
 use crate::rows::{Row, RowKey};
-use crate::session::{Lifecycle, PendingPolicy, SessionRow};
+use crate::session::SessionRow;
 use crate::time::Span;
 
 /// Purges a session by its id.
 pub(super) fn purge(draft: &mut Draft<'_>, purge: &Purge) -> Result<Reply, Stop> {
     let asked = SessionRef::Id(purge.session.clone());
     let session = find::any(draft, &purge.namespace, &asked)?;
-    match &session.lifecycle {
-        Lifecycle::Ended(_) => {}
-        Lifecycle::Queued(_) => {
-            let session = session.id.clone();
-            return Err(Rejection::SessionQueued { session }.into());
-        }
-        Lifecycle::Active => {
-            let session = session.id.clone();
-            return Err(Rejection::SessionActive { session }.into());
-        }
-        Lifecycle::Draining(intent) => {
-            return Err(Rejection::SessionDraining {
-                session: session.id.clone(),
-                reason: intent.reason,
-            }
-            .into());
-        }
-    }
-    let keeps = purge.pending == PendingPolicy::Keep && !faulty!(HeldPurged);
-    if let Some(queue) = own_queue(draft, &session)?
-        && let Disposition::Held { .. } = queue.disposition
-        && keeps
-        && queue.depth.unsettled() > 0
-    {
-        return Err(Rejection::QueueHeld {
-            session: session.id.clone(),
-            messages: queue.depth.unsettled(),
-        }
-        .into());
-    }
+    let own = own_queue(draft, &session)?;
+    purging::judge(&session, own.as_ref(), purge.pending)?;
     let messages = delete(draft, &session, &purge.actor)?;
     Ok(Reply::Purged {
         key: session.key.clone(),
@@ -76,15 +48,7 @@ pub(super) fn delete(
     actor: &Actor,
 ) -> Result<u64, Stop> {
     let own = own_queue(draft, session)?;
-    let messages = own.as_ref().map_or(0, |queue| match queue.disposition {
-        // The others were deleted, and counted, before.
-        Disposition::Discarded { .. } => queue.depth.dead,
-        Disposition::Serving
-        | Disposition::Quiet
-        | Disposition::Held { .. }
-        | Disposition::Dead { .. }
-        | Disposition::Purged { .. } => queue.depth.unsettled() + queue.depth.dead,
-    });
+    let messages = own.as_ref().map_or(0, purging::messages_of);
     draft.event(
         EventKind::SessionPurged,
         actor.clone(),

@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{enqueue, find, hand_out, request};
-use crate::command::letters::{Effect, Requeue};
+use crate::command::Effect;
+use crate::command::letters::Requeue;
 use crate::draft::{Draft, Stop};
 use crate::ids::{IdempotencyKey, Namespace, QueueId, Seq, SessionNo};
 use crate::limits::REQUEUE_BYTES_MAX;

@@ -4,8 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sessiond_core::command::RequestTag;
-use sessiond_core::command::letters::{Discard, Effect, Requeue};
+use sessiond_core::command::letters::{Discard, Requeue};
+use sessiond_core::command::{Effect, RequestTag};
 use sessiond_core::ids::Namespace;
 use sessiond_core::limits::REQUEST_RETENTION;
 use sessiond_core::rows::MessageTally;

@@ -1,8 +1,8 @@
 //! Simulated people who look after messages: they bring dead letters back and throw messages away, by the right names
 //! and by wrong ones, once and twice.
 
-use sessiond_core::command::Command;
-use sessiond_core::command::letters::{Discard, Effect, Requeue};
+use sessiond_core::command::letters::{Discard, Requeue};
+use sessiond_core::command::{Command, Effect};
 use sessiond_core::ids::{Namespace, QueueId, Seq};
 use sessiond_core::rows::MessageMark;
 

@@ -1,8 +1,7 @@
 //! DiscardMessages.
 
 use prost::Message;
-use sessiond_core::command::RequestTag;
-use sessiond_core::command::letters::Effect;
+use sessiond_core::command::{Effect, RequestTag};
 use sessiond_core::ids::{Namespace, Seq, SessionRef};
 use sessiond_proto::v1 as pb;
 
@@ -69,7 +68,7 @@ fn fields(
     Some(DiscardCall {
         session: session?,
         messages: messages?,
-        effect: named_page::effect(request.validate_only),
+        effect: Effect::unless(request.validate_only),
         request: tag,
     })
 }

@@ -1,7 +1,7 @@
 //! EndSessions.
 
 use prost::Message;
-use sessiond_core::command::End;
+use sessiond_core::command::{Effect, End};
 use sessiond_core::event::Actor;
 use sessiond_core::ids::{Namespace, SessionId, SessionRef};
 use sessiond_core::limits::{BULK_SESSIONS_MAX, END_SESSIONS_IDS_MAX, ID_BYTES_MAX};
@@ -44,15 +44,6 @@ pub(crate) enum Selection {
     },
 }
 
-/// Whether a call about many sessions changes anything.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Effect {
-    /// It does what it means.
-    Made,
-    /// It only says what it would do.
-    LeftOut,
-}
-
 /// Which sessions to end, and how. Tokens are of the log `log_id`.
 pub(crate) fn end_sessions(
     namespace: &Namespace,
@@ -77,11 +68,7 @@ fn fields(
         end_grace: request.end_grace,
         pending_policy: request.pending_policy,
     };
-    let effect = if request.validate_only {
-        Effect::LeftOut
-    } else {
-        Effect::Made
-    };
+    let effect = Effect::unless(request.validate_only);
     let selection = selection(faults, namespace, request, log_id);
     let terms = end_terms(faults, asked);
     Some(EndSessionsCall {

@@ -3,7 +3,6 @@
 //! Invariant: a call uses exactly one of the two ways, so that none reaches more than its caller meant. What this
 //! deliberately does not do: know what a name or a filter is; each call reads its own.
 
-use sessiond_core::command::letters::Effect;
 use sessiond_core::limits::MESSAGES_NAMED_MAX;
 
 use super::number;
@@ -95,14 +94,5 @@ fn refuse(faults: &mut Faults, page_size: u32, page_token: &str, list: &str) {
     }
     if !page_token.is_empty() {
         faults.invalid("page_token", description);
-    }
-}
-
-/// Whether a call changes anything.
-pub(crate) fn effect(validate_only: bool) -> Effect {
-    if validate_only {
-        Effect::LeftOut
-    } else {
-        Effect::Made
     }
 }

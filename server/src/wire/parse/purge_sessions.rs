@@ -1,14 +1,14 @@
 //! PurgeSessions.
 
 use prost::Message;
-use sessiond_core::command::Purge;
+use sessiond_core::command::{Effect, Purge};
 use sessiond_core::event::Actor;
 use sessiond_core::ids::{Namespace, SessionId};
 use sessiond_core::limits::{BULK_SESSIONS_MAX, PURGE_SESSIONS_IDS_MAX, TIMEOUT_MAX};
 use sessiond_core::session::PendingPolicy;
 use sessiond_proto::v1 as pb;
 
-use super::end_sessions::{Effect, refuse_page, session_ids};
+use super::end_sessions::{refuse_page, session_ids};
 use super::end_terms::pending_policy;
 use super::page::{self, Page, Sizes};
 use super::{session_filter, time};
@@ -64,11 +64,7 @@ fn fields(
     actor: Actor,
     log_id: &str,
 ) -> Option<PurgeSessionsCall> {
-    let effect = if request.validate_only {
-        Effect::LeftOut
-    } else {
-        Effect::Made
-    };
+    let effect = Effect::unless(request.validate_only);
     let pending = pending_policy(faults, request.pending_policy);
     let selection = selection(faults, namespace, request, log_id);
     Some(PurgeSessionsCall {

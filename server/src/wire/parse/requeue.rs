@@ -1,8 +1,7 @@
 //! RequeueDeadLetters.
 
 use prost::Message;
-use sessiond_core::command::RequestTag;
-use sessiond_core::command::letters::Effect;
+use sessiond_core::command::{Effect, RequestTag};
 use sessiond_core::ids::{Namespace, QueueId, Seq, SessionRef};
 use sessiond_proto::v1 as pb;
 
@@ -71,7 +70,7 @@ fn fields(
     Some(RequeueCall {
         letters: letters?,
         into: if into_given { Some(into?) } else { None },
-        effect: named_page::effect(request.validate_only),
+        effect: Effect::unless(request.validate_only),
         request: tag,
     })
 }

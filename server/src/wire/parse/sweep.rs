@@ -1,13 +1,13 @@
 //! Sweep.
 
 use prost::Message;
-use sessiond_core::command::{Reap, Thresholds};
+use sessiond_core::command::{Effect, Reap, Thresholds};
 use sessiond_core::event::Actor;
 use sessiond_core::ids::{Namespace, SessionId};
 use sessiond_core::limits::{BULK_SESSIONS_MAX, TIMEOUT_MAX};
 use sessiond_proto::v1 as pb;
 
-use super::end_sessions::{Effect, refuse_ended};
+use super::end_sessions::refuse_ended;
 use super::page::{self, Page, Sizes};
 use super::{session_filter, time};
 use crate::wire::faults::{Faults, Invalid};
@@ -68,11 +68,7 @@ pub(crate) fn sweep(
     let sizes = Sizes::up_to(BULK_SESSIONS_MAX);
     let (size, token) = (request.page_size, &request.page_token);
     let page = page::page_within(&mut faults, sizes, size, token, binding);
-    let effect = if request.validate_only {
-        Effect::LeftOut
-    } else {
-        Effect::Made
-    };
+    let effect = Effect::unless(request.validate_only);
     faults.finish(Some(SweepCall {
         namespace: namespace.clone(),
         query,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sessiond_core::command::Effect;
 use sessiond_core::ids::{Namespace, SessionId, SessionKey, SessionNo, SessionRef};
 use sessiond_core::rejection::Rejection;
 use sessiond_core::reply::Reply;
@@ -12,7 +13,7 @@ use sessiond_proto::v1 as pb;
 use super::samples::{active, draining, ended};
 use super::{caller, check_spoiled, labels, namespace, seconds, too_many_labels};
 use crate::wire::faults::Invalid;
-use crate::wire::parse::end_sessions::{self, Effect, EndSessionsCall, Selection};
+use crate::wire::parse::end_sessions::{self, EndSessionsCall, Selection};
 use crate::wire::parse::page::Page;
 use crate::wire::query::LiveQuery;
 use crate::wire::show::end_result;

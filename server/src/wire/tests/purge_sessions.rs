@@ -1,6 +1,6 @@
 //! PurgeSessions: ways to choose, and what is shown of each session.
 
-use sessiond_core::command::Purge;
+use sessiond_core::command::{Effect, Purge};
 use sessiond_core::ids::{SessionId, SessionKey, SessionNo};
 use sessiond_core::rejection::Rejection;
 use sessiond_core::reply::Reply;
@@ -11,7 +11,6 @@ use sessiond_proto::v1 as pb;
 use super::samples::{active, draining, ended};
 use super::{caller, check_spoiled, labels, namespace, seconds};
 use crate::wire::faults::Invalid;
-use crate::wire::parse::end_sessions::Effect;
 use crate::wire::parse::purge_sessions::{self, PurgeSessionsCall, Selection};
 use crate::wire::query::EndedQuery;
 use crate::wire::show::purge_result;

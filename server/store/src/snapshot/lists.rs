@@ -117,21 +117,11 @@ impl Rows {
             order: Order::Ascending,
             limit,
         })?;
-        let places = entries.into_iter().filter_map(|entry| match entry {
-            IndexEntry::Live(namespace, pool, no) => Some((namespace, pool, no)),
-            IndexEntry::Ready(..)
-            | IndexEntry::InFlight(..)
-            | IndexEntry::Returned(..)
-            | IndexEntry::Pending(..)
-            | IndexEntry::Debounced(..)
-            | IndexEntry::Coalesced(..)
-            | IndexEntry::GivenUp(..)
-            | IndexEntry::Unserved(..)
-            | IndexEntry::DeadLetters(..)
-            | IndexEntry::RequestAge(..)
-            | IndexEntry::Idle(..)
-            | IndexEntry::Waiting(..)
-            | IndexEntry::Due(..) => None,
+        let places = entries.into_iter().filter_map(|entry| {
+            let IndexEntry::Live(namespace, pool, no) = entry else {
+                return None;
+            };
+            Some((namespace, pool, no))
         });
         Ok(places.collect())
     }
@@ -253,21 +243,11 @@ impl Rows {
         limit: usize,
     ) -> Result<Vec<(EngineTime, QueueId)>, Fault> {
         let entries = self.entries(&row::unserved_after(namespace, after, limit))?;
-        let unserved = entries.into_iter().filter_map(|entry| match entry {
-            IndexEntry::Unserved(_, since, queue) => Some((since, queue)),
-            IndexEntry::Ready(..)
-            | IndexEntry::InFlight(..)
-            | IndexEntry::Returned(..)
-            | IndexEntry::Pending(..)
-            | IndexEntry::DeadLetters(..)
-            | IndexEntry::Debounced(..)
-            | IndexEntry::Coalesced(..)
-            | IndexEntry::GivenUp(..)
-            | IndexEntry::RequestAge(..)
-            | IndexEntry::Due(..)
-            | IndexEntry::Live(..)
-            | IndexEntry::Idle(..)
-            | IndexEntry::Waiting(..) => None,
+        let unserved = entries.into_iter().filter_map(|entry| {
+            let IndexEntry::Unserved(_, since, queue) = entry else {
+                return None;
+            };
+            Some((since, queue))
         });
         Ok(unserved.collect())
     }
@@ -280,21 +260,11 @@ impl Rows {
         limit: usize,
     ) -> Result<Vec<QueueId>, Fault> {
         let entries = self.entries(&row::dead_queues_from(namespace, first, limit))?;
-        let queues = entries.into_iter().filter_map(|entry| match entry {
-            IndexEntry::DeadLetters(_, queue) => Some(queue),
-            IndexEntry::Ready(..)
-            | IndexEntry::InFlight(..)
-            | IndexEntry::Returned(..)
-            | IndexEntry::Pending(..)
-            | IndexEntry::Debounced(..)
-            | IndexEntry::Coalesced(..)
-            | IndexEntry::GivenUp(..)
-            | IndexEntry::Unserved(..)
-            | IndexEntry::RequestAge(..)
-            | IndexEntry::Due(..)
-            | IndexEntry::Live(..)
-            | IndexEntry::Idle(..)
-            | IndexEntry::Waiting(..) => None,
+        let queues = entries.into_iter().filter_map(|entry| {
+            let IndexEntry::DeadLetters(_, queue) = entry else {
+                return None;
+            };
+            Some(queue)
         });
         Ok(queues.collect())
     }
@@ -374,20 +344,8 @@ fn beginning(table: Table) -> Range {
 }
 
 fn due_of(entry: &IndexEntry) -> Option<(EngineTime, Due)> {
-    match entry {
-        IndexEntry::Due(at, due) => Some((*at, *due)),
-        IndexEntry::Ready(..)
-        | IndexEntry::InFlight(..)
-        | IndexEntry::Returned(..)
-        | IndexEntry::Pending(..)
-        | IndexEntry::Debounced(..)
-        | IndexEntry::Coalesced(..)
-        | IndexEntry::GivenUp(..)
-        | IndexEntry::Unserved(..)
-        | IndexEntry::DeadLetters(..)
-        | IndexEntry::RequestAge(..)
-        | IndexEntry::Live(..)
-        | IndexEntry::Idle(..)
-        | IndexEntry::Waiting(..) => None,
-    }
+    let IndexEntry::Due(at, due) = entry else {
+        return None;
+    };
+    Some((*at, *due))
 }

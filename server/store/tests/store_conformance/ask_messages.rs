@@ -3,9 +3,9 @@
 use std::num::NonZeroU32;
 
 use bytes::Bytes;
-use sessiond_core::command::letters::{Discard, Effect, Requeue};
+use sessiond_core::command::letters::{Discard, Requeue};
 use sessiond_core::command::{
-    Claim, Enqueue, NackKind, Open, Outcome as SettleOutcome, Settle, Settlement,
+    Claim, Effect, Enqueue, NackKind, Open, Outcome as SettleOutcome, Settle, Settlement,
 };
 use sessiond_core::ids::{
     CoalesceKey, DeliveryId, Epoch, IdempotencyKey, InstanceId, MessageKind, QueueId, Seq,

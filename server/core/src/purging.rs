@@ -1,0 +1,61 @@
+//! Purging: which session may be deleted, and how many messages go with it.
+//!
+//! Invariant: a purge that is decided and one that is only foreseen are judged by the same words. What this deliberately
+//! does not do: find a session, or delete anything; see `decide/purge.rs`.
+
+use crate::queue::{Disposition, QueueRow};
+use crate::rejection::Rejection;
+use crate::session::{Lifecycle, PendingPolicy, SessionRow};
+
+/// How many messages go with a session, or why it stays. `own` is its queue, unless a successor took it over.
+///
+/// # Errors
+/// It lives, or its messages wait for the next session of its key and `pending` keeps them.
+pub fn judge(
+    session: &SessionRow,
+    own: Option<&QueueRow>,
+    pending: PendingPolicy,
+) -> Result<u64, Rejection> {
+    let id = || session.id.clone();
+    match &session.lifecycle {
+        Lifecycle::Queued(_) => return Err(Rejection::SessionQueued { session: id() }),
+        Lifecycle::Active => return Err(Rejection::SessionActive { session: id() }),
+        Lifecycle::Draining(intent) => {
+            return Err(Rejection::SessionDraining {
+                session: id(),
+                reason: intent.reason,
+            });
+        }
+        Lifecycle::Ended(_) => {}
+    }
+    let keeps = pending == PendingPolicy::Keep && !faulty!(HeldPurged);
+    let waiting = own.map_or(0, |queue| match queue.disposition {
+        Disposition::Held { .. } => queue.depth.unsettled(),
+        Disposition::Serving
+        | Disposition::Quiet
+        | Disposition::Dead { .. }
+        | Disposition::Discarded { .. }
+        | Disposition::Purged { .. } => 0,
+    });
+    if keeps && waiting > 0 {
+        return Err(Rejection::QueueHeld {
+            session: id(),
+            messages: waiting,
+        });
+    }
+    Ok(own.map_or(0, messages_of))
+}
+
+/// The messages that go with a queue.
+#[must_use]
+pub fn messages_of(queue: &QueueRow) -> u64 {
+    match queue.disposition {
+        // The others were deleted, and counted, before.
+        Disposition::Discarded { .. } => queue.depth.dead,
+        Disposition::Serving
+        | Disposition::Quiet
+        | Disposition::Held { .. }
+        | Disposition::Dead { .. }
+        | Disposition::Purged { .. } => queue.depth.unsettled() + queue.depth.dead,
+    }
+}
