@@ -1164,7 +1164,8 @@ pub struct MessageStatus {
     /// The epoch of the lease it was handed out under. 0 unless it is in flight.
     #[prost(uint64, tag = "5")]
     pub epoch: u64,
-    /// When that hand-out lapses. Unset unless it is in flight.
+    /// When that hand-out lapses, as its lease was renewed last. Unset unless it is
+    /// in flight under the lease that holds the session.
     #[prost(message, optional, tag = "6")]
     pub deadline: ::core::option::Option<::prost_types::Timestamp>,
     /// When it becomes due: after a nack, a delay or a debounce. Unset: it is due,
@@ -1204,9 +1205,9 @@ pub enum DeliveryMode {
     /// order do messages behind it go first, but those that steer or interrupt.
     Collect = 3,
     /// It goes before all others and cancels what is in flight: the worker gets
-    /// `cancel` and until it has answered, or by default 5 s have passed, or everything is
-    /// settled, nothing new of the session is handed out. What is not settled by
-    /// then returns to its place, uncounted. It cancels when it is accepted or its
+    /// `cancel` and until it has answered, or by default 5 s have passed, or
+    /// everything is settled, nothing new of the session is handed out. What is not
+    /// settled by then returns to its place, uncounted. It cancels when it is accepted or its
     /// `not_before_time` has come, and not again when it comes back itself. Of a
     /// worker that claims without a stream, the next claim counts as its answer.
     Interrupt = 4,
@@ -1706,8 +1707,9 @@ pub struct AttachFailed {
     pub r#ref: ::core::option::Option<SessionRef>,
     /// Why not: SESSION_NOT_FOUND, SESSION_QUEUED, SESSION_DRAINING,
     /// SESSION_ENDED, LEASE_HELD, RESTART_LIMITED, QUOTA_EXCEEDED (the worker holds
-    /// 4,096 sessions) or FIELD_INVALID (the reference is not as it must be, or the
-    /// worker said goodbye).
+    /// 4,096 sessions, or workers hold as many of its pool as they may) or
+    /// FIELD_INVALID (the reference is not as it must be, or the worker said
+    /// goodbye).
     #[prost(message, optional, tag = "2")]
     pub status: ::core::option::Option<RefusalStatus>,
 }
@@ -6852,7 +6854,8 @@ pub mod message_service_client {
         /// an earlier claim, the answer is those again and nothing new, so that a lost
         /// answer costs nothing. Without work it answers OK and hands out nothing.
         /// Refuses SESSION_NOT_FOUND, SESSION_QUEUED, SESSION_DRAINING, SESSION_ENDED,
-        /// LEASE_HELD, RESTART_LIMITED and SERVER_DRAINING.
+        /// LEASE_HELD, RESTART_LIMITED, QUOTA_EXCEEDED (workers hold as many sessions of
+        /// its pool as they may) and SERVER_DRAINING.
         pub async fn claim_messages(
             &mut self,
             request: impl tonic::IntoRequest<super::ClaimMessagesRequest>,
@@ -7068,7 +7071,8 @@ pub mod message_service_server {
         /// an earlier claim, the answer is those again and nothing new, so that a lost
         /// answer costs nothing. Without work it answers OK and hands out nothing.
         /// Refuses SESSION_NOT_FOUND, SESSION_QUEUED, SESSION_DRAINING, SESSION_ENDED,
-        /// LEASE_HELD, RESTART_LIMITED and SERVER_DRAINING.
+        /// LEASE_HELD, RESTART_LIMITED, QUOTA_EXCEEDED (workers hold as many sessions of
+        /// its pool as they may) and SERVER_DRAINING.
         async fn claim_messages(
             &self,
             request: tonic::Request<super::ClaimMessagesRequest>,

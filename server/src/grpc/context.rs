@@ -6,6 +6,7 @@ use std::sync::Arc;
 use sessiond_core::command::Command;
 use sessiond_core::event::{Actor, ActorKind};
 use sessiond_core::ids::{Epoch, Namespace, Revision, SessionNo};
+use sessiond_core::lease::LeaseView;
 use sessiond_core::limits::Policy;
 use sessiond_core::reply::Reply;
 use sessiond_core::rows::Counters;
@@ -116,13 +117,9 @@ impl Context {
         self.rows()?.counters().map_err(|fault| faulted(&fault))
     }
 
-    /// The oldest event on record, if there is one, and the newest revision. Both of one snapshot: of two, an empty log
-    /// and the revision of the first event behind it would say that this event is gone.
+    /// The oldest event on record, if there is one, and the newest revision.
     pub(crate) fn log_bounds(&self) -> Result<(Option<Revision>, Revision), Status> {
-        let rows = self.rows()?;
-        let oldest = rows.first_event().map_err(|fault| faulted(&fault))?;
-        let counters = rows.counters().map_err(|fault| faulted(&fault))?;
-        Ok((oldest, counters.revision))
+        self.rows()?.log_bounds().map_err(|fault| faulted(&fault))
     }
 
     /// When streams are cut that are told now that the server goes away.
@@ -176,6 +173,15 @@ impl Context {
         let now = self.now();
         let shown = seen.iter().map(|view| show::session::session(view, now));
         Ok(shown.collect())
+    }
+
+    /// A lease with when it lapses as the engine knows it.
+    pub(crate) async fn as_renewed(&self, mut lease: LeaseView) -> Result<LeaseView, Status> {
+        let times = self.lease_times(vec![lease.epoch]).await?;
+        if let Some(time) = times.get(&lease.epoch) {
+            lease.expire_time = *time;
+        }
+        Ok(lease)
     }
 
     async fn lease_times(&self, epochs: Vec<Epoch>) -> Result<BTreeMap<Epoch, WallTime>, Status> {

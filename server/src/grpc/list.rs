@@ -99,7 +99,7 @@ fn session_page(context: &Context, call: &ListSessionsCall) -> Result<SessionPag
 }
 
 /// Answers ListMessages: what is unsettled in order of seq, then what was given up.
-pub(super) fn messages(
+pub(super) async fn messages(
     context: &Context,
     namespace: &Namespace,
     request: pb::ListMessagesRequest,
@@ -107,22 +107,32 @@ pub(super) fn messages(
     let log_id = &context.identification.log_id;
     let call = parse::list_messages::list_messages(namespace, request, log_id)
         .map_err(|invalid| Refusal::invalid(&invalid))?;
-    let rows = context.rows()?;
-    let page = message_page(&rows, namespace, &call)?;
-    let mut messages = Vec::with_capacity(page.messages.len());
-    for message in &page.messages {
-        let payload = payload(&rows, call.payloads, message)?;
+    let (mut page, payloads) = {
+        let rows = context.rows()?;
+        let page = message_page(&rows, namespace, &call)?;
+        let payloads = page.messages.iter();
+        let payloads = payloads.map(|message| payload(&rows, call.payloads, message));
+        let payloads = payloads.collect::<Result<Vec<_>, _>>()?;
+        (page, payloads)
+    };
+    let in_flight = |message: &MessageRow| matches!(message.standing, Standing::InFlight(_));
+    if let Some(lease) = page.lease.take_if(|_| page.messages.iter().any(in_flight)) {
+        page.lease = Some(context.as_renewed(lease).await?);
+    }
+    let now = context.now();
+    let listed = page.messages.iter().zip(payloads);
+    let messages = listed.map(|(message, payload)| {
         let at = Listed {
             session: &page.session,
             disposition: page.disposition,
             pause: page.pause,
             lease: page.lease.as_ref(),
-            now: context.now(),
+            now,
         };
-        messages.push(show::message::listed(message, at, payload));
-    }
+        show::message::listed(message, at, payload)
+    });
     Ok(pb::ListMessagesResponse {
-        messages,
+        messages: messages.collect(),
         next_page_token: page.next,
     })
 }

@@ -77,7 +77,8 @@ impl MessageService for Handlers {
         request: Request<pb::ListMessagesRequest>,
     ) -> Result<Response<pb::ListMessagesResponse>, Status> {
         let namespace = self.context.namespace(request.metadata())?;
-        list::messages(&self.context, &namespace, request.into_inner()).map(Response::new)
+        let listed = list::messages(&self.context, &namespace, request.into_inner()).await?;
+        Ok(Response::new(listed))
     }
     async fn list_dead_letters(
         &self,

@@ -148,10 +148,13 @@ async fn an_extend_moves_the_deadline_of_the_lease_and_all_its_deliveries() {
     assert_eq!(told[0].code(), Code::Ok);
     let deadline = told[0].deadline.expect("the new deadline");
     assert!(deadline.seconds > out[0].deadline.unwrap().seconds + 500);
-    let again = caller.claimed(key("a"), "w").await;
-    assert!(again.iter().all(|delivery| delivery.deadline.is_some()));
     let lease = caller.session(key("a")).await.lease.unwrap();
-    assert!(lease.expire_time.unwrap().seconds > out[0].deadline.unwrap().seconds - 5);
+    let held = caller.messages_of(key("a")).await;
+    assert_eq!(held.len(), 2);
+    let deadlines = held.iter().map(|one| one.status.as_ref().unwrap().deadline);
+    for one in deadlines.chain([lease.expire_time]) {
+        assert!(one.unwrap().seconds > out[1].deadline.unwrap().seconds + 500);
+    }
 }
 
 #[tokio::test]

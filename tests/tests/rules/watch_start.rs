@@ -316,27 +316,3 @@ async fn initial_state_and_events_come_to_the_state_whatever_happens_meanwhile()
         assert_eq!(live(&known), live(&truth), "none that lives is missing");
     }
 }
-
-/// The first event of all may be committed between any two steps of a watch that begins before it.
-#[tokio::test]
-async fn a_watch_from_the_beginning_of_an_empty_log_is_never_told_that_something_is_gone() {
-    for _ in 0..4 {
-        let server = Server::start();
-        let caller = Caller::to(&server).await;
-        let opens = tokio::spawn({
-            let caller = caller.clone();
-            async move { caller.opened("first").await }
-        });
-        let watches = (0..64).map(|_| {
-            let caller = caller.clone();
-            async move {
-                let start = watch_from(Start::AfterRevision(0));
-                WatchStream::open(&caller, start).await.map(drop)
-            }
-        });
-        for watch in futures_util::future::join_all(watches).await {
-            watch.expect("a watch");
-        }
-        opens.await.expect("opened");
-    }
-}

@@ -102,7 +102,8 @@ fn status(row: &MessageRow, at: Listed<'_>) -> pb::MessageStatus {
     match (state, row.standing) {
         (pb::MessageState::InFlight, Standing::InFlight(epoch)) => {
             status.epoch = epoch.0;
-            if let Some(lease) = at.lease {
+            // One that is superseded is not the session's any more, and whoever holds the session has it not.
+            if let Some(lease) = at.lease.filter(|lease| lease.epoch == epoch) {
                 status.worker = lease.worker.to_string();
                 status.instance_id = lease.instance.to_string();
                 status.deadline = Some(timestamp(lease.expire_time));

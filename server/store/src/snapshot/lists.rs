@@ -193,11 +193,13 @@ impl Rows {
             .collect())
     }
 
-    /// The oldest event on record; none in an empty log.
-    pub fn first_event(&self) -> Result<Option<Revision>, Fault> {
+    /// The oldest event on record, none in an empty log, and the newest revision. They are asked for together: of two
+    /// snapshots, an empty log and the revision of the first event behind it would say that this event is gone.
+    pub fn log_bounds(&self) -> Result<(Option<Revision>, Revision), Fault> {
         let rows = self.rows(&beginning(Table::Events))?;
         let first = rows.into_iter().next();
-        Ok(first.map(|row| of_kind!(row, Event).revision))
+        let oldest = first.map(|row| of_kind!(row, Event).revision);
+        Ok((oldest, self.counters()?.revision))
     }
 
     /// What is due at `until` or before, earliest first.

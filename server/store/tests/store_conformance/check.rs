@@ -174,8 +174,10 @@ pub(crate) fn lists(tables: &Tables, rows: &Rows) {
     let sessions = tables.sessions();
     let events = tables.events();
     let leases = tables.current_leases();
-    let first = rows.first_event().expect("first event");
-    assert_eq!(first, events.first().map(|event| event.revision));
+    let (oldest, newest) = rows.log_bounds().expect("bounds");
+    assert_eq!(oldest, events.first().map(|event| event.revision));
+    let last = events.last().map_or(Revision(0), |event| event.revision);
+    assert_eq!(newest, last, "nothing else takes a revision");
     for limit in [0, 1, 3, usize::MAX] {
         for after in 0..=sessions.len() as u64 {
             let no = SessionNo(after);

@@ -58,7 +58,7 @@ fn every_way_to_read_a_bad_row_tells() {
             limit: 1,
         };
         let tells = [
-            rows.first_event().err(),
+            rows.log_bounds().err(),
             rows.next_due().err(),
             rows.counters().err(),
             store.load(&mut view, &[scan]).err(),
