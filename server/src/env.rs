@@ -113,7 +113,7 @@ impl Clock for Machine {
     }
 
     fn wall(&self) -> WallTime {
-        // A clock before 1970 shows as 1970: wall time is for display only.
+        // A clock before 1970 shows as 1970: wall time is for display, and for the calendar, which has no days before that.
         let since = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();

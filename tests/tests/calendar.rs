@@ -62,8 +62,18 @@ impl Clock for Moved {
 
 /// A server that resets at 04:00 in Berlin, or never, with a clock of the test's.
 async fn served(directory: &TempDir, clock: &Arc<Moved>, at: Option<&str>) -> (Running, Client) {
+    served_with(directory, clock, at, "").await
+}
+
+/// One that has more than that in its file.
+async fn served_with(
+    directory: &TempDir,
+    clock: &Arc<Moved>,
+    at: Option<&str>,
+    more: &str,
+) -> (Running, Client) {
     let at = at.unwrap_or("never");
-    let text = format!("[session]\ndaily_reset = {at:?}\ntime_zone = \"Europe/Berlin\"\n");
+    let text = format!("[session]\ndaily_reset = {at:?}\ntime_zone = \"Europe/Berlin\"\n{more}");
     let file = directory.path().join("sessiond.toml");
     std::fs::write(&file, text).unwrap();
     let settings = Settings {
@@ -193,5 +203,25 @@ async fn a_calendar_that_is_switched_on_has_missed_nothing() {
     fence.open().await.unwrap();
     let idle = (pb::EndReason::Idle, "fence".to_owned());
     assert_eq!(ends(&client, 0, 1).await, [idle]);
+    running.stop().await;
+}
+
+/// A session that waits for its slot has nothing to be reset, and whoever opened it waits for its id.
+#[tokio::test]
+async fn a_session_that_waits_for_its_slot_is_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = Moved::at(FOUR - HOUR);
+    let pool = "[pools.default]\nmax_sessions = 1\n";
+    let (running, client) = served_with(&directory, &clock, Some("04:00"), pool).await;
+    client.session("a").open().await.unwrap();
+    let waits = client
+        .session("b")
+        .wait_for_slot(std::time::Duration::from_secs(3_600));
+    let waits = waits.open().await.unwrap();
+    nearly(&client, &clock, FOUR).await;
+    assert_eq!(ends(&client, 0, 1).await, scheduled(&["a"]));
+    // Both would have been asked for together, and are decided in one batch.
+    let session = waits.get().await.unwrap();
+    assert_eq!(session.state(), pb::SessionState::Queued);
     running.stop().await;
 }

@@ -68,13 +68,19 @@ pub(crate) fn reached_at(session: &SessionRow, activity: &ActivityRow) -> Reache
 }
 
 /// Until when pending messages protect a session.
-pub(crate) fn pending_protects_until(activity: &ActivityRow) -> EngineTime {
-    activity.last_activity + PENDING_PROTECTS
+pub(crate) fn pending_protects_until(session: &SessionRow, activity: &ActivityRow) -> EngineTime {
+    session.idle_since(activity) + PENDING_PROTECTS
 }
 
 /// What excuses a session from its idle limit, and up to twice the limit from its age limit.
-pub(crate) fn spared_by(activity: &ActivityRow, depth: Depth, now: EngineTime) -> Vec<HoldKind> {
-    let pending = depth.ready + depth.waiting > 0 && now <= pending_protects_until(activity);
+pub(crate) fn spared_by(
+    session: &SessionRow,
+    activity: &ActivityRow,
+    depth: Depth,
+    now: EngineTime,
+) -> Vec<HoldKind> {
+    let until = pending_protects_until(session, activity);
+    let pending = depth.ready + depth.waiting > 0 && now <= until;
     let requested = activity.requests.any_live(now) && !faulty!(RequestUnprotected);
     let spared = [
         (HoldKind::Request, requested),
@@ -129,11 +135,19 @@ fn tighter(own: Limit, threshold: Option<Span>) -> Limit {
     }
 }
 
-fn use_of(activity: &ActivityRow, depth: Depth, now: EngineTime) -> Use {
-    match &spared_by(activity, depth, now)[..] {
+fn use_of(session: &SessionRow, activity: &ActivityRow, depth: Depth, now: EngineTime) -> Use {
+    match &spared_by(session, activity, depth, now)[..] {
         [] => Use::None,
         [HoldKind::Pending] => Use::Pending,
         [..] => Use::Open,
+    }
+}
+
+/// Whether nothing was heard of the owner for longer than the session lets it be silent, which nothing excuses.
+pub(crate) fn is_owner_lost(session: &SessionRow, activity: &ActivityRow, now: EngineTime) -> bool {
+    match session.timeouts.owner {
+        Limit::After(limit) => now.since(activity.owner_seen) > limit,
+        Limit::Never => false,
     }
 }
 
@@ -149,10 +163,10 @@ pub(crate) fn passed(
         Limit::Never => false,
     };
     let limits = &session.timeouts;
-    if over(limits.owner, activity.owner_seen, 1) {
+    if is_owner_lost(session, activity, now) {
         return Some(EndReason::OwnerLost);
     }
-    let (age_factor, may_idle) = match use_of(activity, depth, now) {
+    let (age_factor, may_idle) = match use_of(session, activity, depth, now) {
         Use::Open | Use::Pending => (LIFETIME_HARD_FACTOR, false),
         Use::None => (1, true),
     };
@@ -198,8 +212,8 @@ fn expected(
         hard_lifetime: hard,
         owner: _,
     } = reached_at(session, activity);
-    let protected_until = pending_protects_until(activity);
-    match use_of(activity, depth, now) {
+    let protected_until = pending_protects_until(session, activity);
+    match use_of(session, activity, depth, now) {
         Use::Open => (None, hard),
         Use::Pending => (
             idle.map(|at| at.max(protected_until)),

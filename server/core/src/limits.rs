@@ -105,7 +105,8 @@ pub const EXPLAIN_MESSAGES_MAX: usize = 64;
 pub const ASSIGN_SCAN_MAX: usize = 64;
 /// Sessions looked at when one of a pool is given back that workers hold no more of; the oldest work comes first.
 pub const UNHELD_SCAN_MAX: usize = 1_024;
-/// How long pending messages protect a session from its idle limit, from its last activity.
+/// How long pending messages protect a session from its idle limit, from its last activity, or from when it got
+/// its slot if that was later.
 pub const PENDING_PROTECTS: Span = Span::seconds(24 * 3_600);
 /// A session that is in use at its age limit is ended at this many times that limit all the same.
 pub const LIFETIME_HARD_FACTOR: u64 = 2;
@@ -165,8 +166,6 @@ pub const FILTER_VALUES_MAX: usize = 64;
 pub const FILTER_KINDS_MAX: usize = 64;
 /// Sessions that one filter of events may name.
 pub const FILTER_SESSIONS_MAX: usize = 1_000;
-/// Keys in a worker's volatile map.
-pub const VOLATILE_KEYS_MAX: usize = 64;
 /// Events of one decision; they are committed together and sent in one frame.
 pub const EVENTS_PER_DECISION_MAX: usize = 1_000;
 

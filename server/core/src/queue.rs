@@ -59,7 +59,7 @@ pub struct Pause {
 pub struct Depth {
     /// May be handed out.
     pub ready: u64,
-    /// Returned or deferred, not yet due.
+    /// Returned or deferred and not yet due, or held back for a pause.
     pub waiting: u64,
     /// Handed out.
     pub in_flight: u64,

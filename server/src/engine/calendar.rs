@@ -99,19 +99,26 @@ impl Calendar {
         };
         let live = rows.live_behind(place, CALENDAR_RESETS_PER_BATCH)?;
         for (_, _, no) in live.iter().filter(|(_, _, no)| *no <= newest) {
-            if let Some(Row::Session(session)) = rows.row(&RowKey::Session(*no))? {
+            // One that waits for its slot has nothing to be reset yet, and one that drains is over by itself.
+            if let Some(Row::Session(session)) = rows.row(&RowKey::Session(*no))?
+                && session.is_active()
+            {
                 let reset = Command::Reset(Box::new(self.reset(&session)));
                 envelopes.push(Envelope::silent(reset));
             }
         }
         match live.into_iter().next_back() {
+            // Behind it in its pool are only those that were opened since, such as successors.
+            Some((namespace, pool, no)) if no > newest => {
+                self.sweep = Some(Some((namespace, pool, SessionNo(u64::MAX))));
+            }
             Some(last) => self.sweep = Some(Some(last)),
             None => envelopes.push(Envelope::silent(Command::CalendarDone(day))),
         }
         Ok(())
     }
 
-    /// One that drains or has ended by then is refused, which is as it should be.
+    /// One that is not in use any more by then is refused, which is as it should be.
     fn reset(&self, session: &SessionRow) -> Reset {
         Reset {
             namespace: session.namespace.clone(),

@@ -7,7 +7,7 @@ use sessiond_core::time::Limit;
 use sessiond_proto::reason::Reason;
 use sessiond_proto::v1 as pb;
 use sessiond_tests::caller::Caller;
-use sessiond_tests::requests::{ack, end, enqueue, id, key, millis, open};
+use sessiond_tests::requests::{ack, end, enqueue, id, key, millis, never, open};
 use sessiond_tests::simulated::Simulated;
 use sessiond_tests::watch_stream::{WatchStream, about};
 use sessiond_tests::work_stream::{WorkStream, serving};
@@ -148,4 +148,38 @@ async fn a_use_that_races_the_eviction_either_saves_the_victim_or_is_refused() {
             caller.end(over).await.expect("ended");
         }
     }
+}
+
+/// The clock of a session stands while it waits, and so does the day for which its pending work keeps it.
+///
+/// Proves: F28.
+#[tokio::test]
+async fn work_that_waited_with_its_session_keeps_it_for_a_whole_day_from_its_slot_on() {
+    const HOUR: Duration = Duration::from_secs(3_600);
+    let server = Simulated::start_with(|policy| policy.all_pools.max_sessions = Some(1)).await;
+    let caller = server.caller();
+    let holds = pb::OpenSessionRequest {
+        idle_timeout: never(),
+        max_lifetime: never(),
+        ..open("holds")
+    };
+    caller.open(holds).await.expect("opened");
+    let waits = pb::OpenSessionRequest {
+        wait_for_slot: millis(24 * 3_600_000),
+        max_lifetime: never(),
+        ..open("waits")
+    };
+    caller.open(waits).await.expect("opened");
+    caller.enqueued(key("waits"), &["m"]).await;
+    server.advance(20 * HOUR).await;
+    let over = end(
+        key("holds"),
+        pb::EndReason::Completed,
+        pb::EndMode::Immediate,
+    );
+    caller.end(over).await.expect("ended");
+    server.advance(24 * HOUR).await;
+    assert_eq!(state(&caller, "waits").await, pb::SessionState::Active);
+    server.advance(2 * HOUR).await;
+    assert_eq!(state(&caller, "waits").await, pb::SessionState::Ended);
 }

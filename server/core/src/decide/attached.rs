@@ -8,11 +8,12 @@
 use super::hand_out;
 use super::slot::pool_of;
 use crate::draft::{Draft, PoolKey, Stop};
-use crate::ids::Namespace;
+use crate::ids::{Namespace, QueueId, SessionNo};
 use crate::index::{IndexEntry, Scan};
 use crate::limits::{ASSIGN_SCAN_MAX, UNHELD_SCAN_MAX};
 use crate::rejection::Rejection;
 use crate::reply::Reply;
+use crate::rows::RowKey;
 use crate::session::SessionRow;
 
 /// Whether workers may hold one more session of a session's pool.
@@ -52,15 +53,29 @@ pub(super) fn offer_freed(draft: &mut Draft<'_>) -> Result<(), Stop> {
 /// Offers the oldest work of a pool that no worker holds: to claims that wait and to instances that would be assigned it.
 fn offer_unheld(draft: &mut Draft<'_>, (namespace, pool): &PoolKey) -> Result<(), Stop> {
     let oldest = draft.scan(&Scan::Unserved(namespace.clone()), UNHELD_SCAN_MAX)?;
-    let mut offered = 0;
-    for entry in oldest {
+    let queues = oldest.into_iter().filter_map(|entry| {
         let IndexEntry::Unserved(_, _, queue) = entry else {
-            continue;
+            return None;
         };
-        let session = draft.session(draft.queue_ref(queue)?.owner)?;
-        if session.pool == *pool && offered < ASSIGN_SCAN_MAX {
-            hand_out::offer(draft, queue)?;
+        Some(queue)
+    });
+    let queues: Vec<QueueId> = queues.collect();
+    let mut offered = 0;
+    // Asked for many at once: each time something is missing the whole decision is taken anew.
+    for some in queues.chunks(ASSIGN_SCAN_MAX) {
+        draft.know(some.iter().map(|queue| RowKey::Queue(*queue)))?;
+        let owners = some.iter().map(|queue| Ok(draft.queue_ref(*queue)?.owner));
+        let owners: Vec<SessionNo> = owners.collect::<Result<_, Stop>>()?;
+        draft.know(owners.iter().map(|no| RowKey::Session(*no)))?;
+        for (queue, owner) in some.iter().zip(owners) {
+            if draft.session(owner)?.pool != *pool {
+                continue;
+            }
+            hand_out::offer(draft, *queue)?;
             offered += 1;
+            if offered == ASSIGN_SCAN_MAX {
+                return Ok(());
+            }
         }
     }
     Ok(())

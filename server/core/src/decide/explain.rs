@@ -3,7 +3,7 @@
 //! It asks the rules themselves (`deadlines`, presence, the queue's disposition), so that it cannot say anything but what
 //! they would do. Invariant: it changes nothing, and looks at a bounded number of messages however many there are.
 
-use super::{attached, cancel, find, retention};
+use super::{attached, cancel, find, purge, retention};
 use crate::command::Explain;
 use crate::deadlines;
 use crate::draft::{Draft, Stop};
@@ -25,8 +25,7 @@ pub(super) fn explain(draft: &Draft<'_>, asked: &Explain) -> Result<Reply, Stop>
     let no = find::any(draft, &asked.namespace, &asked.session)?.no;
     let session = draft.session_view(no)?;
     // A queue that a successor took over is the successor's, and may have gone with it.
-    let queue = draft.queue_if(session.session.queue)?;
-    let owned = queue.filter(|queue| queue.owner == no);
+    let owned = purge::own_queue(draft, &session.session)?;
     let holds = holds(draft, &session);
     let mut deadlines = session_deadlines(draft, &session);
     deadlines.extend(lease_deadline(&session));
@@ -82,7 +81,7 @@ fn holds(draft: &Draft<'_>, session: &SessionView) -> Vec<Hold> {
             holder: String::new(),
         });
     }
-    let protects_until = deadlines::pending_protects_until(&session.activity);
+    let protects_until = deadlines::pending_protects_until(&session.session, &session.activity);
     if counts.pending > 0 && draft.now.engine <= protects_until {
         holds.push(Hold {
             kind: HoldKind::Pending,
@@ -126,7 +125,7 @@ fn waiting_deadlines(draft: &Draft<'_>, view: &SessionView, wait: Wait) -> Vec<D
 
 fn active_deadlines(draft: &Draft<'_>, view: &SessionView) -> Vec<Deadline> {
     let (row, activity) = (&view.session, &view.activity);
-    let spared_by = deadlines::spared_by(activity, view.depth, draft.now.engine);
+    let spared_by = deadlines::spared_by(row, activity, view.depth, draft.now.engine);
     let limits = deadlines::reached_at(row, activity);
     let ends = [
         (

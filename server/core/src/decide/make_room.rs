@@ -209,7 +209,7 @@ fn is_in_use(
     activity: &ActivityRow,
 ) -> Result<bool, Stop> {
     let queue = draft.queue_ref(session.queue)?;
-    let spared_by = deadlines::spared_by(activity, queue.depth, draft.now.engine);
+    let spared_by = deadlines::spared_by(session, activity, queue.depth, draft.now.engine);
     Ok(spared_by.iter().any(|hold| match hold {
         HoldKind::Pending => is_served(draft, session, queue.lease),
         HoldKind::Lease | HoldKind::Request | HoldKind::InFlight => true,

@@ -8,9 +8,16 @@ use crate::ids::Epoch;
 use crate::lease::{LeaseMode, LeaseRow, LeaseStanding};
 use crate::presence::{Instance, Intent, LeaseClock, Load, Window};
 use crate::reply::Reply;
+use crate::rows::RowKey;
 
 /// Starts the clocks of leases that were current when the server stopped.
 pub(super) fn restore(draft: &mut Draft<'_>, epochs: &[Epoch]) -> Result<Reply, Stop> {
+    // Asked for all at once: each time something is missing the whole decision is taken anew.
+    draft.know(epochs.iter().map(|epoch| RowKey::Lease(*epoch)))?;
+    let leases = epochs.iter().map(|epoch| draft.lease_if(*epoch));
+    let leases: Vec<_> = leases.collect::<Result<_, Stop>>()?;
+    let sessions = leases.iter().flatten().map(|lease| lease.session);
+    draft.know(sessions.map(RowKey::Session))?;
     for epoch in epochs {
         let current = draft
             .lease_if(*epoch)?

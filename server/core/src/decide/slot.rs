@@ -24,7 +24,7 @@ use crate::rows::{PoolRow, Row, RowKey};
 use crate::session::{
     ActivityRow, EndIntent, EndMode, EndReason, Lifecycle, PendingPolicy, SessionRow, Wait,
 };
-use crate::time::{EngineTime, Limit};
+use crate::time::EngineTime;
 
 /// The pool that a session counts in.
 pub(super) fn pool_of(session: &SessionRow) -> PoolKey {
@@ -273,11 +273,7 @@ pub(super) fn waiter_due(
 ) -> Result<(), Stop> {
     let now = draft.now.engine;
     let activity = draft.activity(session.no)?;
-    let owner_lost = match session.timeouts.owner {
-        Limit::After(limit) => now.since(activity.owner_seen) > limit,
-        Limit::Never => false,
-    };
-    if owner_lost {
+    if deadlines::is_owner_lost(session, &activity, now) {
         return give_up(draft, session.no, EndReason::OwnerLost);
     }
     let pool = pool_of(session);

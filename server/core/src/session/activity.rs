@@ -82,7 +82,7 @@ pub struct ActivityRow {
     pub restart_guard: RestartGuard,
     /// Which ends were warned of.
     pub warned: Warned,
-    /// When its limits are looked at next; none once it has ended.
+    /// When its limits are looked at next; once it has ended, when it may be deleted. None is never.
     pub check_at: Option<EngineTime>,
 }
 

@@ -301,7 +301,7 @@ impl Model {
             Limit::After(span) => now - since > span.0.saturating_mul(times),
             Limit::Never => false,
         };
-        let recent = now - session.last_activity <= PENDING_PROTECTS.0;
+        let recent = now - session.idle_since() <= PENDING_PROTECTS.0;
         let used = !session.live_requests(now).is_empty();
         let in_use = used || queue.out() > 0 || (recent && queue.unsettled() > 0);
         let limits = session.timeouts;

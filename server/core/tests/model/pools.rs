@@ -191,7 +191,7 @@ impl Model {
             return true;
         }
         let queue = self.queue(session.queue);
-        let recent = self.now - session.last_activity <= PENDING_PROTECTS.0;
+        let recent = self.now - session.idle_since() <= PENDING_PROTECTS.0;
         let pending = queue.unsettled() > queue.out() as u64;
         queue.out() > 0 || (pending && recent && self.is_served(session))
     }

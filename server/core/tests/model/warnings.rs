@@ -32,7 +32,7 @@ impl Model {
         let session = self.session(no);
         let queue = self.queue(session.queue);
         let open = queue.out() > 0 || !session.live_requests(self.now).is_empty();
-        let kept_until = session.last_activity + PENDING_PROTECTS.0;
+        let kept_until = session.idle_since() + PENDING_PROTECTS.0;
         let pending = queue.unsettled() > 0 && self.now <= kept_until;
         let span = |limit: Limit| match limit {
             Limit::After(span) => Some(span.0),
