@@ -79,6 +79,7 @@ impl Refusal {
         let told = self
             .retry_after
             .expect("a refusal that passes names a wait");
+        assert!(!told.is_zero(), "no wait at all");
         assert!(told <= most, "{told:?} is longer than {most:?}");
         self
     }

@@ -137,12 +137,6 @@ impl Simulated {
         self.settle().await;
     }
 
-    /// Milliseconds that have passed on the monotonic clock.
-    #[must_use]
-    pub fn passed_ms(&self) -> u64 {
-        self.hands.monotonic.load(Ordering::SeqCst)
-    }
-
     /// Waits until nothing is left to do at this instant.
     ///
     /// # Panics

@@ -37,6 +37,8 @@ pub(crate) enum Part {
     Kill,
     /// What people complained of, with as many sessions as the largest of them had.
     Scenes,
+    /// Processes: among them memory over very many sessions that come and go.
+    Process,
 }
 
 impl Part {
@@ -44,7 +46,7 @@ impl Part {
     fn package(self) -> &'static str {
         match self {
             Self::Model1 | Self::Model2 | Self::Model3 => "sessiond-core",
-            Self::Crash | Self::Kill | Self::Scenes => "sessiond-tests",
+            Self::Crash | Self::Kill | Self::Scenes | Self::Process => "sessiond-tests",
         }
     }
 
@@ -54,6 +56,7 @@ impl Part {
             Self::Crash => "crash_redb",
             Self::Kill => "kill",
             Self::Scenes => "scenes",
+            Self::Process => "process",
         }
     }
 
@@ -63,7 +66,7 @@ impl Part {
             Self::Model1 => Some("1/3"),
             Self::Model2 => Some("2/3"),
             Self::Model3 => Some("3/3"),
-            Self::Crash | Self::Kill | Self::Scenes => None,
+            Self::Crash | Self::Kill | Self::Scenes | Self::Process => None,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `sessionctl session`: what can be done with one session, or with many at once.
 //!
-//! Invariant: one call of the server for each command, but for `wait`, which ends nothing. What
-//! this deliberately does not do: decide what an unset field means; the server does.
+//! Invariant: one call of the server for each command, but for `wait`, which ends nothing, and for those about many
+//! sessions, with one for each page. What this deliberately does not do: decide what an unset field means; the server does.
 
 mod end;
 mod explain;

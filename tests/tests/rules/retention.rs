@@ -159,15 +159,8 @@ async fn never_keeps_what_is_on_record_too() {
     server.restart();
     let caller = Caller::to(&server).await;
     let mut watch = WatchStream::from_now(&caller).await;
-    let fence = pb::OpenSessionRequest {
-        idle_timeout: sessiond_tests::requests::after(2_500),
-        ..sessiond_tests::requests::open("fence")
-    };
-    let fence = caller.open(fence).await.expect("opened").session.unwrap();
-    // By the time that ends, the other one's would be over.
-    watch
-        .event(pb::EventType::SessionEnd, &fence.session_id)
-        .await;
+    // By then the other one's would be over.
+    watch.passed(&caller, 2_500).await;
     let session = caller.session(id(&kept)).await;
     assert_eq!(session.state(), pb::SessionState::Ended);
 }

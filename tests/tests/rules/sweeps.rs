@@ -107,23 +107,32 @@ async fn a_threshold_tightens_a_limit_and_never_loosens_one() {
 async fn what_is_in_use_or_has_work_is_spared_and_a_dry_run_changes_nothing() {
     let server = Simulated::start().await;
     let caller = server.caller();
-    for name in ["pending", "open", "bare"] {
+    for name in ["pending", "open", "asked", "bare"] {
         caller.opened(name).await;
     }
     caller.enqueued(key("pending"), &["m"]).await;
     caller.enqueued(key("open"), &["m"]).await;
+    assert_eq!(caller.claimed(key("open"), "w").await.len(), 1);
+    let begin = pb::BeginRequestRequest {
+        r#ref: key("asked"),
+        ..pb::BeginRequestRequest::default()
+    };
+    caller.begin_request(begin).await.expect("begun");
     server.advance(Duration::from_secs(10)).await;
     let revision = caller.revision().await;
     let told = swept(&caller, dry(idle(5_000))).await;
     let would = pb::SweepOutcome::WouldEnd;
     assert_eq!(found(&told), [("bare", pb::EndReason::Idle, would)]);
-    assert_eq!((told.examined, told.revision), (3, revision));
+    assert_eq!((told.examined, told.revision), (4, revision));
     assert_eq!(caller.revision().await, revision);
     assert_eq!(state(&caller, "bare").await, pb::SessionState::Active);
     let told = swept(&caller, idle(5_000)).await;
     assert_eq!(told.results.len(), 1);
     assert_eq!(state(&caller, "bare").await, pb::SessionState::Ended);
-    assert_eq!(state(&caller, "pending").await, pb::SessionState::Active);
+    for spared in ["pending", "open", "asked"] {
+        let state = state(&caller, spared).await;
+        assert_eq!(state, pb::SessionState::Active, "{spared}");
+    }
 }
 
 #[tokio::test]

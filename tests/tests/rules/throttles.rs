@@ -28,12 +28,14 @@ async fn nothing_has_room() -> (Server, Caller) {
 
 /// Checks what every such refusal says.
 #[track_caller]
-fn full(refused: Refusal, reason: Reason, scope: &str, limit: &str) {
+fn full(refused: Refusal, reason: Reason, scope: &str, limit: &str) -> Refusal {
     refused
         .is(Code::ResourceExhausted, reason)
         .with("scope", scope)
         .with("limit", limit)
-        .retries_within(Duration::from_secs(10));
+        // Each of them is full to the last place.
+        .with("used", limit)
+        .retries_within(Duration::from_secs(10))
 }
 
 /// Proves: B18.
@@ -41,14 +43,15 @@ fn full(refused: Refusal, reason: Reason, scope: &str, limit: &str) {
 async fn whoever_is_refused_for_want_of_room_is_told_what_is_full_and_when_to_ask_again() {
     let (_server, caller) = nothing_has_room().await;
     let refused = caller.open(open("new")).await.expect_err("no slot");
-    full(refused, Reason::TooManySessions, "pool default", "2");
+    full(refused, Reason::TooManySessions, "pool default", "2").with("namespace", "default");
     let refused = caller.enqueue(enqueue(key("idle"), &["m"])).await;
     let refused = refused.expect_err("no place in the queue");
-    full(refused, Reason::QueueFull, "messages of a queue", "1");
+    let idle = caller.session(key("idle")).await.session_id;
+    full(refused, Reason::QueueFull, "messages of a queue", "1").with("session_id", &idle);
     let refused = caller.claim(claim(key("idle"), "v")).await;
     let refused = refused.expect_err("workers hold one");
     let scope = "attached sessions of pool default";
-    full(refused, Reason::QuotaExceeded, scope, "1");
+    full(refused, Reason::QuotaExceeded, scope, "1").with("namespace", "default");
     let begin = pb::BeginRequestRequest {
         r#ref: key("idle"),
         ..pb::BeginRequestRequest::default()
@@ -62,7 +65,8 @@ async fn whoever_is_refused_for_want_of_room_is_told_what_is_full_and_when_to_as
         Reason::QuotaExceeded,
         "requests of a session",
         "128",
-    );
+    )
+    .with("session_id", &idle);
 }
 
 /// Proves: B18.

@@ -183,6 +183,12 @@ async fn work_that_is_there_is_done_and_sessions_end_on_a_full_disk() {
     );
     caller.end(over).await.expect("ended");
     watch.event(pb::EventType::SessionEnd, &successor).await;
+    let purge = pb::PurgeSessionsRequest {
+        session_ids: vec![successor],
+        ..pb::PurgeSessionsRequest::default()
+    };
+    let purged = caller.purge(purge).await.expect("purged").results;
+    assert_eq!(purged[0].outcome(), pb::PurgeOutcome::Purged);
     is_full(caller.open(open("b")).await.unwrap_err(), LITTLE);
 }
 
@@ -193,6 +199,12 @@ async fn use_and_clear(caller: &Caller) {
         ..pb::TouchSessionRequest::default()
     };
     caller.touch(touch).await.expect("touched");
+    let update = pb::UpdateSessionRequest {
+        r#ref: key("a"),
+        project: "p".to_owned(),
+        ..pb::UpdateSessionRequest::default()
+    };
+    caller.update(update).await.expect("updated");
     let begin = pb::BeginRequestRequest {
         r#ref: key("a"),
         ..pb::BeginRequestRequest::default()

@@ -104,7 +104,6 @@ async fn an_end_of_all_leaves_none_not_even_one_that_was_used_in_the_same_instan
     };
     let told = caller.end_many(at_once).await.expect("ended").results;
     assert_eq!(told.len(), sessions.len());
-    assert_eq!(server.passed_ms(), 0, "all of it was one instant");
     nobody_is_left(&caller, &sessions, pb::EndReason::Shutdown).await;
 }
 
