@@ -27,6 +27,7 @@ use crate::health::Health;
 use crate::limits::{
     STOP_CONNECTIONS_WITHIN, STOP_LOG_WITHIN, STOP_STORE_WITHIN, STOP_STREAMS_WITHIN,
 };
+use crate::reconcile::{self, Reconciler};
 use crate::room;
 use crate::stopping::Stopping;
 use crate::transport;
@@ -129,11 +130,11 @@ pub async fn start(settings: &Settings, env: &Env) -> Result<Running, StartError
     let health = Health::new(handle.clone(), stopping.clone());
     let context = Arc::new(Context {
         engine: handle.clone(),
-        reader,
+        reader: reader.clone(),
         feed: Arc::clone(&feed),
         dispatcher,
         env: env.clone(),
-        policy,
+        policy: Arc::clone(&policy),
         namespaces: settings.namespaces.clone(),
         identification,
         stopping: stopping.clone(),
@@ -143,8 +144,8 @@ pub async fn start(settings: &Settings, env: &Env) -> Result<Running, StartError
     let engine_done = run_engine(engine, env);
     let checkpoints = checkpoint::run(checkpointer, pace, handle.clone());
     env.spawn.thread("checkpoint", Box::pin(checkpoints));
-    let watched = room::run(room, handle.clone());
-    env.spawn.thread("room", Box::pin(watched));
+    let reconciler = Reconciler::new(reader, handle.clone(), policy);
+    run_watches(room, reconciler, &handle, env);
     let served = run_transport(bound, routes, &stopping, env);
     Ok(Running {
         address,
@@ -172,6 +173,14 @@ fn run_cleanup_log(
     };
     env.spawn.thread("cleanup-log", Box::pin(run));
     receiver
+}
+
+/// Looks at the disk, and at what is on record, until the engine has ended.
+fn run_watches(room: room::Watch, reconciler: Reconciler, engine: &Handle, env: &Env) {
+    let room = room::run(room, engine.clone());
+    env.spawn.thread("room", Box::pin(room));
+    let reconcile = reconcile::run(reconciler);
+    env.spawn.thread("reconcile", Box::pin(reconcile));
 }
 
 fn run_engine(engine: Engine, env: &Env) -> oneshot::Receiver<Result<(), Fault>> {

@@ -176,6 +176,7 @@ impl Engine {
     /// Decides a batch, commits it, speaks.
     fn run_batch(&mut self, envelopes: Vec<Envelope>) -> Result<(), Fault> {
         let now = self.clock.now();
+        self.progress.begun(self.clock.monotonic_ms());
         let mut batch = Batch::default();
         for mut envelope in envelopes {
             self.ahead.take(&mut self.view, &mut envelope);
@@ -185,10 +186,8 @@ impl Engine {
         self.progress.decided(batch.tally());
         if batch.has_changes() || self.timers.clock_is_due(self.persisted, now.engine) {
             batch.stamp(&self.store, &mut self.view, now.engine)?;
-            self.progress.committing(self.clock.monotonic_ms());
-            let outcome = self.store.commit(batch.changes());
-            self.progress.committed(batch.tally());
-            outcome?;
+            self.store.commit(batch.changes())?;
+            self.progress.committed(batch.tally(), now.wall);
             self.parts.pace.gathered(self.store.gathered_bytes());
             self.persisted = now.engine;
             self.unsettled = true;
@@ -202,6 +201,7 @@ impl Engine {
             .filter_map(|push| self.unsent(push))
             .collect();
         self.carried.extend(returned);
+        self.progress.done();
         Ok(())
     }
 

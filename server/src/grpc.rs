@@ -38,6 +38,7 @@ mod pools;
 mod purge_sessions;
 mod requeue;
 mod session;
+mod stats;
 mod sweep;
 mod watch;
 mod work;

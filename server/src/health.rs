@@ -1,14 +1,15 @@
 //! Health: liveness says that the engine gets on, readiness that new work is welcome.
 //!
-//! The empty name is liveness: it turns NOT_SERVING when a commit hangs, and stays SERVING while the
-//! server stops, so that nobody kills it in the middle. The service names are readiness: they turn
-//! first thing in a stop.
+//! The empty name is liveness: it turns NOT_SERVING when a batch hangs, be it in a commit or before or behind one, and
+//! stays SERVING while the server stops, so that nobody kills it in the middle. The service names are readiness: they
+//! turn first thing in a stop. Neither says whether anybody does the work: a server without workers must still take
+//! messages. That is told by GetStats, in `work`.
 
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use crate::engine::Handle;
-use crate::limits::{COMMIT_STUCK_AFTER, HEALTH_EVERY};
+use crate::limits::{ENGINE_STUCK_AFTER, HEALTH_EVERY};
 use crate::stopping::Stopping;
 
 /// The services whose readiness is told.
@@ -38,10 +39,10 @@ impl Health {
         let age = self
             .engine
             .progress()
-            .commit_age(self.engine.clock().monotonic_ms());
+            .batch_age(self.engine.clock().monotonic_ms());
         // An engine that has finished because the server stops is no reason to kill it in the middle.
         let runs = self.engine.is_running() || self.stopping.has_begun();
-        runs && age < COMMIT_STUCK_AFTER
+        runs && age < ENGINE_STUCK_AFTER
     }
 
     /// Whether new work is welcome.

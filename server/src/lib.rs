@@ -19,6 +19,7 @@ pub mod http;
 pub mod limits;
 pub mod logging;
 mod notices;
+mod reconcile;
 mod room;
 pub mod stopping;
 pub mod transport;

@@ -72,8 +72,15 @@ pub const CLAIM_SCAN_MAX: usize = 1_024;
 pub const HELLO_WITHIN: Duration = Duration::from_secs(10);
 /// How often a stream is shown to be alive: proxies count data frames, not PINGs.
 pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(5);
-/// A commit that takes longer than this makes the server not live.
-pub const COMMIT_STUCK_AFTER: Duration = Duration::from_secs(10);
+/// A batch that takes longer than this, mostly because the disk does, makes the server not live.
+pub const ENGINE_STUCK_AFTER: Duration = Duration::from_secs(10);
+/// How often a page of what is on record is compared with what is watched: seldom enough that an idle engine comes to rest
+/// in between.
+pub const RECONCILE_EVERY: Duration = Duration::from_secs(5);
+/// Sessions, and leases, in one such page: some milliseconds, and a million sessions within two hours.
+pub const RECONCILE_PAGE: usize = 1_024;
+/// What has been due for longer than this, and still is at the next look, is overdue. A commit takes milliseconds.
+pub const OVERDUE_AFTER_MS: u64 = 10_000;
 /// How often health is looked at.
 pub const HEALTH_EVERY: Duration = Duration::from_millis(500);
 /// How long connections stay open for calls that were under way when the server began to stop: part of the time

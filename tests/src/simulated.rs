@@ -162,8 +162,17 @@ impl Simulated {
     /// # Panics
     /// If it does not start again.
     pub async fn restart(&mut self) {
+        self.restart_after(|_| {}).await;
+    }
+
+    /// The same, with something done to the data directory in between.
+    ///
+    /// # Panics
+    /// If it does not start again.
+    pub async fn restart_after(&mut self, meanwhile: impl FnOnce(&Path)) {
         let running = self.running.take().expect("it runs");
         running.stop().await;
+        meanwhile(&self.settings.data_dir);
         let (running, caller) = serve(&self.settings, &self.hands, &self.disk).await;
         self.running = Some(running);
         self.caller = caller;

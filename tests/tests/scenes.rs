@@ -17,5 +17,9 @@ mod full_disk;
 mod hung;
 #[path = "scenes/leftover.rs"]
 mod leftover;
+#[path = "scenes/overlooked.rs"]
+mod overlooked;
 #[path = "scenes/returned.rs"]
 mod returned;
+#[path = "scenes/unnoticed.rs"]
+mod unnoticed;

@@ -2073,7 +2073,7 @@ pub struct ServerDefaults {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetStatsRequest {}
 /// Counts at the moment of the answer.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetStatsResponse {
     /// The sessions of the store.
     #[prost(message, optional, tag = "1")]
@@ -2097,6 +2097,9 @@ pub struct GetStatsResponse {
     /// namespaces.
     #[prost(message, optional, tag = "7")]
     pub cleanup: ::core::option::Option<CleanupStats>,
+    /// Whether the work gets on, over all namespaces.
+    #[prost(message, optional, tag = "8")]
+    pub work: ::core::option::Option<WorkStats>,
 }
 /// Sessions by state.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2126,6 +2129,45 @@ pub struct MessageStats {
     /// Dead letters still kept.
     #[prost(uint64, tag = "3")]
     pub dead_lettered: u64,
+}
+/// Whether the work gets on: a server that answers may have work that nobody
+/// does. Look at `oldest_unserved_time` for work that no worker takes, at
+/// `leases_stalled` for work that was taken and stands still, and at
+/// `last_ack_time` for both.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WorkStats {
+    /// When the oldest message was enqueued that could be handed out and whose
+    /// session no worker holds. Messages of a session that its restart guard
+    /// suspends do not count, nor do those that wait for their retry. Unset: none.
+    #[prost(message, optional, tag = "1")]
+    pub oldest_unserved_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Its session. Empty: none.
+    #[prost(string, tag = "2")]
+    pub oldest_unserved_session_id: ::prost::alloc::string::String,
+    /// Messages acked since this process began to serve.
+    #[prost(uint64, tag = "3")]
+    pub acked: u64,
+    /// When the last of them was. Unset: none.
+    #[prost(message, optional, tag = "4")]
+    pub last_ack_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Sessions that a worker holds.
+    #[prost(uint64, tag = "5")]
+    pub leases: u64,
+    /// Those of them with messages in flight.
+    #[prost(uint64, tag = "6")]
+    pub leases_working: u64,
+    /// Those of them of whose messages none was handed out, settled, extended or
+    /// told to progress for 60 s. Heartbeats are no progress. What becomes of them
+    /// is said by `workers.stuck_after` in the configuration.
+    #[prost(uint64, tag = "7")]
+    pub leases_stalled: u64,
+    /// Since when nothing moved under the working lease that is silent for longest.
+    /// Unset: no lease is working.
+    #[prost(message, optional, tag = "8")]
+    pub oldest_progress_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// The session of that lease. Empty: none.
+    #[prost(string, tag = "9")]
+    pub oldest_progress_session_id: ::prost::alloc::string::String,
 }
 /// What the engine did since the process began to serve.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2157,6 +2199,11 @@ pub struct CleanupStats {
     /// Looks that were refused. Each is a line of the log, and a defect.
     #[prost(uint64, tag = "4")]
     pub errors: u64,
+    /// Deadlines and leases on record that nobody watched, found by comparing the
+    /// records with what is watched and put right. Each is a line of the log, and a
+    /// defect or a configuration that changed at the last start.
+    #[prost(uint64, tag = "5")]
+    pub repairs: u64,
 }
 /// Which workers to list.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -90,6 +90,8 @@ pub enum Command {
         /// Where.
         namespace: Namespace,
     },
+    /// How many sessions do workers hold, and does what they took get on?
+    LeaseProgress,
     /// When do these leases lapse?
     LeaseTimes(Vec<Epoch>),
     /// Which sessions does this instance hold?

@@ -252,6 +252,23 @@ pub(crate) fn next_check(
     }
 }
 
+/// Whether a session that has not ended is not going to be looked at, or only long after it should be. A limit that is
+/// passed but excused is looked at again within the policy's `cleanup_interval`, so nothing is ever due later than that
+/// after its first instant or after now.
+#[must_use]
+pub fn is_overlooked(
+    session: &SessionRow,
+    activity: &ActivityRow,
+    policy: &Policy,
+    now: EngineTime,
+) -> bool {
+    let Some(first) = next_check(session, activity, policy) else {
+        return false;
+    };
+    let latest = first.max(now) + policy.cleanup_interval;
+    activity.check_at.is_none_or(|at| at > latest)
+}
+
 /// The first instants at which limits are passed or to be warned of, were nothing to happen.
 fn instants(
     session: &SessionRow,

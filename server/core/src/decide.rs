@@ -37,6 +37,7 @@ mod finish;
 mod hand_out;
 mod hello;
 mod lapse;
+mod lease_progress;
 mod list_workers;
 mod make_room;
 mod open;
@@ -74,6 +75,8 @@ pub struct Decision {
     pub wakes: Vec<Wake>,
     /// What must be decided next because of it.
     pub follow_ups: Vec<Command>,
+    /// Messages that were acked.
+    pub acked: u64,
     /// What the caller is told.
     pub reply: Reply,
     /// The answer is no all the same: what the decision does, it does for the next caller.
@@ -129,6 +132,7 @@ fn conclude(
     let pushes = std::mem::take(&mut draft.pushes);
     let wakes = std::mem::take(&mut draft.wakes);
     let follow_ups = std::mem::take(&mut draft.follow_ups);
+    let acked = draft.acked;
     let (changes, presence) = draft.into_changes();
     Ok(Decision {
         changes,
@@ -136,6 +140,7 @@ fn conclude(
         pushes,
         wakes,
         follow_ups,
+        acked,
         reply,
         refused,
         revision,
@@ -174,6 +179,7 @@ fn dispatch(draft: &mut Draft<'_>, command: &Command) -> Result<Reply, Stop> {
         Command::Room(shortage) => Ok(room::note(draft, *shortage)),
         Command::Attached { namespace } => Ok(attached::counts(draft, namespace)),
         Command::Admit { namespace, pool } => Ok(slot::admit_waiting(draft, namespace, pool)),
+        Command::LeaseProgress => Ok(lease_progress::lease_progress(draft)),
         Command::LeaseTimes(epochs) => Ok(list_workers::lease_times(draft, epochs)),
         Command::HeldBy(key) => Ok(list_workers::held_by(draft, key)),
         Command::Reap(asked) => reap::reap(draft, asked),

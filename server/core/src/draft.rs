@@ -73,6 +73,8 @@ pub(crate) struct Draft<'v> {
     pub(crate) pushes: Vec<Push>,
     pub(crate) wakes: Vec<Wake>,
     pub(crate) follow_ups: Vec<Command>,
+    /// Messages that it acks.
+    pub(crate) acked: u64,
     /// Pools in whose line for slots something changed, or in which a slot was freed that somebody waits for.
     pub(crate) lines: BTreeSet<PoolKey>,
     instances: BTreeMap<InstanceKey, Option<Instance>>,
@@ -94,6 +96,7 @@ impl<'v> Draft<'v> {
             pushes: Vec::new(),
             wakes: Vec::new(),
             follow_ups: Vec::new(),
+            acked: 0,
             lines: BTreeSet::new(),
             instances: BTreeMap::new(),
             clocks: BTreeMap::new(),

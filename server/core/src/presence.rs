@@ -283,6 +283,11 @@ impl Presence {
         self.clocks.get(&epoch)
     }
 
+    /// The clocks of all leases that hold a session, in order of their epochs.
+    pub fn clocks(&self) -> impl Iterator<Item = &LeaseClock> {
+        self.clocks.values()
+    }
+
     /// The leases an instance holds, in order of their epochs.
     #[must_use]
     pub fn leases_of(&self, holder: &InstanceKey) -> Vec<Epoch> {

@@ -109,6 +109,10 @@ pub enum Reply {
         /// Whether an earlier call with the same request id did it.
         duplicate: bool,
     },
+    /// To restore: those that had no clock and have one now.
+    Restored(Vec<Epoch>),
+    /// To the question whether what workers took gets on.
+    LeaseProgress(LeaseProgress),
     /// To the question when leases lapse; those that nobody holds are left out.
     LeaseTimes(Vec<(Epoch, WallTime)>),
     /// To the question what an instance holds, in order of the leases' epochs.
@@ -133,6 +137,28 @@ impl Reply {
     pub(crate) fn counted(tally: MessageTally, duplicate: bool) -> Self {
         Self::Counted { tally, duplicate }
     }
+}
+
+/// How many sessions workers hold, and whether what they took gets on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeaseProgress {
+    /// Leases that hold a session.
+    pub held: u64,
+    /// Those of them with messages in flight.
+    pub working: u64,
+    /// Those of them under which nothing got on for [`STALLED_AFTER`](crate::limits::STALLED_AFTER).
+    pub stalled: u64,
+    /// The working one under which nothing got on for longest.
+    pub slowest: Option<Slowest>,
+}
+
+/// A lease under which nothing got on for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slowest {
+    /// The session that it holds.
+    pub session: SessionNo,
+    /// When work under it moved last.
+    pub moved_at: WallTime,
 }
 
 /// What became of one message of an enqueue.

@@ -20,5 +20,7 @@ mod races;
 mod requests;
 #[path = "timers/restarts.rs"]
 mod restarts;
+#[path = "timers/unwatched.rs"]
+mod unwatched;
 #[path = "timers/workers.rs"]
 mod workers;

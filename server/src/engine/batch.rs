@@ -81,6 +81,7 @@ impl Batch {
         self.pushes.extend(decision.pushes);
         self.wakes.extend(decision.wakes);
         self.follow_ups.extend(decision.follow_ups);
+        self.tally.acked += decision.acked;
         Answer {
             revision: decision.revision,
             outcome: match decision.refused {

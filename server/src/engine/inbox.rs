@@ -336,6 +336,7 @@ fn payload_bytes(command: &Command) -> usize {
         | Command::Admit { .. }
         | Command::Room(_)
         | Command::Attached { .. }
+        | Command::LeaseProgress
         | Command::LeaseTimes(_)
         | Command::HeldBy(_)
         | Command::Reap(_)

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sessiond_core::event::{EventKind, EventRow};
 use sessiond_core::session::{EndClass, Lifecycle};
+use sessiond_core::time::WallTime;
 
 /// Counters that only the engine moves.
 #[derive(Debug, Default)]
@@ -16,8 +17,12 @@ pub struct Progress {
     sessions_cleaned: AtomicU64,
     cleanup_runs: AtomicU64,
     cleanup_errors: AtomicU64,
-    /// Monotonic milliseconds plus one at which the commit under way began; 0 between commits.
-    committing_since: AtomicU64,
+    repairs: AtomicU64,
+    acked: AtomicU64,
+    /// Wall-clock milliseconds of the last commit with an ack; 0 before the first.
+    last_ack: AtomicU64,
+    /// Monotonic milliseconds plus one at which the batch under way began; 0 between batches.
+    working_since: AtomicU64,
 }
 
 /// What one batch did.
@@ -35,6 +40,8 @@ pub(super) struct Tally {
     pub(super) opened: u64,
     /// Sessions ended by a limit or because somebody is gone.
     pub(super) cleaned: u64,
+    /// Messages acked.
+    pub(super) acked: u64,
 }
 
 impl Tally {
@@ -52,9 +59,15 @@ impl Tally {
 }
 
 impl Progress {
-    pub(super) fn committing(&self, monotonic_ms: u64) {
-        self.committing_since
+    /// A batch is taken up.
+    pub(super) fn begun(&self, monotonic_ms: u64) {
+        self.working_since
             .store(monotonic_ms + 1, Ordering::Relaxed);
+    }
+
+    /// The batch is done with.
+    pub(super) fn done(&self) {
+        self.working_since.store(0, Ordering::Relaxed);
     }
 
     /// Counts what a batch decided, whether or not it changed anything that is committed.
@@ -67,20 +80,28 @@ impl Progress {
     }
 
     /// Counts what a batch committed.
-    pub(super) fn committed(&self, tally: &Tally) {
+    pub(super) fn committed(&self, tally: &Tally, now: WallTime) {
         self.commits.fetch_add(1, Ordering::Relaxed);
         self.events.fetch_add(tally.events, Ordering::Relaxed);
         self.sessions_created
             .fetch_add(tally.opened, Ordering::Relaxed);
         self.sessions_cleaned
             .fetch_add(tally.cleaned, Ordering::Relaxed);
-        self.committing_since.store(0, Ordering::Relaxed);
+        if tally.acked > 0 {
+            self.acked.fetch_add(tally.acked, Ordering::Relaxed);
+            self.last_ack.store(now.0, Ordering::Relaxed);
+        }
     }
 
-    /// How long the commit under way has taken so far.
+    /// Counts something that should have been watched and was not.
+    pub(crate) fn repaired(&self) {
+        self.repairs.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How long the batch under way has taken so far, from its first decision to its last answer.
     #[must_use]
-    pub fn commit_age(&self, monotonic_ms: u64) -> Duration {
-        match self.committing_since.load(Ordering::Relaxed) {
+    pub fn batch_age(&self, monotonic_ms: u64) -> Duration {
+        match self.working_since.load(Ordering::Relaxed) {
             0 => Duration::ZERO,
             since => Duration::from_millis(monotonic_ms.saturating_sub(since - 1)),
         }
@@ -102,6 +123,19 @@ impl Progress {
     #[must_use]
     pub fn events(&self) -> u64 {
         self.events.load(Ordering::Relaxed)
+    }
+
+    /// Messages acked since start.
+    #[must_use]
+    pub fn acked(&self) -> u64 {
+        self.acked.load(Ordering::Relaxed)
+    }
+
+    /// When the last of them was; none before the first.
+    #[must_use]
+    pub fn last_ack(&self) -> Option<WallTime> {
+        let at = self.last_ack.load(Ordering::Relaxed);
+        (at > 0).then_some(WallTime(at))
     }
 
     /// Sessions opened since start.
@@ -126,5 +160,11 @@ impl Progress {
     #[must_use]
     pub fn cleanup_errors(&self) -> u64 {
         self.cleanup_errors.load(Ordering::Relaxed)
+    }
+
+    /// What should have been watched since start and was not, until the reconciler found it.
+    #[must_use]
+    pub fn repairs(&self) -> u64 {
+        self.repairs.load(Ordering::Relaxed)
     }
 }

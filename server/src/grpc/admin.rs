@@ -7,13 +7,12 @@ use sessiond_core::command::Command;
 use sessiond_core::ids::{InstanceId, Revision, WorkerName};
 use sessiond_core::reply::{Reply, WorkerView};
 use sessiond_core::rows::{Row, RowKey};
-use sessiond_core::time::Span;
 use sessiond_proto::v1 as pb;
 use sessiond_proto::v1::admin_service_server::AdminService;
 use tonic::{Request, Response, Status};
 
 use super::context::{Context, faulted, span};
-use super::{Handlers, pools, sweep};
+use super::{Handlers, pools, stats, sweep};
 use crate::app::VERSION;
 use crate::limits::{HEARTBEAT_EVERY, REQUEST_BYTES_MAX};
 use crate::wire::status::Refusal;
@@ -36,7 +35,7 @@ impl AdminService for Handlers {
             oldest: oldest.unwrap_or(Revision(1)),
             schema: sessiond_store::kv::redb::SCHEMA,
             start_time: context.identification.start_time,
-            uptime: uptime(context),
+            uptime: context.uptime(),
             wall: context.now().wall,
             draining: context.stopping.has_begun(),
             namespaces: &context.namespaces,
@@ -51,29 +50,8 @@ impl AdminService for Handlers {
         &self,
         request: Request<pb::GetStatsRequest>,
     ) -> Result<Response<pb::GetStatsResponse>, Status> {
-        let context = &self.context;
-        context.namespace(request.metadata())?;
-        let counters = context.counters()?;
-        let progress = context.engine.progress();
-        let engine = pb::EngineStats {
-            commands: progress.commands(),
-            commits: progress.commits(),
-            events: progress.events(),
-        };
-        let cleanup = pb::CleanupStats {
-            sessions_created: progress.sessions_created(),
-            sessions_cleaned: progress.sessions_cleaned(),
-            runs: progress.cleanup_runs(),
-            errors: progress.cleanup_errors(),
-        };
-        let workers = u32::try_from(context.dispatcher.open_streams()).unwrap_or(u32::MAX);
-        Ok(Response::new(show::server::stats(
-            &counters,
-            workers,
-            uptime(context),
-            engine,
-            cleanup,
-        )))
+        self.context.namespace(request.metadata())?;
+        stats::stats(&self.context).await.map(Response::new)
     }
 
     async fn list_pools(
@@ -176,9 +154,4 @@ impl AdminService for Handlers {
 /// What workers are listed by.
 fn name(worker: &WorkerView) -> (WorkerName, InstanceId) {
     (worker.instance.worker.clone(), worker.key.1.clone())
-}
-
-fn uptime(context: &Context) -> Span {
-    let now = context.engine.clock().monotonic_ms();
-    Span(now.saturating_sub(context.identification.started_ms))
 }

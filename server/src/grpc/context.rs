@@ -133,6 +133,12 @@ impl Context {
         self.engine.clock().now()
     }
 
+    /// For how long the server has been serving.
+    pub(crate) fn uptime(&self) -> Span {
+        let now = self.engine.clock().monotonic_ms();
+        Span(now.saturating_sub(self.identification.started_ms))
+    }
+
     /// A session of a snapshot.
     pub(crate) fn see(&self, rows: &Rows, no: SessionNo) -> Result<Option<SessionView>, Status> {
         rows.session_view(no).map_err(|fault| faulted(&fault))

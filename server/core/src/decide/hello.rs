@@ -158,11 +158,7 @@ fn restart_clock(
     pool: &PoolName,
     open: &[Arc<MessageRow>],
 ) {
-    let load = Load {
-        messages: u32::try_from(open.len()).expect("what is in flight fits a u32"),
-        bytes: open.iter().map(|message| message.bytes).sum(),
-        sessions: 0,
-    };
+    let load = release::load(open);
     let moved_at = draft.clock_ref(lease.epoch).map(|clock| clock.moved_at);
     let mut clock = LeaseClock {
         holder: key.clone(),

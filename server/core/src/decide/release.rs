@@ -13,6 +13,7 @@ use crate::index::{IndexEntry, Scan};
 use crate::lease::{LeaseMode, LeaseRow, LeaseStanding};
 use crate::limits::MAX_IN_FLIGHT_MAX;
 use crate::message::MessageRow;
+use crate::presence::Load;
 use crate::reply::{Frame, LeaseLostReason};
 use crate::session::SessionRow;
 
@@ -82,6 +83,38 @@ pub(super) fn in_flight(
         .collect()
 }
 
+/// Sees to it that what leases have in flight is known, and asks for all that is not at once.
+pub(super) fn know_in_flight<'a>(
+    draft: &Draft<'_>,
+    leases: impl Iterator<Item = &'a LeaseRow>,
+) -> Result<(), Stop> {
+    let (mut missing, mut known) = (Vec::new(), Vec::new());
+    for lease in leases {
+        let scan = Scan::InFlight(lease.queue, lease.epoch);
+        match draft.scan(&scan, MAX_IN_FLIGHT_MAX as usize) {
+            Ok(entries) => {
+                let seqs = entries.iter().filter_map(IndexEntry::seq);
+                known.extend(seqs.map(|seq| (lease.queue, seq)));
+            }
+            Err(Stop::Missing(reads)) => missing.extend(reads),
+            Err(rejected @ Stop::Rejected(_)) => return Err(rejected),
+        }
+    }
+    if !missing.is_empty() {
+        return Err(Stop::Missing(missing));
+    }
+    draft.know_messages(known.into_iter())
+}
+
+/// What a lease has to carry that has these in flight.
+pub(super) fn load(open: &[Arc<MessageRow>]) -> Load {
+    Load {
+        messages: u32::try_from(open.len()).expect("what is in flight fits a u32"),
+        bytes: open.iter().map(|message| message.bytes).sum(),
+        sessions: 0,
+    }
+}
+
 /// Adds to, or takes from, what a lease and its holder have in flight.
 pub(super) fn charge(draft: &mut Draft<'_>, epoch: Epoch, messages: i32, bytes: i64) {
     let Some(mut clock) = draft.clock(epoch) else {
@@ -91,7 +124,7 @@ pub(super) fn charge(draft: &mut Draft<'_>, epoch: Epoch, messages: i32, bytes: 
         // Its holder had nothing to get on with before.
         clock.moved_at = draft.now.engine;
     }
-    let shift = |load: &mut crate::presence::Load| {
+    let shift = |load: &mut Load| {
         load.messages = load.messages.saturating_add_signed(messages);
         load.bytes = load.bytes.saturating_add_signed(bytes);
     };

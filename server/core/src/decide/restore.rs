@@ -1,11 +1,13 @@
-//! Restore: leases found at start get one full term, and their holders a place in presence.
+//! Restore: leases found at start get one full term, and their holders a place in presence. One that has its clock keeps it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::release;
 use crate::draft::{Draft, Stop};
 use crate::ids::Epoch;
 use crate::lease::{LeaseMode, LeaseRow, LeaseStanding};
+use crate::limits::MAX_IN_FLIGHT_MAX;
 use crate::presence::{Instance, Intent, LeaseClock, Load, Window};
 use crate::reply::Reply;
 use crate::rows::RowKey;
@@ -18,20 +20,29 @@ pub(super) fn restore(draft: &mut Draft<'_>, epochs: &[Epoch]) -> Result<Reply, 
     let leases: Vec<_> = leases.collect::<Result<_, Stop>>()?;
     let sessions = leases.iter().flatten().map(|lease| lease.session);
     draft.know(sessions.map(RowKey::Session))?;
+    release::know_in_flight(draft, leases.iter().flatten())?;
+    let mut restored = Vec::new();
     for epoch in epochs {
         let current = draft
             .lease_if(*epoch)?
             .filter(|lease| lease.standing == LeaseStanding::Current);
-        if let Some(lease) = current {
+        if let Some(lease) = current.filter(|_| draft.clock_ref(*epoch).is_none()) {
             restore_lease(draft, &lease)?;
+            restored.push(*epoch);
         }
     }
-    Ok(Reply::Done)
+    Ok(Reply::Restored(restored))
 }
 
 fn restore_lease(draft: &mut Draft<'_>, lease: &LeaseRow) -> Result<(), Stop> {
     let now = draft.now;
     let holder = (lease.namespace.clone(), lease.instance.clone());
+    let open = release::in_flight(draft, lease, MAX_IN_FLIGHT_MAX as usize)?;
+    let load = if faulty!(RestoredUnloaded) {
+        Load::default()
+    } else {
+        release::load(&open)
+    };
     let mut clock = LeaseClock {
         holder: holder.clone(),
         session: lease.session,
@@ -42,7 +53,7 @@ fn restore_lease(draft: &mut Draft<'_>, lease: &LeaseRow) -> Result<(), Stop> {
         duration: lease.duration,
         moved_at: now.engine,
         restored_at: Some(now.engine),
-        load: Load::default(),
+        load,
         alarm: now.engine + lease.duration,
     };
     // Its holder has no place in presence yet, and needs none to lapse a term from now.
@@ -71,6 +82,8 @@ fn restore_lease(draft: &mut Draft<'_>, lease: &LeaseRow) -> Result<(), Stop> {
         hungry: BTreeSet::new(),
         served: Epoch(0),
     });
+    instance.in_flight.messages += load.messages;
+    instance.in_flight.bytes += load.bytes;
     instance.in_flight.sessions += 1;
     draft.set_instance(holder, Some(instance));
     Ok(())

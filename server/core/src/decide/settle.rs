@@ -153,6 +153,7 @@ fn ack(
 ) -> Result<(), Stop> {
     out_of_flight(draft, message, touched);
     draft.move_message(Some(message), None)?;
+    draft.acked += 1;
     let session = draft.session(queue.owner)?;
     let mut activity = draft.activity(queue.owner)?;
     activity.totals.processed += 1;

@@ -1,6 +1,7 @@
 //! What must hold beside the rows: presence against the model, and nothing overdue once its time is worked off.
 
 use sessiond_core::change::Change;
+use sessiond_core::deadlines::is_overlooked;
 use sessiond_core::ids::{Epoch, Namespace, SessionNo};
 use sessiond_core::lease::LeaseMode;
 use sessiond_core::limits::ADMIT_RETRY;
@@ -173,6 +174,7 @@ pub(crate) fn nothing_overdue(model: &Model, store: &Store) {
             continue;
         }
         check_timers(session, store, now);
+        check_not_overlooked(model, session, store);
         if let State::Queued(turn) = &session.state {
             check_waiter(model, session, *turn, store);
         }
@@ -191,6 +193,20 @@ fn check_soon(session: &Session, store: &Store, now: u64, pace: Span) {
         "nobody is warned of the end of {}",
         session.id
     );
+}
+
+/// Nothing is found by comparing records that is not a defect.
+fn check_not_overlooked(model: &Model, session: &Session, store: &Store) {
+    let no = SessionNo(session.no);
+    let rows = (
+        store.rows.get(&RowKey::Session(no)),
+        store.rows.get(&RowKey::Activity(no)),
+    );
+    let (Some(Row::Session(row)), Some(Row::Activity(activity))) = rows else {
+        panic!("{} is not on record", session.id);
+    };
+    let overlooked = is_overlooked(row, activity, &model.policy, EngineTime(model.now));
+    assert!(!overlooked, "{} looks as if it were overlooked", session.id);
 }
 
 /// No request outlives its lease and no suspension its time, and the next of them is looked at in time.

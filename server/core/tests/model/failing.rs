@@ -17,7 +17,7 @@ use super::marks::Mark;
 use super::script::WORKERS;
 use super::sessions::Verdict;
 use super::settling::Attempt;
-use super::state::Model;
+use super::state::{Lease, Model};
 use super::told::{Answer, Expected, Fact, Refusal, Told, text};
 use super::work::matches;
 use super::world::World;
@@ -26,6 +26,9 @@ use super::world::World;
 const HANG_STEP_MS: u64 = 12_000;
 /// Heartbeats of a worker that hangs: longer than any patience of these tests.
 const HANG_STEPS: u64 = 36;
+
+/// Work that moved no sooner than this counts as standing still.
+const STALLED_MS: u64 = 60_000;
 
 // === the rules ===
 
@@ -46,6 +49,30 @@ impl Model {
 
     pub(crate) fn is_stuck(&self, epoch: u64) -> bool {
         self.stuck_at(epoch).is_some_and(|at| at <= self.now)
+    }
+
+    /// How many leases hold sessions, how many of them have something out, how many of those stand still for a minute, and
+    /// the first of those that do so for longest.
+    pub(crate) fn lease_progress(&self) -> Answer {
+        let held = || {
+            self.leases
+                .iter()
+                .filter(|(_, lease)| lease.until.is_none())
+        };
+        let works = |(epoch, _): &(&u64, &Lease)| !self.out_under(**epoch).is_empty();
+        let working = || held().filter(works);
+        let stalled = working().filter(|(_, lease)| self.now - lease.moved_at >= STALLED_MS);
+        let offset = self.wall.wrapping_sub(self.now);
+        let slowest = working().min_by_key(|(_, lease)| lease.moved_at);
+        let slowest = slowest.map_or_else(Vec::new, |(_, lease)| {
+            vec![lease.session, lease.moved_at.wrapping_add(offset)]
+        });
+        let counts = [held().count(), working().count(), stalled.count()];
+        let counts = counts.map(|count| count as u64);
+        Answer::Listing(vec![
+            ("counted".to_owned(), counts.to_vec()),
+            ("slowest".to_owned(), slowest),
+        ])
     }
 
     /// Takes the session from a holder that is stuck.

@@ -285,12 +285,22 @@ impl Model {
                 sessions: 0,
             };
         }
-        for lease in self.leases.values_mut().filter(|l| l.until.is_none()) {
-            lease.duration = lease.granted_for;
-            lease.renewed_at = now;
-            lease.moved_at = now;
-            lease.unheard = true;
+        let leases = self.leases.iter();
+        let current = leases.filter(|(_, lease)| lease.until.is_none());
+        let current: Vec<u64> = current.map(|(epoch, _)| *epoch).collect();
+        for epoch in current {
+            self.term_anew(epoch);
         }
+    }
+
+    /// A current lease gets one full term.
+    pub(crate) fn term_anew(&mut self, epoch: u64) {
+        let now = self.now;
+        let lease = self.leases.get_mut(&epoch).expect("it is on record");
+        lease.duration = lease.granted_for;
+        lease.renewed_at = now;
+        lease.moved_at = now;
+        lease.unheard = true;
     }
 
     // === claim ===

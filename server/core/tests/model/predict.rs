@@ -98,6 +98,7 @@ impl Model {
                 self.shortage = shortage.map(|shortage| (shortage.free, shortage.enough));
             }
             Command::Attached { .. } => return Ok(self.attached_answer()),
+            Command::LeaseProgress => return Ok(self.lease_progress()),
             Command::LeaseTimes(epochs) => {
                 let current = epochs.iter().filter(|epoch| {
                     self.leases

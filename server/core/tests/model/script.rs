@@ -269,6 +269,8 @@ impl Clients {
             | Reply::Claimed { .. }
             | Reply::Settled(_)
             | Reply::Counted { .. }
+            | Reply::Restored(_)
+            | Reply::LeaseProgress(_)
             | Reply::LeaseTimes(_)
             | Reply::Attached(_)
             | Reply::Held(_)

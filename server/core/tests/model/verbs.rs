@@ -291,6 +291,7 @@ impl World {
     fn ask(&mut self) {
         let leases = self.store.leases();
         self.submit(&Command::LeaseTimes(leases)).unwrap();
+        self.submit(&Command::LeaseProgress).unwrap();
         let instance = self.clients.workers[self.rng.usize(..WORKERS)]
             .instance
             .clone();

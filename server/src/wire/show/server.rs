@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use sessiond_core::ids::{Namespace, Revision};
+use sessiond_core::ids::{Namespace, Revision, SessionId};
 use sessiond_core::limits::{
     ENQUEUE_BYTES_MAX, ENQUEUE_MESSAGES_MAX, ID_BYTES_MAX, KIND_BYTES_MAX, LABELS_BYTES_MAX,
     LABELS_MAX, PAGE_SIZE_MAX, PROMPT_BYTES_MAX, Policy, REQUEST_RETENTION,
 };
+use sessiond_core::reply::LeaseProgress;
 use sessiond_core::rows::Counters;
 use sessiond_core::time::{Span, WallTime};
 use sessiond_proto::v1 as pb;
@@ -113,32 +114,76 @@ fn defaults(facts: &ServerFacts<'_>) -> pb::ServerDefaults {
     }
 }
 
-/// The answer to GetStats. `counters` are those of the store, which has no others: with several
-/// namespaces they are over all of them.
-pub(crate) fn stats(
-    counters: &Counters,
-    workers_connected: u32,
-    uptime: Span,
-    engine: pb::EngineStats,
-    cleanup: pb::CleanupStats,
-) -> pb::GetStatsResponse {
+/// What is counted at one moment.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Counts {
+    /// Those of the store, which has no others: with several namespaces they are over all of them.
+    pub(crate) store: Counters,
+    /// Workers with a stream.
+    pub(crate) workers_connected: u32,
+    /// For how long the server has been serving.
+    pub(crate) uptime: Span,
+    /// What the engine did.
+    pub(crate) engine: pb::EngineStats,
+    /// What it did of itself.
+    pub(crate) cleanup: pb::CleanupStats,
+    /// Whether the work gets on.
+    pub(crate) work: WorkProgress,
+}
+
+/// Whether the work gets on.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct WorkProgress {
+    /// The oldest message that no worker takes: its session, and when it was enqueued.
+    pub(crate) unserved: Option<(SessionId, WallTime)>,
+    /// Messages acked.
+    pub(crate) acked: u64,
+    /// When the last one was.
+    pub(crate) last_ack: Option<WallTime>,
+    /// What workers hold.
+    pub(crate) leases: LeaseProgress,
+    /// The session of the slowest lease; none if it was purged meanwhile.
+    pub(crate) slowest: Option<SessionId>,
+}
+
+/// The answer to GetStats.
+pub(crate) fn stats(counts: Counts) -> pb::GetStatsResponse {
+    let store = counts.store;
     pb::GetStatsResponse {
         sessions: Some(pb::SessionStats {
-            queued: counters.queued,
-            active: counters.active,
-            draining: counters.draining,
-            ended: counters.ended,
+            queued: store.queued,
+            active: store.active,
+            draining: store.draining,
+            ended: store.ended,
         }),
         messages: Some(pb::MessageStats {
-            pending: counters.pending,
-            in_flight: counters.in_flight,
-            dead_lettered: counters.dead_lettered,
+            pending: store.pending,
+            in_flight: store.in_flight,
+            dead_lettered: store.dead_lettered,
         }),
-        workers_connected,
-        revision: counters.revision.0,
-        uptime: Some(duration(uptime)),
-        engine: Some(engine),
-        cleanup: Some(cleanup),
+        workers_connected: counts.workers_connected,
+        revision: store.revision.0,
+        uptime: Some(duration(counts.uptime)),
+        engine: Some(counts.engine),
+        cleanup: Some(counts.cleanup),
+        work: Some(work(counts.work)),
+    }
+}
+
+fn work(work: WorkProgress) -> pb::WorkStats {
+    let (unserved, since) = work.unserved.unzip();
+    let id = |id: Option<SessionId>| id.map(|id| id.to_string()).unwrap_or_default();
+    let slowest = work.leases.slowest;
+    pb::WorkStats {
+        oldest_unserved_time: since.map(timestamp),
+        oldest_unserved_session_id: id(unserved),
+        acked: work.acked,
+        last_ack_time: work.last_ack.map(timestamp),
+        leases: work.leases.held,
+        leases_working: work.leases.working,
+        leases_stalled: work.leases.stalled,
+        oldest_progress_time: slowest.map(|slowest| timestamp(slowest.moved_at)),
+        oldest_progress_session_id: id(work.slowest),
     }
 }
 

@@ -3,8 +3,9 @@
 use bytes::Bytes;
 use prost::Message;
 use sessiond_core::event::{ActorKind, EventKind};
-use sessiond_core::ids::{Namespace, Revision};
+use sessiond_core::ids::{Namespace, Revision, SessionId, SessionNo};
 use sessiond_core::limits::Policy;
+use sessiond_core::reply::{LeaseProgress, Slowest};
 use sessiond_core::rows::Counters;
 use sessiond_core::time::{Span, WallTime};
 use sessiond_proto::v1 as pb;
@@ -14,6 +15,7 @@ use super::labels;
 use super::samples::{NOW, active, ended, event_row};
 use super::show_session::millis;
 use crate::wire::show;
+use crate::wire::show::server::{Counts, WorkProgress};
 use crate::wire::token::ResumeToken;
 
 #[test]
@@ -263,6 +265,7 @@ fn stats_are_the_stores_counters() {
         sessions_cleaned: 17,
         runs: 18,
         errors: 19,
+        repairs: 13,
     };
     let expected = pb::GetStatsResponse {
         sessions: Some(pb::SessionStats {
@@ -281,7 +284,60 @@ fn stats_are_the_stores_counters() {
         uptime: super::seconds(12),
         engine: Some(engine),
         cleanup: Some(cleanup),
+        work: Some(pb::WorkStats::default()),
     };
-    let stats = show::server::stats(&counters, 11, Span::seconds(12), engine, cleanup);
-    assert_eq!(stats, expected);
+    let counts = Counts {
+        store: counters,
+        workers_connected: 11,
+        uptime: Span::seconds(12),
+        engine,
+        cleanup,
+        work: WorkProgress::default(),
+    };
+    assert_eq!(show::server::stats(counts), expected);
+}
+
+#[test]
+fn the_work_is_told_with_its_times_and_sessions() {
+    let id = |text: &str| SessionId::parse(text).expect("an id");
+    let work = WorkProgress {
+        unserved: Some((id("waits"), WallTime(20_000))),
+        acked: 21,
+        last_ack: Some(WallTime(22_000)),
+        leases: LeaseProgress {
+            held: 23,
+            working: 24,
+            stalled: 25,
+            slowest: Some(Slowest {
+                session: SessionNo(1),
+                moved_at: WallTime(26_000),
+            }),
+        },
+        slowest: Some(id("stands")),
+    };
+    let shown = show::server::stats(Counts {
+        work,
+        ..Counts::default()
+    });
+    let expected = pb::WorkStats {
+        oldest_unserved_time: Some(prost_types::Timestamp {
+            seconds: 20,
+            nanos: 0,
+        }),
+        oldest_unserved_session_id: "waits".to_owned(),
+        acked: 21,
+        last_ack_time: Some(prost_types::Timestamp {
+            seconds: 22,
+            nanos: 0,
+        }),
+        leases: 23,
+        leases_working: 24,
+        leases_stalled: 25,
+        oldest_progress_time: Some(prost_types::Timestamp {
+            seconds: 26,
+            nanos: 0,
+        }),
+        oldest_progress_session_id: "stands".to_owned(),
+    };
+    assert_eq!(shown.work, Some(expected));
 }

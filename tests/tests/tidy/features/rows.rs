@@ -19,6 +19,10 @@ const fn row(id: &'static str, promise: &'static str) -> Row {
 /// All of them, in the order of the table.
 pub(crate) const ROWS: &[Row] = &[
     row(
+        "G3",
+        "Who is silent for too long is gone by the server's own clock; what is on record is compared with what is watched all the time, and each repair is told",
+    ),
+    row(
         "G4",
         "One worker at a time holds a session, under an epoch of its own; what is said under an older one changes nothing",
     ),
@@ -33,6 +37,10 @@ pub(crate) const ROWS: &[Row] = &[
     row(
         "G12",
         "A slot is given in one decision and freed with its session; those who wait keep turn and time and may leave with their caller; limits that cannot hold together are refused",
+    ),
+    row(
+        "G16",
+        "Health is that the engine gets on; beside it is told how long work waits for a worker, which work stands still, and when some was done last",
     ),
     row(
         "G21",

@@ -3,7 +3,9 @@
 use sessiond_core::explanation::{Deadline, DeadlineKind, Effect, Explanation};
 use sessiond_core::ids::{Epoch, PoolName, QueueId, SessionId};
 use sessiond_core::lease::LeaseView;
-use sessiond_core::reply::{EnqueueResult, EnqueueStatus, Reply, SettleCode, WorkerView};
+use sessiond_core::reply::{
+    EnqueueResult, EnqueueStatus, LeaseProgress, Reply, SettleCode, WorkerView,
+};
 use sessiond_core::requests::RequestToken;
 use sessiond_core::rows::MessageTally;
 use sessiond_core::session::{EndReason, SessionView};
@@ -70,7 +72,7 @@ pub(crate) enum Answer {
 impl Answer {
     pub(crate) fn of(reply: &Reply) -> Self {
         match reply {
-            Reply::Done => Self::Done,
+            Reply::Done | Reply::Restored(_) => Self::Done,
             Reply::Opened {
                 session,
                 created,
@@ -127,12 +129,10 @@ impl Answer {
             },
             Reply::Settled(results) => Self::Settled(results.iter().map(|r| r.code).collect()),
             Reply::Counted { tally, duplicate } => counted(*tally, *duplicate),
+            Reply::LeaseProgress(progress) => progressed(progress),
             Reply::LeaseTimes(times) => Self::Listing(times.iter().map(timed).collect()),
             Reply::Held(sessions) => Self::Held(sessions.iter().map(|no| no.0).collect()),
-            Reply::Reaped { session, passed } => Self::Reaped {
-                session: session.session.no.0,
-                reason: passed.map(|(reason, _)| reason),
-            },
+            Reply::Reaped { session, passed } => reaped(session, *passed),
             Reply::Explained(explanation) => explained(explanation),
             Reply::Attached(pools) => Self::Listing(pools.iter().map(attached).collect()),
             Reply::Workers(workers) => Self::Listing(workers.iter().map(listed).collect()),
@@ -169,6 +169,25 @@ fn counted(tally: MessageTally, duplicate: bool) -> Answer {
 }
 
 /// A pool and how many sessions of it workers hold.
+fn reaped(session: &SessionView, passed: Option<(EndReason, WallTime)>) -> Answer {
+    Answer::Reaped {
+        session: session.session.no.0,
+        reason: passed.map(|(reason, _)| reason),
+    }
+}
+
+/// What workers hold, and the session that stands still for longest.
+fn progressed(progress: &LeaseProgress) -> Answer {
+    let counted = vec![progress.held, progress.working, progress.stalled];
+    let slowest = progress.slowest;
+    let slowest = slowest.map(|slowest| vec![slowest.session.0, slowest.moved_at.0]);
+    let named = |name: &str, numbers| (name.to_owned(), numbers);
+    Answer::Listing(vec![
+        named("counted", counted),
+        named("slowest", slowest.unwrap_or_default()),
+    ])
+}
+
 fn attached((pool, count): &(PoolName, u64)) -> (String, Vec<u64>) {
     (pool.to_string(), vec![*count])
 }
