@@ -6,6 +6,8 @@
 //! `SESSIOND_RECORDING` names another recording. What this deliberately does not do: cut power; the
 //! simulated disk of `crash_redb.rs` does.
 
+#[path = "kill/aftermath.rs"]
+mod aftermath;
 #[path = "kill/draw.rs"]
 mod draw;
 #[path = "kill/eventlog.rs"]

@@ -33,8 +33,10 @@ pub(crate) enum Part {
     Model3,
     /// Simulated power cuts and disk errors under the store.
     Crash,
-    /// Servers killed with SIGKILL while clients work.
+    /// Servers killed with SIGKILL while a recording is played, and while they start.
     Kill,
+    /// Servers killed with SIGKILL while many clients do whatever they may.
+    Storm,
     /// What people complained of, with as many sessions as the largest of them had.
     Scenes,
     /// Processes: among them memory over very many sessions that come and go.
@@ -46,7 +48,9 @@ impl Part {
     fn package(self) -> &'static str {
         match self {
             Self::Model1 | Self::Model2 | Self::Model3 => "sessiond-core",
-            Self::Crash | Self::Kill | Self::Scenes | Self::Process => "sessiond-tests",
+            Self::Crash | Self::Kill | Self::Storm | Self::Scenes | Self::Process => {
+                "sessiond-tests"
+            }
         }
     }
 
@@ -54,7 +58,7 @@ impl Part {
         match self {
             Self::Model1 | Self::Model2 | Self::Model3 => "model",
             Self::Crash => "crash_redb",
-            Self::Kill => "kill",
+            Self::Kill | Self::Storm => "kill",
             Self::Scenes => "scenes",
             Self::Process => "process",
         }
@@ -66,7 +70,21 @@ impl Part {
             Self::Model1 => Some("1/3"),
             Self::Model2 => Some("2/3"),
             Self::Model3 => Some("3/3"),
-            Self::Crash | Self::Kill | Self::Scenes | Self::Process => None,
+            Self::Crash | Self::Kill | Self::Storm | Self::Scenes | Self::Process => None,
+        }
+    }
+
+    /// The tests of its suite that it runs, by the beginnings of their names; all of them if it names none.
+    fn tests(self) -> &'static [&'static str] {
+        match self {
+            Self::Kill => &["played::", "recovery::"],
+            Self::Storm => &["storm::"],
+            Self::Model1
+            | Self::Model2
+            | Self::Model3
+            | Self::Crash
+            | Self::Scenes
+            | Self::Process => &[],
         }
     }
 }
@@ -91,6 +109,7 @@ pub(crate) fn run(part: Part) -> Result<()> {
     if built.is_some() {
         let limit = Limit::After(PART_TIME_MAX);
         let mut command = cargo(&arguments);
+        command.arg("--").args(part.tests());
         if let Some(share) = part.share() {
             command.env(PART_VARIABLE, share);
         }
