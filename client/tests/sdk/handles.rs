@@ -76,6 +76,30 @@ async fn kept_session_is_touched_until_it_is_gone() {
 }
 
 #[tokio::test]
+async fn breakers_are_reset_one_by_one() {
+    use pb::reset_circuit_request::Target;
+    let mut server = FakeServer::start().await;
+    let handle = server.existing().await;
+    let answered = async |server: &mut FakeServer, target: Target| {
+        let Call::ResetCircuit(call) = server.call().await else {
+            panic!("expected a reset of a breaker");
+        };
+        assert_eq!(call.request.r#ref, Some(session_id("s1")));
+        assert_eq!(call.request.target, Some(target));
+        call.answer(pb::ResetCircuitResponse {
+            session: session("s1"),
+            ..Default::default()
+        });
+    };
+    let guard = answered(&mut server, Target::RestartGuard(true));
+    let (reset, ()) = within(async { tokio::join!(handle.reset_restart_guard(), guard) }).await;
+    assert_eq!(reset.unwrap().session_id, "s1");
+    let kind = answered(&mut server, Target::Kind("summarize".to_owned()));
+    let (reset, ()) = within(async { tokio::join!(handle.reset_circuit("summarize"), kind) }).await;
+    assert_eq!(reset.unwrap().session_id, "s1");
+}
+
+#[tokio::test]
 async fn a_reset_is_asked_for_as_it_is_built_and_answers_with_the_successor() {
     let mut server = FakeServer::start().await;
     let handle = server.opened().await;

@@ -29,13 +29,43 @@ pub(crate) struct ResetCircuitArgs {
 
 impl ResetCircuitArgs {
     pub(crate) async fn run(self, client: &Client, output: &mut Output) -> Result<(), Failure> {
+        let answer = client.reset_circuit(self.request()).await?;
+        output.answer(&answer, answer.session.as_slice())
+    }
+
+    fn request(self) -> pb::ResetCircuitRequest {
         let guard = self.restart_guard.then_some(Target::RestartGuard(true));
-        let request = pb::ResetCircuitRequest {
+        pb::ResetCircuitRequest {
             r#ref: Some(self.session.session_ref()),
             target: self.kind.map(Target::Kind).or(guard),
             request_id: self.request_id.unwrap_or_default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::{Command, parse};
+    use crate::session::SessionCommand;
+
+    fn target(arguments: &[&str]) -> Result<Option<Target>, clap::Error> {
+        let line = ["sessionctl", "session", "reset-circuit"].iter();
+        let line = line.chain(&["--key", "a"]).chain(arguments);
+        let Command::Session(SessionCommand::ResetCircuit(args)) = parse(line)?.0.command else {
+            panic!("another command");
         };
-        let answer = client.reset_circuit(request).await?;
-        output.answer(&answer, answer.session.as_slice())
+        Ok(args.request().target)
+    }
+
+    #[test]
+    fn exactly_one_breaker_is_named() {
+        let guard = target(&["--restart-guard"]).expect("valid arguments");
+        assert_eq!(guard, Some(Target::RestartGuard(true)));
+        let kind = target(&["--kind", "summarize"]).expect("valid arguments");
+        assert_eq!(kind, Some(Target::Kind("summarize".to_owned())));
+        for bad in [&[][..], &["--restart-guard", "--kind", "summarize"]] {
+            assert!(target(bad).is_err(), "{bad:?}");
+        }
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use sessiond_client::{Client, pb};
 
+use super::many::Many;
 use crate::args::FilterArgs;
 use crate::failure::Failure;
 use crate::output::Output;
@@ -32,6 +33,7 @@ pub(crate) struct SweepArgs {
 // === impl SweepArgs ===
 
 impl SweepArgs {
+    /// Sweeps page by page, and fails when a session was refused, after all of them are printed.
     pub(crate) async fn run(&self, client: &Client, output: &mut Output) -> Result<(), Failure> {
         let mut request = pb::SweepRequest {
             filter: Some(self.filter.filter()),
@@ -41,15 +43,19 @@ impl SweepArgs {
             page_size: 0,
             page_token: String::new(),
         };
-        let mut whole = client.sweep(request.clone()).await?;
-        while !whole.next_page_token.is_empty() {
-            request.page_token = std::mem::take(&mut whole.next_page_token);
+        let mut many = Many::new(output);
+        let mut whole = pb::SweepResponse::default();
+        loop {
             let page = client.sweep(request.clone()).await?;
-            whole.results.extend(page.results);
-            whole.next_page_token = page.next_page_token;
+            many.page(page.results, |result| result.error.as_ref())?;
             whole.examined += page.examined;
             whole.revision = page.revision;
+            if page.next_page_token.is_empty() {
+                break;
+            }
+            request.page_token = page.next_page_token;
         }
-        output.answer(&whole, &whole.results)
+        let answer = |results| pb::SweepResponse { results, ..whole };
+        many.finish(answer, |whole| &whole.results)
     }
 }
