@@ -45,19 +45,19 @@ pub(super) async fn claim(
         };
         let Some(deadline) = deadline.filter(|_| found.is_none() && !context.stopping.has_begun())
         else {
-            return answer(context, found, revision);
+            return Ok(answer(found, revision));
         };
         // The deadline ends the wait even while wake-ups keep coming.
         tokio::select! {
             biased;
-            () = tokio::time::sleep_until(deadline) => return answer(context, None, revision),
+            () = tokio::time::sleep_until(deadline) => return Ok(answer(None, revision)),
             () = context.stopping.begun() => {}
             () = woken => {}
         }
     }
 }
 
-/// What was claimed: the answer to the command.
+/// What was claimed: the answer to the command, with payloads.
 type Claimed = Option<Reply>;
 
 fn interest(
@@ -88,7 +88,7 @@ async fn attempt(
     let claim = Command::Claim(asked.on(session));
     let answer = context.engine.ask(claim).await.map_err(refused)?;
     match answer.outcome {
-        Ok(reply) => Ok((answer.revision, took_something(reply))),
+        Ok(reply) => Ok((answer.revision, took_something(context, reply)?)),
         // It is told when a session of the pool is given back, like one that waits for messages.
         Err(Rejection::TooManyAttached { .. }) if asked.wait.is_some() => {
             Ok((answer.revision, None))
@@ -97,9 +97,22 @@ async fn attempt(
     }
 }
 
-fn took_something(reply: Reply) -> Claimed {
-    let empty = matches!(&reply, Reply::Claimed { deliveries, .. } if deliveries.is_empty());
-    (!empty).then_some(reply)
+/// What a claim has for its caller; nothing if it found nothing, or if all of it was discarded before it could be read.
+fn took_something(context: &Context, reply: Reply) -> Result<Claimed, Status> {
+    let Reply::Claimed {
+        session,
+        lease,
+        deliveries,
+    } = reply
+    else {
+        panic!("a claim is answered with what was claimed: {reply:?}");
+    };
+    let deliveries = payloads::load(context, deliveries)?;
+    Ok((!deliveries.is_empty()).then_some(Reply::Claimed {
+        session,
+        lease,
+        deliveries,
+    }))
 }
 
 /// Claims from the session with the oldest work among those that the filter means.
@@ -114,7 +127,7 @@ async fn any(
         let answer = context.engine.ask(claim).await.map_err(refused)?;
         match answer.outcome {
             Ok(reply) => {
-                if let Some(reply) = took_something(reply) {
+                if let Some(reply) = took_something(context, reply)? {
                     return Ok((answer.revision, Some(reply)));
                 }
             }
@@ -176,26 +189,12 @@ async fn held_by(
     Ok(sessions)
 }
 
-fn answer(
-    context: &Context,
-    claimed: Claimed,
-    revision: Revision,
-) -> Result<pb::ClaimMessagesResponse, Status> {
-    let Some(Reply::Claimed {
-        session,
-        lease,
-        deliveries,
-    }) = claimed
-    else {
-        return Ok(pb::ClaimMessagesResponse {
+fn answer(claimed: Claimed, revision: Revision) -> pb::ClaimMessagesResponse {
+    match claimed {
+        Some(reply) => show::reply::claimed(reply, revision),
+        None => pb::ClaimMessagesResponse {
             revision: revision.0,
             ..pb::ClaimMessagesResponse::default()
-        });
-    };
-    let reply = Reply::Claimed {
-        session,
-        lease,
-        deliveries: payloads::load(context, deliveries)?,
-    };
-    Ok(show::reply::claimed(reply, revision))
+        },
+    }
 }

@@ -5,8 +5,8 @@ use tonic::Status;
 
 use super::context::{Context, faulted};
 
-/// The deliveries with their payloads. One whose payload is gone is left out: it was settled since, by
-/// somebody who holds its delivery id.
+/// The deliveries with their payloads. One whose payload is gone is left out: it was settled since by somebody who holds
+/// its delivery id, or discarded. So nothing may be left.
 pub(super) fn load(context: &Context, deliveries: Vec<Delivery>) -> Result<Vec<Delivery>, Status> {
     if deliveries.iter().all(|delivery| delivery.payload.is_some()) {
         return Ok(deliveries);

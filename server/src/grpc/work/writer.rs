@@ -127,6 +127,7 @@ enum Sent {
 async fn send(worker: &Worker, frame: Frame, out: &Out) -> Sent {
     let (shown, sent) = match act(worker, frame) {
         Ok(Act::Send(shown)) => (Ok(shown), Sent::Yes),
+        Ok(Act::Skip) => return Sent::Yes,
         Ok(Act::SendAndClose(shown)) => (Ok(shown), Sent::Last),
         Ok(Act::Close) => {
             // What was answered until here is still written; nothing is pushed any more.
@@ -192,7 +193,11 @@ fn places_of(frame: &Frame) -> Vec<Place> {
 fn act(worker: &Worker, frame: Frame) -> Result<Act, Status> {
     let context = &worker.context;
     let frame = if let Frame::Deliveries(deliveries) = frame {
-        Frame::Deliveries(payloads::load(context, deliveries)?)
+        let deliveries = payloads::load(context, deliveries)?;
+        if deliveries.is_empty() {
+            return Ok(Act::Skip);
+        }
+        Frame::Deliveries(deliveries)
     } else {
         frame
     };

@@ -36,6 +36,8 @@ pub(crate) struct Terms {
 pub(crate) enum Act {
     /// Send it.
     Send(pb::WorkResponse),
+    /// There is nothing left of it to send.
+    Skip,
     /// Send it, then end the stream.
     SendAndClose(pb::WorkResponse),
     /// End the stream in order: the worker said goodbye.
