@@ -16,7 +16,11 @@ struct Edges {
     may_use: &'static [&'static str],
 }
 
-const EDGES: [Edges; 9] = [
+const EDGES: [Edges; 10] = [
+    Edges {
+        name: "sessiond-agent",
+        may_use: &[],
+    },
     Edges {
         name: "sessiond-core",
         may_use: &[],
@@ -32,6 +36,7 @@ const EDGES: [Edges; 9] = [
     Edges {
         name: "sessiond",
         may_use: &[
+            "sessiond-agent",
             "sessiond-core",
             "sessiond-store",
             "sessiond-proto",

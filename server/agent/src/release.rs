@@ -1,0 +1,116 @@
+//! Release: ends a registered process and all that belongs to it, and says once what came of it.
+//!
+//! ```text
+//! verify ─► gather ─► TERM, CONT ─► wait ─┐      gather ─► STOP what is new ─► KILL ─► wait ─┐
+//!             ▲                           │        ▲                                         │
+//!             └── grace left, some run ◄──┘        └────────── time left, some run ◄─────────┘
+//!                      │ grace over ──────────────►│
+//!                      └─ none runs ─► outcome ◄───┴─ none runs, or time over
+//! ```
+//!
+//! Invariant: it takes no longer than grace and verification together, but for a look at all processes. It waits for
+//! processes, never for time alone. What this deliberately does not do: remember a release that was cut short. It can
+//! be repeated, and finds what is left.
+//!
+//! What escapes: a process that left its group, its session and its parent without the marker, and one that was forked
+//! so by a member that ended between two looks.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use crate::deny::Denial;
+use crate::identity::{Found, Identity, find};
+use crate::marker::Marker;
+use crate::sweep::{Step, Sweep};
+use crate::terms::{Released, Terms};
+
+/// How long members are waited for until all processes are looked at again: a tree that forks while it ends is seen
+/// soon, and a wait of two seconds costs forty looks.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// How often members are frozen without a kill: each time there are new ones only if one was just forked, and what is
+/// frozen does not fork.
+const FREEZES_MAX: usize = 8;
+
+/// Ends the process, everything in the group and the session it leads, all their descendants, and whatever carries the
+/// marker of the terms. Blocks for as long as the terms say.
+///
+/// With a process that has ended, only what carries the marker is looked for: the numbers of its group and session
+/// may have gone to others. A zombie still has its number, so its group and session are released.
+pub fn release(identity: &Identity, terms: &Terms) -> Released {
+    try_release(identity, terms).unwrap_or_else(Released::Denied)
+}
+
+/// Ends whatever carries the marker, without any process to start from. The marker of the terms is not used.
+pub fn release_marked(marker: &Marker, terms: &Terms) -> Released {
+    let terms = Terms {
+        marker: Some(marker.clone()),
+        ..terms.clone()
+    };
+    Sweep::new(&terms)
+        .and_then(run)
+        .unwrap_or_else(Released::Denied)
+}
+
+fn try_release(identity: &Identity, terms: &Terms) -> Result<Released, Denial> {
+    let found = match find(identity, terms.weak)? {
+        Found::OtherBoot => return Ok(Released::AlreadyGone),
+        Found::Mismatch => return Ok(Released::Mismatch),
+        Found::Gone => None,
+        Found::Alive(pin) | Found::Zombie(pin) => Some(pin),
+    };
+    let mut sweep = Sweep::new(terms)?;
+    if let Some(pin) = found {
+        sweep.add(pin)?;
+    }
+    run(sweep)
+}
+
+/// Ends all members of a sweep.
+pub(crate) fn run(mut sweep: Sweep<'_>) -> Result<Released, Denial> {
+    ask(&mut sweep)?;
+    if !sweep.is_over() {
+        kill(&mut sweep)?;
+    }
+    Ok(sweep.outcome())
+}
+
+fn ask(sweep: &mut Sweep<'_>) -> Result<(), Denial> {
+    let until = Instant::now() + sweep.terms().grace;
+    let mut waited_for = BTreeSet::new();
+    loop {
+        sweep.gather()?;
+        // A process without an environment is waited for once: it may be in the middle of an exec.
+        let is_unsure = !sweep.not_shown().is_subset(&waited_for);
+        waited_for.extend(sweep.not_shown());
+        if (sweep.is_over() && !is_unsure) || Instant::now() >= until {
+            return Ok(());
+        }
+        sweep.bring(Step::Asked)?;
+        sweep.wait(until.min(Instant::now() + LOOK_EVERY))?;
+    }
+}
+
+fn kill(sweep: &mut Sweep<'_>) -> Result<(), Denial> {
+    let until = Instant::now() + sweep.terms().verify;
+    loop {
+        freeze(sweep)?;
+        sweep.bring(Step::Killed)?;
+        sweep.wait(until.min(Instant::now() + LOOK_EVERY))?;
+        sweep.gather()?;
+        if sweep.is_over() || Instant::now() >= until {
+            return Ok(());
+        }
+    }
+}
+
+/// Stops members until no look finds one that is not.
+fn freeze(sweep: &mut Sweep<'_>) -> Result<(), Denial> {
+    for _ in 0..FREEZES_MAX {
+        if sweep.bring(Step::Frozen)? == 0 || sweep.is_full() {
+            break;
+        }
+        sweep.gather()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,18 @@
+//! Real processes and tmux servers, released: what must end ends, what must not lives on.
+//!
+//! Each test starts its own processes, and a bystander where something is signalled. They need Linux, `sh`, `setsid`
+//! and `unshare` of util-linux, and tmux.
+#![cfg(target_os = "linux")]
+
+#[path = "agent/denials.rs"]
+mod denials;
+#[path = "agent/fixture.rs"]
+mod fixture;
+#[path = "agent/forged.rs"]
+mod forged;
+#[path = "agent/pid_reuse.rs"]
+mod pid_reuse;
+#[path = "agent/strays.rs"]
+mod strays;
+#[path = "agent/trees.rs"]
+mod trees;

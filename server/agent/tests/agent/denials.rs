@@ -1,0 +1,107 @@
+//! What is on the deny list, as real processes: this one, what it descends from, and the first.
+//!
+//! Some need a process in another place: there the test program runs itself, with only the test that asks.
+
+use std::process::Command;
+
+use sessiond_agent::deny::Denial;
+use sessiond_agent::identity::{Identity, identify};
+use sessiond_agent::marker::{Marker, VARIABLE};
+use sessiond_agent::release::{release, release_marked};
+use sessiond_agent::terms::{Released, Survivor};
+
+use super::fixture::{Seen, terms, unique};
+
+/// Holds the marker in a test program that was started by a test.
+const INSIDE: &str = "SESSIOND_AGENT_INSIDE";
+
+#[track_caller]
+fn check(pid: i32, expected: Denial) {
+    let identity = identify(pid).expect("it runs");
+    let seen = Seen::of(pid);
+    assert_eq!(release(&identity, &terms()), Released::Denied(expected));
+    assert!(seen.runs());
+}
+
+#[test]
+fn we_our_parents_and_the_first_process_are_denied() {
+    check(std::process::id().cast_signed(), Denial::Ourselves);
+    let parent = std::os::unix::process::parent_id().cast_signed();
+    let expected = if parent == 1 {
+        Denial::FirstProcess
+    } else {
+        Denial::Ancestor
+    };
+    check(parent, expected);
+    let ours = identify(std::process::id().cast_signed()).expect("we run");
+    let first = identify(1).unwrap_or(Identity { pid: 1, ..ours });
+    let released = release(&first, &terms());
+    let of_other_user = first.uid != rustix::process::getuid().as_raw();
+    let expected = [Released::Denied(Denial::FirstProcess), Released::Mismatch];
+    assert!(expected.contains(&released), "{released:?} {of_other_user}");
+}
+
+#[test]
+fn numbers_that_no_process_has_are_gone() {
+    let ours = identify(std::process::id().cast_signed()).expect("we run");
+    for pid in [i32::MIN, -1, 0] {
+        let identity = Identity {
+            pid,
+            ..ours.clone()
+        };
+        assert_eq!(release(&identity, &terms()), Released::AlreadyGone, "{pid}");
+        assert!(identify(pid).is_err());
+    }
+}
+
+/// Runs one test of this program in a shell that carries a marker, and lets `prefix` come between.
+#[track_caller]
+fn run_inside(test: &str, prefix: &str) {
+    let marker = unique();
+    let program = std::env::current_exe().expect("this program");
+    let status = Command::new("sh")
+        .args(["-c", &format!("{prefix} \"$0\" --exact \"$1\"; exit $?")])
+        .arg(program)
+        .arg(test)
+        .env(VARIABLE, &marker)
+        .env(INSIDE, &marker)
+        .status();
+    assert!(status.expect("sh runs").success());
+}
+
+#[test]
+fn a_marker_that_we_carry_ourselves_finds_nothing() {
+    match std::env::var(INSIDE) {
+        Ok(marker) => {
+            let marker = Marker::new(marker).expect("a marker");
+            let denied = Released::Denied(Denial::OwnMarker);
+            assert_eq!(release_marked(&marker, &terms()), denied);
+        }
+        Err(_) => run_inside(
+            "denials::a_marker_that_we_carry_ourselves_finds_nothing",
+            "",
+        ),
+    }
+}
+
+#[test]
+fn what_belongs_but_must_not_be_signalled_survives_and_is_named() {
+    match std::env::var(INSIDE) {
+        Ok(marker) => {
+            let marker = Marker::new(marker).expect("a marker");
+            let Released::TimedOut { survivors } = release_marked(&marker, &terms()) else {
+                panic!("the shell that started us is marked");
+            };
+            let named: Vec<(i32, Option<Denial>)> = survivors
+                .into_iter()
+                .map(|Survivor { pid, denial, .. }| (pid, denial))
+                .collect();
+            let parent = std::os::unix::process::parent_id().cast_signed();
+            assert_eq!(named, [(parent, Some(Denial::Ancestor))]);
+        }
+        Err(_) => run_inside(
+            "denials::what_belongs_but_must_not_be_signalled_survives_and_is_named",
+            &format!("env -u {VARIABLE}"),
+        ),
+    }
+}

@@ -1,0 +1,73 @@
+//! Strays: processes that left their tree, and are found by the marker in their environment.
+
+use sessiond_agent::marker::{Marker, VARIABLE};
+use sessiond_agent::release::{release, release_marked};
+use sessiond_agent::terms::{Released, Terms};
+
+use super::fixture::{Fixture, Seen, terms, unique};
+
+/// Leaves a stray in a session of its own, whose parent has ended.
+const LEAVES_A_STRAY: &str = "(setsid sh -c 'echo $$; exec sleep 1000' &) ; exec sleep 1000";
+
+fn marked(marker: &Marker) -> (Fixture, Seen) {
+    let mut fixture = Fixture::with(LEAVES_A_STRAY, &[(VARIABLE, marker.value())]);
+    let stray = fixture.next();
+    (fixture, stray)
+}
+
+fn terms_with(marker: &Marker) -> Terms {
+    Terms {
+        marker: Some(marker.clone()),
+        ..terms()
+    }
+}
+
+#[test]
+fn a_stray_is_found_by_its_marker_and_by_no_other() {
+    let [ours, others] = ["", "x"].map(|end| unique() + end);
+    let [ours, others] = [ours, others].map(|value| Marker::new(value).expect("a marker"));
+    let (fixture, stray) = marked(&ours);
+    let (other, other_stray) = marked(&others);
+    let terms = terms_with(&ours);
+    assert_eq!(release(&fixture.identity(), &terms), Released::Killed);
+    assert!(!stray.runs() && !fixture.seen().runs());
+    assert!(other_stray.runs() && other.seen().runs());
+}
+
+#[test]
+fn the_stray_of_a_process_that_has_ended_is_found() {
+    let marker = Marker::new(unique()).expect("a marker");
+    let script = "echo $$; (setsid sh -c 'echo $$; exec sleep 1000' &)";
+    let mut fixture = Fixture::with(
+        &format!("{script}; read line"),
+        &[(VARIABLE, marker.value())],
+    );
+    let identity = fixture.identity();
+    fixture.next();
+    let stray = fixture.next();
+    fixture.let_go();
+    fixture.reap();
+    let bystander = Fixture::bystander();
+    assert_eq!(release(&identity, &terms()), Released::AlreadyGone);
+    assert!(stray.runs(), "nothing leads to it without the marker");
+    assert_eq!(release(&identity, &terms_with(&marker)), Released::Killed);
+    assert!(!stray.runs());
+    assert_eq!(
+        release(&identity, &terms_with(&marker)),
+        Released::AlreadyGone
+    );
+    assert!(bystander.seen().runs());
+}
+
+#[test]
+fn strays_and_what_descends_from_them_are_found_without_a_process_to_start_from() {
+    let marker = Marker::new(unique()).expect("a marker");
+    let script = "env -u SESSIOND_RESOURCE setsid sh -c 'echo $$; exec sleep 1000' & wait";
+    let mut fixture = Fixture::with(script, &[(VARIABLE, marker.value())]);
+    let unmarked = fixture.next();
+    let bystander = Fixture::bystander();
+    assert_eq!(release_marked(&marker, &terms()), Released::Killed);
+    assert!(!unmarked.runs() && !fixture.seen().runs());
+    assert_eq!(release_marked(&marker, &terms()), Released::AlreadyGone);
+    assert!(bystander.seen().runs());
+}

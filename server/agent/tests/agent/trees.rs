@@ -1,0 +1,123 @@
+//! Trees that hang together: children, groups, sessions, whatever their processes do about signals.
+
+use std::time::{Duration, Instant};
+
+use sessiond_agent::release::release;
+use sessiond_agent::terms::{Released, Terms};
+
+use super::fixture::{Fixture, Seen, terms};
+
+/// Releases a fixture: all of its processes end, and a bystander does not.
+#[track_caller]
+fn check(fixture: &Fixture, processes: &[Seen], expected: &Released) {
+    let bystander = Fixture::bystander();
+    assert!(
+        processes.iter().all(|process| process.runs()),
+        "{processes:?}"
+    );
+    assert_eq!(release(&fixture.identity(), &terms()), *expected);
+    for process in processes {
+        assert!(!process.runs(), "{process:?} of {processes:?}");
+    }
+    assert!(bystander.seen().runs());
+}
+
+#[test]
+fn what_ends_when_asked_is_not_waited_for() {
+    let fixture = Fixture::sh("exec sleep 1000");
+    let terms = Terms {
+        grace: Duration::from_secs(600),
+        ..terms()
+    };
+    let begun = Instant::now();
+    assert_eq!(release(&fixture.identity(), &terms), Released::Killed);
+    assert!(begun.elapsed() < terms.grace);
+    assert!(!fixture.seen().runs());
+}
+
+#[test]
+fn what_ignores_being_asked_is_killed() {
+    let mut fixture = Fixture::sh("trap '' TERM HUP INT; sleep 1000 & echo $!; exec sleep 1000");
+    let processes = [fixture.next(), fixture.seen()];
+    check(&fixture, &processes, &Released::Killed);
+}
+
+#[test]
+fn grandchildren_and_twice_forked_children_end() {
+    let mut fixture = Fixture::sh(
+        "sh -c 'sh -c \"sleep 1000 & echo \\$!; wait\" & echo $!; wait' &
+         (sleep 1000 & echo $!)
+         sleep 1000 & echo $!
+         wait",
+    );
+    let mut processes = vec![fixture.seen()];
+    processes.extend((0..4).map(|_| fixture.next()));
+    check(&fixture, &processes, &Released::Killed);
+}
+
+#[test]
+fn children_in_sessions_of_their_own_end_with_all_that_is_in_these() {
+    // The leader's child is not the fixture's: only its session leads to it once its parent has ended.
+    let mut fixture = Fixture::sh(
+        "setsid sh -c 'echo $$; (trap \"\" TERM; sleep 1000 & echo $!); wait; exec sleep 1000' &
+         exec sleep 1000",
+    );
+    let processes = [fixture.seen(), fixture.next(), fixture.next()];
+    check(&fixture, &processes, &Released::Killed);
+}
+
+#[test]
+fn a_zombie_is_gone_but_its_group_is_not() {
+    let mut fixture = Fixture::sh("echo $$; read line; sleep 1000 & echo $!");
+    let identity = fixture.identity();
+    let leader = fixture.next();
+    fixture.let_go();
+    let child = fixture.next();
+    leader.await_state("Z");
+    let bystander = Fixture::bystander();
+    assert_eq!(release(&identity, &terms()), Released::Killed);
+    assert!(!child.runs());
+    assert!(bystander.seen().runs());
+    assert_eq!(release(&identity, &terms()), Released::AlreadyGone);
+}
+
+#[test]
+fn what_was_stopped_is_let_end_by_itself() {
+    let mut fixture = Fixture::sh("trap 'echo ended; exit' TERM; echo $$; kill -STOP $$; wait");
+    let process = fixture.next();
+    process.await_state("T");
+    let terms = Terms {
+        grace: Duration::from_secs(600),
+        ..terms()
+    };
+    assert_eq!(release(&fixture.identity(), &terms), Released::Killed);
+    assert_eq!(fixture.word(), "ended");
+    assert!(!process.runs());
+}
+
+#[test]
+fn a_tree_that_grows_when_it_is_asked_to_end_ends() {
+    let mut fixture = Fixture::sh(
+        "grow() { (trap '' TERM; setsid sleep 1000 & sleep 1000 &) ; }
+         trap grow TERM
+         echo $$
+         while :; do sleep 1000 & wait; done",
+    );
+    let process = fixture.next();
+    check(&fixture, &[process], &Released::Killed);
+    let session = format!("{}", process.pid);
+    let left = std::process::Command::new("ps")
+        .args(["-o", "pid=", "-g", &session])
+        .output()
+        .expect("ps runs");
+    assert_eq!(String::from_utf8_lossy(&left.stdout).trim(), "");
+}
+
+#[test]
+fn two_hundred_processes_end_in_one_sweep() {
+    let mut fixture =
+        Fixture::sh("i=0; while [ $i -lt 200 ]; do sleep 1000 & echo $!; i=$((i+1)); done; wait");
+    let mut processes = vec![fixture.seen()];
+    processes.extend((0..200).map(|_| fixture.next()));
+    check(&fixture, &processes, &Released::Killed);
+}
