@@ -14,6 +14,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 mod demo;
 mod inspect;
+mod run;
 
 /// Rows and payloads are made by the threads that read requests and freed by the engine and the checkpoint, many each
 /// batch. The system's allocator spent a seventh of the engine's time on that; this one took 0.85 of the time a message.
@@ -55,6 +56,8 @@ enum Command {
     /// Play recorded agent sessions through a real server on a temporary store, kill it in the middle,
     /// and check that nothing was lost or done twice.
     Demo(demo::DemoArgs),
+    /// Run a command that lives and dies with a session: whoever ends first, nothing of the command is left.
+    Run(run::RunArgs),
     /// Check the configuration, or show what it comes to.
     Config(inspect::ConfigArgs),
 }
@@ -62,16 +65,17 @@ enum Command {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let serve_args = match cli.command {
-        Some(Command::Demo(args)) => return run(demo::run(args)),
+        Some(Command::Demo(args)) => return finish(demo::run(args)),
+        Some(Command::Run(args)) => return finish(run::run(args)),
         Some(Command::Config(args)) => return ExitCode::from(inspect::run(&args)),
         Some(Command::Serve(args)) => *args,
         None => cli.serve,
     };
-    run(serve(&serve_args))
+    finish(serve(&serve_args))
 }
 
 /// Runs a command to its end, which is an exit code.
-fn run(command: impl Future<Output = u8>) -> ExitCode {
+fn finish(command: impl Future<Output = u8>) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

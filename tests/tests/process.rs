@@ -1,6 +1,8 @@
 //! The server as a process: what it refuses to start on, what it prints, how it stops, and what its one
 //! port says to those who do not speak its contract.
 
+#[path = "process/bound.rs"]
+mod bound;
 #[path = "process/cleanup_log.rs"]
 mod cleanup_log;
 #[path = "process/config.rs"]

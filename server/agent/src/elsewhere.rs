@@ -4,6 +4,7 @@
 //! deliberately does not do: make do with pids.
 
 use std::convert::Infallible;
+use std::io;
 use std::time::Instant;
 
 use rustix::event::PollFd;
@@ -33,6 +34,14 @@ pub(crate) fn row(_pid: i32) -> Result<Row, Fault> {
 }
 
 pub(crate) fn rows(_max: usize) -> Result<Vec<Row>, Fault> {
+    Err(Fault::Unsupported)
+}
+
+pub(crate) fn adopt_orphans() -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+pub(crate) fn reap(_spared: Option<u32>) -> Result<(), Fault> {
     Err(Fault::Unsupported)
 }
 

@@ -15,6 +15,7 @@
 //! its group, its session and its parent, and carries no marker.) Elsewhere than on Linux everything answers that it
 //! is unsupported.
 
+pub mod adoption;
 pub mod deny;
 pub mod identity;
 pub mod marker;

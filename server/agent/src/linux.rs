@@ -16,10 +16,11 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::FsWord;
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, pidfd_open, pidfd_send_signal};
 
 use crate::fault::{Fault, Mark, Row};
 use crate::marker::Marker;
+use crate::terms::PROCESSES_MAX;
 
 #[path = "linux/stat.rs"]
 mod stat;
@@ -58,6 +59,27 @@ pub(crate) fn own_row() -> Result<Row, Fault> {
         return Err(Fault::ForeignProc);
     }
     Ok(row)
+}
+
+/// Has the kernel give this process whatever below it loses its parent.
+pub(crate) fn adopt_orphans() -> io::Result<()> {
+    Ok(rustix::process::set_child_subreaper(Some(
+        rustix::process::getpid(),
+    ))?)
+}
+
+/// Takes note of children that have ended. Their numbers are their own until then, so none of them can be another.
+pub(crate) fn reap(spared: Option<u32>) -> Result<(), Fault> {
+    let own = rustix::process::getpid().as_raw_pid();
+    let spared = spared.and_then(|pid| i32::try_from(pid).ok());
+    for row in rows(PROCESSES_MAX)? {
+        let is_left = row.parent == own && row.state == 'Z' && Some(row.pid) != spared;
+        if let Some(pid) = Pid::from_raw(row.pid).filter(|_| is_left) {
+            // Somebody else may have done it since; then there is nothing to do.
+            let _known = rustix::process::waitpid(Some(pid), WaitOptions::NOHANG);
+        }
+    }
+    Ok(())
 }
 
 /// The process that has the number.

@@ -22,11 +22,7 @@ use rustix::process::Signal;
 use crate::deny::{Denial, Facts, Ourselves, denial};
 use crate::fault::{Fault, Mark, Row};
 use crate::platform::{self, Pin};
-use crate::terms::{Released, Survivor, Terms};
-
-/// How many processes a machine may have for a look at all of them: a look takes some 20 µs for each, and half a look
-/// finds half a tree.
-const PROCESSES_MAX: usize = 65_536;
+use crate::terms::{PROCESSES_MAX, Released, Survivor, Terms};
 
 /// How many members are held at once, each with a descriptor: what is beyond is gathered when these have ended. Half of
 /// the 1,024 descriptors that a process may have open by default.

@@ -14,6 +14,10 @@ pub const GRACE: Duration = Duration::from_secs(2);
 /// a disk or a driver ends only after it.
 pub const VERIFY: Duration = Duration::from_secs(1);
 
+/// How many processes a machine may have for a look at all of them: a look takes some 20 µs for each, and half a look
+/// finds half a tree.
+pub(crate) const PROCESSES_MAX: usize = 65_536;
+
 /// How a release goes about it.
 #[derive(Clone, Debug)]
 pub struct Terms {

@@ -1,0 +1,196 @@
+//! `sessiond run`: a command that lives and dies with a session.
+//!
+//! Invariant: while the command runs, the session is in use; when the session ends, whoever ends it, the command and
+//! everything it started is ended and verified to be gone before the end is reported as done; when the command ends, so
+//! does what it left behind, and after that the session, if it was opened here. What this deliberately does not do: hold
+//! anything if it is killed itself; then the session ends when its owner is missed, and what the command started is found by
+//! its mark (`SESSIOND_RESOURCE`).
+
+use std::ffi::OsString;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use clap::Args;
+use sessiond_client::{ADDR_DEFAULT, ADDR_ENV, Client, NAMESPACE_ENV, RetryPolicy, TOKEN_ENV};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+mod bond;
+mod tree;
+
+use bond::{Bond, Over};
+use tree::{Left, SpawnError, Tree};
+
+/// What ends the command or the watch over it.
+#[derive(Debug)]
+enum Cause {
+    /// It ended by itself.
+    Exited,
+    /// Its session is over, or is about to be.
+    Session(Over),
+    /// Somebody asked us to stop.
+    Signalled,
+}
+
+/// Our own failures have the codes that `env`, `nice` and `timeout` have for theirs; anything else is the command's.
+mod code {
+    pub(super) const FAILED: u8 = 125;
+    pub(super) const NOT_EXECUTABLE: u8 = 126;
+    pub(super) const NOT_FOUND: u8 = 127;
+    /// Plus the number of the signal that ended the command.
+    pub(super) const SIGNALLED: u8 = 128;
+}
+
+/// How long a call is repeated while no server answers: long enough for one that is just starting. What must outlast a
+/// longer absence asks again by itself.
+const RETRY_TOTAL: Duration = Duration::from_secs(5);
+
+const EXIT_CODES: &str = "Exit codes:
+  the command's own, or 128 and the number of the signal that ended it
+  125  the session could not be opened, or something of the command could not be ended
+  126  the command cannot be executed; 127: there is no such command";
+
+/// The arguments of `sessiond run`.
+#[derive(Args, Debug)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct RunArgs {
+    /// The key of the session. One that lives already is used and outlives the command; otherwise one is opened, and
+    /// ends with the command.
+    #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    key: String,
+    /// The server: HOST:PORT, http://HOST:PORT or unix:PATH.
+    #[arg(long, env = ADDR_ENV, value_name = "ADDR", default_value = ADDR_DEFAULT)]
+    addr: String,
+    /// The namespace [default: the server's `default`].
+    #[arg(long, env = NAMESPACE_ENV, default_value = "", hide_default_value = true)]
+    namespace: String,
+    /// The token that says who is calling.
+    #[arg(long, env = TOKEN_ENV, hide_env_values = true, default_value = "", hide_default_value = true)]
+    token: String,
+    /// The pool that a new session belongs to [default: the server's `default`].
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pool: String,
+    /// The project of a new session.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    project: String,
+    /// In a full pool, wait so many seconds for a slot; the command starts when there is one.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=86_400))]
+    wait_for_slot: u32,
+    /// Seconds from TERM to KILL when the command is ended, for all that it started together.
+    #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=3_600))]
+    grace: u32,
+    /// The command and its arguments.
+    #[arg(required = true, last = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+/// Runs the command; answers with the exit code.
+pub(crate) async fn run(args: RunArgs) -> u8 {
+    match supervise(&args).await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("sessiond run: {error:#}");
+            code::FAILED
+        }
+    }
+}
+
+async fn supervise(args: &RunArgs) -> anyhow::Result<u8> {
+    // Before anything exists that a signal could leave behind.
+    let mut signals = Signals::take()?;
+    let client = client(args)?;
+    let bond = tokio::select! {
+        bond = Bond::tie(&client, args) => bond?,
+        () = signals.next() => anyhow::bail!("stopped before the command was started"),
+    };
+    let mut tree = match Tree::spawn(&args.command, bond.session(), &args.addr) {
+        Ok(tree) => tree,
+        Err(error) => return Ok(not_started(bond, &error).await),
+    };
+    // Either one; what comes first is why the others follow.
+    let cause = tokio::select! {
+        status = tree.exited() => status.map(|_| Cause::Exited)?,
+        over = bond.over() => Cause::Session(over),
+        () = signals.next() => Cause::Signalled,
+    };
+    if let Cause::Session(over) = &cause {
+        eprintln!("sessiond run: {over}: ending the command");
+    }
+    let (status, left) = tree.release(Duration::from_secs(args.grace.into())).await?;
+    let survived = matches!(left, Left::Survivors(_));
+    if survived {
+        eprintln!("sessiond run: {left}");
+    }
+    bond.untie(&cause, status, &left).await;
+    Ok(if survived {
+        code::FAILED
+    } else {
+        exit_code(status)
+    })
+}
+
+fn client(args: &RunArgs) -> Result<Client, sessiond_client::Error> {
+    let retry = RetryPolicy::within(RETRY_TOTAL);
+    let mut builder = Client::builder().addr(&args.addr).retry(retry);
+    if !args.namespace.is_empty() {
+        builder = builder.namespace(&args.namespace);
+    }
+    if !args.token.is_empty() {
+        builder = builder.token(&args.token);
+    }
+    builder.build()
+}
+
+/// A command that cannot be started ends the session that was opened for it.
+async fn not_started(bond: Bond, error: &SpawnError) -> u8 {
+    eprintln!("sessiond run: {error}");
+    bond.give_up(&error.to_string()).await;
+    match error {
+        SpawnError::NotFound(_) => code::NOT_FOUND,
+        SpawnError::NotExecutable(..) => code::NOT_EXECUTABLE,
+        SpawnError::Unmarked(_) => code::FAILED,
+    }
+}
+
+/// How the command ended, as a shell tells it.
+fn exit_code(status: ExitStatus) -> u8 {
+    use std::os::unix::process::ExitStatusExt as _;
+    let code = status
+        .code()
+        .map(|code| u8::try_from(code).unwrap_or(code::FAILED));
+    let signal = || {
+        let signal = status.signal().and_then(|signal| u8::try_from(signal).ok());
+        code::SIGNALLED.saturating_add(signal.unwrap_or_default())
+    };
+    code.unwrap_or_else(signal)
+}
+
+/// What asks us to stop. An interrupt from a terminal goes to the command as well, which decides what it means.
+#[derive(Debug)]
+struct Signals {
+    term: Signal,
+    hangup: Signal,
+    interrupt: Signal,
+    terminal: bool,
+}
+
+impl Signals {
+    fn take() -> std::io::Result<Self> {
+        Ok(Self {
+            term: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            terminal: std::io::IsTerminal::is_terminal(&std::io::stdin()),
+        })
+    }
+
+    async fn next(&mut self) {
+        loop {
+            // Any of them; they mean the same.
+            tokio::select! {
+                _ = self.term.recv() => return,
+                _ = self.hangup.recv() => return,
+                _ = self.interrupt.recv() => if !self.terminal { return },
+            }
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! What ties a command to its session: a request that lasts as long as the command, and an eye on the session's end.
+//!
+//! Invariant: the session is in use for as long as the bond is tied, whatever becomes of the server in the meantime; its
+//! owner's limit is renewed with the request. An end that is decided is seen before it is over, because it waits for the
+//! request. What this deliberately does not do: signal anything.
+
+use std::fmt;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use futures_util::StreamExt;
+use sessiond_client::{Client, Error, Opened, SessionHandle, WatchItem, pb};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::tree::Left;
+use super::{Cause, RunArgs};
+
+/// How long the session counts as in use after this process was heard of last.
+const REQUEST_LEASE: Duration = Duration::from_secs(30);
+/// After how long without this process a session that was opened here ends: it was killed, or its machine is gone.
+const OWNER_TIMEOUT: Duration = Duration::from_secs(120);
+/// Between two attempts to begin the request, or the watch, anew.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How long the server may take to hear of the end. It hears of it by its own clock otherwise.
+const UNTIE_WITHIN: Duration = Duration::from_secs(10);
+
+/// A command's tie to its session.
+#[derive(Debug)]
+pub(super) struct Bond {
+    session: SessionHandle,
+    holding: JoinHandle<()>,
+    let_go: CancellationToken,
+}
+
+/// Why a session is of no more use to its command.
+#[derive(Debug)]
+pub(super) enum Over {
+    /// Its end is decided; it waits for those who use it.
+    Ending,
+    /// It has ended.
+    Ended(pb::EndReason),
+    /// Its record is gone.
+    Purged,
+}
+
+impl fmt::Display for Over {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ending => write!(f, "the session is being ended"),
+            Self::Ended(reason) => write!(f, "the session has ended ({})", reason.as_str_name()),
+            Self::Purged => write!(f, "the session was deleted"),
+        }
+    }
+}
+
+impl Bond {
+    /// Opens the session, or takes the one that lives; waits for a slot as long as the arguments say.
+    pub(super) async fn tie(client: &Client, args: &RunArgs) -> anyhow::Result<Self> {
+        let mut open = client
+            .session(&args.key)
+            .source("sessiond run")
+            .owner_timeout(OWNER_TIMEOUT);
+        if !args.pool.is_empty() {
+            open = open.pool(&args.pool);
+        }
+        if !args.project.is_empty() {
+            open = open.project(&args.project);
+        }
+        if args.wait_for_slot > 0 {
+            open = open.wait_for_slot(Duration::from_secs(args.wait_for_slot.into()));
+        }
+        let session = open
+            .open()
+            .await
+            .with_context(|| format!("session {:?} cannot be opened at {}", args.key, args.addr))?;
+        let now = session.admitted().await?;
+        if now.state() != pb::SessionState::Active {
+            let reason = now.end.unwrap_or_default().reason();
+            bail!(
+                "no slot for session {:?}: {}",
+                args.key,
+                reason.as_str_name()
+            );
+        }
+        // The first one is begun before the command starts, and its refusal is the answer.
+        let request = session.begin_request_for(REQUEST_LEASE).await?;
+        let let_go = CancellationToken::new();
+        let holding = tokio::spawn(hold(session.clone(), Some(request), let_go.clone()));
+        Ok(Self {
+            session,
+            holding,
+            let_go,
+        })
+    }
+
+    /// The session.
+    pub(super) fn session(&self) -> &SessionHandle {
+        &self.session
+    }
+
+    /// Waits until the session is over or about to be. A server that is away meanwhile is waited for.
+    pub(super) async fn over(&self) -> Over {
+        loop {
+            match self.watch().await {
+                Ok(Some(over)) => return over,
+                Ok(None) => {}
+                Err(Error::NotFound(_)) => return Over::Purged,
+                Err(error) => tracing::debug!(%error, "the session cannot be watched"),
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Nothing, when it is to be looked at again.
+    async fn watch(&self) -> Result<Option<Over>, Error> {
+        let now = self.session.get().await?;
+        let seen = over(now.state(), now.end.as_ref());
+        if seen.is_some() {
+            return Ok(seen);
+        }
+        let filter = pb::EventFilter {
+            session_ids: vec![self.session.id().to_owned()],
+            ..pb::EventFilter::default()
+        };
+        let watch = self.session.client().watch();
+        let mut items = watch.after(now.revision).filter(filter).start();
+        while let Some(item) = items.next().await {
+            match item? {
+                WatchItem::Event(event) => {
+                    if event.r#type() == pb::EventType::SessionPurged {
+                        return Ok(Some(Over::Purged));
+                    }
+                    let state = event.session.as_ref().map(pb::SessionSnapshot::state);
+                    let seen = state.and_then(|state| over(state, event.end.as_ref()));
+                    if seen.is_some() {
+                        return Ok(seen);
+                    }
+                }
+                // What was missed is read.
+                WatchItem::Gap { .. } => break,
+                WatchItem::Started(_)
+                | WatchItem::Initial(_)
+                | WatchItem::InitialEnd
+                | WatchItem::Bookmark(_)
+                | WatchItem::Reconnected(_) => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// Says what became of the command: its request is over, and so is the session, if it was opened here.
+    pub(super) async fn untie(self, cause: &Cause, status: ExitStatus, left: &Left) {
+        let success = status.success() && matches!(cause, Cause::Exited);
+        let reason = if success {
+            pb::EndReason::Completed
+        } else {
+            pb::EndReason::Failed
+        };
+        self.end(reason, &format!("the command ended with {status}; {left}"))
+            .await;
+    }
+
+    /// The command could not be started.
+    pub(super) async fn give_up(self, why: &str) {
+        self.end(pb::EndReason::Failed, why).await;
+    }
+
+    async fn end(self, reason: pb::EndReason, detail: &str) {
+        let ended = async {
+            self.let_go.cancel();
+            // A task that was cut off has held nothing for long.
+            drop(self.holding.await);
+            if self.session.opened() == Opened::Created {
+                let end = self.session.end(reason).detail(detail);
+                end.send().await?;
+            }
+            Ok::<(), Error>(())
+        };
+        match tokio::time::timeout(UNTIE_WITHIN, ended).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => eprintln!("sessiond run: the end could not be told: {error}"),
+            Err(_) => eprintln!(
+                "sessiond run: the end could not be told within {UNTIE_WITHIN:?}; the session ends when its owner is missed"
+            ),
+        }
+    }
+}
+
+/// Keeps the session in use until it is let go.
+async fn hold(
+    session: SessionHandle,
+    mut request: Option<sessiond_client::RequestGuard>,
+    let_go: CancellationToken,
+) {
+    loop {
+        if let Some(held) = request.take() {
+            tokio::select! {
+                error = held.lost() => tracing::debug!(%error, "the request was lost"),
+                () = let_go.cancelled() => {
+                    if let Err(error) = held.end().await {
+                        tracing::debug!(%error, "the request ends by its lease");
+                    }
+                    return;
+                }
+            }
+        }
+        // Whoever was away for longer than the lease begins anew; a session that is over refuses that.
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE) => {}
+            () = let_go.cancelled() => return,
+        }
+        request = session.begin_request_for(REQUEST_LEASE).await.ok();
+    }
+}
+
+fn over(state: pb::SessionState, end: Option<&pb::SessionEnd>) -> Option<Over> {
+    match state {
+        pb::SessionState::Draining => Some(Over::Ending),
+        pb::SessionState::Ended => {
+            let reason = end.map(pb::SessionEnd::reason);
+            Some(Over::Ended(reason.unwrap_or_default()))
+        }
+        pb::SessionState::Active | pb::SessionState::Queued | pb::SessionState::Unspecified => None,
+    }
+}

@@ -1,0 +1,340 @@
+//! `sessiond run`: a command and its session end together, whoever is first, and nothing of the command is left.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use sessiond_proto::v1 as pb;
+use sessiond_tests::binaries;
+use sessiond_tests::caller::Caller;
+use sessiond_tests::requests::{end, id, key, millis, open};
+use sessiond_tests::server::Server;
+
+/// Two seconds of grace, one of verification, and time to spare on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Starts something in a session of its own that survives a hangup, ignores TERM and tells its number.
+const ESCAPEE: &str = r#"setsid sh -c 'trap "" TERM HUP; echo $$; exec sleep 600' &"#;
+
+/// A command under `sessiond run`; what is left of it is killed when a test fails.
+struct Bound {
+    run: Child,
+    stdin: ChildStdin,
+    /// What the command says, line by line.
+    lines: Receiver<String>,
+    /// What `sessiond run` and the command complain of.
+    complaints: Option<JoinHandle<String>>,
+    /// What must not outlive a test that fails.
+    noted: Option<u32>,
+}
+
+impl Bound {
+    /// Runs a script of the shell for a session.
+    fn script(server: &Server, of: &str, script: &str) -> Self {
+        Self::script_with(server, &["--key", of], script)
+    }
+
+    fn script_with(server: &Server, arguments: &[&str], script: &str) -> Self {
+        let mut run = Command::new(binaries::sessiond())
+            .arg("run")
+            .args(["--addr", &server.url()])
+            .args(arguments)
+            .args(["--", "sh", "-c", script])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it can be run");
+        let (line, lines) = channel();
+        let stdout = BufReader::new(run.stdout.take().expect("it is piped"));
+        std::thread::spawn(move || {
+            let read = stdout.lines().map_while(Result::ok);
+            // Nobody listens once a test is over.
+            read.take_while(|said| line.send(said.clone()).is_ok())
+                .count()
+        });
+        let mut stderr = run.stderr.take().expect("it is piped");
+        let complaints = std::thread::spawn(move || {
+            let mut said = String::new();
+            stderr.read_to_string(&mut said).expect("text");
+            said
+        });
+        Self {
+            stdin: run.stdin.take().expect("it is piped"),
+            run,
+            lines,
+            complaints: Some(complaints),
+            noted: None,
+        }
+    }
+
+    /// The next line of the command.
+    fn line(&self) -> String {
+        self.lines
+            .recv_timeout(PATIENCE)
+            .expect("the command says something")
+    }
+
+    /// The next line, which is the number of a process.
+    fn number(&mut self) -> u32 {
+        let number = self.line().trim().parse().expect("a number");
+        self.noted = Some(number);
+        number
+    }
+
+    /// Lets a command go on that reads a line.
+    fn go_on(&mut self) {
+        self.stdin.write_all(b"go\n").expect("it reads");
+    }
+
+    /// Waits for its end; answers with how it ended and what it complained of. Whoever still has its outputs open then is
+    /// waited for as well.
+    fn over(&mut self) -> (ExitStatus, String) {
+        let began = Instant::now();
+        // The end of its output is the end of all that was started with it.
+        while let Ok(said) = self
+            .lines
+            .recv_timeout(PATIENCE.saturating_sub(began.elapsed()))
+        {
+            assert!(said.len() < 1_000, "it goes on and on");
+        }
+        assert!(began.elapsed() < PATIENCE, "it does not end");
+        let complaints = self.complaints.take().expect("it ends once");
+        let said = complaints.join().expect("they are read");
+        (self.run.wait().expect("it is our child"), said)
+    }
+
+    fn signal(&self, signal: &str) {
+        signal_process(self.run.id(), signal);
+    }
+}
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            if let Some(noted) = self.noted {
+                signal_process(noted, "KILL");
+            }
+            // Nobody is told: the test has failed already.
+            drop(self.run.kill());
+        }
+    }
+}
+
+fn signal_process(pid: u32, signal: &str) {
+    let status = Command::new("kill")
+        .args(["-s", signal, &pid.to_string()])
+        .stderr(Stdio::null())
+        .status();
+    status.expect("the machine has kill");
+}
+
+/// Whether a process runs; one that is nobody's to wait for does not.
+fn runs(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat"));
+    stat.is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+async fn ended(caller: &Caller, of: &str) -> pb::SessionEnd {
+    let sessions = caller
+        .list(pb::ListSessionsRequest::default())
+        .await
+        .expect("a list")
+        .sessions;
+    let session = sessions.into_iter().find(|session| session.key == of);
+    let session = session.expect("the session is on record");
+    assert_eq!(session.state(), pb::SessionState::Ended, "{session:?}");
+    session.end.expect("an end")
+}
+
+#[tokio::test]
+async fn a_command_is_told_its_session_and_ends_it_with_its_own_outcome() {
+    let server = Server::start();
+    let caller = Caller::to(&server).await;
+    let script = r#"echo "$SESSIOND_SESSION_KEY $SESSIOND_ADDR $SESSIOND_SESSION_ID""#;
+    let mut well = Bound::script(&server, "well", script);
+    let told = well.line();
+    let (status, said) = well.over();
+    assert_eq!(status.code(), Some(0), "{said}");
+    let session = told.strip_prefix(&format!("well {} ", server.url()));
+    let session = caller.session(id(session.expect("it is told"))).await;
+    assert_eq!(session.key, "well");
+    let end = ended(&caller, "well").await;
+    assert_eq!(end.reason(), pb::EndReason::Completed);
+    let (status, said) = Bound::script(&server, "badly", "exit 7").over();
+    assert_eq!(status.code(), Some(7), "{said}");
+    let end = ended(&caller, "badly").await;
+    assert_eq!(end.reason(), pb::EndReason::Failed);
+    assert!(end.detail.contains("exit status: 7"), "{}", end.detail);
+    let (status, said) = Bound::script(&server, "killed", "kill -9 $$").over();
+    assert_eq!(status.code(), Some(128 + 9), "{said}");
+    assert_eq!(
+        ended(&caller, "killed").await.reason(),
+        pb::EndReason::Failed
+    );
+}
+
+#[tokio::test]
+async fn an_end_from_elsewhere_ends_the_command_and_all_it_started_before_the_grace_is_over() {
+    let server = Server::start();
+    let caller = Caller::to(&server).await;
+    let script = format!("{ESCAPEE} sleep 600");
+    let mut bound = Bound::script(&server, "a", &script);
+    let escapee = bound.number();
+    let request = pb::EndSessionRequest {
+        wait: millis(20_000),
+        wait_for: pb::WaitFor::Ended.into(),
+        ..end(key("a"), pb::EndReason::Deleted, pb::EndMode::Graceful)
+    };
+    caller.end(request).await.expect("it ends");
+    let (status, said) = bound.over();
+    assert_eq!(status.code(), Some(128 + 15), "{said}");
+    assert!(said.contains("the session is being ended"), "{said}");
+    assert!(!runs(escapee), "it ignores TERM and left its session");
+    let end = ended(&caller, "a").await;
+    assert_eq!(
+        end.reason(),
+        pb::EndReason::Deleted,
+        "the first reason stands"
+    );
+}
+
+#[tokio::test]
+async fn what_a_command_leaves_behind_is_ended_before_its_session_is() {
+    let server = Server::start();
+    let caller = Caller::to(&server).await;
+    let script = format!("{ESCAPEE} read go");
+    let mut bound = Bound::script_with(&server, &["--key", "a", "--grace", "0"], &script);
+    let escapee = bound.number();
+    bound.go_on();
+    let (status, said) = bound.over();
+    assert_eq!(status.code(), Some(0), "{said}");
+    assert!(!runs(escapee));
+    let end = ended(&caller, "a").await;
+    assert_eq!(end.reason(), pb::EndReason::Completed);
+    assert!(end.detail.contains("was ended"), "{}", end.detail);
+}
+
+#[tokio::test]
+async fn a_session_that_lived_before_outlives_the_command() {
+    let server = Server::start();
+    let caller = Caller::to(&server).await;
+    let session = caller.opened("a").await;
+    let (status, said) = Bound::script(&server, "a", "exit 3").over();
+    assert_eq!(status.code(), Some(3), "{said}");
+    let now = caller.session(key("a")).await;
+    assert_eq!(now.session_id, session.session_id);
+    assert_eq!(now.state(), pb::SessionState::Active);
+    assert_eq!(now.active_requests, 0, "the command uses it no more");
+}
+
+#[tokio::test]
+async fn a_command_keeps_its_session_in_use_and_goes_on_while_the_server_is_away() {
+    let mut server = Server::start();
+    let caller = Caller::to(&server).await;
+    let mut bound = Bound::script(&server, "a", "echo $$; read go");
+    let command = bound.number();
+    assert_eq!(caller.session(key("a")).await.active_requests, 1);
+    server.kill();
+    server.restart();
+    assert!(runs(command), "a server that is away ends nothing");
+    let caller = Caller::to(&server).await;
+    assert_eq!(caller.session(key("a")).await.active_requests, 1);
+    bound.go_on();
+    let (status, said) = bound.over();
+    assert_eq!(status.code(), Some(0), "{said}");
+    assert_eq!(ended(&caller, "a").await.reason(), pb::EndReason::Completed);
+}
+
+#[tokio::test]
+async fn a_stop_ends_the_command_and_its_session() {
+    let server = Server::start();
+    let caller = Caller::to(&server).await;
+    for signal in ["TERM", "INT", "HUP"] {
+        let script = format!("{ESCAPEE} sleep 600");
+        let arguments = ["--key", signal, "--grace", "0"];
+        let mut bound = Bound::script_with(&server, &arguments, &script);
+        let escapee = bound.number();
+        bound.signal(signal);
+        let (status, said) = bound.over();
+        assert_eq!(status.code(), Some(128 + 9), "{signal}: {said}");
+        assert!(!runs(escapee), "{signal}");
+        assert_eq!(ended(&caller, signal).await.reason(), pb::EndReason::Failed);
+    }
+}
+
+#[tokio::test]
+async fn a_command_that_cannot_start_leaves_no_session_and_says_why() {
+    let server = Server::start();
+    let caller = Caller::to(&server).await;
+    let run = |arguments: &[&str]| {
+        let output = Command::new(binaries::sessiond())
+            .arg("run")
+            .args(arguments)
+            .output();
+        let output = output.expect("it can be run");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), said)
+    };
+    let (code, said) = run(&[
+        "--addr",
+        &server.url(),
+        "--key",
+        "a",
+        "--",
+        "/no/such/command",
+    ]);
+    assert_eq!(code, Some(127), "{said}");
+    assert!(said.contains("there is no such command"), "{said}");
+    assert_eq!(ended(&caller, "a").await.reason(), pb::EndReason::Failed);
+    let (code, said) = run(&["--addr", &server.url(), "--key", "b", "--", "/etc/passwd"]);
+    assert_eq!(code, Some(126), "{said}");
+    assert_eq!(ended(&caller, "b").await.reason(), pb::EndReason::Failed);
+    let (code, said) = run(&["--addr", &server.url(), "--key", "c"]);
+    assert_eq!(code, Some(2), "{said}");
+    let (code, said) = run(&["--addr", &server.url(), "--key", "", "--", "true"]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("--key"), "{said}");
+    let (code, said) = run(&["--addr", "127.0.0.1:1", "--key", "d", "--", "true"]);
+    assert_eq!(code, Some(125), "{said}");
+    assert!(said.contains("127.0.0.1:1"), "{said}");
+}
+
+#[tokio::test]
+async fn a_command_waits_for_a_slot_of_a_full_pool_if_it_is_to() {
+    let server = Server::configured("[session]\nmax_sessions = 1\n");
+    let caller = Caller::to(&server).await;
+    caller.opened("first").await;
+    let (status, said) = Bound::script(&server, "refused", "true").over();
+    assert_eq!(status.code(), Some(125), "{said}");
+    let arguments = ["--key", "second", "--wait-for-slot", "600"];
+    let mut bound = Bound::script_with(&server, &arguments, "echo $$; exec sleep 600");
+    let began = Instant::now();
+    while caller
+        .get(pb::GetSessionRequest {
+            r#ref: key("second"),
+        })
+        .await
+        .is_err()
+    {
+        assert!(began.elapsed() < PATIENCE, "it is not opened");
+    }
+    assert!(bound.lines.try_recv().is_err(), "it has no slot");
+    caller
+        .end(end(
+            key("first"),
+            pb::EndReason::Completed,
+            pb::EndMode::Immediate,
+        ))
+        .await
+        .expect("it ends");
+    let command = bound.number();
+    bound.signal("TERM");
+    let (status, said) = bound.over();
+    assert_eq!(status.code(), Some(128 + 15), "{said}");
+    assert!(!runs(command));
+    caller.open(open("third")).await.expect("its slot is free");
+}
