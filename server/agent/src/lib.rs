@@ -22,6 +22,7 @@ pub mod marker;
 pub mod release;
 mod sweep;
 pub mod terms;
+pub mod tmux;
 
 #[cfg(target_os = "linux")]
 mod linux;

@@ -14,5 +14,13 @@ mod forged;
 mod pid_reuse;
 #[path = "agent/strays.rs"]
 mod strays;
+#[path = "agent/tmux_names.rs"]
+mod tmux_names;
+#[path = "agent/tmux_places.rs"]
+mod tmux_places;
+#[path = "agent/tmux_private.rs"]
+mod tmux_private;
+#[path = "agent/tmux_server.rs"]
+mod tmux_server;
 #[path = "agent/trees.rs"]
 mod trees;

@@ -60,9 +60,21 @@ pub(crate) struct Seen {
 
 impl Guard {
     pub(crate) fn new() -> Self {
-        let mark = unique();
-        let entry = format!("{MARK}={mark}");
+        Self::of(MARK, &unique())
+    }
+
+    /// Of what carries this variable, whoever set it.
+    pub(crate) fn of(variable: &str, value: &str) -> Self {
+        let entry = format!("{variable}={value}");
+        let mark = value.to_owned();
         Self { entry, mark }
+    }
+
+    /// What is under this guard and runs, by pid.
+    pub(crate) fn running(&self) -> Vec<i32> {
+        let pids = self.marked().into_iter();
+        pids.filter(|&pid| look(pid).is_some_and(|(state, _)| state != "Z"))
+            .collect()
     }
 
     /// Puts what the command starts under this guard.
@@ -70,16 +82,18 @@ impl Guard {
         command.env(MARK, &self.mark)
     }
 
-    fn kill_all(&self) -> usize {
-        let marked = pids().into_iter().filter(|pid| {
+    fn marked(&self) -> Vec<i32> {
+        let is_marked = |pid: &i32| {
             let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-            environment
-                .split(|&b| b == 0)
-                .any(|e| e == self.entry.as_bytes())
-        });
-        marked
-            .filter_map(Pid::from_raw)
-            .filter(|&pid| kill_process(pid, Signal::KILL).is_ok())
+            let mut entries = environment.split(|&byte| byte == 0);
+            entries.any(|entry| entry == self.entry.as_bytes())
+        };
+        pids().into_iter().filter(is_marked).collect()
+    }
+
+    fn kill_all(&self) -> usize {
+        let pids = self.marked().into_iter().filter_map(Pid::from_raw);
+        pids.filter(|&pid| kill_process(pid, Signal::KILL).is_ok())
             .count()
     }
 }
@@ -135,6 +149,11 @@ impl Fixture {
 
     pub(crate) fn identity(&self) -> Identity {
         identify(self.pid()).expect("the fixture runs")
+    }
+
+    /// What of it runs, by pid.
+    pub(crate) fn running(&self) -> Vec<i32> {
+        self.guard.running()
     }
 
     /// The next word that the script prints.

@@ -71,3 +71,18 @@ fn strays_and_what_descends_from_them_are_found_without_a_process_to_start_from(
     assert_eq!(release_marked(&marker, &terms()), Released::AlreadyGone);
     assert!(bystander.seen().runs());
 }
+
+/// What it starts leaves its session before anybody looked: nothing but the marker leads to it.
+#[test]
+fn strays_that_are_made_while_the_tree_ends_are_found() {
+    let marker = Marker::new(unique()).expect("a marker");
+    let script = "stray() { (trap '' TERM; setsid sleep 1000 &) ; }
+                  trap stray TERM
+                  echo $$
+                  while :; do sleep 1000 & wait; done";
+    let mut fixture = Fixture::with(script, &[(VARIABLE, marker.value())]);
+    fixture.next();
+    let terms = terms_with(&marker);
+    assert_eq!(release(&fixture.identity(), &terms), Released::Killed);
+    assert_eq!(fixture.running(), []);
+}
