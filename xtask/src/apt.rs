@@ -18,6 +18,8 @@ pub(crate) enum Need {
     Python,
     /// The npm client, which fetches buf.
     Npm,
+    /// tmux, whose sessions the agent's tests end.
+    Tmux,
     /// Redis, a peer in the benchmark.
     Redis,
     /// PostgreSQL, a peer in the benchmark.
@@ -33,6 +35,7 @@ impl Need {
         match self {
             Self::Python => works(Command::new("python3").args(["-c", "import venv, ensurepip"])),
             Self::Npm => works(Command::new("npm").arg("--version")),
+            Self::Tmux => works(Command::new("tmux").arg("-V")),
             Self::Redis => works(Command::new("redis-server").arg("--version")),
             Self::PostgreSql => has_postgresql(),
             Self::Etcd => works(Command::new("etcd").arg("--version")),
@@ -44,6 +47,7 @@ impl Need {
         match self {
             Self::Python => &["python3", "python3-venv", "python3-pip"],
             Self::Npm => &["npm"],
+            Self::Tmux => &["tmux"],
             Self::Redis => &["redis-server"],
             Self::PostgreSql => &["postgresql"],
             Self::Etcd => &["etcd-server"],

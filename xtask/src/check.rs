@@ -16,7 +16,7 @@ pub(crate) fn run(names: &Names) -> Result<()> {
     let mut parts = Parts::new("check");
     run_lints(&mut parts);
     let python = parts.run("python", || {
-        apt::require(&[apt::Need::Python])?;
+        apt::require(&[apt::Need::Python, apt::Need::Tmux])?;
         python::ensure()
     });
     let built = parts.run("build", suites::build_programs);

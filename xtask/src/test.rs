@@ -13,7 +13,7 @@ use crate::{apt, buf, python};
 /// Installs, builds, then runs everything at the CI scale.
 pub(crate) fn run(names: &Names) -> Result<()> {
     let mut parts = Parts::new("test");
-    let needs = [apt::Need::Python, apt::Need::Npm];
+    let needs = [apt::Need::Python, apt::Need::Npm, apt::Need::Tmux];
     if parts.run("packages", || apt::require(&needs)).is_none() {
         return parts.close();
     }
