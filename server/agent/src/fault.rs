@@ -9,6 +9,10 @@ use std::io;
 use crate::deny::Denial;
 
 /// A question about a process that has no answer.
+#[cfg_attr(
+    not(target_os = "linux"),
+    expect(dead_code, reason = "what Linux answers")
+)]
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fault {
     #[error("no such process")]
@@ -52,6 +56,10 @@ pub(crate) struct Row {
 }
 
 /// What the environment of a process says about the marker.
+#[cfg_attr(
+    not(target_os = "linux"),
+    expect(dead_code, reason = "what Linux answers")
+)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mark {
     Carried,

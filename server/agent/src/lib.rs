@@ -19,6 +19,7 @@ pub mod adoption;
 pub mod deny;
 pub mod identity;
 pub mod marker;
+mod ourselves;
 pub mod release;
 mod sweep;
 pub mod terms;

@@ -44,6 +44,10 @@ impl Marker {
     }
 
     /// Whether an environment, as `/proc/PID/environ` has it, sets the marker.
+    #[cfg_attr(
+        not(any(target_os = "linux", test)),
+        expect(dead_code, reason = "environments are only read on Linux")
+    )]
     pub(crate) fn is_in(&self, environment: &[u8]) -> bool {
         let entry = self.to_string();
         environment

@@ -17,27 +17,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use rustix::process::Signal;
-
 use crate::deny::{Denial, Facts, Ourselves, denial};
 use crate::fault::{Fault, Mark, Row};
+use crate::ourselves::ourselves;
 use crate::platform::{self, Pin};
 use crate::terms::{PROCESSES_MAX, Released, Survivor, Terms};
+
+mod member;
+
+pub(crate) use member::Step;
+use member::{Member, send, survivor};
 
 /// How many members are held at once, each with a descriptor: what is beyond is gathered when these have ended. Half of
 /// the 1,024 descriptors that a process may have open by default.
 const MEMBERS_MAX: usize = 512;
-
-/// How far a member has been brought, in this order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Step {
-    Gathered,
-    /// Asked to end. One that was stopped is let go on, or it could not.
-    Asked,
-    /// Kept from forking, which would leave the child behind.
-    Frozen,
-    Killed,
-}
 
 /// The processes of one resource.
 #[derive(Debug)]
@@ -52,18 +45,12 @@ pub(crate) struct Sweep<'a> {
     sessions: BTreeSet<i32>,
     /// What belongs but is not signalled, by pid, as of the last look.
     spared: BTreeMap<i32, Survivor>,
+    /// Members that processes without room may hang on, as of the last look.
+    anchors: BTreeSet<i32>,
     /// What did not show an environment at the last look, by pid.
     not_shown: BTreeSet<i32>,
     /// Whether any member was brought further than gathered.
     signalled: bool,
-}
-
-#[derive(Debug)]
-struct Member {
-    pin: Pin,
-    /// As of the last look.
-    row: Row,
-    step: Step,
 }
 
 impl<'a> Sweep<'a> {
@@ -81,6 +68,7 @@ impl<'a> Sweep<'a> {
             groups: BTreeSet::new(),
             sessions: BTreeSet::new(),
             spared: BTreeMap::new(),
+            anchors: BTreeSet::new(),
             not_shown: BTreeSet::new(),
             signalled: false,
         })
@@ -122,18 +110,15 @@ impl<'a> Sweep<'a> {
                 break;
             }
         }
+        self.note_anchors(&left);
         Ok(())
     }
 
-    /// Brings all running members to a step; answers how many were not there yet.
+    /// Brings running members to a step; answers how many were not there yet. If there are more than are held, those
+    /// that lead to the others are only frozen.
     pub(crate) fn bring(&mut self, step: Step) -> Result<usize, Denial> {
         let mut brought = 0;
-        let behind: Vec<i32> = self
-            .running()
-            .filter(|member| member.step < step)
-            .map(|member| member.row.pid)
-            .collect();
-        for pid in behind {
+        for pid in self.behind(step) {
             let Some(member) = self.members.get(&pid) else {
                 continue;
             };
@@ -158,6 +143,19 @@ impl<'a> Sweep<'a> {
             }
         }
         Ok(brought)
+    }
+
+    fn behind(&self, step: Step) -> Vec<i32> {
+        let is_anchor = |member: &&Member| self.anchors.contains(&member.row.pid);
+        let keeps_anchors = match step {
+            Step::Asked | Step::Killed => !self.running().all(|member| is_anchor(&member)),
+            Step::Gathered | Step::Frozen => false,
+        };
+        self.running()
+            .filter(|member| member.step < step)
+            .filter(|member| !(keeps_anchors && is_anchor(member)))
+            .map(|member| member.row.pid)
+            .collect()
     }
 
     /// Waits until no member runs, or for a time; with none, for that time.
@@ -232,6 +230,17 @@ impl<'a> Sweep<'a> {
         self.sessions
             .retain(|session| is_held(session, |row| row.session));
         Ok(())
+    }
+
+    /// With no room for all, notes what leads to those that are not held: once it has ended, nothing may.
+    fn note_anchors(&mut self, left: &[Row]) {
+        self.anchors.clear();
+        if self.is_full() {
+            let parents = left.iter().map(|row| row.parent);
+            self.anchors
+                .extend(parents.filter(|pid| self.members.contains_key(pid)));
+            self.anchors.extend(self.groups.union(&self.sessions));
+        }
     }
 
     /// What carries the marker; read once for a look, as it is the dearest question.
@@ -345,49 +354,4 @@ impl<'a> Sweep<'a> {
     fn spare(&mut self, row: &Row, denial: Denial) {
         self.spared.insert(row.pid, survivor(row, Some(denial)));
     }
-}
-
-fn send(pin: &Pin, step: Step) -> Result<(), Fault> {
-    match step {
-        Step::Gathered => Ok(()),
-        Step::Asked => {
-            pin.signal(Signal::TERM)?;
-            pin.signal(Signal::CONT)
-        }
-        Step::Frozen => pin.signal(Signal::STOP),
-        Step::Killed => pin.signal(Signal::KILL),
-    }
-}
-
-fn survivor(row: &Row, denial: Option<Denial>) -> Survivor {
-    Survivor {
-        pid: row.pid,
-        start_ticks: row.start_ticks,
-        state: row.state,
-        denial,
-    }
-}
-
-/// This process and what it descends from.
-fn ourselves() -> Result<Ourselves, Fault> {
-    let own = platform::own_row()?;
-    let mut ancestors = Vec::new();
-    let mut next = own.parent;
-    // The first process has the parent 0, and one outside a pid namespace shows as 0.
-    while next > 0 && !ancestors.contains(&next) {
-        ancestors.push(next);
-        next = match platform::row(next) {
-            Ok(row) => row.parent,
-            // It ended: whoever takes its children in is the first process or an ancestor of it.
-            Err(Fault::Gone) => break,
-            Err(fault) => return Err(fault),
-        };
-    }
-    Ok(Ourselves {
-        pid: own.pid,
-        group: own.group,
-        session: own.session,
-        uid: platform::own_uid(),
-        ancestors,
-    })
 }

@@ -59,14 +59,19 @@ fn numbers_that_no_process_has_are_gone() {
 fn run_inside(test: &str, prefix: &str) {
     let marker = unique();
     let program = std::env::current_exe().expect("this program");
-    let status = Command::new("sh")
+    let output = Command::new("sh")
         .args(["-c", &format!("{prefix} \"$0\" --exact \"$1\"; exit $?")])
         .arg(program)
         .arg(test)
         .env(VARIABLE, &marker)
         .env(INSIDE, &marker)
-        .status();
-    assert!(status.expect("sh runs").success());
+        .output()
+        .expect("sh runs");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && said.contains("1 passed"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use sessiond_agent::identity::{Verdict, identify, verify};
 use sessiond_agent::release::release;
-use sessiond_agent::terms::{Released, Terms};
+use sessiond_agent::terms::{Released, Terms, WeakIdentities};
 
 use super::fixture::{Fixture, Seen, terms};
 
@@ -116,4 +117,47 @@ fn two_hundred_processes_end_in_one_sweep() {
     let mut processes = vec![fixture.seen()];
     processes.extend((0..200).map(|_| fixture.next()));
     check(&fixture, &processes, &Released::Killed);
+}
+
+/// The shell that leads the group is reaped at once by its parent, as an ended process mostly is: when it goes before
+/// the last of its children is held, nothing leads to that.
+#[test]
+fn more_processes_than_are_held_at_once_end() {
+    let mut fixture = Fixture::sh(
+        "exec 2>&-; sh -c 'setsid sh -c \"echo \\$\\$
+             i=0; while [ \\$i -lt 600 ]; do sleep 1000 & i=\\$((i+1)); done
+             echo started; wait\"'; read line",
+    );
+    let leader = fixture.next();
+    assert_eq!(fixture.word(), "started");
+    let identity = identify(leader.pid).expect("it runs");
+    let bystander = Fixture::bystander();
+    let terms = Terms {
+        grace: Duration::from_secs(600),
+        ..terms()
+    };
+    assert_eq!(release(&identity, &terms), Released::Killed);
+    fixture.let_go();
+    fixture.reap();
+    assert_eq!(fixture.running(), []);
+    assert!(bystander.seen().runs());
+}
+
+/// Linux shows such a process as a zombie, though its other threads go on.
+#[test]
+fn a_process_whose_first_thread_has_ended_is_not_gone() {
+    let mut fixture = Fixture::sh(
+        "exec python3 -c 'import ctypes, os, threading
+threading.Thread(target=threading.Event().wait).start()
+print(os.getpid(), flush=True)
+ctypes.CDLL(None).pthread_exit(None)'",
+    );
+    let process = fixture.next();
+    let identity = fixture.identity();
+    process.await_state("Z");
+    let verdict = || verify(&identity, WeakIdentities::Refused);
+    assert_eq!(verdict(), Ok(Verdict::Alive));
+    assert_eq!(release(&identity, &terms()), Released::Killed);
+    assert_eq!(verdict(), Ok(Verdict::AlreadyGone));
+    fixture.reap();
 }
