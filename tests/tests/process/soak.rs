@@ -57,7 +57,7 @@ async fn cycles(caller: &Caller, round: &str, count: usize) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sessions_that_come_and_go_leave_nothing_in_memory() {
     let (warm_up, count) =
-        Scale::from_env().pick((3_000, 6_000), (40_000, 60_000), (40_000, 400_000));
+        Scale::from_env().pick((6_000, 9_000), (40_000, 60_000), (40_000, 400_000));
     let temporary = tempfile::tempdir().expect("a temporary directory can be made");
     let data = temporary.path().join("data");
     let data = data.to_str().expect("a temporary path is UTF-8");
