@@ -125,7 +125,9 @@ fn pane(line: &str) -> Option<Pane> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Ownership;
     use super::*;
+    use crate::identity::Identity;
 
     #[test]
     fn names_are_what_is_left_of_a_line() {
@@ -167,5 +169,32 @@ mod tests {
         );
         assert!(one_session("70 $3 9 abc\n70 $4 9 b\n").is_err());
         assert!(one_session("").is_err());
+    }
+
+    #[test]
+    fn a_session_is_meant_by_its_server_its_number_and_its_time() {
+        let process = Identity {
+            boot_id: String::new(),
+            pid: 70,
+            start_ticks: 0,
+            inode: None,
+            uid: 0,
+            group: 70,
+            session: 70,
+        };
+        let identity = TmuxIdentity {
+            socket: "tmux".into(),
+            server: process,
+            session: 3,
+            created: 9,
+            name: "abc".to_owned(),
+            panes: Vec::new(),
+            ownership: Ownership::Adopted,
+        };
+        let is = |line| session(line).expect("a session").is(&identity);
+        assert!(is("70 $3 9 abc") && is("70 $3 9 renamed"));
+        for other in ["71 $3 9 abc", "70 $4 9 abc", "70 $3 8 abc"] {
+            assert!(!is(other), "{other}");
+        }
     }
 }

@@ -208,3 +208,41 @@ fn hang_up(identity: &TmuxIdentity) -> Result<(), TmuxError> {
         Err(Refusal::Other(error)) => Err(error),
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::super::Tmux;
+    use super::*;
+
+    /// The server can only be another one between two calls, which no test of a release can bring about.
+    #[test]
+    fn a_server_that_is_not_the_registered_one_ends_nothing() {
+        let directory = tempfile::Builder::new()
+            .permissions(Permissions::from_mode(0o700))
+            .tempdir()
+            .expect("a directory");
+        let socket = directory.path().join("tmux");
+        let created = Tmux { socket }.create("abc", &["sleep", "1000"], None);
+        let identity = created.expect("a session");
+        let mut answers = Vec::new();
+        for ownership in [Ownership::Adopted, Ownership::Private] {
+            let mut forged = identity.clone();
+            forged.ownership = ownership;
+            forged.server.pid += 1;
+            answers.push(hang_up(&forged));
+            forged.server.pid -= 1;
+            forged.created += 1;
+            answers.push(hang_up(&forged));
+        }
+        let place = look(&identity);
+        // Before anything is asserted, as nothing else ends the server.
+        let released = release(&identity, &Terms::default());
+        assert!(matches!(place, Place::Registered { .. }), "{place:?}");
+        let is_other = |answer: &Result<(), TmuxError>| matches!(answer, Err(TmuxError::Ended));
+        assert!(answers.iter().all(is_other), "{answers:?}");
+        assert_eq!(released.expect("done"), Released::Killed);
+    }
+}

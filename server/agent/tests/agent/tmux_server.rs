@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 use sessiond_agent::tmux::{Tmux, TmuxIdentity};
 
-use super::fixture::{Guard, Seen};
+use super::fixture::{Guard, Seen, await_that};
 
 /// A command for a pane that ends when it is asked to.
 pub(crate) const IDLE: &str = "exec sleep 1000";
@@ -73,12 +73,16 @@ impl Server {
         String::from_utf8(output.stdout).expect("text")
     }
 
-    /// Makes a session with one pane; answers the pane's process.
+    /// Makes a session with one pane, whose command ends by running `sleep`; answers the pane's process.
     #[track_caller]
     pub(crate) fn session(&self, name: &str, command: &str) -> Seen {
         let arguments = ["new-session", "-d", "-P", "-F", "#{pane_pid}", "-s", name];
         let pane = self.run(&[&arguments[..], &["sh", "-c", command]].concat());
-        Seen::of(pane.trim().parse().expect("a number"))
+        let pane = Seen::of(pane.trim().parse().expect("a number"));
+        let comm = format!("/proc/{}/comm", pane.pid);
+        let runs = || std::fs::read_to_string(&comm).is_ok_and(|name| name.trim() == "sleep");
+        await_that("the command has done the rest", runs);
+        pane
     }
 
     /// The names of the sessions, by id.

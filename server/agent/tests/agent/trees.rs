@@ -1,12 +1,12 @@
 //! Trees that hang together: children, groups, sessions, whatever their processes do about signals.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use sessiond_agent::identity::{Verdict, identify, verify};
 use sessiond_agent::release::release;
 use sessiond_agent::terms::{Released, Terms, WeakIdentities};
 
-use super::fixture::{Fixture, Seen, terms};
+use super::fixture::{Fixture, PATIENCE, Seen, terms};
 
 /// Releases a fixture: all of its processes end, and a bystander does not.
 #[track_caller]
@@ -27,7 +27,7 @@ fn check(fixture: &Fixture, processes: &[Seen], expected: &Released) {
 fn what_ends_when_asked_is_not_waited_for() {
     let fixture = Fixture::sh("exec sleep 1000");
     let terms = Terms {
-        grace: Duration::from_secs(600),
+        grace: PATIENCE,
         ..terms()
     };
     let begun = Instant::now();
@@ -88,7 +88,7 @@ fn what_was_stopped_is_let_end_by_itself() {
     let process = fixture.next();
     process.await_state("T");
     let terms = Terms {
-        grace: Duration::from_secs(600),
+        grace: PATIENCE,
         ..terms()
     };
     assert_eq!(release(&fixture.identity(), &terms), Released::Killed);
@@ -133,7 +133,7 @@ fn more_processes_than_are_held_at_once_end() {
     let identity = identify(leader.pid).expect("it runs");
     let bystander = Fixture::bystander();
     let terms = Terms {
-        grace: Duration::from_secs(600),
+        grace: PATIENCE,
         ..terms()
     };
     assert_eq!(release(&identity, &terms), Released::Killed);
