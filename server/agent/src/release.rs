@@ -134,9 +134,9 @@ fn ask(sweep: &mut Sweep<'_>) -> Result<(), Denial> {
     let mut waited_for = BTreeSet::new();
     loop {
         sweep.gather()?;
-        // A process without an environment is waited for once: it may be in the middle of an exec.
-        let is_unsure = !sweep.not_shown().is_subset(&waited_for);
-        waited_for.extend(sweep.not_shown());
+        // Each is waited for once: one that shows no environment may be in the middle of an exec, or have none.
+        let is_unsure = !sweep.unsure().is_subset(&waited_for);
+        waited_for.extend(sweep.unsure());
         if (sweep.is_over() && !is_unsure) || Instant::now() >= until {
             return Ok(());
         }

@@ -47,8 +47,8 @@ pub(crate) struct Sweep<'a> {
     spared: BTreeMap<i32, Survivor>,
     /// Members that processes without room may hang on, as of the last look.
     anchors: BTreeSet<i32>,
-    /// What did not show an environment at the last look, by pid.
-    not_shown: BTreeSet<i32>,
+    /// What could not be told at the last look, by pid: it showed no environment, or its parent ended meanwhile.
+    unsure: BTreeSet<i32>,
     /// Whether any member was brought further than gathered.
     signalled: bool,
 }
@@ -69,7 +69,7 @@ impl<'a> Sweep<'a> {
             sessions: BTreeSet::new(),
             spared: BTreeMap::new(),
             anchors: BTreeSet::new(),
-            not_shown: BTreeSet::new(),
+            unsure: BTreeSet::new(),
             signalled: false,
         })
     }
@@ -172,9 +172,9 @@ impl<'a> Sweep<'a> {
         self.running().next().is_none()
     }
 
-    /// What may turn out to carry the marker once it shows its environment.
-    pub(crate) fn not_shown(&self) -> &BTreeSet<i32> {
-        &self.not_shown
+    /// What may turn out to belong at another look.
+    pub(crate) fn unsure(&self) -> &BTreeSet<i32> {
+        &self.unsure
     }
 
     /// Whether there may be members that are not held for want of room.
@@ -245,7 +245,7 @@ impl<'a> Sweep<'a> {
 
     /// What carries the marker; read once for a look, as it is the dearest question.
     fn marked(&mut self, rows: &[Row]) -> BTreeSet<i32> {
-        self.not_shown.clear();
+        self.unsure.clear();
         let mut marked = BTreeSet::new();
         let Some(marker) = &self.terms.marker else {
             return marked;
@@ -257,7 +257,7 @@ impl<'a> Sweep<'a> {
             }
             match platform::mark(row.pid, marker) {
                 Mark::Carried => drop(marked.insert(row.pid)),
-                Mark::NotShown => drop(self.not_shown.insert(row.pid)),
+                Mark::NotShown => drop(self.unsure.insert(row.pid)),
                 Mark::Absent => {}
             }
         }
@@ -289,7 +289,11 @@ impl<'a> Sweep<'a> {
         let pin = Pin::take(row.pid)?;
         let row = pin.row()?;
         let leads = row.group == row.pid || row.session == row.pid;
-        if !(pin.is_running() || leads) || !self.is_proven(&pin, &row) {
+        if !(pin.is_running() || leads) {
+            return Ok(());
+        }
+        if !self.is_proven(&pin, &row) {
+            self.unsure.insert(row.pid);
             return Ok(());
         }
         match self.denial(&pin, &row)? {

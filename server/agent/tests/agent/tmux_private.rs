@@ -29,7 +29,7 @@ fn a_private_server_ends_with_its_session() {
     assert_eq!(identity.ownership, Ownership::Private);
     let pane = Seen::of(identity.panes[0].pid);
     let server = Seen::of(identity.server.pid);
-    assert_eq!(guard.running().len(), 2);
+    await_that("both are marked", || guard.running().len() == 2);
     assert_eq!(place.registered("a b").server, identity.server);
     assert_eq!(
         release(&identity, &terms()).expect("done"),
