@@ -94,7 +94,8 @@ fn panes_opened_later_and_what_left_them_end_with_the_session() {
     server.session("abc", IDLE);
     let other = server.session("other", IDLE);
     let identity = server.registered("abc");
-    let script = "trap '' HUP TERM; setsid sleep 1000 & exec sleep 1000";
+    // The pane ends when it is hung up on, and its child has no terminal to be hung up on by.
+    let script = "setsid sleep 1000 & exec sleep 1000";
     server.run(&["new-window", "-d", "-t", "$0", "sh", "-c", script]);
     let now = identity
         .refreshed()

@@ -67,6 +67,34 @@ fn children_in_sessions_of_their_own_end_with_all_that_is_in_these() {
     check(&fixture, &processes, &Released::Killed);
 }
 
+/// The parent and the leader of its group have ended and been reaped: only its session leads to it.
+#[test]
+fn what_is_only_in_the_session_of_the_released_process_ends() {
+    let mut fixture = Fixture::sh(
+        "setsid python3 -c 'import os
+print(os.getpid(), flush=True)
+child = os.fork()
+if child == 0:
+    os.setpgid(0, 0)
+    stray = os.fork()
+    if stray == 0:
+        os.execlp(\"sleep\", \"sleep\", \"1000\")
+    print(stray, flush=True)
+    os._exit(0)
+os.waitpid(child, 0)
+print(\"reaped\", flush=True)
+os.execlp(\"sleep\", \"sleep\", \"1000\")' & read line",
+    );
+    let leader = fixture.next();
+    let stray = fixture.next();
+    assert_eq!(fixture.word(), "reaped");
+    let bystander = Fixture::bystander();
+    let identity = identify(leader.pid).expect("it runs");
+    assert_eq!(release(&identity, &terms()), Released::Killed);
+    assert!(!leader.runs() && !stray.runs());
+    assert!(bystander.seen().runs());
+}
+
 #[test]
 fn a_zombie_is_gone_but_its_group_is_not() {
     let mut fixture = Fixture::sh("echo $$; read line; sleep 1000 & echo $!");
