@@ -123,8 +123,13 @@ fn try_release(identity: &Identity, terms: &Terms) -> Result<Released, Denial> {
 /// Ends all members of a sweep.
 pub(crate) fn run(mut sweep: Sweep<'_>) -> Result<Released, Denial> {
     ask(&mut sweep)?;
-    if !sweep.is_over() {
-        kill(&mut sweep)?;
+    if sweep.is_over() {
+        return Ok(sweep.outcome());
+    }
+    if let Err(denial) = kill(&mut sweep) {
+        // What was frozen must not stay so: it can neither go on nor end by itself.
+        sweep.bring(Step::Killed)?;
+        return Err(denial);
     }
     Ok(sweep.outcome())
 }

@@ -125,7 +125,11 @@ impl<'a> Sweep<'a> {
             // It may have changed its user since it was gathered.
             match self.denial(&member.pin, &member.row) {
                 Ok(None) => {
-                    send(&member.pin, step)?;
+                    // One that cannot be signalled must not keep the others from it: it will be a survivor.
+                    if let Err(fault) = send(&member.pin, step) {
+                        let row = member.row;
+                        self.spare(&row, fault.into());
+                    }
                     self.signalled = true;
                     brought += 1;
                 }
@@ -184,11 +188,12 @@ impl<'a> Sweep<'a> {
 
     /// What came of it, as of the last look.
     pub(crate) fn outcome(&self) -> Released {
-        let mut survivors: Vec<Survivor> = self
-            .running()
-            .map(|member| survivor(&member.row, None))
-            .collect();
-        survivors.extend(self.spared.values().cloned());
+        let running = self.running().map(|member| &member.row);
+        let mut by_pid: BTreeMap<i32, Survivor> =
+            running.map(|row| (row.pid, survivor(row, None))).collect();
+        // What was spared says why.
+        by_pid.extend(self.spared.clone());
+        let survivors: Vec<Survivor> = by_pid.into_values().collect();
         match (survivors.is_empty(), self.signalled) {
             (false, _) => Released::TimedOut { survivors },
             (true, true) => Released::Killed,
