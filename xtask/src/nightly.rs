@@ -22,15 +22,18 @@ const PART_VARIABLE: &str = "SESSIOND_PART";
 /// The parts there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Part {
-    /// Random commands against a model of the rules: the first third of the seeds.
+    /// Random commands against a model of the rules: the first quarter of the seeds.
     #[value(name = "model-1")]
     Model1,
-    /// The second third.
+    /// The second quarter.
     #[value(name = "model-2")]
     Model2,
-    /// The last third.
+    /// The third quarter.
     #[value(name = "model-3")]
     Model3,
+    /// The last quarter.
+    #[value(name = "model-4")]
+    Model4,
     /// Simulated power cuts and disk errors under the store.
     Crash,
     /// Servers killed with SIGKILL while a recording is played, and while they start.
@@ -47,7 +50,7 @@ impl Part {
     /// The package that has the suite.
     fn package(self) -> &'static str {
         match self {
-            Self::Model1 | Self::Model2 | Self::Model3 => "sessiond-core",
+            Self::Model1 | Self::Model2 | Self::Model3 | Self::Model4 => "sessiond-core",
             Self::Crash | Self::Kill | Self::Storm | Self::Scenes | Self::Process => {
                 "sessiond-tests"
             }
@@ -56,7 +59,7 @@ impl Part {
 
     fn suite(self) -> &'static str {
         match self {
-            Self::Model1 | Self::Model2 | Self::Model3 => "model",
+            Self::Model1 | Self::Model2 | Self::Model3 | Self::Model4 => "model",
             Self::Crash => "crash_redb",
             Self::Kill | Self::Storm => "kill",
             Self::Scenes => "scenes",
@@ -67,9 +70,10 @@ impl Part {
     /// Which part of its suite it is; none if it is all of it.
     fn share(self) -> Option<&'static str> {
         match self {
-            Self::Model1 => Some("1/3"),
-            Self::Model2 => Some("2/3"),
-            Self::Model3 => Some("3/3"),
+            Self::Model1 => Some("1/4"),
+            Self::Model2 => Some("2/4"),
+            Self::Model3 => Some("3/4"),
+            Self::Model4 => Some("4/4"),
             Self::Crash | Self::Kill | Self::Storm | Self::Scenes | Self::Process => None,
         }
     }
@@ -82,6 +86,7 @@ impl Part {
             Self::Model1
             | Self::Model2
             | Self::Model3
+            | Self::Model4
             | Self::Crash
             | Self::Scenes
             | Self::Process => &[],
