@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 
 use crate::checkpoint::{self, Pace};
 use crate::cleanup_log;
+use crate::compaction;
 use crate::config::Settings;
 use crate::dispatch::Dispatcher;
 use crate::engine::{Engine, Handle, Parts};
@@ -87,11 +88,7 @@ pub enum Stopped {
 /// # Errors
 /// [`StartError`]; nothing is left running.
 pub async fn start(settings: &Settings, env: &Env) -> Result<Running, StartError> {
-    let identity = Identity {
-        version: VERSION.to_owned(),
-        log_id: env.ids.log(),
-    };
-    let opened = env.disk.open(&settings.data_dir, &identity)?;
+    let opened = env.disk.open(&settings.data_dir, &identity(env))?;
     let store = Store::new(opened.kv);
     let reader = store.reader();
     let (pace, checkpointer) = (Pace::default(), store.checkpointer());
@@ -135,6 +132,7 @@ pub async fn start(settings: &Settings, env: &Env) -> Result<Running, StartError
         dispatcher,
         env: env.clone(),
         policy: Arc::clone(&policy),
+        events: settings.events,
         namespaces: settings.namespaces.clone(),
         identification,
         stopping: stopping.clone(),
@@ -144,8 +142,9 @@ pub async fn start(settings: &Settings, env: &Env) -> Result<Running, StartError
     let engine_done = run_engine(engine, env);
     let checkpoints = checkpoint::run(checkpointer, pace, handle.clone());
     env.spawn.thread("checkpoint", Box::pin(checkpoints));
+    let compaction = compaction::run(reader.clone(), handle.clone(), settings.events);
     let reconciler = Reconciler::new(reader, handle.clone(), policy);
-    run_watches(room, reconciler, &handle, env);
+    run_watches(room, reconciler, compaction, &handle, env);
     let served = run_transport(bound, routes, &stopping, env);
     Ok(Running {
         address,
@@ -155,6 +154,14 @@ pub async fn start(settings: &Settings, env: &Env) -> Result<Running, StartError
         logged,
         served,
     })
+}
+
+/// What a new store is marked with.
+fn identity(env: &Env) -> Identity {
+    Identity {
+        version: VERSION.to_owned(),
+        log_id: env.ids.log(),
+    }
 }
 
 /// Logs what the server does of itself from `after` on; answers when all of it is told.
@@ -175,8 +182,15 @@ fn run_cleanup_log(
     receiver
 }
 
-/// Looks at the disk, and at what is on record, until the engine has ended.
-fn run_watches(room: room::Watch, reconciler: Reconciler, engine: &Handle, env: &Env) {
+/// Looks at the disk, at what is on record, and at how old the log is, until the engine has ended.
+fn run_watches(
+    room: room::Watch,
+    reconciler: Reconciler,
+    compaction: impl Future<Output = ()> + Send + 'static,
+    engine: &Handle,
+    env: &Env,
+) {
+    env.spawn.thread("compaction", Box::pin(compaction));
     let room = room::run(room, engine.clone());
     env.spawn.thread("room", Box::pin(room));
     let reconcile = reconcile::run(reconciler);

@@ -14,10 +14,9 @@ use std::sync::Arc;
 use sessiond_core::event::{ActorKind, EventKind, EventRow};
 use sessiond_core::ids::Revision;
 use sessiond_core::session::Lifecycle;
-use sessiond_store::fault::Fault;
 
 use crate::engine::Handle;
-use crate::feed::Feed;
+use crate::feed::{Feed, Unread};
 use crate::notices;
 use crate::wire::show;
 
@@ -34,7 +33,16 @@ pub(crate) async fn run(feed: Arc<Feed>, after: Revision, engine: Handle) {
                 told = reached;
                 continue;
             }
-            Err(fault) => {
+            Err(Unread::Compacted { oldest, .. }) => {
+                tracing::warn!(
+                    from = told.next().0,
+                    to = oldest.0 - 1,
+                    "cleanup was not logged in time: the events are deleted"
+                );
+                told = Revision(oldest.0 - 1);
+                continue;
+            }
+            Err(Unread::Fault(fault)) => {
                 tracing::error!(fault = fault.describe(), "cleanup is no longer logged");
                 return;
             }
@@ -48,7 +56,7 @@ pub(crate) async fn run(feed: Arc<Feed>, after: Revision, engine: Handle) {
 }
 
 /// Tells what there is to tell of the next page; answers with where it ends.
-fn tell_page(feed: &Feed, told: Revision) -> Result<Revision, Fault> {
+fn tell_page(feed: &Feed, told: Revision) -> Result<Revision, Unread> {
     feed.look(told, |row| {
         if !notices::note(row) && is_own(row) {
             tell(row);

@@ -18,6 +18,7 @@ use sessiond_core::ids::Namespace;
 use sessiond_core::limits::Policy;
 
 use crate::calendar::{DailyReset, TimeOfDay};
+use crate::compaction::EventRetention;
 use crate::limits::MIN_FREE_DEFAULT;
 use crate::logging::LogFormat;
 
@@ -153,6 +154,8 @@ pub struct Settings {
     pub policy: Policy,
     /// When sessions are reset by the calendar.
     pub calendar: CalendarSettings,
+    /// How long events are kept.
+    pub events: EventRetention,
 }
 
 /// When sessions are reset by the calendar.
@@ -236,6 +239,7 @@ impl Default for Settings {
         Self {
             data_dir: PathBuf::new(),
             listen: Listen::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 7377))),
+            events: EventRetention::default(),
             min_free: Some(MIN_FREE_DEFAULT),
             namespaces: [namespace.expect("the default namespace's name is an id")].into(),
             log: Log {

@@ -56,6 +56,26 @@ pub(crate) enum Source {
     Log,
 }
 
+/// Why events could not be read.
+#[derive(Debug)]
+pub(crate) enum Unread {
+    /// The store failed.
+    Fault(Fault),
+    /// They are deleted: the log begins later.
+    Compacted {
+        /// With this revision.
+        oldest: Revision,
+        /// And goes up to this one.
+        newest: Revision,
+    },
+}
+
+impl From<Fault> for Unread {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
 impl Feed {
     /// A feed over a store whose log is `log_id` and whose newest event is `newest`.
     #[must_use]
@@ -99,8 +119,8 @@ impl Feed {
     /// decisions only. None if there is nothing yet.
     ///
     /// # Errors
-    /// The store's fault.
-    pub(crate) fn next(&self, query: &EventQuery, after: Revision) -> Result<Option<Step>, Fault> {
+    /// [`Unread`].
+    pub(crate) fn next(&self, query: &EventQuery, after: Revision) -> Result<Option<Step>, Unread> {
         let (page, source) = self.page(after)?;
         if page.is_empty() {
             return Ok(None);
@@ -122,12 +142,12 @@ impl Feed {
     /// Looks at every event of the next page; answers with where it ends, which is `after` if there is nothing yet.
     ///
     /// # Errors
-    /// The store's fault.
+    /// [`Unread`].
     pub(crate) fn look(
         &self,
         after: Revision,
         mut look: impl FnMut(&EventRow),
-    ) -> Result<Revision, Fault> {
+    ) -> Result<Revision, Unread> {
         let (page, _) = self.page(after)?;
         for event in page.events() {
             look(event.row());
@@ -135,7 +155,7 @@ impl Feed {
         Ok(page.through())
     }
 
-    fn page(&self, after: Revision) -> Result<(Page, Source), Fault> {
+    fn page(&self, after: Revision) -> Result<(Page, Source), Unread> {
         let ring = self.ring.read().unwrap_or_else(PoisonError::into_inner);
         let in_ring = ring.page(after);
         drop(ring);
@@ -156,8 +176,12 @@ impl Feed {
         some.then(|| show::encoded::batch(&wanted, &self.log_id, page.through()))
     }
 
-    fn in_log(&self, after: Revision) -> Result<Page, Fault> {
+    fn in_log(&self, after: Revision) -> Result<Page, Unread> {
         let rows = self.reader.snapshot()?;
+        let (oldest, newest) = rows.log_bounds()?;
+        if after.next() < oldest {
+            return Err(Unread::Compacted { oldest, newest });
+        }
         let limit = usize::try_from(page_end(after).0 - after.0).unwrap_or(usize::MAX);
         let mut events = rows.events_after(after, limit)?;
         if let Some(last) = events.last()

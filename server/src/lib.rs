@@ -8,6 +8,7 @@ pub mod app;
 pub mod calendar;
 pub mod checkpoint;
 mod cleanup_log;
+pub mod compaction;
 pub mod config;
 pub mod dispatch;
 pub mod engine;

@@ -74,6 +74,16 @@ pub const HELLO_WITHIN: Duration = Duration::from_secs(10);
 pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(5);
 /// A batch that takes longer than this, mostly because the disk does, makes the server not live.
 pub const ENGINE_STUCK_AFTER: Duration = Duration::from_secs(10);
+/// How often the log is looked at for events that need not be kept any longer.
+pub const COMPACT_EVERY: Duration = Duration::from_secs(5);
+/// The shortest that events may be kept: longer than any watch is without a bookmark, which is what it resumes from.
+pub const EVENT_RETENTION_MIN: Span = Span::seconds(60);
+/// Events that are kept by default: at about half a KiB each what a disk of some gigabytes has room for.
+pub const EVENTS_KEPT_DEFAULT: u64 = 10_000_000;
+/// The least that `max_events` may be: more than the ring of the feed, so that whoever keeps up never reads the log.
+pub const EVENTS_KEPT_MIN: u64 = 10_000;
+/// The most.
+pub const EVENTS_KEPT_MAX: u64 = 1_000_000_000_000;
 /// How often a page of what is on record is compared with what is watched: seldom enough that an idle engine comes to rest
 /// in between.
 pub const RECONCILE_EVERY: Duration = Duration::from_secs(5);

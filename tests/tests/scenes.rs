@@ -9,6 +9,8 @@ mod absent;
 mod clock;
 #[path = "scenes/crowd.rs"]
 mod crowd;
+#[path = "scenes/events_kept.rs"]
+mod events_kept;
 #[path = "scenes/full.rs"]
 mod full;
 #[path = "scenes/full_disk.rs"]

@@ -2068,6 +2068,12 @@ pub struct ServerDefaults {
     /// How long a dead letter is kept.
     #[prost(message, optional, tag = "51")]
     pub dead_letter_retention: ::core::option::Option<Limit>,
+    /// How long an event is kept.
+    #[prost(message, optional, tag = "52")]
+    pub event_retention: ::core::option::Option<Limit>,
+    /// How many events are kept, over all namespaces. 0: any number.
+    #[prost(uint64, tag = "53")]
+    pub max_events: u64,
 }
 /// Asks for counts.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

@@ -4,7 +4,7 @@
 //! drawn. What depends on the state of the store is decided, not validated.
 
 use crate::event::Actor;
-use crate::ids::{Epoch, MessageKind, Namespace, PoolName, RequestId, SessionRef};
+use crate::ids::{Epoch, MessageKind, Namespace, PoolName, RequestId, Revision, SessionRef};
 use crate::index::Due;
 use crate::message::NewMessage;
 use crate::presence::{InstanceKey, Shortage};
@@ -73,6 +73,11 @@ pub enum Command {
     CalendarDay(Option<CalendarDay>),
     /// All sessions that a calendar's day means were asked to be reset.
     CalendarDone(CalendarDay),
+    /// Events up to here need not be kept any longer.
+    CompactEvents {
+        /// The newest of them.
+        through: Revision,
+    },
     /// Leases found at start; each gets one full term.
     Restore(Vec<Epoch>),
     /// A pool may have slots for those that wait: its limits changed while the server was down, or more

@@ -24,6 +24,7 @@ mod calendar;
 mod cancel;
 mod circuits;
 mod claim;
+mod compact;
 mod debounce;
 mod detach;
 mod discard;
@@ -175,6 +176,7 @@ fn dispatch(draft: &mut Draft<'_>, command: &Command) -> Result<Reply, Stop> {
         Command::Lapse(epoch) => lapse::lapse(draft, *epoch),
         Command::CalendarDay(day) => calendar::day(draft, *day),
         Command::CalendarDone(day) => calendar::done(draft, *day),
+        Command::CompactEvents { through } => compact::compact(draft, *through),
         Command::Restore(epochs) => restore::restore(draft, epochs),
         Command::Room(shortage) => Ok(room::note(draft, *shortage)),
         Command::Attached { namespace } => Ok(attached::counts(draft, namespace)),

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::ids::{QueueId, Revision, Seq};
 use crate::session::SessionView;
-use crate::time::WallTime;
+use crate::time::{EngineTime, WallTime};
 
 /// One entry of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub struct EventRow {
     pub kind: EventKind,
     /// When, for display.
     pub time: WallTime,
+    /// When, for age; 0 in rows of a time that did not note it.
+    pub at: EngineTime,
     /// Who caused it.
     pub actor: Actor,
     /// The session right after.

@@ -62,6 +62,8 @@ faults! {
     RequestUnrecorded,
     /// What a replaced session's worker has in flight is handed out again at once.
     SupersededEarly,
+    /// The log is cut wherever it is long enough.
+    CompactedInTwo,
     /// After a restart nobody has anything in flight, so nobody stands still.
     RestoredUnloaded,
     /// An ended lease's room is not given to the leases that wait.

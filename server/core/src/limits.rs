@@ -53,6 +53,9 @@ pub const WAITING_SESSIONS_MAX: u64 = 10_000;
 /// Work under a lease that did not move for this long counts as stalled in statistics: twice the longest lease that is given
 /// by default, and a fifth of the time after which a worker is stuck by default.
 pub const STALLED_AFTER: Span = Span::seconds(60);
+/// Events that one decision deletes, and the rest of the decision that the last of them is of: a commit of some
+/// milliseconds.
+pub const EVENTS_COMPACTED_MAX: u64 = 1_024;
 /// Sessions that one decision lets into a pool; the rest follows in the next one.
 pub const ADMIT_PER_DECISION: usize = 64;
 /// How often room is looked for on behalf of the first that waits, beside every slot that frees: sessions become idle without

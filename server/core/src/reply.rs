@@ -109,6 +109,8 @@ pub enum Reply {
         /// Whether an earlier call with the same request id did it.
         duplicate: bool,
     },
+    /// To compact: up to where events are deleted now.
+    Compacted(Revision),
     /// To restore: those that had no clock and have one now.
     Restored(Vec<Epoch>),
     /// To the question whether what workers took gets on.

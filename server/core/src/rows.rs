@@ -114,6 +114,8 @@ pub struct Counters {
     pub dead_lettered: u64,
     /// Where the calendar of resets stands.
     pub calendar: Calendar,
+    /// Up to which revision events were deleted: the log begins behind it.
+    pub compacted: Revision,
 }
 
 /// Where the calendar of resets stands: which of its days have come, and whether the resets of the last one are done.

@@ -9,6 +9,7 @@
 //!
 //! Invariant: a key exists when what it sets does. What is not built is an unknown key.
 
+mod events;
 mod log;
 mod namespaces;
 mod pools;
@@ -100,10 +101,11 @@ impl Key {
 }
 
 /// All sections, those whose values others inherit first.
-pub static SECTIONS: [&Section; 9] = [
+pub static SECTIONS: [&Section; 10] = [
     &server::SECTION,
     &store::SECTION,
     &log::SECTION,
+    &events::SECTION,
     &session::SECTION,
     &queue::SECTION,
     &retry::SECTION,

@@ -107,6 +107,9 @@ min_free_bytes = "2GiB"
 [log]
 level = "debug"
 format = "json"
+[events]
+retention = "36h"
+max_events = 50_000
 [session]
 max_idle_time = "90s"
 max_session_age = "1h30m"
@@ -232,6 +235,9 @@ fn every_key_is_set_where_it_belongs() {
     assert_eq!(policy.default_pool().max_sessions, Some(7), "as all pools");
     assert_eq!(settings.policy, policy);
     assert_eq!(settings.min_free, Some(2 << 30));
+    let day_and_a_half = Limit::After(Span::seconds(36 * 3_600));
+    assert_eq!(settings.events.age, day_and_a_half);
+    assert_eq!(settings.events.max, Some(50_000));
     assert_eq!(settings.data_dir, Path::new("/data"));
     assert_eq!(settings.listen.to_string(), "unix:/run/sessiond.sock");
     let log = Log {

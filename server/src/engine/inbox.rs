@@ -332,6 +332,7 @@ fn payload_bytes(command: &Command) -> usize {
         | Command::Lapse(_)
         | Command::CalendarDay(_)
         | Command::CalendarDone(_)
+        | Command::CompactEvents { .. }
         | Command::Restore(_)
         | Command::Admit { .. }
         | Command::Room(_)

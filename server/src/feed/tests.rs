@@ -5,15 +5,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use prost::Message;
+use sessiond_core::change::Change;
 use sessiond_core::event::EventRow;
 use sessiond_core::ids::{Namespace, Revision};
+use sessiond_core::rows::{Counters, Row, RowKey};
 use sessiond_core::session::Labels;
 use sessiond_proto::v1 as pb;
 use sessiond_proto::v1::watch_session_events_response::Frame;
 use sessiond_store::kv::memory::MemoryKv;
 use sessiond_store::store::Store;
 
-use super::{Feed, Source, Step};
+use super::{Feed, Source, Step, Unread};
 use crate::limits::{FEED_FRAMES_MAX, FEED_PAGE_EVENTS, FEED_RING_EVENTS};
 use crate::wire::query::EventQuery;
 use crate::wire::tests::samples::event_row;
@@ -195,4 +197,34 @@ fn the_ring_and_its_frames_are_bounded() {
         step.through.0, large,
         "the newest commit stays, however large"
     );
+}
+
+#[test]
+fn whoever_stands_before_the_beginning_of_the_log_is_told_and_never_passes_a_hole() {
+    let store = Store::new(Arc::new(MemoryKv::default()));
+    let counters = Counters {
+        revision: Revision(9),
+        compacted: Revision(4),
+        ..Counters::default()
+    };
+    let row = Row::Counters(Arc::new(counters));
+    let events = (5..=9).map(|revision| {
+        let row = Row::Event(event(revision, "a", 0));
+        Change::Row(RowKey::Event(Revision(revision)), Some(row))
+    });
+    let changes: Vec<Change> = events
+        .chain([Change::Row(RowKey::Counters, Some(row))])
+        .collect();
+    store.commit(&changes).expect("a commit");
+    let feed = Feed::new(store.reader(), "log".to_owned(), Revision(9));
+    let query = everything(None);
+    for after in 0..4 {
+        let told = feed.next(&query, Revision(after));
+        let Err(Unread::Compacted { oldest, newest }) = told else {
+            panic!("{after}: {told:?}");
+        };
+        assert_eq!((oldest, newest), (Revision(5), Revision(9)));
+    }
+    let step = feed.next(&query, Revision(4)).expect("it is there");
+    assert_eq!(step.expect("a step").through, Revision(9));
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use sessiond_core::command::Command;
-use sessiond_core::ids::{InstanceId, Revision, WorkerName};
+use sessiond_core::ids::{InstanceId, WorkerName};
 use sessiond_core::reply::{Reply, WorkerView};
 use sessiond_core::rows::{Row, RowKey};
 use sessiond_proto::v1 as pb;
@@ -32,7 +32,7 @@ impl AdminService for Handlers {
             version: VERSION,
             log_id: &context.identification.log_id,
             current,
-            oldest: oldest.unwrap_or(Revision(1)),
+            oldest,
             schema: sessiond_store::kv::redb::SCHEMA,
             start_time: context.identification.start_time,
             uptime: context.uptime(),
@@ -40,6 +40,7 @@ impl AdminService for Handlers {
             draining: context.stopping.has_begun(),
             namespaces: &context.namespaces,
             policy: &context.policy,
+            events: context.events,
             request_bytes_max: REQUEST_BYTES_MAX,
             heartbeat: span(HEARTBEAT_EVERY),
         };

@@ -19,6 +19,7 @@ use sessiond_store::snapshot::Rows;
 use tonic::Status;
 use tonic::metadata::MetadataMap;
 
+use crate::compaction::EventRetention;
 use crate::dispatch::Dispatcher;
 use crate::engine::{Handle, Refused};
 use crate::env::{Clock, Env};
@@ -44,6 +45,8 @@ pub struct Context {
     pub env: Env,
     /// The limits in force.
     pub policy: Arc<Policy>,
+    /// How long events are kept.
+    pub events: EventRetention,
     /// The namespaces that exist.
     pub namespaces: BTreeSet<Namespace>,
     /// Who this server is.
@@ -117,8 +120,8 @@ impl Context {
         self.rows()?.counters().map_err(|fault| faulted(&fault))
     }
 
-    /// The oldest event on record, if there is one, and the newest revision.
-    pub(crate) fn log_bounds(&self) -> Result<(Option<Revision>, Revision), Status> {
+    /// The revision that the log begins with, and the newest one.
+    pub(crate) fn log_bounds(&self) -> Result<(Revision, Revision), Status> {
         self.rows()?.log_bounds().map_err(|fault| faulted(&fault))
     }
 

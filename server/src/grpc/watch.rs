@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use tonic::Status;
 
 use super::context::{Context, faulted};
-use crate::feed::Source;
+use crate::feed::{Source, Unread};
 use crate::wire::parse::watch::{InitialState, WatchStart};
 use crate::wire::query::EventQuery;
 use crate::wire::status::Refusal;
@@ -42,7 +42,7 @@ pub(super) fn watch(
     let cursor = cursor(context, asked.start, oldest, newest)?;
     let started = show::encoded::frame(&show::watch::started(
         &context.identification.log_id,
-        oldest.unwrap_or(Revision(1)),
+        oldest,
         newest,
     ));
     Ok(WatchBody::new(|outlet| {
@@ -68,22 +68,21 @@ fn newest_committed(context: &Context) -> Result<Revision, Status> {
 fn cursor(
     context: &Context,
     start: WatchStart,
-    oldest: Option<Revision>,
+    oldest: Revision,
     newest: Revision,
 ) -> Result<Revision, Status> {
     let log_id = &context.identification.log_id;
-    let before_oldest = Revision(oldest.map_or(newest.0, |oldest| oldest.0 - 1));
+    let before_oldest = Revision(oldest.0 - 1);
     let after = match start {
         WatchStart::Now => return Ok(newest),
         WatchStart::Oldest => return Ok(before_oldest),
         WatchStart::After(revision) => Some(revision),
         WatchStart::Resume(token) => token.revision_in(log_id),
     };
-    let first = before_oldest.next();
     match after.filter(|after| *after <= newest) {
-        None => Err(Refusal::log_changed(log_id, first, newest).into()),
+        None => Err(Refusal::log_changed(log_id, oldest, newest).into()),
         Some(after) if after < before_oldest => {
-            Err(Refusal::revision_compacted(after, first, newest).into())
+            Err(Refusal::revision_compacted(after, oldest, newest).into())
         }
         Some(after) => Ok(after),
     }
@@ -162,9 +161,13 @@ impl Watch {
 
     /// Goes past the next page of events, if there is one.
     async fn step(&mut self) -> Result<Stepped, Status> {
-        let next = self.context.feed.next(&self.query, self.cursor);
-        let Some(step) = next.map_err(|fault| faulted(&fault))? else {
-            return Ok(Stepped::Nowhere);
+        let step = match self.context.feed.next(&self.query, self.cursor) {
+            Ok(Some(step)) => step,
+            Ok(None) => return Ok(Stepped::Nowhere),
+            Err(Unread::Fault(fault)) => return Err(faulted(&fault)),
+            Err(Unread::Compacted { oldest, newest }) => {
+                return Err(Refusal::revision_compacted(self.cursor, oldest, newest).into());
+            }
         };
         self.cursor = step.through;
         // The connection runs this: whoever is far behind lets others have their turn.

@@ -52,6 +52,7 @@ impl Draft<'_> {
             revision: counters.revision,
             kind,
             time: self.now.wall,
+            at: self.now.engine,
             actor,
             session,
             message: particulars.message,

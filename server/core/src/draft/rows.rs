@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::{Draft, Stop};
 use crate::change::Membership;
 use crate::deadlines;
+use crate::event::EventRow;
 use crate::ids::{
     Epoch, Namespace, PoolName, QueueId, RequestId, Revision, Seq, SessionId, SessionKey, SessionNo,
 };
@@ -56,6 +57,7 @@ impl Draft<'_> {
     reader!(id_row, SessionId, SessionNo, (ns: &Namespace, id: &SessionId), RowKey::SessionId(ns.clone(), id.clone()));
     reader!(request_row, Request, Arc<RequestRow>, (ns: &Namespace, id: &RequestId), RowKey::Request(ns.clone(), id.clone()));
     reader!(pool_row, Pool, PoolRow, (ns: &Namespace, pool: &PoolName), RowKey::Pool(ns.clone(), pool.clone()));
+    reader!(event_row, Event, Arc<EventRow>, (revision: Revision), RowKey::Event(revision));
     reader!(counters_row, Counters, Arc<Counters>, (), RowKey::Counters);
 
     /// A session, to be looked at; whoever changes it takes a copy.

@@ -17,6 +17,7 @@ pub(crate) mod finding;
 pub(crate) mod healing;
 pub(crate) mod leases;
 pub(crate) mod letters;
+pub(crate) mod log;
 pub(crate) mod marks;
 pub(crate) mod messages;
 pub(crate) mod pauses;

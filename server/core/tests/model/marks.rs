@@ -70,6 +70,10 @@ marks! {
     DeadQueueExpired,
     /// A request was repeated whose session was purged since.
     SubjectPurged,
+    /// Old events were deleted.
+    Compacted,
+    /// With them went more of the decision that the last of them was of.
+    CompactedWhole,
     /// A day of the calendar came.
     DayCame,
     /// It was said to have come again.

@@ -94,24 +94,15 @@ impl Model {
             Command::CalendarDay(day) => self.calendar_day(*day),
             Command::CalendarDone(day) => self.calendar_done(*day),
             Command::Restore(_) | Command::Admit { .. } => {}
+            Command::CompactEvents { through } => {
+                return Ok(Answer::Compacted(self.compact(through.0)));
+            }
             Command::Room(shortage) => {
                 self.shortage = shortage.map(|shortage| (shortage.free, shortage.enough));
             }
             Command::Attached { .. } => return Ok(self.attached_answer()),
             Command::LeaseProgress => return Ok(self.lease_progress()),
-            Command::LeaseTimes(epochs) => {
-                let current = epochs.iter().filter(|epoch| {
-                    self.leases
-                        .get(&epoch.0)
-                        .is_some_and(|lease| lease.until.is_none())
-                });
-                let offset = self.wall.wrapping_sub(self.now);
-                let entry = |epoch: &Epoch| {
-                    let at = self.lapse_at(epoch.0).wrapping_add(offset);
-                    (epoch.to_string(), vec![at])
-                };
-                return Ok(Answer::Listing(current.map(entry).collect()));
-            }
+            Command::LeaseTimes(epochs) => return Ok(self.lease_times(epochs)),
             Command::HeldBy(key) => {
                 let leases = self.leases_of(&key.1).into_iter();
                 let held = leases.map(|epoch| self.leases[&epoch].session);
@@ -131,6 +122,21 @@ impl Model {
             }
         }
         Ok(Answer::Done)
+    }
+
+    /// When those of these leases lapse that hold their sessions.
+    fn lease_times(&self, epochs: &[Epoch]) -> Answer {
+        let current = epochs.iter().filter(|epoch| {
+            self.leases
+                .get(&epoch.0)
+                .is_some_and(|lease| lease.until.is_none())
+        });
+        let offset = self.wall.wrapping_sub(self.now);
+        let entry = |epoch: &Epoch| {
+            let at = self.lapse_at(epoch.0).wrapping_add(offset);
+            (epoch.to_string(), vec![at])
+        };
+        Answer::Listing(current.map(entry).collect())
     }
 
     /// Whether an instance without a stream still has a place: it holds a lease.
@@ -183,6 +189,7 @@ impl Model {
         assert_eq!(facts, out.facts, "the events");
         for (place, event) in events.iter().enumerate() {
             self.revision += 1;
+            self.log.push(event.siblings_after);
             assert_eq!(event.revision.0, self.revision, "a hole in the log");
             let after = events.len() - place - 1;
             assert_eq!(event.siblings_after as usize, after, "siblings");

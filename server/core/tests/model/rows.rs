@@ -217,6 +217,7 @@ fn check_counters(model: &Model, row: &Counters) {
     assert_eq!(row.queue.0, model.queues.len() as u64, "the newest queue");
     assert_eq!(row.epoch.0, model.last_epoch, "the newest token");
     assert_eq!(row.calendar, model.calendar, "where the calendar stands");
+    assert_eq!(row.compacted.0, model.compacted, "where the log begins");
     assert_eq!(
         row.active,
         sessions(|s| matches!(s, State::Active)),

@@ -269,6 +269,7 @@ impl Clients {
             | Reply::Claimed { .. }
             | Reply::Settled(_)
             | Reply::Counted { .. }
+            | Reply::Compacted(_)
             | Reply::Restored(_)
             | Reply::LeaseProgress(_)
             | Reply::LeaseTimes(_)

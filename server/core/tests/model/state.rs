@@ -44,6 +44,10 @@ pub(crate) struct Model {
     pub(crate) calendar: Calendar,
     pub(crate) last_epoch: u64,
     pub(crate) revision: u64,
+    /// Of each event, how many of its decision follow.
+    pub(crate) log: Vec<u32>,
+    /// Up to where events are deleted.
+    pub(crate) compacted: u64,
     /// How much the disk has free and how much it must have, while it is short of room.
     pub(crate) shortage: Option<(u64, u64)>,
     pub(crate) marks: Marks,
@@ -256,6 +260,8 @@ impl Model {
             calendar: Calendar::default(),
             last_epoch: 0,
             revision: 0,
+            log: Vec::new(),
+            compacted: 0,
             shortage: None,
             marks: Marks::default(),
         }

@@ -4,10 +4,11 @@
 //! answered from the committed indexes alone, as a real store would.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use sessiond_core::change::{Change, Membership};
 use sessiond_core::event::{EventKind, EventRow};
-use sessiond_core::ids::{Epoch, PoolName, SessionNo};
+use sessiond_core::ids::{Epoch, PoolName, Revision, SessionNo};
 use sessiond_core::index::{
     Due, Entries, Extent, IndexEntry, entries_of_activity, entries_of_lease, entries_of_message,
     entries_of_queue, entries_of_session,
@@ -21,22 +22,31 @@ use sessiond_core::view::View;
 pub(crate) struct Store {
     /// All rows but events, the open batch's changes included.
     pub(crate) rows: BTreeMap<RowKey, Row>,
-    /// The log.
+    /// The log, with what of it was deleted.
     pub(crate) events: Vec<EventRow>,
+    /// How much of its beginning was deleted.
+    pub(crate) compacted: usize,
     index: BTreeSet<IndexEntry>,
     committed: BTreeSet<IndexEntry>,
     uncommitted: Vec<(IndexEntry, bool)>,
+}
+
+/// Where an event is in the log.
+fn place_of(revision: Revision) -> usize {
+    usize::try_from(revision.0 - 1).expect("revisions are small here")
 }
 
 impl Store {
     /// Answers a read, and `more` than was asked for.
     pub(crate) fn load(&self, view: &mut View, read: Read, more: usize) {
         match read {
+            Read::Row(RowKey::Event(revision)) => {
+                let place = place_of(revision);
+                assert!(place >= self.compacted, "{revision} was deleted");
+                let event = Arc::new(self.events[place].clone());
+                view.load_row(RowKey::Event(revision), Some(Row::Event(event)));
+            }
             Read::Row(key) => {
-                assert!(
-                    !matches!(key, RowKey::Event(_)),
-                    "decisions do not read the log"
-                );
                 if more > 0 {
                     self.load_neighbours(view, &key);
                 }
@@ -123,12 +133,17 @@ impl Store {
         let mut sessions = Vec::new();
         for change in changes {
             match change {
+                Change::Row(RowKey::Event(revision), None) => {
+                    assert_eq!(place_of(revision), self.compacted, "a hole in the log");
+                    assert!(self.compacted < self.events.len(), "there is no such event");
+                    self.compacted += 1;
+                }
                 Change::Row(RowKey::Event(revision), row) => {
                     let Some(Row::Event(event)) = row else {
                         panic!("event {revision} is not written as one");
                     };
                     assert_eq!(event.revision, revision, "the place of an event");
-                    self.events.push(std::sync::Arc::unwrap_or_clone(event));
+                    self.events.push(Arc::unwrap_or_clone(event));
                 }
                 Change::Row(key, row) => {
                     if let RowKey::Session(no) = key {
@@ -187,8 +202,7 @@ impl Store {
             let kind = newest.map(|event| event.kind);
             return assert_eq!(kind, Some(EventKind::SessionPurged), "session {no} is gone");
         };
-        let place = usize::try_from(row.revision.0 - 1).expect("revisions are small here");
-        let shown = &self.events[place].session.session;
+        let shown = &self.events[place_of(row.revision)].session.session;
         assert_eq!(
             (shown.no, &shown.id, &shown.key),
             (no, &row.id, &row.key),

@@ -12,6 +12,8 @@ use sessiond_core::rows::Counters;
 use sessiond_core::time::{Span, WallTime};
 use sessiond_proto::v1 as pb;
 
+use crate::compaction::EventRetention;
+
 use super::time::{duration, limit, timestamp};
 
 /// What there is to say.
@@ -39,6 +41,8 @@ pub(crate) struct ServerFacts<'a> {
     pub(crate) namespaces: &'a BTreeSet<Namespace>,
     /// The limits that an operator may set.
     pub(crate) policy: &'a Policy,
+    /// How long events are kept.
+    pub(crate) events: EventRetention,
     /// Bytes of one request.
     pub(crate) request_bytes_max: usize,
     /// How often each side of a worker's stream is heard.
@@ -111,6 +115,8 @@ fn defaults(facts: &ServerFacts<'_>) -> pb::ServerDefaults {
         idempotency_window: Some(duration(REQUEST_RETENTION)),
         session_retention: Some(limit(policy.session_retention)),
         dead_letter_retention: Some(limit(policy.dead_letter_retention)),
+        event_retention: Some(limit(facts.events.age)),
+        max_events: facts.events.max.unwrap_or(0),
     }
 }
 

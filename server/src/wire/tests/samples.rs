@@ -248,6 +248,7 @@ pub(crate) fn event_row() -> EventRow {
         revision: Revision(256),
         kind: EventKind::SessionEnd,
         time: WallTime(1_098_765),
+        at: EngineTime(98_765),
         actor: Actor {
             kind: ActorKind::Worker,
             name: "w".to_owned(),

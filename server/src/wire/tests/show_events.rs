@@ -14,6 +14,7 @@ use sessiond_proto::v1::watch_session_events_response::Frame;
 use super::labels;
 use super::samples::{NOW, active, ended, event_row};
 use super::show_session::millis;
+use crate::compaction::EventRetention;
 use crate::wire::show;
 use crate::wire::show::server::{Counts, WorkProgress};
 use crate::wire::token::ResumeToken;
@@ -193,6 +194,7 @@ fn a_server_tells_its_limits() {
         draining: true,
         namespaces: &namespaces,
         policy: &policy,
+        events: EventRetention::default(),
         request_bytes_max: 17,
         heartbeat: Span::seconds(5),
     });
@@ -219,14 +221,10 @@ fn a_server_tells_its_limits() {
     );
     assert_eq!((limits.max_id_bytes, limits.max_kind_bytes), (256, 64));
     assert_eq!((limits.max_labels, limits.max_labels_bytes), (64, 8_192));
-    assert_eq!(
-        (limits.max_prompt_bytes, limits.max_page_size),
-        (65_536, 1_000)
-    );
-    assert_eq!(
-        (limits.max_sessions, limits.max_queue_bytes),
-        (1_000, 1 << 30)
-    );
+    let (prompt, page) = (limits.max_prompt_bytes, limits.max_page_size);
+    assert_eq!((prompt, page), (65_536, 1_000));
+    let (sessions, bytes) = (limits.max_sessions, limits.max_queue_bytes);
+    assert_eq!((sessions, bytes), (1_000, 1 << 30));
     let defaults = info.defaults.unwrap();
     assert_eq!(defaults.lease_duration, super::seconds(15));
     assert_eq!(defaults.claim_lease_duration, super::seconds(60));
@@ -241,6 +239,8 @@ fn a_server_tells_its_limits() {
     let week = super::after(7 * 86_400);
     assert_eq!(defaults.session_retention, week);
     assert_eq!(defaults.dead_letter_retention, week);
+    assert_eq!(defaults.event_retention, week);
+    assert_eq!(defaults.max_events, 10_000_000);
 }
 
 #[test]

@@ -36,6 +36,8 @@ pub(crate) struct Counters {
     calendar_day: Option<u32>,
     #[prost(uint64, optional, tag = "51")]
     calendar_outstanding: Option<u64>,
+    #[prost(uint64, tag = "52")]
+    compacted: u64,
 }
 
 impl From<&domain::Counters> for Counters {
@@ -56,6 +58,7 @@ impl From<&domain::Counters> for Counters {
             queued: row.queued,
             calendar_day: row.calendar.day.map(|day| day.0),
             calendar_outstanding: row.calendar.outstanding.map(|no| no.0),
+            compacted: row.compacted.0,
         }
     }
 }
@@ -80,6 +83,7 @@ impl From<Counters> for domain::Counters {
                 day: row.calendar_day.map(CalendarDay),
                 outstanding: row.calendar_outstanding.map(SessionNo),
             },
+            compacted: Revision(row.compacted),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sessiond_core::event as domain;
 use sessiond_core::ids::{QueueId, Revision, Seq};
 use sessiond_core::session as domain_session;
-use sessiond_core::time::WallTime;
+use sessiond_core::time::{EngineTime, WallTime};
 
 use crate::row::activity::Activity;
 use crate::row::lease::LeaseView;
@@ -33,6 +33,8 @@ pub(crate) struct Event {
     attributes: BTreeMap<String, String>,
     #[prost(uint32, tag = "8")]
     siblings_after: u32,
+    #[prost(uint64, tag = "9")]
+    at: u64,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -78,6 +80,7 @@ impl From<&domain::EventRow> for Event {
             message: row.message.as_ref().map(Into::into),
             attributes: row.attributes.clone(),
             siblings_after: row.siblings_after,
+            at: row.at.0,
         }
     }
 }
@@ -90,6 +93,7 @@ impl TryFrom<Event> for domain::EventRow {
             revision: Revision(row.revision),
             kind: Numbered::of_number(row.kind)?,
             time: WallTime(row.time),
+            at: EngineTime(row.at),
             actor: need(row.actor, "the actor")?.try_into()?,
             session: need(row.session, "the session of an event")?.try_into()?,
             message: row.message.map(Into::into),

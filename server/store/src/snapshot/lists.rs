@@ -193,13 +193,10 @@ impl Rows {
             .collect())
     }
 
-    /// The oldest event on record, none in an empty log, and the newest revision. They are asked for together: of two
-    /// snapshots, an empty log and the revision of the first event behind it would say that this event is gone.
-    pub fn log_bounds(&self) -> Result<(Option<Revision>, Revision), Fault> {
-        let rows = self.rows(&beginning(Table::Events))?;
-        let first = rows.into_iter().next();
-        let oldest = first.map(|row| of_kind!(row, Event).revision);
-        Ok((oldest, self.counters()?.revision))
+    /// The revision that the log begins with, which in an empty log is that of the next event, and the newest one.
+    pub fn log_bounds(&self) -> Result<(Revision, Revision), Fault> {
+        let counters = self.counters()?;
+        Ok((counters.compacted.next(), counters.revision))
     }
 
     /// What is due at `until` or before, earliest first.

@@ -193,6 +193,7 @@ fn counters(rng: &mut Rng) -> Counters {
         in_flight: number(rng),
         dead_lettered: number(rng),
         queued: number(rng),
+        compacted: Revision(number(rng)),
         calendar: sessiond_core::rows::Calendar {
             day: option(rng, |rng| CalendarDay(rng.u32(..))),
             outstanding: option(rng, |rng| SessionNo(number(rng))),

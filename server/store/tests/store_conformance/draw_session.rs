@@ -245,6 +245,7 @@ pub(crate) fn event(rng: &mut Rng, revision: Revision) -> EventRow {
         revision,
         kind: one_of(rng, &EVENT_KINDS),
         time: wall(rng),
+        at: engine(rng),
         actor: actor(rng),
         session: SessionView {
             session: session(rng, no).into(),

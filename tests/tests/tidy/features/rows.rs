@@ -39,6 +39,10 @@ pub(crate) const ROWS: &[Row] = &[
         "A slot is given in one decision and freed with its session; those who wait keep turn and time and may leave with their caller; limits that cannot hold together are refused",
     ),
     row(
+        "G13",
+        "Whatever is kept has a bound: sessions, queues, messages, events, dead letters and names are refused or given up by name beyond it",
+    ),
+    row(
         "G16",
         "Health is that the engine gets on; beside it is told how long work waits for a worker, which work stands still, and when some was done last",
     ),

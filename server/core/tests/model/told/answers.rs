@@ -65,6 +65,8 @@ pub(crate) enum Answer {
         /// Messages that are said not to move.
         stalled: u64,
     },
+    /// Up to where events are deleted.
+    Compacted(u64),
     /// Who is here and what they hold, or when leases lapse.
     Listing(Vec<(String, Vec<u64>)>),
 }
@@ -73,6 +75,7 @@ impl Answer {
     pub(crate) fn of(reply: &Reply) -> Self {
         match reply {
             Reply::Done | Reply::Restored(_) => Self::Done,
+            Reply::Compacted(through) => Self::Compacted(through.0),
             Reply::Opened {
                 session,
                 created,

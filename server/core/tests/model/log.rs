@@ -1,0 +1,53 @@
+//! The log in the reference model: up to where it is deleted.
+//!
+//! Written from the contract of a watch: what happened at once is kept or deleted at once.
+
+use sessiond_core::command::Command;
+use sessiond_core::ids::Revision;
+use sessiond_core::limits::EVENTS_COMPACTED_MAX;
+
+use super::marks::Mark;
+use super::state::Model;
+use super::store::Store;
+use super::world::World;
+
+impl Model {
+    /// Deletes events up to a revision, as many as one decision does, and answers up to where.
+    pub(crate) fn compact(&mut self, through: u64) -> u64 {
+        let through = through.min(self.revision);
+        if through <= self.compacted {
+            return self.compacted;
+        }
+        let reach = through.min(self.compacted + EVENTS_COMPACTED_MAX);
+        let place = usize::try_from(reach - 1).expect("revisions are small here");
+        let siblings = self.log[place];
+        self.marks.hit(Mark::Compacted);
+        self.marks.hit_if(siblings > 0, Mark::CompactedWhole);
+        self.compacted = reach + u64::from(siblings);
+        self.compacted
+    }
+
+    /// The log begins where it should.
+    pub(crate) fn check_log(&self, store: &Store) {
+        assert_eq!(
+            store.compacted as u64, self.compacted,
+            "where the log begins"
+        );
+        assert_eq!(store.events.len() as u64, self.revision, "where it ends");
+    }
+}
+
+impl World {
+    /// Some of the oldest events are not kept any longer.
+    pub(crate) fn compact(&mut self) {
+        let newest = self.model.revision;
+        let through = match self.rng.u32(..4) {
+            0 => self.model.compacted,
+            1 => newest + self.rng.u64(..3),
+            _ => self.rng.u64(..=newest),
+        };
+        let through = Revision(through);
+        self.submit(&Command::CompactEvents { through }).unwrap();
+        self.model.check_log(&self.store);
+    }
+}

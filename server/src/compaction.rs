@@ -1,0 +1,134 @@
+//! Compaction: which events need not be kept any longer, by their age and by their number.
+//!
+//! Age is counted in the time that servers ran, as everywhere, so that neither a clock that jumps nor a server that was
+//! down deletes anything early. Invariant: what is kept is the newest of the log without a hole. A watch that is connected
+//! is never cut: it has a bookmark more often than events can grow too old; one that reads too slowly is told so. What this
+//! deliberately does not do: delete; the engine does, in order with everything else.
+
+use sessiond_core::command::Command;
+use sessiond_core::ids::Revision;
+use sessiond_core::reply::Reply;
+use sessiond_core::rows::{Row, RowKey};
+use sessiond_core::time::{EngineTime, Limit, Span};
+use sessiond_store::fault::Fault;
+use sessiond_store::snapshot::{Reader, Rows};
+
+use crate::engine::{Handle, Refused};
+use crate::limits::{COMPACT_EVERY, EVENTS_KEPT_DEFAULT};
+
+/// How long events are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventRetention {
+    /// By their age.
+    pub age: Limit,
+    /// By their number; none: any number.
+    pub max: Option<u64>,
+}
+
+impl Default for EventRetention {
+    fn default() -> Self {
+        Self {
+            age: Limit::After(Span::seconds(7 * 86_400)),
+            max: Some(EVENTS_KEPT_DEFAULT),
+        }
+    }
+}
+
+/// Has the log compacted until the engine has ended.
+pub(crate) async fn run(reader: Reader, engine: Handle, retention: EventRetention) {
+    loop {
+        // Either one; a look that comes too late is of no use to anybody.
+        tokio::select! {
+            () = engine.ended() => return,
+            () = tokio::time::sleep(COMPACT_EVERY) => {}
+        }
+        let now = engine.clock().now().engine;
+        let found = reader
+            .snapshot()
+            .and_then(|rows| outlived(&rows, retention, now));
+        let refused = match found {
+            Ok(None) => continue,
+            Ok(Some(through)) => delete(&engine, through).await.err(),
+            Err(fault) => {
+                tracing::error!(fault = fault.describe(), "events are no longer deleted");
+                return;
+            }
+        };
+        if let Some(Refused::Stopped) = refused {
+            return;
+        }
+    }
+}
+
+/// Has the engine delete events, a few at a time, so that it does everything else in between.
+async fn delete(engine: &Handle, through: Revision) -> Result<(), Refused> {
+    loop {
+        let answer = engine.ask(Command::CompactEvents { through }).await?;
+        let Ok(Reply::Compacted(reached)) = answer.outcome else {
+            panic!("compaction is answered with how far it came: {answer:?}");
+        };
+        if reached >= through {
+            tracing::info!(
+                through = reached.0,
+                "events were deleted that were kept long enough"
+            );
+            return Ok(());
+        }
+    }
+}
+
+/// The newest event that need not be kept any longer, if there is one.
+fn outlived(
+    rows: &Rows,
+    retention: EventRetention,
+    now: EngineTime,
+) -> Result<Option<Revision>, Fault> {
+    let (oldest, newest) = rows.log_bounds()?;
+    let by_number = retention
+        .max
+        .map(|max| Revision(newest.0.saturating_sub(max)));
+    let by_age = match retention.age {
+        Limit::After(age) if now.0 > age.0 => {
+            older_than(rows, oldest, newest, EngineTime(now.0 - age.0))?
+        }
+        Limit::After(_) | Limit::Never => None,
+    };
+    let through = by_number.max(by_age);
+    Ok(through.filter(|through| *through >= oldest))
+}
+
+/// The newest event before a time. Those of which it is not known when they were go with the first that is.
+fn older_than(
+    rows: &Rows,
+    oldest: Revision,
+    newest: Revision,
+    limit: EngineTime,
+) -> Result<Option<Revision>, Fault> {
+    let (mut older, mut end) = (None, newest.next());
+    let mut begin = oldest;
+    while begin < end {
+        let middle = Revision(begin.0 + (end.0 - begin.0) / 2);
+        match at(rows, middle)? {
+            Some(at) if at < limit => {
+                older = Some((middle, at));
+                begin = middle.next();
+            }
+            // What is gone was compacted since; then this is looked at again.
+            Some(_) | None => end = middle,
+        }
+    }
+    Ok(older
+        .filter(|(_, at)| at.0 > 0)
+        .map(|(revision, _)| revision))
+}
+
+fn at(rows: &Rows, revision: Revision) -> Result<Option<EngineTime>, Fault> {
+    let row = rows.row(&RowKey::Event(revision))?;
+    Ok(match row {
+        Some(Row::Event(event)) => Some(event.at),
+        Some(_) | None => None,
+    })
+}
+
+#[cfg(test)]
+mod tests;
