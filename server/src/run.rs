@@ -121,10 +121,9 @@ async fn supervise(args: &RunArgs) -> anyhow::Result<u8> {
         eprintln!("sessiond run: {left}");
     }
     bond.untie(&cause, status, &left).await;
-    Ok(if survived {
-        code::FAILED
-    } else {
-        exit_code(status)
+    Ok(match status {
+        Some(status) if !survived => exit_code(status),
+        Some(_) | None => code::FAILED,
     })
 }
 

@@ -151,15 +151,19 @@ impl Bond {
     }
 
     /// Says what became of the command: its request is over, and so is the session, if it was opened here.
-    pub(super) async fn untie(self, cause: &Cause, status: ExitStatus, left: &Left) {
-        let success = status.success() && matches!(cause, Cause::Exited);
+    pub(super) async fn untie(self, cause: &Cause, status: Option<ExitStatus>, left: &Left) {
+        let success =
+            status.is_some_and(|status| status.success()) && matches!(cause, Cause::Exited);
         let reason = if success {
             pb::EndReason::Completed
         } else {
             pb::EndReason::Failed
         };
-        self.end(reason, &format!("the command ended with {status}; {left}"))
-            .await;
+        let how = match status {
+            Some(status) => format!("the command ended with {status}"),
+            None => "the command does not end".to_owned(),
+        };
+        self.end(reason, &format!("{how}; {left}")).await;
     }
 
     /// The command could not be started.

@@ -115,20 +115,38 @@ impl Tree {
         }
     }
 
-    /// Ends the command and everything it started, and verifies that it is gone; answers with how the command ended.
-    pub(super) async fn release(mut self, grace: Duration) -> anyhow::Result<(ExitStatus, Left)> {
+    /// Ends the command and everything it started, and verifies that it is gone; answers with how the command ended, if it
+    /// did.
+    pub(super) async fn release(
+        mut self,
+        grace: Duration,
+    ) -> anyhow::Result<(Option<ExitStatus>, Left)> {
         let terms = Terms {
             grace,
             marker: Some(self.marker.clone()),
             ..Terms::default()
         };
-        let ending = spawn_blocking(move || release::release_children(&terms));
-        let released = async { ending.await.context("the release broke off") };
+        let verify = terms.verify;
+        let mut ending = spawn_blocking(move || release::release_children(&terms));
         // The command is reaped while it is ended, or it would count as there until the end.
-        let (released, status) = tokio::join!(released, self.exited());
-        let left = left(released?);
+        let reaped = tokio::select! {
+            status = self.exited() => Some(status?),
+            released = &mut ending => return self.ended(released?, verify).await,
+        };
+        let released = ending.await.context("the release broke off")?;
         self.reap(None);
-        Ok((status?, left))
+        Ok((reaped, left(released)))
+    }
+
+    /// The release came to its end before the command was reaped, which may be in a call that does not end.
+    async fn ended(
+        mut self,
+        released: Released,
+        within: Duration,
+    ) -> anyhow::Result<(Option<ExitStatus>, Left)> {
+        let status = tokio::time::timeout(within, self.exited()).await.ok();
+        self.reap(None);
+        Ok((status.transpose()?, left(released)))
     }
 }
 
