@@ -3,6 +3,7 @@
 //! Invariant: the run passes only if cargo says so and the tally has no complaint. What it
 //! deliberately does not do: install what tests need, or choose tests.
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::process::Command;
 
@@ -17,6 +18,13 @@ const SCALE_VARIABLE: &str = "SESSIOND_SCALE";
 
 /// Read by the tests that drive the Python client.
 const PYTHON_VARIABLE: &str = "SESSIOND_PYTHON";
+
+/// Read by the test programs: how many tests run at once.
+const THREADS_VARIABLE: &str = "RUST_TEST_THREADS";
+
+/// Tests that run at once for each core before a commit. At this scale they wait for the disk and for deadlines rather than
+/// for a core: with one a core, two cores were busy for a third of the time.
+const TESTS_PER_CORE: usize = 2;
 
 /// Which tests to run; without any, all.
 #[derive(Debug, Default, clap::Args)]
@@ -115,6 +123,10 @@ pub(crate) fn run(
     selection: Selection,
 ) -> Result<String> {
     command.env(SCALE_VARIABLE, scale.value());
+    if scale == Scale::Quick && std::env::var_os(THREADS_VARIABLE).is_none() {
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        command.env(THREADS_VARIABLE, (cores * TESTS_PER_CORE).to_string());
+    }
     let mut tally = Tally::default();
     let ending = stream(command, limit, |line| tally.read(line))?;
     let mut complaints = tally.complaints(selection);
