@@ -1,23 +1,27 @@
 //! `sessiond run`: a command that lives and dies with a session.
 //!
 //! Invariant: while the command runs, the session is in use; when the session ends, whoever ends it, the command and
-//! everything it started is ended and verified to be gone before the end is reported as done; when the command ends, so
-//! does what it left behind, and after that the session, if it was opened here. What this deliberately does not do: hold
-//! anything if it is killed itself; then the session ends when its owner is missed, and what the command started is found by
-//! its mark (`SESSIOND_RESOURCE`).
+//! everything below this process is ended and verified to be gone; a graceful end waits for that as long as its grace is.
+//! When the command ends, so does what it left behind, and after that the session, if it was opened here. However this
+//! process is made to stop, it stops the command first. What this deliberately does not do: end processes of other users;
+//! survive a KILL of its own, after which the session ends when its owner is missed and the command goes on.
 
 use std::ffi::OsString;
+use std::fmt;
+use std::io::Write as _;
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use anyhow::Context;
 use clap::Args;
 use sessiond_client::{ADDR_DEFAULT, ADDR_ENV, Client, NAMESPACE_ENV, RetryPolicy, TOKEN_ENV};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 mod bond;
+mod signals;
 mod tree;
 
 use bond::{Bond, Over};
+use signals::Signals;
 use tree::{Left, SpawnError, Tree};
 
 /// What ends the command or the watch over it.
@@ -47,14 +51,17 @@ const RETRY_TOTAL: Duration = Duration::from_secs(5);
 const EXIT_CODES: &str = "Exit codes:
   the command's own, or 128 and the number of the signal that ended it
   125  the session could not be opened, or something of the command could not be ended
-  126  the command cannot be executed; 127: there is no such command";
+  126  the command cannot be executed; 127: there is no such command
+
+TERM, HUP, INT and QUIT end the command; on a terminal INT and QUIT are the command's, which gets them as well. HUP and INT
+that were ignored when this was started stay so. Processes of other users are not ended.";
 
 /// The arguments of `sessiond run`.
 #[derive(Args, Debug)]
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct RunArgs {
-    /// The key of the session. One that lives already is used and outlives the command; otherwise one is opened, and
-    /// ends with the command.
+    /// The key of the session. One that lives already is used as it is and outlives the command; otherwise one is opened,
+    /// and ends with the command.
     #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     key: String,
     /// The server: HOST:PORT, http://HOST:PORT or unix:PATH.
@@ -64,7 +71,13 @@ pub(crate) struct RunArgs {
     #[arg(long, env = NAMESPACE_ENV, default_value = "", hide_default_value = true)]
     namespace: String,
     /// The token that says who is calling.
-    #[arg(long, env = TOKEN_ENV, hide_env_values = true, default_value = "", hide_default_value = true)]
+    #[arg(
+        long,
+        env = TOKEN_ENV,
+        hide_env_values = true,
+        default_value = "",
+        hide_default_value = true
+    )]
     token: String,
     /// The pool that a new session belongs to [default: the server's `default`].
     #[arg(long, default_value = "", hide_default_value = true)]
@@ -75,7 +88,8 @@ pub(crate) struct RunArgs {
     /// In a full pool, wait so many seconds for a slot; the command starts when there is one.
     #[arg(long, value_name = "SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=86_400))]
     wait_for_slot: u32,
-    /// Seconds from TERM to KILL when the command is ended, for all that it started together.
+    /// Seconds from TERM to KILL when the command is ended, for all that it started together; 0 kills at once. A graceful
+    /// end of the session waits for its own grace at most, 5 s by default.
     #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=3_600))]
     grace: u32,
     /// The command and its arguments.
@@ -88,7 +102,7 @@ pub(crate) async fn run(args: RunArgs) -> u8 {
     match supervise(&args).await {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("sessiond run: {error:#}");
+            say(format_args!("{error:#}"));
             code::FAILED
         }
     }
@@ -98,36 +112,49 @@ async fn supervise(args: &RunArgs) -> anyhow::Result<u8> {
     // Before anything exists that a signal could leave behind.
     let mut signals = Signals::take()?;
     let client = client(args)?;
-    let bond = tokio::select! {
-        bond = Bond::tie(&client, args) => bond?,
-        () = signals.next() => anyhow::bail!("stopped before the command was started"),
+    let mut bond = Bond::open(&client, args).await?;
+    let ready = tokio::select! {
+        ready = bond.ready(&args.key) => ready,
+        () = signals.any() => Err(anyhow::anyhow!("stopped before the command was started")),
     };
-    let mut tree = match Tree::spawn(&args.command, bond.session(), &args.addr) {
+    if let Err(error) = ready {
+        bond.give_up(&format!("{error:#}")).await;
+        return Err(error);
+    }
+    let mut tree = match Tree::spawn(args, bond.session()) {
         Ok(tree) => tree,
         Err(error) => return Ok(not_started(bond, &error).await),
     };
     // Either one; what comes first is why the others follow.
     let cause = tokio::select! {
-        status = tree.exited() => status.map(|_| Cause::Exited)?,
+        _ended = tree.exited() => Cause::Exited,
         over = bond.over() => Cause::Session(over),
-        () = signals.next() => Cause::Signalled,
+        () = signals.ours() => Cause::Signalled,
     };
     if let Cause::Session(over) = &cause {
-        eprintln!("sessiond run: {over}: ending the command");
+        say(format_args!("{over}: ending the command"));
     }
-    let (status, left) = tree.release(Duration::from_secs(args.grace.into())).await?;
+    let (status, left) = tree.release(Duration::from_secs(args.grace.into())).await;
     let survived = matches!(left, Left::Survivors(_));
     if survived {
-        eprintln!("sessiond run: {left}");
+        say(format_args!("{left}"));
     }
-    bond.untie(&cause, status, &left).await;
+    tokio::select! {
+        () = bond.untie(&cause, status, &left) => {}
+        () = signals.any() => say(format_args!("the end of the session is not told")),
+    }
     Ok(match status {
         Some(status) if !survived => exit_code(status),
         Some(_) | None => code::FAILED,
     })
 }
 
-fn client(args: &RunArgs) -> Result<Client, sessiond_client::Error> {
+/// Tells a person, if there is one: nobody who has gone away keeps the command from being ended.
+fn say(what: fmt::Arguments<'_>) {
+    let _nobody = writeln!(std::io::stderr(), "sessiond run: {what}");
+}
+
+fn client(args: &RunArgs) -> anyhow::Result<Client> {
     let retry = RetryPolicy::within(RETRY_TOTAL);
     let mut builder = Client::builder().addr(&args.addr).retry(retry);
     if !args.namespace.is_empty() {
@@ -136,12 +163,12 @@ fn client(args: &RunArgs) -> Result<Client, sessiond_client::Error> {
     if !args.token.is_empty() {
         builder = builder.token(&args.token);
     }
-    builder.build()
+    builder.build().context("there can be no client")
 }
 
 /// A command that cannot be started ends the session that was opened for it.
 async fn not_started(bond: Bond, error: &SpawnError) -> u8 {
-    eprintln!("sessiond run: {error}");
+    say(format_args!("{error}"));
     bond.give_up(&error.to_string()).await;
     match error {
         SpawnError::NotFound(_) => code::NOT_FOUND,
@@ -161,35 +188,4 @@ fn exit_code(status: ExitStatus) -> u8 {
         code::SIGNALLED.saturating_add(signal.unwrap_or_default())
     };
     code.unwrap_or_else(signal)
-}
-
-/// What asks us to stop. An interrupt from a terminal goes to the command as well, which decides what it means.
-#[derive(Debug)]
-struct Signals {
-    term: Signal,
-    hangup: Signal,
-    interrupt: Signal,
-    terminal: bool,
-}
-
-impl Signals {
-    fn take() -> std::io::Result<Self> {
-        Ok(Self {
-            term: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            terminal: std::io::IsTerminal::is_terminal(&std::io::stdin()),
-        })
-    }
-
-    async fn next(&mut self) {
-        loop {
-            // Any of them; they mean the same.
-            tokio::select! {
-                _ = self.term.recv() => return,
-                _ = self.hangup.recv() => return,
-                _ = self.interrupt.recv() => if !self.terminal { return },
-            }
-        }
-    }
 }

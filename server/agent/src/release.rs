@@ -19,12 +19,10 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use crate::deny::Denial;
-use crate::fault::Fault;
 use crate::identity::{Found, Identity, find};
 use crate::marker::Marker;
-use crate::platform::{self, Pin};
 use crate::sweep::{Step, Sweep};
-use crate::terms::{PROCESSES_MAX, Released, Terms};
+use crate::terms::{Released, Terms};
 
 /// How long members are waited for until all processes are looked at again: a tree that forks while it ends is seen
 /// soon, and a wait of two seconds costs forty looks.
@@ -33,9 +31,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How often members are frozen without a kill: each time there are new ones only if one was just forked, and what is
 /// frozen does not fork.
 const FREEZES_MAX: usize = 8;
-
-/// How often what was adopted during a release is released as well: what is frozen starts nothing, so once is usual.
-const ADOPTIONS_MAX: usize = 8;
 
 /// Ends the process, everything in the group and the session it leads, all their descendants, and whatever carries the
 /// marker of the terms. Blocks for as long as the terms say.
@@ -55,55 +50,6 @@ pub fn release_marked(marker: &Marker, terms: &Terms) -> Released {
     Sweep::new(&terms)
         .and_then(run)
         .unwrap_or_else(Released::Denied)
-}
-
-/// Ends all children of this process with all that descends from them, and whatever carries the marker of the terms. With
-/// [`adoption`](crate::adoption) that is everything that was ever started below this process.
-///
-/// Blocks for as long as the terms say, and again for as long as something is found that was adopted meanwhile.
-pub fn release_children(terms: &Terms) -> Released {
-    try_release_children(terms).unwrap_or_else(Released::Denied)
-}
-
-fn try_release_children(terms: &Terms) -> Result<Released, Denial> {
-    let mut signalled = false;
-    for round in 0..ADOPTIONS_MAX {
-        let mut sweep = Sweep::new(terms)?;
-        let children = children()?;
-        if children.is_empty() && round > 0 {
-            break;
-        }
-        for pin in children {
-            sweep.add(pin)?;
-        }
-        match run(sweep)? {
-            Released::Killed => signalled = true,
-            Released::AlreadyGone => {}
-            other @ (Released::Mismatch | Released::Denied(_) | Released::TimedOut { .. }) => {
-                return Ok(other);
-            }
-        }
-    }
-    Ok(if signalled {
-        Released::Killed
-    } else {
-        Released::AlreadyGone
-    })
-}
-
-/// The children of this process that run.
-fn children() -> Result<Vec<Pin>, Denial> {
-    let own = platform::own_row()?.pid;
-    let rows = platform::rows(PROCESSES_MAX)?;
-    let mut pins = Vec::new();
-    for row in rows.iter().filter(|row| row.parent == own) {
-        match Pin::take(row.pid) {
-            Ok(pin) if pin.is_running() => pins.push(pin),
-            Ok(_) | Err(Fault::Gone | Fault::NotAProcess) => {}
-            Err(fault) => return Err(fault.into()),
-        }
-    }
-    Ok(pins)
 }
 
 fn try_release(identity: &Identity, terms: &Terms) -> Result<Released, Denial> {

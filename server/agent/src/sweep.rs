@@ -26,7 +26,8 @@ use crate::terms::{PROCESSES_MAX, Released, Survivor, Terms};
 mod member;
 
 pub(crate) use member::Step;
-use member::{Member, send, survivor};
+pub(crate) use member::survivor;
+use member::{Member, send};
 
 /// How many members are held at once, each with a descriptor: what is beyond is gathered when these have ended. Half of
 /// the 1,024 descriptors that a process may have open by default.

@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use futures_util::StreamExt;
-use sessiond_client::{Client, Error, Opened, SessionHandle, WatchItem, pb};
+use sessiond_client::{Client, Error, Opened, RequestGuard, SessionHandle, WatchItem, pb};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::tree::Left;
-use super::{Cause, RunArgs};
+use super::{Cause, RunArgs, say};
 
 /// How long the session counts as in use after this process was heard of last.
 const REQUEST_LEASE: Duration = Duration::from_secs(30);
@@ -23,14 +23,12 @@ const REQUEST_LEASE: Duration = Duration::from_secs(30);
 const OWNER_TIMEOUT: Duration = Duration::from_secs(120);
 /// Between two attempts to begin the request, or the watch, anew.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How long the server may take to hear of the end. It hears of it by its own clock otherwise.
-const UNTIE_WITHIN: Duration = Duration::from_secs(10);
-
 /// A command's tie to its session.
 #[derive(Debug)]
 pub(super) struct Bond {
     session: SessionHandle,
-    holding: JoinHandle<()>,
+    /// Nothing until the session is active.
+    holding: Option<JoinHandle<()>>,
     let_go: CancellationToken,
 }
 
@@ -56,12 +54,13 @@ impl fmt::Display for Over {
 }
 
 impl Bond {
-    /// Opens the session, or takes the one that lives; waits for a slot as long as the arguments say.
-    pub(super) async fn tie(client: &Client, args: &RunArgs) -> anyhow::Result<Self> {
+    /// Opens the session, or takes the one that lives as it is.
+    pub(super) async fn open(client: &Client, args: &RunArgs) -> anyhow::Result<Self> {
         let mut open = client
             .session(&args.key)
             .source("sessiond run")
-            .owner_timeout(OWNER_TIMEOUT);
+            .owner_timeout(OWNER_TIMEOUT)
+            .conflict_policy(pb::ConflictPolicy::Fail);
         if !args.pool.is_empty() {
             open = open.pool(&args.pool);
         }
@@ -71,28 +70,35 @@ impl Bond {
         if args.wait_for_slot > 0 {
             open = open.wait_for_slot(Duration::from_secs(args.wait_for_slot.into()));
         }
-        let session = open
-            .open()
-            .await
+        let opened = match open.open().await {
+            // Its limits and what is said of it are not ours to change.
+            Err(Error::AlreadyExists(_)) => client.session(&args.key).open().await,
+            opened => opened,
+        };
+        let session = opened
             .with_context(|| format!("session {:?} cannot be opened at {}", args.key, args.addr))?;
-        let now = session.admitted().await?;
-        if now.state() != pb::SessionState::Active {
-            let reason = now.end.unwrap_or_default().reason();
-            bail!(
-                "no slot for session {:?}: {}",
-                args.key,
-                reason.as_str_name()
-            );
-        }
-        // The first one is begun before the command starts, and its refusal is the answer.
-        let request = session.begin_request_for(REQUEST_LEASE).await?;
-        let let_go = CancellationToken::new();
-        let holding = tokio::spawn(hold(session.clone(), Some(request), let_go.clone()));
         Ok(Self {
             session,
-            holding,
-            let_go,
+            holding: None,
+            let_go: CancellationToken::new(),
         })
+    }
+
+    /// Waits for the session's slot, if it must, and begins to use it.
+    pub(super) async fn ready(&mut self, key: &str) -> anyhow::Result<()> {
+        // A session that waits has an owner too, who is missed.
+        let kept = self.session.keep_alive(OWNER_TIMEOUT / 3);
+        let now = self.session.admitted().await?;
+        drop(kept);
+        if now.state() != pb::SessionState::Active {
+            let reason = now.end.unwrap_or_default().reason();
+            bail!("no slot for session {key:?}: {}", reason.as_str_name());
+        }
+        // The first one is begun before the command starts, and its refusal is the answer.
+        let request = self.session.begin_request_for(REQUEST_LEASE).await?;
+        let held = hold(self.session.clone(), request, self.let_go.clone());
+        self.holding = Some(tokio::spawn(held));
+        Ok(())
     }
 
     /// The session.
@@ -150,10 +156,11 @@ impl Bond {
         Ok(None)
     }
 
-    /// Says what became of the command: its request is over, and so is the session, if it was opened here.
+    /// Says what became of the command: its request is over, and so is the session, if it was opened here. A server that is
+    /// away is waited for, for as long as it would wait for us.
     pub(super) async fn untie(self, cause: &Cause, status: Option<ExitStatus>, left: &Left) {
-        let success =
-            status.is_some_and(|status| status.success()) && matches!(cause, Cause::Exited);
+        let well = status.is_some_and(|status| status.success());
+        let success = well && matches!(cause, Cause::Exited) && !matches!(left, Left::Survivors(_));
         let reason = if success {
             pb::EndReason::Completed
         } else {
@@ -163,59 +170,77 @@ impl Bond {
             Some(status) => format!("the command ended with {status}"),
             None => "the command does not end".to_owned(),
         };
-        self.end(reason, &format!("{how}; {left}")).await;
+        let is_over = matches!(cause, Cause::Session(Over::Ended(_) | Over::Purged));
+        self.end(reason, &format!("{how}; {left}"), is_over).await;
     }
 
-    /// The command could not be started.
+    /// There is no command, or none any more.
     pub(super) async fn give_up(self, why: &str) {
-        self.end(pb::EndReason::Failed, why).await;
+        self.end(pb::EndReason::Failed, why, false).await;
     }
 
-    async fn end(self, reason: pb::EndReason, detail: &str) {
-        let ended = async {
-            self.let_go.cancel();
+    async fn end(self, reason: pb::EndReason, detail: &str, is_over: bool) {
+        self.let_go.cancel();
+        if let Some(holding) = self.holding {
             // A task that was cut off has held nothing for long.
-            drop(self.holding.await);
-            if self.session.opened() == Opened::Created {
+            drop(holding.await);
+        }
+        if is_over || self.session.opened() == Opened::Existing {
+            return;
+        }
+        let ended = async {
+            loop {
                 let end = self.session.end(reason).detail(detail);
-                end.send().await?;
+                match end.send().await {
+                    Err(error @ (Error::Unavailable(_) | Error::Deadline(_))) => {
+                        tracing::debug!(%error, "the end is told again");
+                    }
+                    told => return told,
+                }
+                tokio::time::sleep(PAUSE).await;
             }
-            Ok::<(), Error>(())
         };
-        match tokio::time::timeout(UNTIE_WITHIN, ended).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => eprintln!("sessiond run: the end could not be told: {error}"),
-            Err(_) => eprintln!(
-                "sessiond run: the end could not be told within {UNTIE_WITHIN:?}; the session ends when its owner is missed"
-            ),
+        match tokio::time::timeout(OWNER_TIMEOUT, ended).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => say(format_args!(
+                "the end of the session cannot be told: {error}"
+            )),
+            Err(_) => say(format_args!(
+                "no server hears of the end; the session ends when its owner is missed"
+            )),
         }
     }
 }
 
 /// Keeps the session in use until it is let go.
-async fn hold(
-    session: SessionHandle,
-    mut request: Option<sessiond_client::RequestGuard>,
-    let_go: CancellationToken,
-) {
+async fn hold(session: SessionHandle, mut held: RequestGuard, let_go: CancellationToken) {
     loop {
-        if let Some(held) = request.take() {
-            tokio::select! {
-                error = held.lost() => tracing::debug!(%error, "the request was lost"),
-                () = let_go.cancelled() => {
-                    if let Err(error) = held.end().await {
-                        tracing::debug!(%error, "the request ends by its lease");
-                    }
-                    return;
+        tokio::select! {
+            error = held.lost() => tracing::debug!(%error, "the request was lost"),
+            () = let_go.cancelled() => {
+                if let Err(error) = held.end().await {
+                    tracing::debug!(%error, "the request ends by its lease");
                 }
+                return;
             }
         }
-        // Whoever was away for longer than the lease begins anew; a session that is over refuses that.
-        tokio::select! {
-            () = tokio::time::sleep(PAUSE) => {}
+        let anew = tokio::select! {
+            anew = begin_anew(&session) => anew,
             () = let_go.cancelled() => return,
+        };
+        held = anew;
+    }
+}
+
+/// Whoever was away for longer than the lease begins anew; a session that is over refuses that for good.
+async fn begin_anew(session: &SessionHandle) -> RequestGuard {
+    loop {
+        tokio::time::sleep(PAUSE).await;
+        match session.begin_request_for(REQUEST_LEASE).await {
+            Ok(held) => return held,
+            Err(Error::FailedPrecondition(_) | Error::NotFound(_)) => std::future::pending().await,
+            Err(error) => tracing::debug!(%error, "the session is not held"),
         }
-        request = session.begin_request_for(REQUEST_LEASE).await.ok();
     }
 }
 

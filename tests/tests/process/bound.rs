@@ -118,7 +118,12 @@ impl Drop for Bound {
             if let Some(noted) = self.noted {
                 signal_process(noted, "KILL");
             }
-            // Nobody is told: the test has failed already.
+            // It ends what it started; the test has failed already, so nobody is told how that goes.
+            self.signal("TERM");
+            let began = Instant::now();
+            while began.elapsed() < PATIENCE && matches!(self.run.try_wait(), Ok(None)) {
+                std::thread::yield_now();
+            }
             drop(self.run.kill());
         }
     }
@@ -190,10 +195,10 @@ async fn an_end_from_elsewhere_ends_the_command_and_all_it_started_before_the_gr
         ..end(key("a"), pb::EndReason::Deleted, pb::EndMode::Graceful)
     };
     caller.end(request).await.expect("it ends");
+    assert!(!runs(escapee), "the end waited for it");
     let (status, said) = bound.over();
     assert_eq!(status.code(), Some(128 + 15), "{said}");
     assert!(said.contains("the session is being ended"), "{said}");
-    assert!(!runs(escapee), "it ignores TERM and left its session");
     let end = ended(&caller, "a").await;
     assert_eq!(
         end.reason(),
@@ -223,12 +228,18 @@ async fn a_session_that_lived_before_outlives_the_command() {
     let server = Server::start();
     let caller = Caller::to(&server).await;
     let session = caller.opened("a").await;
-    let (status, said) = Bound::script(&server, "a", "exit 3").over();
+    let arguments = ["--key", "a", "--project", "other"];
+    let (status, said) = Bound::script_with(&server, &arguments, "exit 3").over();
     assert_eq!(status.code(), Some(3), "{said}");
     let now = caller.session(key("a")).await;
     assert_eq!(now.session_id, session.session_id);
     assert_eq!(now.state(), pb::SessionState::Active);
     assert_eq!(now.active_requests, 0, "the command uses it no more");
+    let said = |session: &pb::Session| {
+        let (source, project) = (session.source.clone(), session.project.clone());
+        (source, project, session.owner_timeout)
+    };
+    assert_eq!(said(&now), said(&session), "nothing of it is changed");
 }
 
 #[tokio::test]
@@ -337,4 +348,105 @@ async fn a_command_waits_for_a_slot_of_a_full_pool_if_it_is_to() {
     assert_eq!(status.code(), Some(128 + 15), "{said}");
     assert!(!runs(command));
     caller.open(open("third")).await.expect("its slot is free");
+}
+
+#[tokio::test]
+async fn the_outcome_of_a_command_waits_for_a_server_that_is_away() {
+    let mut server = Server::start();
+    let mut bound = Bound::script(&server, "a", "echo $$; read go");
+    let command = bound.number();
+    server.kill();
+    bound.go_on();
+    while runs(command) {
+        std::thread::yield_now();
+    }
+    server.restart();
+    let (status, said) = bound.over();
+    assert_eq!(status.code(), Some(0), "{said}");
+    let caller = Caller::to(&server).await;
+    let end = ended(&caller, "a").await;
+    assert_eq!(end.reason(), pb::EndReason::Completed);
+}
+
+#[tokio::test]
+async fn a_stop_before_the_command_leaves_no_session_that_waits() {
+    let server = Server::configured("[session]\nmax_sessions = 1\n");
+    let caller = Caller::to(&server).await;
+    caller.opened("first").await;
+    let arguments = ["--key", "second", "--wait-for-slot", "600"];
+    let mut bound = Bound::script_with(&server, &arguments, "echo started");
+    let began = Instant::now();
+    while caller
+        .get(pb::GetSessionRequest {
+            r#ref: key("second"),
+        })
+        .await
+        .is_err()
+    {
+        assert!(began.elapsed() < PATIENCE, "it is not opened");
+    }
+    bound.signal("INT");
+    let (status, said) = bound.over();
+    assert_eq!(status.code(), Some(125), "{said}");
+    let end = ended(&caller, "second").await;
+    assert_eq!(end.reason(), pb::EndReason::Failed);
+}
+
+/// A process that becomes `sessiond run` keeps the children that it had.
+#[tokio::test]
+async fn what_was_there_before_is_not_the_commands() {
+    let server = Server::start();
+    let script = format!(
+        "sleep 600 & echo $!; exec {} run --addr {} --key a -- true",
+        binaries::sessiond().display(),
+        server.url(),
+    );
+    let output = Command::new("sh")
+        .args(["-c", &script])
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn();
+    let mut run = output.expect("the machine has a shell");
+    let mut line = String::new();
+    let stdout = run.stdout.take().expect("it is piped");
+    BufReader::new(stdout).read_line(&mut line).expect("a line");
+    let other: u32 = line.trim().parse().expect("a number");
+    let status = run.wait().expect("it is our child");
+    let survived = runs(other);
+    signal_process(other, "KILL");
+    assert_eq!(status.code(), Some(0));
+    assert!(survived, "it was there before");
+}
+
+#[tokio::test]
+async fn a_command_is_ended_although_nobody_hears_of_it() {
+    let server = Server::start();
+    let caller = Caller::to(&server).await;
+    let mut run = Command::new(binaries::sessiond())
+        .args(["run", "--addr", &server.url(), "--key", "a", "--"])
+        .args(["sh", "-c", "echo $$; exec sleep 600"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it can be run");
+    drop(run.stderr.take());
+    let mut line = String::new();
+    let stdout = run.stdout.take().expect("it is piped");
+    BufReader::new(stdout).read_line(&mut line).expect("a line");
+    let command: u32 = line.trim().parse().expect("a number");
+    caller
+        .end(end(
+            key("a"),
+            pb::EndReason::Deleted,
+            pb::EndMode::Immediate,
+        ))
+        .await
+        .expect("it ends");
+    let status = run.wait().expect("it is our child");
+    let survived = runs(command);
+    signal_process(command, "KILL");
+    assert!(!survived);
+    assert_eq!(status.code(), Some(128 + 15));
 }

@@ -42,7 +42,7 @@ pub(super) fn send(pin: &Pin, step: Step) -> Result<(), Fault> {
 }
 
 /// A process as it is told of when it is left.
-pub(super) fn survivor(row: &Row, denial: Option<Denial>) -> Survivor {
+pub(crate) fn survivor(row: &Row, denial: Option<Denial>) -> Survivor {
     Survivor {
         pid: row.pid,
         start_ticks: row.start_ticks,
