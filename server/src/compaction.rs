@@ -1,9 +1,10 @@
 //! Compaction: which events need not be kept any longer, by their age and by their number.
 //!
 //! Age is counted in the time that servers ran, as everywhere, so that neither a clock that jumps nor a server that was
-//! down deletes anything early. Invariant: what is kept is the newest of the log without a hole. A watch that is connected
-//! is never cut: it has a bookmark more often than events can grow too old; one that reads too slowly is told so. What this
-//! deliberately does not do: delete; the engine does, in order with everything else.
+//! down deletes anything early. Invariant: what is kept is the newest of the log without a hole. A watch that keeps up is never
+//! cut: it has a bookmark more often than events can grow too old. One that reads too slowly, be it in the middle of its
+//! initial state, is told that what it wants next is gone. What this deliberately does not do: delete; the engine does, in
+//! order with everything else.
 
 use sessiond_core::command::Command;
 use sessiond_core::ids::Revision;
@@ -11,10 +12,10 @@ use sessiond_core::reply::Reply;
 use sessiond_core::rows::{Row, RowKey};
 use sessiond_core::time::{EngineTime, Limit, Span};
 use sessiond_store::fault::Fault;
-use sessiond_store::snapshot::{Reader, Rows};
+use sessiond_store::snapshot::{ReadAhead, Reader, Rows};
 
 use crate::engine::{Handle, Refused};
-use crate::limits::{COMPACT_EVERY, EVENTS_KEPT_DEFAULT};
+use crate::limits::{COMPACT_EVERY, COMPACT_PAUSE, EVENTS_KEPT_DEFAULT};
 
 /// How long events are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,15 +47,16 @@ pub(crate) async fn run(reader: Reader, engine: Handle, retention: EventRetentio
         let found = reader
             .snapshot()
             .and_then(|rows| outlived(&rows, retention, now));
-        let refused = match found {
+        let through = match found {
             Ok(None) => continue,
-            Ok(Some(through)) => delete(&engine, through).await.err(),
+            Ok(Some(through)) => through,
             Err(fault) => {
                 tracing::error!(fault = fault.describe(), "events are no longer deleted");
                 return;
             }
         };
-        if let Some(Refused::Stopped) = refused {
+        // What waits for room is refused by nothing but the engine's end.
+        if delete(&engine, through).await.is_err() {
             return;
         }
     }
@@ -63,17 +65,18 @@ pub(crate) async fn run(reader: Reader, engine: Handle, retention: EventRetentio
 /// Has the engine delete events, a few at a time, so that it does everything else in between.
 async fn delete(engine: &Handle, through: Revision) -> Result<(), Refused> {
     loop {
-        let answer = engine.ask(Command::CompactEvents { through }).await?;
+        // With room or without: the busier the engine, the more there is to delete.
+        let compact = Command::CompactEvents { through };
+        let answer = engine.post_waiting(compact, ReadAhead::default()).await?;
+        let answer = answer.await.map_err(|_| Refused::Stopped)?;
         let Ok(Reply::Compacted(reached)) = answer.outcome else {
             panic!("compaction is answered with how far it came: {answer:?}");
         };
         if reached >= through {
-            tracing::info!(
-                through = reached.0,
-                "events were deleted that were kept long enough"
-            );
+            tracing::debug!(through = reached.0, "events were deleted");
             return Ok(());
         }
+        tokio::time::sleep(COMPACT_PAUSE).await;
     }
 }
 

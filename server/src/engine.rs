@@ -147,7 +147,9 @@ impl Engine {
                 match self.inbox.next(wait).await {
                     inbox::Next::Envelope(envelope) => envelopes.push(*envelope),
                     inbox::Next::Timer if idle => {
+                        self.progress.begun(self.clock.monotonic_ms());
                         self.store.settle()?;
+                        self.progress.done();
                         self.unsettled = false;
                         continue;
                     }
@@ -158,6 +160,7 @@ impl Engine {
             self.inbox
                 .take_waiting(&mut envelopes, BATCH_COMMANDS_MAX, BATCH_BYTES_MAX);
             let now = self.clock.now();
+            self.progress.begun(self.clock.monotonic_ms());
             self.timers
                 .take_due(&self.store, &self.view, now.engine, &mut envelopes)?;
             self.calendar.take(&self.store, now, &mut envelopes)?;

@@ -76,7 +76,9 @@ pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(5);
 pub const ENGINE_STUCK_AFTER: Duration = Duration::from_secs(10);
 /// How often the log is looked at for events that need not be kept any longer.
 pub const COMPACT_EVERY: Duration = Duration::from_secs(5);
-/// The shortest that events may be kept: longer than any watch is without a bookmark, which is what it resumes from.
+/// Between two decisions that delete some: a log that is far over its limits is cut down beside everything else.
+pub const COMPACT_PAUSE: Duration = Duration::from_millis(5);
+/// The shortest that events may be kept: longer than a watch that keeps up is without a bookmark, which it resumes from.
 pub const EVENT_RETENTION_MIN: Span = Span::seconds(60);
 /// Events that are kept by default: at about half a KiB each what a disk of some gigabytes has room for.
 pub const EVENTS_KEPT_DEFAULT: u64 = 10_000_000;
@@ -89,8 +91,12 @@ pub const EVENTS_KEPT_MAX: u64 = 1_000_000_000_000;
 pub const RECONCILE_EVERY: Duration = Duration::from_secs(5);
 /// Sessions, and leases, in one such page: some milliseconds, and a million sessions within two hours.
 pub const RECONCILE_PAGE: usize = 1_024;
+/// A batch that takes longer than this is slow, and nothing that is late meanwhile was forgotten.
+pub const STALL_EXCUSED: Duration = Duration::from_secs(1);
 /// What has been due for longer than this, and still is at the next look, is overdue. A commit takes milliseconds.
 pub const OVERDUE_AFTER_MS: u64 = 10_000;
+/// How long statistics wait for the engine; it answers within a commit or two.
+pub const LEASE_PROGRESS_WITHIN: Duration = Duration::from_secs(1);
 /// How often health is looked at.
 pub const HEALTH_EVERY: Duration = Duration::from_millis(500);
 /// How long connections stay open for calls that were under way when the server began to stop: part of the time

@@ -33,6 +33,10 @@ fn fields(stats: &pb::GetStatsResponse, now: Timestamp) -> Vec<[String; 2]> {
         [name.to_owned(), format!("{ago}{gap}{session}")]
     };
     let number = |name: &str, value: u64| [name.to_owned(), value.to_string()];
+    let perhaps = |name: &str, value: Option<u64>| {
+        let value = value.map_or_else(|| "-".to_owned(), |value| value.to_string());
+        [name.to_owned(), value]
+    };
     vec![
         number("sessions queued", sessions.queued),
         number("sessions active", sessions.active),
@@ -49,9 +53,9 @@ fn fields(stats: &pb::GetStatsResponse, now: Timestamp) -> Vec<[String; 2]> {
         number("messages acked", work.acked),
         since("last ack", work.last_ack_time, ""),
         number("workers", stats.workers_connected.into()),
-        number("leases", work.leases),
-        number("leases working", work.leases_working),
-        number("leases stalled", work.leases_stalled),
+        perhaps("leases", work.leases),
+        perhaps("leases working", work.leases_working),
+        perhaps("leases stalled", work.leases_stalled),
         since(
             "oldest progress",
             work.oldest_progress_time,
@@ -85,7 +89,7 @@ mod tests {
                 oldest_unserved_time: at(400),
                 oldest_unserved_session_id: "waits".to_owned(),
                 last_ack_time: at(990),
-                leases_stalled: 1,
+                leases_stalled: Some(1),
                 ..pb::WorkStats::default()
             }),
             ..pb::GetStatsResponse::default()
@@ -99,6 +103,7 @@ mod tests {
         assert_eq!(value("oldest unserved"), Some("10m waits"));
         assert_eq!(value("last ack"), Some("10s"));
         assert_eq!(value("leases stalled"), Some("1"));
+        assert_eq!(value("leases"), Some("-"), "the engine does not say");
         assert_eq!(value("oldest progress"), Some("-"), "nothing stands still");
     }
 }

@@ -2142,9 +2142,10 @@ pub struct MessageStats {
 /// `last_ack_time` for both.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WorkStats {
-    /// When the oldest message was enqueued that could be handed out and whose
-    /// session no worker holds. Messages of a session that its restart guard
-    /// suspends do not count, nor do those that wait for their retry. Unset: none.
+    /// When the oldest unsettled message was enqueued of those sessions that have
+    /// one to be handed out and no worker. It may itself be one that waits for its
+    /// retry or its time. Sessions that their restart guard suspends do not count.
+    /// Unset: there is no such session.
     #[prost(message, optional, tag = "1")]
     pub oldest_unserved_time: ::core::option::Option<::prost_types::Timestamp>,
     /// Its session. Empty: none.
@@ -2156,17 +2157,18 @@ pub struct WorkStats {
     /// When the last of them was. Unset: none.
     #[prost(message, optional, tag = "4")]
     pub last_ack_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// Sessions that a worker holds.
-    #[prost(uint64, tag = "5")]
-    pub leases: u64,
+    /// Sessions that a worker holds. This and what follows is unset when the engine
+    /// does not say within a second: then it is not getting on itself.
+    #[prost(uint64, optional, tag = "5")]
+    pub leases: ::core::option::Option<u64>,
     /// Those of them with messages in flight.
-    #[prost(uint64, tag = "6")]
-    pub leases_working: u64,
-    /// Those of them of whose messages none was handed out, settled, extended or
-    /// told to progress for 60 s. Heartbeats are no progress. What becomes of them
-    /// is said by `workers.stuck_after` in the configuration.
-    #[prost(uint64, tag = "7")]
-    pub leases_stalled: u64,
+    #[prost(uint64, optional, tag = "6")]
+    pub leases_working: ::core::option::Option<u64>,
+    /// Those of them of whose messages none was settled, extended or told to
+    /// progress, and no first one handed out, for 60 s. Heartbeats are no progress.
+    /// What becomes of them is said by `workers.stuck_after` in the configuration.
+    #[prost(uint64, optional, tag = "7")]
+    pub leases_stalled: ::core::option::Option<u64>,
     /// Since when nothing moved under the working lease that is silent for longest.
     /// Unset: no lease is working.
     #[prost(message, optional, tag = "8")]

@@ -4,7 +4,9 @@
 //! drawn. What depends on the state of the store is decided, not validated.
 
 use crate::event::Actor;
-use crate::ids::{Epoch, MessageKind, Namespace, PoolName, RequestId, Revision, SessionRef};
+use crate::ids::{
+    Epoch, MessageKind, Namespace, PoolName, RequestId, Revision, SessionNo, SessionRef,
+};
 use crate::index::Due;
 use crate::message::NewMessage;
 use crate::presence::{InstanceKey, Shortage};
@@ -67,6 +69,8 @@ pub enum Command {
     },
     /// Something in the due index came due.
     Due(Due),
+    /// A session that may not be looked at in time.
+    Recheck(SessionNo),
     /// A lease's alarm came.
     Lapse(Epoch),
     /// The time of a calendar's day has come; none says that there is no calendar.

@@ -173,6 +173,7 @@ fn dispatch(draft: &mut Draft<'_>, command: &Command) -> Result<Reply, Stop> {
         Command::Worker(command) => worker::worker(draft, command),
         Command::Assign { instance, skip } => assign::assign(draft, instance, *skip),
         Command::Due(due) => due::due(draft, *due),
+        Command::Recheck(no) => session_due::recheck(draft, *no),
         Command::Lapse(epoch) => lapse::lapse(draft, *epoch),
         Command::CalendarDay(day) => calendar::day(draft, *day),
         Command::CalendarDone(day) => calendar::done(draft, *day),

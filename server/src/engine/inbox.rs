@@ -329,6 +329,7 @@ fn payload_bytes(command: &Command) -> usize {
         | Command::Worker(_)
         | Command::Assign { .. }
         | Command::Due(_)
+        | Command::Recheck(_)
         | Command::Lapse(_)
         | Command::CalendarDay(_)
         | Command::CalendarDone(_)

@@ -7,7 +7,7 @@ use sessiond_core::event::{EventKind, EventRow};
 use sessiond_core::session::{EndClass, Lifecycle};
 use sessiond_core::time::WallTime;
 
-/// Counters that only the engine moves.
+/// Counters that only the engine moves, but for repairs, which the reconciler counts.
 #[derive(Debug, Default)]
 pub struct Progress {
     commands: AtomicU64,
@@ -94,8 +94,8 @@ impl Progress {
     }
 
     /// Counts something that should have been watched and was not.
-    pub(crate) fn repaired(&self) {
-        self.repairs.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn repaired(&self, count: u64) {
+        self.repairs.fetch_add(count, Ordering::Relaxed);
     }
 
     /// How long the batch under way has taken so far, from its first decision to its last answer.

@@ -1,7 +1,7 @@
 //! GetStats: what is counted, and whether the work gets on.
 //!
 //! Counters are of the newest commit; what leases are silent for is the engine's to say, since renewals and progress are in
-//! its memory. What this deliberately does not do: judge; whoever asks knows how long its work may take.
+//! its memory. Invariant: an engine that hangs keeps nobody from being told the rest. What this deliberately does not do: judge; whoever asks knows how long its work may take.
 
 use sessiond_core::command::Command;
 use sessiond_core::ids::{SessionId, SessionNo};
@@ -14,11 +14,12 @@ use sessiond_store::snapshot::Rows;
 use tonic::Status;
 
 use super::context::{Context, faulted};
+use crate::limits::LEASE_PROGRESS_WITHIN;
 use crate::wire::show::server::{self, Counts, WorkProgress};
 
 /// What there is to count.
 pub(super) async fn stats(context: &Context) -> Result<pb::GetStatsResponse, Status> {
-    let leases = lease_progress(context).await?;
+    let leases = lease_progress(context).await;
     let rows = context.rows()?;
     let progress = context.engine.progress();
     let counts = Counts {
@@ -42,8 +43,12 @@ pub(super) async fn stats(context: &Context) -> Result<pb::GetStatsResponse, Sta
     Ok(server::stats(counts))
 }
 
-fn work(context: &Context, rows: &Rows, leases: LeaseProgress) -> Result<WorkProgress, Fault> {
-    let slowest = match leases.slowest {
+fn work(
+    context: &Context,
+    rows: &Rows,
+    leases: Option<LeaseProgress>,
+) -> Result<WorkProgress, Fault> {
+    let slowest = match leases.and_then(|leases| leases.slowest) {
         Some(slowest) => session_id(rows, slowest.session)?,
         None => None,
     };
@@ -57,12 +62,14 @@ fn work(context: &Context, rows: &Rows, leases: LeaseProgress) -> Result<WorkPro
     })
 }
 
-async fn lease_progress(context: &Context) -> Result<LeaseProgress, Status> {
-    let (_, reply) = context.ask(Command::LeaseProgress).await?;
-    let Reply::LeaseProgress(progress) = reply else {
-        panic!("the progress of leases is answered with it: {reply:?}");
-    };
-    Ok(progress)
+/// What leases are silent for; nothing if the engine is too busy to say, which is when everything else is asked for most.
+async fn lease_progress(context: &Context) -> Option<LeaseProgress> {
+    let asked = context.engine.ask(Command::LeaseProgress);
+    let answer = tokio::time::timeout(LEASE_PROGRESS_WITHIN, asked).await;
+    match answer.ok()?.ok()?.outcome {
+        Ok(Reply::LeaseProgress(progress)) => Some(progress),
+        other => panic!("the progress of leases is answered with it: {other:?}"),
+    }
 }
 
 /// The oldest message that no worker takes, of all namespaces: its session, and since when it waits.

@@ -72,6 +72,9 @@ async fn sessions_that_come_and_go_leave_nothing_in_memory() {
     let before = run.resident_bytes();
     cycles(&caller, "then", count).await;
     let after = run.resident_bytes();
+    let stats = caller.stats(pb::GetStatsRequest {}).await.expect("stats");
+    let cleanup = stats.cleanup.expect("it is told");
+    assert_eq!(cleanup.repairs, 0, "nothing was overlooked");
     println!("{before} bytes after {warm_up} sessions, {after} after {count} more");
     assert!(
         after < before.max(PLATEAU) + GROWTH_MAX,

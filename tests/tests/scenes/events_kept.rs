@@ -45,7 +45,6 @@ async fn events_go_after_a_week_and_whoever_was_away_longer_is_told_where_the_lo
     // Their limits are passed meanwhile: the ends are events of the second day.
     server.advance(DAY).await;
     server.advance(6 * DAY).await;
-    assert_eq!(oldest(&caller).await, 1, "a week is not over");
     server.advance(Duration::from_millis(1)).await;
     begins_with(&caller, 4).await;
     let from = |revision| watch_from(Start::AfterRevision(revision));

@@ -19,8 +19,17 @@ use sessiond_tests::simulated::Simulated;
 /// Looks of the reconciler are five seconds apart, and two of them find what there is.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What of a deadline is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lost {
+    /// All of it.
+    Deadline,
+    /// That it is to be looked at then.
+    Entry,
+}
+
 /// Loses the deadline of the only session of a store, as a defect would.
-fn lose_deadline(directory: &Path) {
+fn lose(what: Lost, directory: &Path) {
     let identity = Identity {
         version: "0".to_owned(),
         log_id: [0; 16],
@@ -35,7 +44,7 @@ fn lose_deadline(directory: &Path) {
     };
     let at = activity.check_at.expect("it has a deadline");
     let forgotten = ActivityRow {
-        check_at: None,
+        check_at: activity.check_at.filter(|_| what == Lost::Entry),
         ..ActivityRow::clone(&activity)
     };
     drop(rows);
@@ -56,6 +65,12 @@ async fn repairs(caller: &Caller) -> u64 {
 /// Proves: G3.
 #[tokio::test]
 async fn a_session_whose_deadline_was_lost_ends_all_the_same_and_it_is_told() {
+    for what in [Lost::Deadline, Lost::Entry] {
+        ends_all_the_same(what).await;
+    }
+}
+
+async fn ends_all_the_same(what: Lost) {
     let mut server = Simulated::start().await;
     let request = pb::OpenSessionRequest {
         idle_timeout: after(60_000),
@@ -63,7 +78,9 @@ async fn a_session_whose_deadline_was_lost_ends_all_the_same_and_it_is_told() {
     };
     let opened = server.caller().open(request).await.expect("opens");
     let session = opened.session.expect("a session").session_id;
-    server.restart_after(lose_deadline).await;
+    server
+        .restart_after(|directory| lose(what, directory))
+        .await;
     let caller = server.caller();
     assert_eq!(caller.session(key("a")).await.session_id, session);
     let began = Instant::now();

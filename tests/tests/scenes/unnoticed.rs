@@ -35,7 +35,8 @@ async fn told(caller: &Caller) -> Told {
         unserved: named(work.oldest_unserved_time, work.oldest_unserved_session_id),
         acked: work.acked,
         last_ack: work.last_ack_time.map(second),
-        leases: [work.leases, work.leases_working, work.leases_stalled],
+        leases: [work.leases, work.leases_working, work.leases_stalled]
+            .map(|count| count.expect("the engine says so")),
         silent: named(work.oldest_progress_time, work.oldest_progress_session_id),
     }
 }
@@ -91,7 +92,7 @@ async fn work_that_was_taken_and_stands_still_is_told_until_something_of_it_move
     let mut server = Simulated::start().await;
     let caller = server.caller();
     let slow = caller.opened("slow").await.session_id;
-    let quick = caller.opened("quick").await.session_id;
+    caller.opened("quick").await;
     for of in ["slow", "quick"] {
         caller.enqueued(key(of), &["m", "n"]).await;
     }
@@ -130,5 +131,4 @@ async fn work_that_was_taken_and_stands_still_is_told_until_something_of_it_move
     let done = told(&caller).await;
     assert_eq!((done.leases, done.silent), ([2, 0, 0], None));
     assert_eq!(done.last_ack, Some(120));
-    assert_ne!(quick, slow);
 }

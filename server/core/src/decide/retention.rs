@@ -106,8 +106,12 @@ pub(super) fn letter_due(draft: &mut Draft<'_>, id: QueueId, seq: Seq) -> Result
         return Ok(());
     };
     let queue = draft.queue(id)?;
-    if until > draft.now.engine || matches!(queue.disposition, Disposition::Purged { .. }) {
+    if until > draft.now.engine {
         return Ok(());
+    }
+    if matches!(queue.disposition, Disposition::Purged { .. }) {
+        // Nobody's any more, so nobody counts it; one that stayed due would be looked at for ever, before all others.
+        return draft.move_message(Some(&letter), None);
     }
     if draft.policy().dead_letter_retention == Limit::Never {
         let mut kept = MessageRow::clone(&letter);

@@ -10,7 +10,29 @@ use crate::draft::events::Particulars;
 use crate::draft::{Draft, Stop};
 use crate::event::{Actor, EventKind};
 use crate::ids::SessionNo;
+use crate::reply::Reply;
 use crate::session::{ActivityRow, EndIntent, Lifecycle, SessionRow};
+use crate::time::Span;
+
+/// Has a session that has not ended looked at by its own timer, at once: whatever was noted of it before is noted anew.
+pub(super) fn recheck(draft: &mut Draft<'_>, no: SessionNo) -> Result<Reply, Stop> {
+    let session = draft.session_if(no)?;
+    if session.is_some_and(|session| !session.is_ended()) {
+        let activity = draft.activity(no)?;
+        // Another instant than the one on record, or its entry would not be written.
+        let soon = draft.now.engine + Span(1);
+        let check_at = if activity.check_at == Some(soon) {
+            soon + Span(1)
+        } else {
+            soon
+        };
+        draft.put_activity_checked_at(ActivityRow {
+            check_at: Some(check_at),
+            ..activity
+        })?;
+    }
+    Ok(Reply::Done)
+}
 
 /// Ends the session if a limit is passed, or looks again when the next one may be.
 pub(super) fn session_due(draft: &mut Draft<'_>, no: SessionNo) -> Result<(), Stop> {

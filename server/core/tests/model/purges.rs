@@ -129,10 +129,14 @@ impl Model {
         let now = self.now;
         let queue = self.queue_mut(id);
         let until = queue.messages[&seq].dead_until;
-        if queue.fate == Fate::Purged || until.is_none_or(|until| until > now) {
+        if until.is_none_or(|until| until > now) {
             return;
         }
         queue.messages.remove(&seq);
+        // Nobody's any more, so nobody counts it.
+        if queue.fate == Fate::Purged {
+            return;
+        }
         let owner = queue.owner;
         self.count_deleted(owner, 1);
         self.marks.hit(Mark::LetterExpired);

@@ -146,8 +146,8 @@ pub(crate) struct WorkProgress {
     pub(crate) acked: u64,
     /// When the last one was.
     pub(crate) last_ack: Option<WallTime>,
-    /// What workers hold.
-    pub(crate) leases: LeaseProgress,
+    /// What workers hold; nothing if the engine does not say.
+    pub(crate) leases: Option<LeaseProgress>,
     /// The session of the slowest lease; none if it was purged meanwhile.
     pub(crate) slowest: Option<SessionId>,
 }
@@ -179,15 +179,16 @@ pub(crate) fn stats(counts: Counts) -> pb::GetStatsResponse {
 fn work(work: WorkProgress) -> pb::WorkStats {
     let (unserved, since) = work.unserved.unzip();
     let id = |id: Option<SessionId>| id.map(|id| id.to_string()).unwrap_or_default();
-    let slowest = work.leases.slowest;
+    let leases = work.leases;
+    let slowest = leases.and_then(|leases| leases.slowest);
     pb::WorkStats {
         oldest_unserved_time: since.map(timestamp),
         oldest_unserved_session_id: id(unserved),
         acked: work.acked,
         last_ack_time: work.last_ack.map(timestamp),
-        leases: work.leases.held,
-        leases_working: work.leases.working,
-        leases_stalled: work.leases.stalled,
+        leases: leases.map(|leases| leases.held),
+        leases_working: leases.map(|leases| leases.working),
+        leases_stalled: leases.map(|leases| leases.stalled),
         oldest_progress_time: slowest.map(|slowest| timestamp(slowest.moved_at)),
         oldest_progress_session_id: id(work.slowest),
     }

@@ -304,7 +304,7 @@ fn the_work_is_told_with_its_times_and_sessions() {
         unserved: Some((id("waits"), WallTime(20_000))),
         acked: 21,
         last_ack: Some(WallTime(22_000)),
-        leases: LeaseProgress {
+        leases: Some(LeaseProgress {
             held: 23,
             working: 24,
             stalled: 25,
@@ -312,7 +312,7 @@ fn the_work_is_told_with_its_times_and_sessions() {
                 session: SessionNo(1),
                 moved_at: WallTime(26_000),
             }),
-        },
+        }),
         slowest: Some(id("stands")),
     };
     let shown = show::server::stats(Counts {
@@ -330,9 +330,9 @@ fn the_work_is_told_with_its_times_and_sessions() {
             seconds: 22,
             nanos: 0,
         }),
-        leases: 23,
-        leases_working: 24,
-        leases_stalled: 25,
+        leases: Some(23),
+        leases_working: Some(24),
+        leases_stalled: Some(25),
         oldest_progress_time: Some(prost_types::Timestamp {
             seconds: 26,
             nanos: 0,

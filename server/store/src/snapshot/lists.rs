@@ -215,6 +215,22 @@ impl Rows {
         Ok(entries.iter().find_map(due_of).map(|(at, _)| at))
     }
 
+    /// Whether something is noted as due at an instant.
+    pub fn is_noted(&self, at: EngineTime, due: Due) -> Result<bool, Fault> {
+        let (table, key) = row::key_of_entry(&IndexEntry::Due(at, due));
+        let from = key.into_vec();
+        let mut to = from.clone();
+        to.push(0);
+        let found = self.entries(&Range {
+            table,
+            from,
+            to: Some(to),
+            order: Order::Ascending,
+            limit: 1,
+        })?;
+        Ok(!found.is_empty())
+    }
+
     /// Leases that hold their sessions, with higher tokens than `after`, lowest first.
     pub fn current_leases_after(&self, after: Epoch, limit: usize) -> Result<Vec<Epoch>, Fault> {
         let mut current = Vec::new();
