@@ -1,4 +1,6 @@
 //! How the engine is getting on, readable without asking it: for health and statistics.
+//!
+//! Invariant: whoever reads waits for nobody. What this deliberately does not do: survive a restart, or judge.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

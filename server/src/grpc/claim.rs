@@ -1,7 +1,9 @@
 //! ClaimMessages: finds a session with work, claims it, and waits for some if there is none.
 //!
 //! Which session has work is looked up in a snapshot and may be out of date; the engine decides
-//! again. A claim takes its place among those that wait before it looks, so no wake-up is missed.
+//! again. A claim takes its place among those that wait before it looks, so no wake-up is missed. One whose messages were
+//! discarded before they could be read has found nothing; its lease, of which it is not told, is renewed by its next claim
+//! or lapses. What this deliberately does not do: choose among the messages of a session.
 
 use std::time::Duration;
 

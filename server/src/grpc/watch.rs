@@ -3,7 +3,8 @@
 //! A watch is a cursor and a filter. It takes step after step from the feed, whole decisions at a time,
 //! and sleeps when it is caught up. Nothing is queued for it: a client that does not read stops its
 //! own watch and nobody else's. There is one per client, so it stays small: it has no task, and what is
-//! rarely done is kept out of its state until it is.
+//! rarely done is kept out of its state until it is. What this deliberately does not do: hold up the deletion of old
+//! events; whoever falls behind the beginning of the log is told so.
 
 mod body;
 

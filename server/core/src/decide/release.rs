@@ -2,7 +2,8 @@
 //!
 //! A superseded lease no longer holds the session, but what it has in flight stays settleable and is
 //! handed out again only when the worker detaches or one lease duration is over. A returned lease
-//! gives everything back at once and leaves no row.
+//! gives everything back at once and leaves no row. What this deliberately does not do: say whether an attempt counts,
+//! or hand anything out.
 
 use std::sync::Arc;
 

@@ -1,4 +1,7 @@
-//! Restore: leases found at start get one full term, and their holders a place in presence. One that has its clock keeps it.
+//! Restore: leases found at start get one full term, and their holders a place in presence.
+//!
+//! Invariant: a lease that has its clock keeps it, so what is found later without one can be restored the same way. What this
+//! deliberately does not do: write; which leases there are is on record, and how long they last is not.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
