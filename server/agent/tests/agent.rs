@@ -1,9 +1,11 @@
 //! Real processes and tmux servers, released: what must end ends, what must not lives on.
 //!
 //! Each test starts its own processes, and a bystander where something is signalled. They need Linux, `sh`, `setsid`
-//! and `unshare` of util-linux, and tmux.
+//! and `unshare` of util-linux, and tmux. What they deliberately do not do: end what they did not start.
 #![cfg(target_os = "linux")]
 
+#[path = "agent/children.rs"]
+mod children;
 #[path = "agent/denials.rs"]
 mod denials;
 #[path = "agent/fixture.rs"]

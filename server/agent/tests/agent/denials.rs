@@ -13,7 +13,7 @@ use sessiond_agent::terms::{Released, Survivor};
 use super::fixture::{Seen, terms, unique};
 
 /// Holds the marker in a test program that was started by a test.
-const INSIDE: &str = "SESSIOND_AGENT_INSIDE";
+pub(super) const INSIDE: &str = "SESSIOND_AGENT_INSIDE";
 
 #[track_caller]
 fn check(pid: i32, expected: Denial) {
@@ -51,7 +51,7 @@ fn numbers_that_no_process_has_are_gone() {
 
 /// Runs one test of this program in a shell that carries a marker, and lets `prefix` come between.
 #[track_caller]
-fn run_inside(test: &str, prefix: &str) {
+pub(super) fn run_inside(test: &str, prefix: &str) {
     let marker = unique();
     let program = std::env::current_exe().expect("this program");
     let output = Command::new("sh")
