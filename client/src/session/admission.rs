@@ -1,8 +1,9 @@
-//! How the holder of a session waits for its slot.
+//! How whoever holds a session waits for a state of it, its slot for example.
 //!
 //! Keeps to one incarnation, reads it first and watches it from where it was
 //! read, so that nothing falls between; it survives restarts of the server. It
-//! sets no limit of its own: how long a session waits is said when it is opened.
+//! sets no limit of its own: whoever waits for no longer than so long stops
+//! asking.
 
 use futures_util::TryStreamExt as _;
 use sessiond_proto::v1 as pb;
@@ -18,20 +19,41 @@ impl SessionHandle {
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`] when its record was purged, and what a watch refuses.
+    /// Those of [`SessionHandle::until`].
     pub async fn admitted(&self) -> Result<pb::Session, Error> {
+        let leaves = |state| (state != pb::SessionState::Queued).then_some(());
+        self.until(leaves).await?;
+        self.get().await
+    }
+
+    /// What `look` makes of the first state of the session of which it makes
+    /// something: of the one that it has, or of one that it passes through.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] when its record was purged, and what a watch refuses.
+    pub async fn until<T>(
+        &self,
+        mut look: impl FnMut(pb::SessionState) -> Option<T>,
+    ) -> Result<T, Error> {
         loop {
             let session = self.get().await?;
-            if session.state() != pb::SessionState::Queued {
-                return Ok(session);
+            if let Some(found) = look(session.state()) {
+                return Ok(found);
             }
-            self.until_news(session.revision).await?;
+            if let Some(found) = self.watch_states(session.revision, &mut look).await? {
+                return Ok(found);
+            }
         }
     }
 
-    /// Returns when an event shows that the session no longer waits, or when
-    /// events may have been missed.
-    async fn until_news(&self, revision: u64) -> Result<(), Error> {
+    /// The same of the states behind a revision; nothing when some may have been
+    /// missed.
+    async fn watch_states<T>(
+        &self,
+        revision: u64,
+        look: &mut impl FnMut(pb::SessionState) -> Option<T>,
+    ) -> Result<Option<T>, Error> {
         let filter = pb::EventFilter {
             session_ids: vec![self.id().to_owned()],
             ..Default::default()
@@ -42,11 +64,12 @@ impl SessionHandle {
             match item {
                 WatchItem::Event(event) => {
                     let session = event.session.unwrap_or_default();
-                    if session.state() != pb::SessionState::Queued {
-                        return Ok(());
+                    if let Some(found) = look(session.state()) {
+                        return Ok(Some(found));
                     }
                 }
-                WatchItem::Gap { .. } => return Ok(()),
+                // What is missing can only be learned by reading again.
+                WatchItem::Gap { .. } => break,
                 WatchItem::Started(_)
                 | WatchItem::Initial(_)
                 | WatchItem::InitialEnd
@@ -54,6 +77,6 @@ impl SessionHandle {
                 | WatchItem::Reconnected(_) => {}
             }
         }
-        Ok(())
+        Ok(None)
     }
 }

@@ -9,8 +9,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use futures_util::StreamExt;
-use sessiond_client::{Client, Error, Opened, RequestGuard, SessionHandle, WatchItem, pb};
+use sessiond_client::{Client, Error, Opened, RequestGuard, SessionHandle, pb};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -109,9 +108,8 @@ impl Bond {
     /// Waits until the session is over or about to be. A server that is away meanwhile is waited for.
     pub(super) async fn over(&self) -> Over {
         loop {
-            match self.watch().await {
-                Ok(Some(over)) => return over,
-                Ok(None) => {}
+            match self.look().await {
+                Ok(over) => return over,
                 Err(Error::NotFound(_)) => return Over::Purged,
                 Err(error) => tracing::debug!(%error, "the session cannot be watched"),
             }
@@ -119,41 +117,14 @@ impl Bond {
         }
     }
 
-    /// Nothing, when it is to be looked at again.
-    async fn watch(&self) -> Result<Option<Over>, Error> {
-        let now = self.session.get().await?;
-        let seen = over(now.state(), now.end.as_ref());
-        if seen.is_some() {
-            return Ok(seen);
+    async fn look(&self) -> Result<Over, Error> {
+        use pb::SessionState::{Draining, Ended};
+        let over = |state| matches!(state, Draining | Ended).then_some(state);
+        if self.session.until(over).await? == Draining {
+            return Ok(Over::Ending);
         }
-        let filter = pb::EventFilter {
-            session_ids: vec![self.session.id().to_owned()],
-            ..pb::EventFilter::default()
-        };
-        let watch = self.session.client().watch();
-        let mut items = watch.after(now.revision).filter(filter).start();
-        while let Some(item) = items.next().await {
-            match item? {
-                WatchItem::Event(event) => {
-                    if event.r#type() == pb::EventType::SessionPurged {
-                        return Ok(Some(Over::Purged));
-                    }
-                    let state = event.session.as_ref().map(pb::SessionSnapshot::state);
-                    let seen = state.and_then(|state| over(state, event.end.as_ref()));
-                    if seen.is_some() {
-                        return Ok(seen);
-                    }
-                }
-                // What was missed is read.
-                WatchItem::Gap { .. } => break,
-                WatchItem::Started(_)
-                | WatchItem::Initial(_)
-                | WatchItem::InitialEnd
-                | WatchItem::Bookmark(_)
-                | WatchItem::Reconnected(_) => {}
-            }
-        }
-        Ok(None)
+        let session = self.session.get().await?;
+        Ok(Over::Ended(session.end.unwrap_or_default().reason()))
     }
 
     /// Says what became of the command: its request is over, and so is the session, if it was opened here. A server that is
@@ -241,16 +212,5 @@ async fn begin_anew(session: &SessionHandle) -> RequestGuard {
             Err(Error::FailedPrecondition(_) | Error::NotFound(_)) => std::future::pending().await,
             Err(error) => tracing::debug!(%error, "the session is not held"),
         }
-    }
-}
-
-fn over(state: pb::SessionState, end: Option<&pb::SessionEnd>) -> Option<Over> {
-    match state {
-        pb::SessionState::Draining => Some(Over::Ending),
-        pb::SessionState::Ended => {
-            let reason = end.map(pb::SessionEnd::reason);
-            Some(Over::Ended(reason.unwrap_or_default()))
-        }
-        pb::SessionState::Active | pb::SessionState::Queued | pb::SessionState::Unspecified => None,
     }
 }

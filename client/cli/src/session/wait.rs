@@ -7,8 +7,7 @@
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
-use futures_util::TryStreamExt as _;
-use sessiond_client::{Client, WatchItem, pb};
+use sessiond_client::{Client, pb};
 
 use crate::args::SessionArg;
 use crate::failure::Failure;
@@ -64,47 +63,12 @@ impl WaitArgs {
     }
 
     async fn wait(&self, client: &Client) -> Result<pb::Session, Failure> {
-        let session = client.get(self.session.session_ref()).await?;
-        let id = session.session_id.clone();
-        self.reach(client, session).await?;
+        let session = client.existing(self.session.session_ref()).await?;
+        session.until(|state| self.goal.verdict(state)).await??;
         if self.goal == Goal::Released {
-            released(client, &id).await?;
+            released(client, session.id()).await?;
         }
-        Ok(client.get(sessiond_client::session_id(id)).await?)
-    }
-
-    /// Returns once the state is reached that the goal needs.
-    async fn reach(&self, client: &Client, mut session: pb::Session) -> Result<(), Failure> {
-        loop {
-            if self.goal.is_reached(session.state())? {
-                return Ok(());
-            }
-            let filter = pb::EventFilter {
-                session_ids: vec![session.session_id.clone()],
-                ..Default::default()
-            };
-            let watch = client.watch().after(session.revision).filter(filter);
-            let mut items = watch.start();
-            while let Some(item) = items.try_next().await? {
-                match item {
-                    WatchItem::Event(event) => {
-                        let snapshot = event.session.unwrap_or_default();
-                        if self.goal.is_reached(snapshot.state())? {
-                            return Ok(());
-                        }
-                    }
-                    // What is missing can only be learned by reading again.
-                    WatchItem::Gap { .. } => break,
-                    WatchItem::Started(_)
-                    | WatchItem::Initial(_)
-                    | WatchItem::InitialEnd
-                    | WatchItem::Bookmark(_)
-                    | WatchItem::Reconnected(_) => {}
-                }
-            }
-            let reference = sessiond_client::session_id(&session.session_id);
-            session = client.get(reference).await?;
-        }
+        Ok(session.get().await?)
     }
 }
 
@@ -138,15 +102,16 @@ impl Goal {
         }
     }
 
-    fn is_reached(self, state: pb::SessionState) -> Result<bool, Failure> {
+    /// Whether the goal is reached with a state, or will not be; nothing while it may be.
+    fn verdict(self, state: pb::SessionState) -> Option<Result<(), Failure>> {
         match self.progress(state) {
-            Progress::Reached => Ok(true),
-            Progress::Possible => Ok(false),
-            Progress::Missed => Err(Failure::Conflict(format!(
+            Progress::Reached => Some(Ok(())),
+            Progress::Possible => None,
+            Progress::Missed => Some(Err(Failure::Conflict(format!(
                 "the session is {} and will not be {}",
                 values::enum_name::<pb::SessionState>(state.into()),
                 self.name()
-            ))),
+            )))),
         }
     }
 
@@ -184,7 +149,7 @@ mod tests {
         ] {
             assert_eq!(goal.progress(state), progress, "{goal:?} {state:?}");
         }
-        let missed = Goal::Active.is_reached(State::Ended).expect_err("too late");
-        assert!(matches!(missed, Failure::Conflict(text) if text.contains("ended")));
+        let missed = Goal::Active.verdict(State::Ended);
+        assert!(matches!(missed, Some(Err(Failure::Conflict(text))) if text.contains("ended")));
     }
 }
