@@ -24,6 +24,8 @@ use crate::server::Server;
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// Bytes of one answer: the largest claim or page the server sends, and its headers.
 const ANSWER_BYTES_MAX: usize = 32 * 1_024 * 1_024;
+/// Between two looks at what the server does in its own time: little of the seconds that this takes.
+const MOMENT_MS: u64 = 100;
 
 /// A connection and the namespace named on it.
 #[derive(Clone, Debug)]
@@ -288,6 +290,19 @@ impl Caller {
         let answer = self.enqueue(request).await.expect("an enqueue");
         let results = answer.results.iter();
         results.map(|one| (one.seq, one.status())).collect()
+    }
+
+    /// Lets the server be for a moment, between two looks at what it does in its own time: a claim that waits for work of
+    /// which there is none.
+    ///
+    /// # Panics
+    /// If there is some.
+    pub async fn a_moment(&self) {
+        let claimed = self
+            .claim(crate::requests::claim_within(None, "nobody", MOMENT_MS))
+            .await;
+        let claimed = claimed.expect("a claim that finds nothing");
+        assert!(claimed.lease.is_none(), "there is work");
     }
 
     /// Claims what there is to claim of a session, without waiting.

@@ -6,7 +6,7 @@
 mod command;
 
 use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use command::{Bound, ESCAPEE, PATIENCE, runs, signal_process};
@@ -15,6 +15,27 @@ use sessiond_tests::binaries;
 use sessiond_tests::caller::Caller;
 use sessiond_tests::requests::{end, id, key, millis, open};
 use sessiond_tests::server::Server;
+
+async fn until_opened(caller: &Caller, of: &str) {
+    let began = Instant::now();
+    while caller
+        .get(pb::GetSessionRequest { r#ref: key(of) })
+        .await
+        .is_err()
+    {
+        assert!(began.elapsed() < PATIENCE, "{of} is not opened");
+        caller.a_moment().await;
+    }
+}
+
+/// The number of a process that a program prints first.
+fn first_number(program: &mut Child) -> u32 {
+    let stdout = program.stdout.take().expect("it is piped");
+    let mut line = String::new();
+    let mut stdout = BufReader::new(stdout);
+    stdout.read_line(&mut line).expect("a line");
+    line.trim().parse().expect("a number")
+}
 
 async fn ended(caller: &Caller, of: &str) -> pb::SessionEnd {
     let sessions = caller
@@ -196,16 +217,7 @@ async fn a_command_waits_for_a_slot_of_a_full_pool_if_it_is_to() {
     assert_eq!(status.code(), Some(125), "{said}");
     let arguments = ["--key", "second", "--wait-for-slot", "600"];
     let mut bound = Bound::script_with(&server, &arguments, "echo $$; exec sleep 600");
-    let began = Instant::now();
-    while caller
-        .get(pb::GetSessionRequest {
-            r#ref: key("second"),
-        })
-        .await
-        .is_err()
-    {
-        assert!(began.elapsed() < PATIENCE, "it is not opened");
-    }
+    until_opened(&caller, "second").await;
     assert!(bound.lines.try_recv().is_err(), "it has no slot");
     caller
         .end(end(
@@ -248,16 +260,7 @@ async fn a_stop_before_the_command_leaves_no_session_that_waits() {
     caller.opened("first").await;
     let arguments = ["--key", "second", "--wait-for-slot", "600"];
     let mut bound = Bound::script_with(&server, &arguments, "echo started");
-    let began = Instant::now();
-    while caller
-        .get(pb::GetSessionRequest {
-            r#ref: key("second"),
-        })
-        .await
-        .is_err()
-    {
-        assert!(began.elapsed() < PATIENCE, "it is not opened");
-    }
+    until_opened(&caller, "second").await;
     bound.signal("INT");
     let (status, said) = bound.over();
     assert_eq!(status.code(), Some(125), "{said}");
@@ -281,10 +284,7 @@ async fn what_was_there_before_is_not_the_commands() {
         .stdout(Stdio::piped())
         .spawn();
     let mut run = output.expect("the machine has a shell");
-    let mut line = String::new();
-    let stdout = run.stdout.take().expect("it is piped");
-    BufReader::new(stdout).read_line(&mut line).expect("a line");
-    let other: u32 = line.trim().parse().expect("a number");
+    let other = first_number(&mut run);
     let status = run.wait().expect("it is our child");
     let survived = runs(other);
     signal_process(other, "KILL");
@@ -305,10 +305,7 @@ async fn a_command_is_ended_although_nobody_hears_of_it() {
         .spawn()
         .expect("it can be run");
     drop(run.stderr.take());
-    let mut line = String::new();
-    let stdout = run.stdout.take().expect("it is piped");
-    BufReader::new(stdout).read_line(&mut line).expect("a line");
-    let command: u32 = line.trim().parse().expect("a number");
+    let command = first_number(&mut run);
     caller
         .end(end(
             key("a"),

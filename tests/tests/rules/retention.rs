@@ -88,7 +88,7 @@ async fn a_session_stays_for_as_long_as_its_messages_do() {
     );
 }
 
-/// Proves: F49.
+/// Proves: F49, G13.
 #[tokio::test]
 async fn dead_letters_are_deleted_and_counted_when_they_were_kept_long_enough() {
     let server = Server::configured("[queue]\ndead_letter_retention = \"2s\"\n");

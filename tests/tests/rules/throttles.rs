@@ -38,7 +38,7 @@ fn full(refused: Refusal, reason: Reason, scope: &str, limit: &str) -> Refusal {
         .retries_within(Duration::from_secs(10))
 }
 
-/// Proves: B18.
+/// Proves: B18, G13.
 #[tokio::test]
 async fn whoever_is_refused_for_want_of_room_is_told_what_is_full_and_when_to_ask_again() {
     let (_server, caller) = nothing_has_room().await;

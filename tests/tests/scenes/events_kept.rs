@@ -5,12 +5,20 @@ use std::time::{Duration, Instant};
 use sessiond_proto::v1 as pb;
 use sessiond_proto::v1::watch_session_events_request::Start;
 use sessiond_tests::caller::Caller;
+use sessiond_tests::requests::open;
+use sessiond_tests::server::Server;
 use sessiond_tests::simulated::Simulated;
 use sessiond_tests::watch_stream::{WatchStream, watch_from};
+use tokio::task::JoinSet;
 use tonic::Code;
 
 /// The log is looked at every five seconds of the machine's clock.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Who opens sessions at the same time.
+const CALLERS: usize = 32;
+/// Bytes of a label: with it a stream's windows are full after some hundreds of events.
+const LABEL_BYTES: usize = 4_096;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -30,6 +38,7 @@ async fn begins_with(caller: &Caller, revision: u64) {
             began.elapsed() < PATIENCE,
             "the log does not begin with {revision}"
         );
+        caller.a_moment().await;
     }
 }
 
@@ -67,4 +76,60 @@ async fn events_go_after_a_week_and_whoever_was_away_longer_is_told_where_the_lo
         .expect("a watch");
     caller.opened("d").await;
     assert_eq!(empty.batch().await.events[0].revision, newest + 1);
+}
+
+/// Opens so many sessions with labels of some KiB, each an event of that size.
+async fn open_many(caller: &Caller, count: usize) {
+    let mut callers = JoinSet::new();
+    for first in 0..CALLERS {
+        let caller = caller.clone();
+        callers.spawn(async move {
+            for at in (first..count).step_by(CALLERS) {
+                let label = ("filling".to_owned(), "x".repeat(LABEL_BYTES));
+                let request = pb::OpenSessionRequest {
+                    labels: [label].into(),
+                    ..open(&format!("s{at}"))
+                };
+                caller.open(request).await.expect("opened");
+            }
+        });
+    }
+    callers.join_all().await;
+}
+
+/// Proves: G13.
+#[tokio::test]
+async fn no_more_events_are_kept_than_may_be_and_whoever_reads_too_slowly_is_told() {
+    let kept = 10_000;
+    let server = Server::configured(&format!(
+        "[events]\nmax_events = {kept}\n[session]\nmax_sessions = 10_000\n"
+    ));
+    let caller = Caller::to(&server).await;
+    // Nobody reads it, so it stands where the windows of its stream are full.
+    let mut slow = WatchStream::from_the_start(&caller).await;
+    open_many(&caller, 6_000).await;
+    let all = pb::EndSessionsRequest {
+        filter: Some(pb::SessionFilter::default()),
+        mode: pb::EndMode::Immediate.into(),
+        reason: pb::EndReason::Completed.into(),
+        page_size: 10_000,
+        ..pb::EndSessionsRequest::default()
+    };
+    let ended = caller.end_many(all).await.expect("they end");
+    assert_eq!(ended.results.len(), 6_000);
+    let newest = info(&caller).await.current_revision;
+    assert!(newest >= 12_000);
+    begins_with(&caller, newest - kept + 1).await;
+    let refused = loop {
+        match slow.frame().await {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("it ended as if all had been told"),
+            Err(refused) => break refused,
+        }
+    };
+    assert_eq!(refused.reason, "REVISION_COMPACTED");
+    assert_eq!(
+        refused.metadata.get("oldest_revision"),
+        Some(&(newest - kept + 1).to_string())
+    );
 }

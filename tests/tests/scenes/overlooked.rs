@@ -86,6 +86,7 @@ async fn ends_all_the_same(what: Lost) {
     let began = Instant::now();
     while repairs(&caller).await == 0 {
         assert!(began.elapsed() < PATIENCE, "nobody misses the deadline");
+        caller.a_moment().await;
     }
     server.advance(Duration::from_secs(60)).await;
     let state = |session: &pb::Session| session.state();
