@@ -165,6 +165,7 @@ impl Engine {
                 .take_due(&self.store, &self.view, now.engine, &mut envelopes)?;
             self.calendar.take(&self.store, now, &mut envelopes)?;
             self.run_batch(envelopes)?;
+            self.progress.done();
         }
         self.persist_clock()
     }
@@ -179,7 +180,6 @@ impl Engine {
     /// Decides a batch, commits it, speaks.
     fn run_batch(&mut self, envelopes: Vec<Envelope>) -> Result<(), Fault> {
         let now = self.clock.now();
-        self.progress.begun(self.clock.monotonic_ms());
         let mut batch = Batch::default();
         for mut envelope in envelopes {
             self.ahead.take(&mut self.view, &mut envelope);
@@ -204,7 +204,6 @@ impl Engine {
             .filter_map(|push| self.unsent(push))
             .collect();
         self.carried.extend(returned);
-        self.progress.done();
         Ok(())
     }
 

@@ -1207,9 +1207,10 @@ pub enum DeliveryMode {
     /// It goes before all others and cancels what is in flight: the worker gets
     /// `cancel` and until it has answered, or by default 5 s have passed, or
     /// everything is settled, nothing new of the session is handed out. What is not
-    /// settled by then returns to its place, uncounted. It cancels when it is accepted or its
-    /// `not_before_time` has come, and not again when it comes back itself. Of a
-    /// worker that claims without a stream, the next claim counts as its answer.
+    /// settled by then returns to its place, uncounted. It cancels when it is
+    /// accepted or its `not_before_time` has come, and not again when it comes back
+    /// itself. Of a worker that claims without a stream, the next claim counts as its
+    /// answer.
     Interrupt = 4,
 }
 impl DeliveryMode {
@@ -2539,8 +2540,9 @@ pub mod admin_service_client {
                 .insert(GrpcMethod::new("sessiond.v1.AdminService", "GetServerInfo"));
             self.inner.unary(req, path, codec).await
         }
-        /// Counts sessions, messages and workers of the store, over all its namespaces, and what the engine
-        /// did. Refuses nothing of its own.
+        /// Counts sessions, messages and workers of the store, over all its namespaces,
+        /// and says what the engine did and whether the work gets on. Refuses nothing of
+        /// its own, and waits a second at most for an engine that hangs.
         pub async fn get_stats(
             &mut self,
             request: impl tonic::IntoRequest<super::GetStatsRequest>,
@@ -2725,8 +2727,9 @@ pub mod admin_service_server {
             tonic::Response<super::GetServerInfoResponse>,
             tonic::Status,
         >;
-        /// Counts sessions, messages and workers of the store, over all its namespaces, and what the engine
-        /// did. Refuses nothing of its own.
+        /// Counts sessions, messages and workers of the store, over all its namespaces,
+        /// and says what the engine did and whether the work gets on. Refuses nothing of
+        /// its own, and waits a second at most for an engine that hangs.
         async fn get_stats(
             &self,
             request: tonic::Request<super::GetStatsRequest>,

@@ -50,8 +50,8 @@ pub const WAIT_FOR_SLOT_MAX: Span = Span::seconds(24 * 3_600);
 /// Sessions that may wait for slots of one pool of a namespace; ten times what a pool holds by default, and each costs what a
 /// live session costs.
 pub const WAITING_SESSIONS_MAX: u64 = 10_000;
-/// Work under a lease that did not move for this long counts as stalled in statistics: twice the longest lease that is given
-/// by default, and a fifth of the time after which a worker is stuck by default.
+/// Work under a lease that did not move for this long counts as stalled in statistics: as long as the longest lease that is
+/// given by default, and a fifth of the time after which a worker is stuck by default.
 pub const STALLED_AFTER: Span = Span::seconds(60);
 /// Events that one decision deletes, and the rest of the decision that the last of them is of: a commit of some
 /// milliseconds.

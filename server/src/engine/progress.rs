@@ -61,13 +61,13 @@ impl Tally {
 }
 
 impl Progress {
-    /// A batch is taken up.
+    /// A batch is taken up, or what comes instead of one while nothing is asked.
     pub(super) fn begun(&self, monotonic_ms: u64) {
         self.working_since
             .store(monotonic_ms + 1, Ordering::Relaxed);
     }
 
-    /// The batch is done with.
+    /// It is done with.
     pub(super) fn done(&self) {
         self.working_since.store(0, Ordering::Relaxed);
     }

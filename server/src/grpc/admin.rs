@@ -6,12 +6,11 @@ use std::collections::BTreeMap;
 use sessiond_core::command::Command;
 use sessiond_core::ids::{InstanceId, WorkerName};
 use sessiond_core::reply::{Reply, WorkerView};
-use sessiond_core::rows::{Row, RowKey};
 use sessiond_proto::v1 as pb;
 use sessiond_proto::v1::admin_service_server::AdminService;
 use tonic::{Request, Response, Status};
 
-use super::context::{Context, faulted, span};
+use super::context::{Context, faulted, session_id, span};
 use super::{Handlers, pools, stats, sweep};
 use crate::app::VERSION;
 use crate::limits::{HEARTBEAT_EVERY, REQUEST_BYTES_MAX};
@@ -101,10 +100,8 @@ impl AdminService for Handlers {
         let rows = context.rows()?;
         let mut ids = BTreeMap::new();
         for (no, _) in workers.iter().flat_map(|worker| &worker.leases) {
-            let row = rows.row(&RowKey::Session(*no));
-            if let Some(Row::Session(session)) = row.map_err(|fault| faulted(&fault))? {
-                ids.insert(*no, session.id.clone());
-            }
+            let id = session_id(&rows, *no).map_err(|fault| faulted(&fault))?;
+            ids.extend(id.map(|id| (*no, id)));
         }
         let workers = workers
             .iter()

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use sessiond_core::command::Command;
 use sessiond_core::event::{Actor, ActorKind};
-use sessiond_core::ids::{Epoch, Namespace, Revision, SessionNo};
+use sessiond_core::ids::{Epoch, Namespace, Revision, SessionId, SessionNo};
 use sessiond_core::lease::LeaseView;
 use sessiond_core::limits::Policy;
 use sessiond_core::reply::Reply;
-use sessiond_core::rows::Counters;
+use sessiond_core::rows::{Counters, Row, RowKey};
 use sessiond_core::session::SessionView;
 use sessiond_core::time::{Now, Span, WallTime};
 use sessiond_proto::v1 as pb;
@@ -200,6 +200,15 @@ impl Context {
         };
         Ok(times.into_iter().collect())
     }
+}
+
+/// The id of a session; nothing once it was purged.
+pub(crate) fn session_id(rows: &Rows, no: SessionNo) -> Result<Option<SessionId>, Fault> {
+    let row = rows.row(&RowKey::Session(no))?;
+    Ok(match row {
+        Some(Row::Session(session)) => Some(session.id.clone()),
+        Some(_) | None => None,
+    })
 }
 
 /// A duration of the server's own as the rules count it.

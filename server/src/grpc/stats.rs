@@ -1,10 +1,11 @@
 //! GetStats: what is counted, and whether the work gets on.
 //!
 //! Counters are of the newest commit; what leases are silent for is the engine's to say, since renewals and progress are in
-//! its memory. Invariant: an engine that hangs keeps nobody from being told the rest. What this deliberately does not do: judge; whoever asks knows how long its work may take.
+//! its memory. Invariant: an engine that hangs keeps nobody from being told the rest. What this deliberately does not do:
+//! judge; whoever asks knows how long its work may take.
 
 use sessiond_core::command::Command;
-use sessiond_core::ids::{SessionId, SessionNo};
+use sessiond_core::ids::SessionId;
 use sessiond_core::reply::{LeaseProgress, Reply};
 use sessiond_core::rows::{Row, RowKey};
 use sessiond_core::time::WallTime;
@@ -13,7 +14,7 @@ use sessiond_store::fault::Fault;
 use sessiond_store::snapshot::Rows;
 use tonic::Status;
 
-use super::context::{Context, faulted};
+use super::context::{Context, faulted, session_id};
 use crate::limits::LEASE_PROGRESS_WITHIN;
 use crate::wire::show::server::{self, Counts, WorkProgress};
 
@@ -87,12 +88,4 @@ fn unserved(context: &Context, rows: &Rows) -> Result<Option<(SessionId, WallTim
     };
     let session = session_id(rows, queue.owner)?;
     Ok(session.zip(queue.oldest.map(|oldest| oldest.time)))
-}
-
-fn session_id(rows: &Rows, no: SessionNo) -> Result<Option<SessionId>, Fault> {
-    let row = rows.row(&RowKey::Session(no))?;
-    Ok(match row {
-        Some(Row::Session(session)) => Some(session.id.clone()),
-        _ => None,
-    })
 }

@@ -163,7 +163,10 @@ fn left(released: Released) -> Left {
         Released::Killed => Left::Released,
         Released::Denied(denial) => Left::Survivors(denial.to_string()),
         Released::TimedOut { survivors } => {
-            let named = |survivor: &Survivor| format!("process {}", survivor.pid);
+            let named = |survivor: &Survivor| match &survivor.denial {
+                Some(denial) => format!("process {} ({denial})", survivor.pid),
+                None => format!("process {}", survivor.pid),
+            };
             let named: Vec<String> = survivors.iter().map(named).collect();
             Left::Survivors(named.join(", "))
         }

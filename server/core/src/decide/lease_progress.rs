@@ -1,8 +1,8 @@
 //! Lease progress: how many sessions workers hold, and whether what they took gets on.
 //!
 //! It is told from presence alone, by one look at every lease: some milliseconds of the engine's for a hundred thousand, so it
-//! is asked for statistics only. What this
-//! deliberately does not do: end anything; a holder that gets on with nothing for too long is found by its alarm (`lapse`).
+//! is asked for statistics only. What this deliberately does not do: end anything; a holder that gets on with nothing for
+//! too long is found by its alarm (`lapse`).
 
 use crate::draft::Draft;
 use crate::limits::STALLED_AFTER;

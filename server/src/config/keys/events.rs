@@ -1,9 +1,10 @@
 //! `[events]`: how much of the log is kept.
 
+use sessiond_core::limits::TIMEOUT_MAX;
+
 use super::{Key, Section};
 use crate::config::field::Field;
 use crate::limits::{EVENT_RETENTION_MIN, EVENTS_KEPT_MAX, EVENTS_KEPT_MIN};
-use sessiond_core::limits::TIMEOUT_MAX;
 
 pub(super) static SECTION: Section = Section {
     name: "events",
