@@ -94,6 +94,10 @@ impl Pin {
         match self.0 {}
     }
 
+    pub(crate) fn environment(&self) -> Result<Vec<u8>, Fault> {
+        match self.0 {}
+    }
+
     pub(crate) fn is_marked(&self, _marker: &Marker) -> bool {
         match self.0 {}
     }

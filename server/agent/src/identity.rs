@@ -69,28 +69,20 @@ pub(crate) enum Found {
 ///
 /// When it does not run, cannot be looked at, or the platform is another than Linux.
 pub fn identify(pid: i32) -> Result<Identity, IdentifyError> {
-    let error = |fault: Fault| match fault {
-        Fault::Gone => IdentifyError::Gone { pid },
-        Fault::Unsupported => IdentifyError::Unsupported,
-        Fault::NotAProcess
-        | Fault::Unreadable { .. }
-        | Fault::Malformed { .. }
-        | Fault::ForeignProc
-        | Fault::TooMany { .. } => IdentifyError::Unreadable {
-            pid,
-            what: fault.describe(),
-        },
-    };
+    let error = |fault| IdentifyError::of(pid, &fault);
     platform::own_row().map_err(error)?;
     let pin = Pin::take(pid).map_err(error)?;
-    let identity = of(&pin).map_err(error)?;
-    if !pin.is_running() {
-        return Err(IdentifyError::Gone { pid });
-    }
-    Ok(identity)
+    identify_held(&pin).map_err(error)
 }
 
-/// Compares a registered process with what has its number.
+/// The same for a process that is held.
+pub(crate) fn identify_held(pin: &Pin) -> Result<Identity, Fault> {
+    let identity = of(pin)?;
+    pin.is_running().then_some(identity).ok_or(Fault::Gone)
+}
+
+/// Compares a registered process with what has its number. Nothing is signalled and nothing waited for, and it reads
+/// some small files of `/proc`: cheap enough to ask of many resources now and then.
 ///
 /// # Errors
 ///
@@ -142,6 +134,24 @@ fn of(pin: &Pin) -> Result<Identity, Fault> {
         group: row.group,
         session: row.session,
     })
+}
+
+impl IdentifyError {
+    /// What is told of a process when a fault prevents that it is identified.
+    pub(crate) fn of(pid: i32, fault: &Fault) -> Self {
+        match fault {
+            Fault::Gone => Self::Gone { pid },
+            Fault::Unsupported => Self::Unsupported,
+            Fault::NotAProcess
+            | Fault::Unreadable { .. }
+            | Fault::Malformed { .. }
+            | Fault::ForeignProc
+            | Fault::TooMany { .. } => Self::Unreadable {
+                pid,
+                what: fault.describe(),
+            },
+        }
+    }
 }
 
 impl fmt::Display for Identity {

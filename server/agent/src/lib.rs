@@ -3,7 +3,8 @@
 //! A number is not a process: pids are used again, and a tmux name can be anybody's. So whatever is to be ended is
 //! registered with an [`identity`] the kernel vouches for, and compared with it again at the end, through a handle that
 //! cannot come to mean another process in between. [`release`](release::release) then ends a whole tree: it asks, waits,
-//! kills, and looks whether anything is left. [`tmux`] does the same for a session of a tmux server.
+//! kills, and looks whether anything is left. [`tmux`] does the same for a session of a tmux server. [`registration`]
+//! says who may have a process ended by naming its pid, and [`strays`] what carries markers, whoever's they are.
 //!
 //! Invariant: a signal is sent through a pidfd only, to a process that was found to belong to what is released, and
 //! never to one that [`deny`] names. All calls block, for a time that their terms bound: call them from a thread that
@@ -20,7 +21,9 @@ pub mod deny;
 pub mod identity;
 pub mod marker;
 mod ourselves;
+pub mod registration;
 pub mod release;
+pub mod strays;
 mod sweep;
 pub mod terms;
 pub mod tmux;

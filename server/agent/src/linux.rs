@@ -9,10 +9,11 @@
 //! ```
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
+use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::FsWord;
 use rustix::io::Errno;
@@ -30,7 +31,7 @@ const PID_FS_MAGIC: FsWord = 0x5049_4446;
 
 /// The most of an environment that is read: beyond what Linux lets arguments and environment have together under the
 /// default stack limit of 8 MiB.
-const ENVIRONMENT_BYTES_MAX: u64 = 4 << 20;
+const ENVIRONMENT_BYTES_MAX: usize = 4 << 20;
 
 /// A process that is held: its number may be used again, the pin does not follow.
 #[derive(Debug)]
@@ -224,6 +225,12 @@ impl Pin {
         self.has_number()?.then_some(uid).ok_or(Fault::Gone)
     }
 
+    /// What it was started with, while it runs; empty in the middle of an exec.
+    pub(crate) fn environment(&self) -> Result<Vec<u8>, Fault> {
+        let environment = environment(self.pid())?;
+        self.is_running().then_some(environment).ok_or(Fault::Gone)
+    }
+
     /// Whether it carries the marker.
     pub(crate) fn is_marked(&self, marker: &Marker) -> bool {
         mark(self.pid(), marker) == Mark::Carried && self.has_number().unwrap_or(false)
@@ -276,14 +283,13 @@ fn real_uid(pid: i32) -> Result<u32, Fault> {
     stat::real_uid(&text(&format!("/proc/{pid}/status"))?)
 }
 
+/// What the process that has the number was started with. One call, as that is answered from before an exec or from
+/// after it: a second one would find nothing after it, and what the first had read would pass for the whole.
 fn environment(pid: i32) -> Result<Vec<u8>, Fault> {
     let path = format!("/proc/{pid}/environ");
-    let mut environment = Vec::new();
+    let mut environment = Vec::with_capacity(ENVIRONMENT_BYTES_MAX);
     File::open(&path)
-        .and_then(|file| {
-            file.take(ENVIRONMENT_BYTES_MAX)
-                .read_to_end(&mut environment)
-        })
+        .and_then(|file| Ok(rustix::io::read(file, spare_capacity(&mut environment))?))
         .map_err(|error| fault(&path, error))?;
     Ok(environment)
 }

@@ -4,12 +4,20 @@
 //! cleared or overwrote its environment, or one whose environment its user may not read.
 
 use std::fmt;
+use std::time::Duration;
 
 /// The variable whose value names the resource a process belongs to.
 pub const VARIABLE: &str = "SESSIOND_RESOURCE";
 
 /// The longest value, in bytes: ids are far shorter.
 pub const BYTES_MAX: usize = 256;
+
+/// How long a process is looked at for a marker that it does not show. One that was just forked has the environment of
+/// its parent until it execs, and none in the middle of that: a few milliseconds, unless the machine is busy.
+pub(crate) const SHOWN_WITHIN: Duration = Duration::from_millis(200);
+
+/// How long is waited between two such looks: about as long as an exec takes.
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// The value of [`VARIABLE`] in the processes of one resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,11 +51,17 @@ impl Marker {
         &self.value
     }
 
+    /// The marker that an environment sets, whichever it is; if it sets several, the first, as the process itself
+    /// mostly sees it.
+    pub(crate) fn of(environment: &[u8]) -> Option<Self> {
+        environment.split(|&byte| byte == 0).find_map(|set| {
+            let set = str::from_utf8(set).ok()?;
+            let value = set.strip_prefix(VARIABLE)?.strip_prefix('=')?;
+            Self::new(value).ok()
+        })
+    }
+
     /// Whether an environment, as `/proc/PID/environ` has it, sets the marker.
-    #[cfg_attr(
-        not(any(target_os = "linux", test)),
-        expect(dead_code, reason = "environments are only read on Linux")
-    )]
     pub(crate) fn is_in(&self, environment: &[u8]) -> bool {
         let entry = self.to_string();
         environment
@@ -79,6 +93,24 @@ mod tests {
             "",
         ] {
             assert!(!marker.is_in(other.as_bytes()), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn the_first_entry_that_can_be_a_marker_is_the_one() {
+        let too_long = format!("SESSIOND_RESOURCE={}\0", "x".repeat(BYTES_MAX + 1));
+        for (environment, expected) in [
+            (&b"A=1\0SESSIOND_RESOURCE=r1\0B=2\0"[..], Some("r1")),
+            (b"SESSIOND_RESOURCE=a=b", Some("a=b")),
+            (b"SESSIOND_RESOURCE=r1\0SESSIOND_RESOURCE=r2\0", Some("r1")),
+            (b"SESSIOND_RESOURCE=\0SESSIOND_RESOURCE=r2\0", Some("r2")),
+            (b"SESSIOND_RESOURCE=\xff\0", None),
+            (b"SESSIOND_RESOURCE\0XSESSIOND_RESOURCE=r1\0", None),
+            (too_long.as_bytes(), None),
+            (b"", None),
+        ] {
+            let marker = Marker::of(environment);
+            assert_eq!(marker.as_ref().map(Marker::value), expected);
         }
     }
 

@@ -1,11 +1,12 @@
-//! This process, as far as the deny list needs to know it.
+//! This process, as far as the deny list needs to know it, and what the list says of others.
 //!
 //! Invariant: all processes it descends from are named, or none is signalled. What this deliberately does not do: keep
 //! what it found; a process gets another parent when its own ends.
 
-use crate::deny::Ourselves;
-use crate::fault::Fault;
-use crate::platform;
+use crate::deny::{Denial, Facts, Ourselves, denial};
+use crate::fault::{Fault, Row};
+use crate::marker::Marker;
+use crate::platform::{self, Pin};
 
 /// This process and what it descends from.
 pub(crate) fn ourselves() -> Result<Ourselves, Fault> {
@@ -29,4 +30,28 @@ pub(crate) fn ourselves() -> Result<Ourselves, Fault> {
         uid: platform::own_uid(),
         ancestors,
     })
+}
+
+/// Why a process that is held must not be signalled, as its row and its user stand; `None` if nothing forbids it.
+pub(crate) fn denial_of(
+    pin: &Pin,
+    row: &Row,
+    ourselves: &Ourselves,
+) -> Result<Option<Denial>, Fault> {
+    let facts = Facts {
+        pid: row.pid,
+        group: row.group,
+        session: row.session,
+        uid: pin.uid()?,
+        kernel_thread: row.kernel_thread,
+    };
+    Ok(denial(&facts, ourselves))
+}
+
+/// Refuses a marker that this process carries, and so everything it starts.
+pub(crate) fn refuse_own_marker(marker: &Marker) -> Result<(), Denial> {
+    if platform::are_we_marked(marker)? {
+        return Err(Denial::OwnMarker);
+    }
+    Ok(())
 }

@@ -17,9 +17,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use crate::deny::{Denial, Facts, Ourselves, denial};
+use crate::deny::{Denial, Ourselves};
 use crate::fault::{Fault, Mark, Row};
-use crate::ourselves::ourselves;
+use crate::ourselves::{denial_of, ourselves, refuse_own_marker};
 use crate::platform::{self, Pin};
 use crate::terms::{PROCESSES_MAX, Released, Survivor, Terms};
 
@@ -57,10 +57,8 @@ pub(crate) struct Sweep<'a> {
 impl<'a> Sweep<'a> {
     /// Of nothing yet: what carries the marker, if there is one, is gathered all the same.
     pub(crate) fn new(terms: &'a Terms) -> Result<Self, Denial> {
-        if let Some(marker) = &terms.marker
-            && platform::are_we_marked(marker)?
-        {
-            return Err(Denial::OwnMarker);
+        if let Some(marker) = &terms.marker {
+            refuse_own_marker(marker)?;
         }
         Ok(Self {
             terms,
@@ -87,7 +85,7 @@ impl<'a> Sweep<'a> {
             Err(Fault::Gone) => return Ok(()),
             Err(fault) => return Err(fault.into()),
         };
-        match self.denial(&pin, &row) {
+        match denial_of(&pin, &row, &self.ourselves) {
             Ok(None) => self.insert(pin, row),
             Ok(Some(denial)) => return Err(denial),
             Err(Fault::Gone) => {}
@@ -124,7 +122,7 @@ impl<'a> Sweep<'a> {
                 continue;
             };
             // It may have changed its user since it was gathered.
-            match self.denial(&member.pin, &member.row) {
+            match denial_of(&member.pin, &member.row, &self.ourselves) {
                 Ok(None) => {
                     // One that cannot be signalled must not keep the others from it: it will be a survivor.
                     if let Err(fault) = send(&member.pin, step) {
@@ -302,7 +300,7 @@ impl<'a> Sweep<'a> {
             self.unsure.insert(row.pid);
             return Ok(());
         }
-        match self.denial(&pin, &row)? {
+        match denial_of(&pin, &row, &self.ourselves)? {
             None => self.insert(pin, row),
             Some(denial) => self.spare(&row, denial),
         }
@@ -333,17 +331,6 @@ impl<'a> Sweep<'a> {
             || self.members.values().any(|member| {
                 of(&member.row) == number && member.pin.row().is_ok_and(|row| of(&row) == number)
             })
-    }
-
-    fn denial(&self, pin: &Pin, row: &Row) -> Result<Option<Denial>, Fault> {
-        let facts = Facts {
-            pid: row.pid,
-            group: row.group,
-            session: row.session,
-            uid: pin.uid()?,
-            kernel_thread: row.kernel_thread,
-        };
-        Ok(denial(&facts, &self.ourselves))
     }
 
     fn insert(&mut self, pin: Pin, row: Row) {

@@ -15,9 +15,11 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::deny::Denial;
 use crate::fault::Fault;
-use crate::identity::{IdentifyError, Identity, identify};
+use crate::identity::{Found, IdentifyError, Identity, find, identify};
 use crate::platform;
+use crate::terms::WeakIdentities;
 
 mod client;
 mod create;
@@ -85,6 +87,11 @@ pub enum TmuxError {
     /// It runs, but its socket does not lead to it.
     #[error("the server cannot be reached")]
     Unreachable,
+    #[error("the process of the server cannot be verified")]
+    Unverified {
+        #[source]
+        source: Denial,
+    },
     #[error("the session ended while it was looked at")]
     Ended,
     #[error("tmux says {said:?}")]
@@ -173,30 +180,36 @@ impl Tmux {
 }
 
 impl TmuxIdentity {
-    /// The same with the panes that the session has by now; to be asked for now and then, as only panes that are
-    /// known can be ended when the server does not answer. `None` if the session is not there any more.
+    /// Whether the session is still there, and with which panes; to be asked for now and then, as only panes that are
+    /// known can be ended when the server does not answer. `None` if it is not: its server has ended, or says so.
+    /// Panes may have outlived it.
+    ///
+    /// Takes two calls to tmux, and none when the server has ended. A weak identity of the server will do, as nothing
+    /// is signalled.
     ///
     /// # Errors
     ///
-    /// What tmux says or does not say.
+    /// When it cannot be told: the server runs but does not answer, its socket does not lead to it, or the session
+    /// ended or was renamed just then.
     pub fn refreshed(&self) -> Result<Option<Self>, TmuxError> {
-        let tmux = Tmux {
-            socket: self.socket.clone(),
+        let unverified = |source| TmuxError::Unverified { source };
+        // Held to the end, so that no other process can answer with its pid.
+        let server = match find(&self.server, WeakIdentities::Allowed).map_err(unverified)? {
+            Found::Alive(pin) => pin,
+            Found::Zombie(_) | Found::Gone | Found::OtherBoot | Found::Mismatch => return Ok(None),
         };
-        let sessions = match listing::sessions(&self.socket) {
-            Err(Refusal::NoServer) => return Ok(None),
-            sessions => sessions?,
-        };
+        let sessions = listing::sessions(&self.socket)?;
+        if sessions.iter().any(|listed| listed.server != server.pid()) {
+            return Err(TmuxError::Unreachable);
+        }
         let Some(listed) = sessions.into_iter().find(|listed| listed.is(self)) else {
             return Ok(None);
         };
-        match tmux.register(&listed, self.ownership) {
-            Err(TmuxError::Ended) => Ok(None),
-            registered => {
-                let now = registered?;
-                Ok((now.server == self.server).then_some(now))
-            }
-        }
+        let tmux = Tmux {
+            socket: self.socket.clone(),
+        };
+        let now = tmux.register(&listed, self.ownership)?;
+        Ok(server.is_running().then_some(now))
     }
 }
 
@@ -211,8 +224,7 @@ fn first_process(pane: &Pane, server: i32) -> Result<Option<Identity>, TmuxError
         Ok(row) => Ok((row.parent == server).then_some(identity)),
         Err(Fault::Gone) => Ok(None),
         Err(fault) => {
-            let (pid, what) = (pane.pid, fault.describe());
-            let source = IdentifyError::Unreadable { pid, what };
+            let source = IdentifyError::of(pane.pid, &fault);
             Err(TmuxError::Unidentified { source })
         }
     }

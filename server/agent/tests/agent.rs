@@ -1,7 +1,8 @@
 //! Real processes and tmux servers, released: what must end ends, what must not lives on.
 //!
-//! Each test starts its own processes, and a bystander where something is signalled. They need Linux, `sh`, `setsid`
-//! and `unshare` of util-linux, and tmux. What they deliberately do not do: end what they did not start.
+//! Each test starts its own processes, and a bystander where something is signalled. They need Linux, `sh`, `setsid`,
+//! `setpriv` and `unshare` of util-linux, Python, and tmux. What they deliberately do not do: end what they did not
+//! start.
 #![cfg(target_os = "linux")]
 
 #[path = "agent/children.rs"]
@@ -12,8 +13,12 @@ mod denials;
 mod fixture;
 #[path = "agent/forged.rs"]
 mod forged;
+#[path = "agent/marked.rs"]
+mod marked;
 #[path = "agent/pid_reuse.rs"]
 mod pid_reuse;
+#[path = "agent/registration.rs"]
+mod registration;
 #[path = "agent/strays.rs"]
 mod strays;
 #[path = "agent/tmux_names.rs"]

@@ -15,6 +15,21 @@ use super::fixture::{Seen, terms, unique};
 /// Holds the marker in a test program that was started by a test.
 pub(super) const INSIDE: &str = "SESSIOND_AGENT_INSIDE";
 
+/// Processes on the deny list that are always there.
+pub(super) fn denied() -> [(i32, Denial); 3] {
+    let parent = std::os::unix::process::parent_id().cast_signed();
+    let above = if parent == 1 {
+        Denial::FirstProcess
+    } else {
+        Denial::Ancestor
+    };
+    [
+        (std::process::id().cast_signed(), Denial::Ourselves),
+        (parent, above),
+        (1, Denial::FirstProcess),
+    ]
+}
+
 #[track_caller]
 fn check(pid: i32, expected: Denial) {
     let identity = identify(pid).expect("it runs");
@@ -25,15 +40,9 @@ fn check(pid: i32, expected: Denial) {
 
 #[test]
 fn we_our_parents_and_the_first_process_are_denied() {
-    check(std::process::id().cast_signed(), Denial::Ourselves);
-    let parent = std::os::unix::process::parent_id().cast_signed();
-    let expected = if parent == 1 {
-        Denial::FirstProcess
-    } else {
-        Denial::Ancestor
-    };
-    check(parent, expected);
-    check(1, Denial::FirstProcess);
+    for (pid, expected) in denied() {
+        check(pid, expected);
+    }
 }
 
 #[test]

@@ -13,10 +13,15 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process};
 use sessiond_agent::identity::{Identity, identify};
+use sessiond_agent::marker::{Marker, VARIABLE};
 use sessiond_agent::terms::Terms;
 
 /// How long anything is waited for before the test fails: far longer than it takes on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
+
+/// A script that is replaced by itself over and over: a look often meets it in the middle of an exec.
+pub(crate) const EXECS: &str =
+    r#"echo $$; export AGAIN='exec sh -c "$AGAIN"'; exec sh -c "$AGAIN""#;
 
 /// The variable that marks what a fixture started.
 const MARK: &str = "SESSIOND_AGENT_FIXTURE";
@@ -35,6 +40,11 @@ pub(crate) fn unique() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let next = NEXT.fetch_add(1, Ordering::Relaxed);
     format!("{}-{next}", std::process::id())
+}
+
+/// The marker of a resource that nothing else on the machine belongs to.
+pub(crate) fn marker() -> Marker {
+    Marker::new(unique()).expect("a marker")
 }
 
 /// Kills what carries its mark when it goes.
@@ -132,6 +142,11 @@ impl Fixture {
             .stdout(Stdio::piped());
         let child = command.spawn().expect("sh runs");
         Self { guard, child }
+    }
+
+    /// The same for a resource.
+    pub(crate) fn marked(marker: &Marker, script: &str) -> Self {
+        Self::with(script, &[(VARIABLE, marker.value())])
     }
 
     /// A process that does nothing and must not be signalled.

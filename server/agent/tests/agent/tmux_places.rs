@@ -54,6 +54,8 @@ fn a_server_that_took_over_the_socket_keeps_its_sessions() {
     let identity = ours.registered("abc");
     let process = ours.process();
     std::fs::rename(&others.socket, &ours.socket).expect("a socket can be moved");
+    let told = identity.refreshed();
+    assert!(matches!(told, Err(TmuxError::Unreachable)), "{told:?}");
     let released = release(&identity, &terms()).expect("done");
     assert_eq!(released, Released::Killed);
     assert!(!pane.runs() && bystander.runs());
@@ -75,6 +77,8 @@ fn a_stopped_server_holds_nobody_up() {
     let found = server.tmux().find_exact("abc");
     assert!(matches!(found, Err(TmuxError::Hung)), "{found:?}");
     assert!(begun.elapsed() < CALL + PATIENCE / 2);
+    let told = identity.refreshed();
+    assert!(matches!(told, Err(TmuxError::Hung)), "{told:?}");
     assert_eq!(
         release(&identity, &terms()).expect("done"),
         Released::Killed
@@ -86,6 +90,34 @@ fn a_stopped_server_holds_nobody_up() {
     await_that("a server without sessions ends", || !process.runs());
     let again = release(&identity, &terms()).expect("done");
     assert_eq!(again, Released::AlreadyGone);
+}
+
+/// As when old files are cleared from a directory for temporary ones.
+#[test]
+fn a_session_whose_socket_has_gone_is_not_taken_for_ended() {
+    let server = Server::new();
+    let pane = server.session("abc", IDLE);
+    let identity = server.registered("abc");
+    let aside = server.directory.path().join("aside");
+    std::fs::rename(&server.socket, &aside).expect("a socket can be moved");
+    let told = identity.refreshed();
+    assert!(matches!(told, Err(TmuxError::Unreachable)), "{told:?}");
+    assert!(pane.runs());
+    std::fs::rename(&aside, &server.socket).expect("and moved back");
+    let now = identity.refreshed().expect("an answer");
+    assert_eq!(now.as_ref(), Some(&identity));
+}
+
+#[test]
+fn a_session_that_has_ended_is_told_from_the_others_of_its_server() {
+    let server = Server::new();
+    server.session("abc", IDLE);
+    server.session("other", IDLE);
+    let [ended, other] = ["abc", "other"].map(|name| server.registered(name));
+    server.run(&["kill-session", "-t", "$0"]);
+    assert_eq!(ended.refreshed().expect("an answer"), None);
+    let now = other.refreshed().expect("an answer");
+    assert_eq!(now.as_ref(), Some(&other));
 }
 
 #[test]
