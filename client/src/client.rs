@@ -11,6 +11,7 @@ mod calls;
 mod letter_calls;
 mod message_calls;
 mod pages;
+mod resource_calls;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,6 +55,7 @@ struct Identity {
 type Sessions = pb::session_service_client::SessionServiceClient<Channel>;
 type Messages = pb::message_service_client::MessageServiceClient<Channel>;
 type Workers = pb::worker_service_client::WorkerServiceClient<Channel>;
+type ResourceCalls = pb::resource_service_client::ResourceServiceClient<Channel>;
 type Admin = pb::admin_service_client::AdminServiceClient<Channel>;
 
 // === impl Client ===

@@ -23,8 +23,10 @@ mod client;
 mod dead_letters;
 mod discard;
 mod error;
+mod export;
 mod link;
 mod many_messages;
+mod resources;
 mod retry;
 mod session;
 mod watch;
@@ -42,7 +44,11 @@ pub use self::client::{
 pub use self::dead_letters::{DeadLetters, RequeueBuilder};
 pub use self::discard::DiscardBuilder;
 pub use self::error::{Error, Refusal, Violation};
+pub use self::export::Export;
 pub use self::link::{LinkObserver, LinkState};
+pub use self::resources::{
+    DeclareBuilder, RESOURCE_ENV, ReleaseBuilder, ReleaseSelection, Resources,
+};
 pub use self::retry::{BACKOFF_FIRST, BACKOFF_MAX, RETRY_TOTAL_DEFAULT, RetryPolicy};
 pub use self::session::{
     EndBuilder, EndSelection, EndSessionsBuilder, KeepAlive, NewMessage, OpenBuilder, Opened,

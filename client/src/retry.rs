@@ -181,6 +181,9 @@ fn by_reason(reason: Reason) -> Verdict {
         | Reason::SessionDraining
         | Reason::SessionActive
         | Reason::QueueHeld
+        | Reason::ResourceReleased
+        | Reason::ResourceRegistered
+        | Reason::ResourcesUnreleased
         | Reason::CauseTooDeep
         | Reason::LeaseFenced
         | Reason::StaleDelivery

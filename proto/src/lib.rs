@@ -41,5 +41,9 @@ pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("generated/descriptor.bin"
 /// The metadata key of a call that names its namespace.
 pub const NAMESPACE_METADATA_KEY: &str = "sessiond-namespace";
 
+/// The environment variable that marks what belongs to a resource: its value is
+/// the `resource_id`.
+pub const RESOURCE_ENV: &str = "SESSIOND_RESOURCE";
+
 /// The namespace of a call that names none.
 pub const DEFAULT_NAMESPACE: &str = "default";

@@ -75,7 +75,7 @@ reasons! {
         "Get a valid token and send it with the call.";
     /// The caller may not do this, or may not know whether it exists.
     PermissionDenied = "PERMISSION_DENIED",
-        "Get a token that allows this call in this namespace.";
+        "Get a token that allows this call in this namespace, or do what the message says.";
     /// The contract has it, this server does not yet.
     NotBuilt = "NOT_BUILT",
         "Upgrade the server, or leave out the part that is named.";
@@ -94,6 +94,15 @@ reasons! {
     /// The session's messages wait for the next session of its key.
     QueueHeld = "QUEUE_HELD",
         "Open the key to take the messages over, or set `pending_policy` to DISCARD to delete them.";
+    /// The resource was released, and nothing can be it any more.
+    ResourceReleased = "RESOURCE_RELEASED",
+        "Declare another resource, and start what is to belong to it anew.";
+    /// The resource was registered as something else.
+    ResourceRegistered = "RESOURCE_REGISTERED",
+        "Declare a resource of its own for this process or tmux session.";
+    /// The session has resources that are not released.
+    ResourcesUnreleased = "RESOURCES_UNRELEASED",
+        "Wait until they are released, or have what lingers released by force.";
     /// The change is too deep in a chain of changes that cause one another.
     CauseTooDeep = "CAUSE_TOO_DEEP",
         "Stop: the handler reacts to events which it causes itself.";
@@ -208,7 +217,8 @@ mod tests {
         SESSION_NOT_FOUND SUBSCRIPTION_NOT_FOUND POOL_NOT_FOUND REQUEST_NOT_FOUND \
         RESOURCE_NOT_FOUND SESSION_KEY_IN_USE SESSION_ID_IN_USE NAMESPACE_NOT_FOUND \
         UNAUTHENTICATED PERMISSION_DENIED NOT_BUILT SESSION_ENDED SESSION_DRAINING \
-        SESSION_QUEUED SESSION_ACTIVE QUEUE_HELD CAUSE_TOO_DEEP LEASE_HELD RESTART_LIMITED \
+        SESSION_QUEUED SESSION_ACTIVE QUEUE_HELD RESOURCE_RELEASED RESOURCE_REGISTERED \
+        RESOURCES_UNRELEASED CAUSE_TOO_DEEP LEASE_HELD RESTART_LIMITED \
         LEASE_FENCED STALE_DELIVERY ETAG_MISMATCH TOO_MANY_SESSIONS QUEUE_FULL QUOTA_EXCEEDED RATE_LIMITED \
         STORE_FULL OVERLOADED REVISION_COMPACTED LOG_CHANGED SUBSCRIPTION_STALE SERVER_DRAINING \
         STORE_UNAVAILABLE REQUEST_ID_REUSED FIELD_INVALID MESSAGE_TOO_LARGE";

@@ -35,11 +35,15 @@ const RPCS: &[&str] = &[
     "MessageService.ListMessages",
     "MessageService.RequeueDeadLetters",
     "MessageService.SettleMessages",
+    "ResourceService.DeclareResource",
+    "ResourceService.ListResources",
+    "ResourceService.ReleaseResource",
     "SessionService.BeginRequest",
     "SessionService.EndRequest",
     "SessionService.EndSession",
     "SessionService.EndSessions",
     "SessionService.ExplainSession",
+    "SessionService.ExportSession returns (stream)",
     "SessionService.GetSession",
     "SessionService.ListSessions",
     "SessionService.OpenSession",
@@ -159,7 +163,7 @@ fn lists_are_paged_alike() {
         assert_field(&request, "page_token", "string");
         assert_field(&response, "next_page_token", "string");
     }
-    assert_eq!(lists, 4);
+    assert_eq!(lists, 5);
 }
 
 #[test]
@@ -170,6 +174,7 @@ fn control_mutations_can_be_repeated() {
         "EndSession",
         "RequeueDeadLetters",
         "DiscardMessages",
+        "DeclareResource",
     ] {
         assert_field(&message(&format!("{rpc}Request")), "request_id", "string");
         assert_field(&message(&format!("{rpc}Response")), "duplicate", "bool");

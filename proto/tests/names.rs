@@ -22,7 +22,49 @@ const FIELDS: &[(&str, &str)] = &[
          transcript_path volatile usage counts active_requests create_time last_activity_time \
          namespace idle_timeout max_lifetime owner_timeout oldest_pending_time expire_time end_time \
          lease end predecessor_id successor_id parent_session_id queue_id ordering max_in_flight \
-         waiting_for circuits restart_guard touch_count revision etag",
+         waiting_for circuits restart_guard touch_count revision etag unreleased_resources \
+         lingering_resources",
+    ),
+    (
+        "Resource",
+        "resource_id session_id key name scope epoch state process tmux outcome lingering_cause \
+         detail create_time lingering_time release_time",
+    ),
+    ("ProcessResource", "pid start_ticks uid"),
+    (
+        "TmuxResource",
+        "socket session_name tmux_id server_pid private",
+    ),
+    ("ProcessTarget", "pid"),
+    ("TmuxTarget", "socket session_name"),
+    (
+        "DeclareResourceRequest",
+        "ref name scope epoch resource_id process tmux request_id",
+    ),
+    ("DeclareResourceResponse", "resource duplicate revision"),
+    ("ListResourcesRequest", "ref states page_size page_token"),
+    ("ListResourcesResponse", "resources next_page_token"),
+    (
+        "ReleaseResourceRequest",
+        "resource_ids name name_glob force validate_only page_size page_token",
+    ),
+    (
+        "ReleaseResourceResponse",
+        "results next_page_token revision",
+    ),
+    ("ReleaseResult", "resource_id resource outcome error"),
+    ("ExportSessionRequest", "ref"),
+    (
+        "ExportSessionResponse",
+        "header session message dead_letter event summary",
+    ),
+    (
+        "ExportHeader",
+        "format log_id server_version export_time revision",
+    ),
+    (
+        "ExportSummary",
+        "messages dead_letters events payload_bytes",
     ),
     ("Usage", "input_tokens output_tokens"),
     (
@@ -224,6 +266,12 @@ const VALUES: &[(&str, &str)] = &[
     ("CARRY", "MOVE KEEP DISCARD"),
     ("PURGE_OUTCOME", "PURGED WOULD_PURGE FAILED"),
     ("WAIT_FOR", "ENDED RELEASED"),
+    ("WAITING_FOR", "SLOT PREDECESSOR_RESOURCES"),
+    ("RESOURCE_SCOPE", "SESSION LEASE"),
+    ("RESOURCE_STATE", "HELD RELEASING LINGERING RELEASED"),
+    ("RESOURCE_OUTCOME", "KILLED ALREADY_GONE MISMATCH FORCED"),
+    ("LINGERING_CAUSE", "DENIED TIMEOUT"),
+    ("RELEASE_OUTCOME", "RELEASING RELEASED WOULD_RELEASE FAILED"),
     ("ORDERING", "STRICT SERIAL RELAXED"),
     (
         "END_REASON",
@@ -258,6 +306,8 @@ const ONEOFS: &[(&str, &str, &str)] = &[
     ("Limit", "bound", "after never"),
     ("ClaimMessagesRequest", "target", "ref selector"),
     ("Settlement", "outcome", "ack nack extend"),
+    ("Resource", "target", "process tmux"),
+    ("DeclareResourceRequest", "target", "process tmux"),
     (
         "WatchSessionEventsRequest",
         "start",

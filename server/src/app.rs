@@ -1,15 +1,17 @@
 //! Start and stop: builds the server from its parts, in order, and takes it down in the reverse one.
 //!
 //! Start: store, engine with recovery, services, listener; the address is told only when all of that
-//! works. Stop: readiness off and new sessions refused, streams told to go away, connections closed,
-//! engine emptied, store closed; each step has a deadline. Live sessions stay live on record.
+//! works. Stop: readiness off and new sessions refused, streams told to go away, connections closed and
+//! releases under way finished, engine emptied, store closed; each step has a deadline. Live sessions stay live on record.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sessiond_core::ids::Revision;
 use sessiond_store::data_dir::OpenError;
 use sessiond_store::fault::Fault;
 use sessiond_store::kv::redb::Identity;
+use sessiond_store::snapshot::Reader;
 use sessiond_store::store::Store;
 use thiserror::Error;
 use tokio::sync::oneshot;
@@ -26,9 +28,12 @@ use crate::grpc;
 use crate::grpc::context::{Context, Identification};
 use crate::health::Health;
 use crate::limits::{
-    STOP_CONNECTIONS_WITHIN, STOP_LOG_WITHIN, STOP_STORE_WITHIN, STOP_STREAMS_WITHIN,
+    STOP_CONNECTIONS_WITHIN, STOP_LOG_WITHIN, STOP_RELEASES_WITHIN, STOP_STORE_WITHIN,
+    STOP_STREAMS_WITHIN,
 };
+use crate::presence;
 use crate::reconcile::{self, Reconciler};
+use crate::releaser::{self, Bell, Releaser};
 use crate::room;
 use crate::stopping::Stopping;
 use crate::transport;
@@ -67,6 +72,7 @@ pub struct Running {
     engine: Handle,
     engine_done: oneshot::Receiver<Result<(), Fault>>,
     logged: oneshot::Receiver<()>,
+    released: oneshot::Receiver<()>,
     served: oneshot::Receiver<()>,
 }
 
@@ -98,12 +104,14 @@ pub async fn start(settings: &Settings, env: &Env) -> Result<Running, StartError
     let feed = Arc::new(Feed::new(reader.clone(), log_id, newest));
     let dispatcher = Arc::new(Dispatcher::default());
     let policy = Arc::new(settings.policy.clone());
+    let releases = Bell::default();
     let parts = Parts {
         policy: Arc::clone(&policy),
         clock: Arc::clone(&env.clock),
         dispatcher: Arc::clone(&dispatcher),
         feed: Arc::clone(&feed),
         pace: pace.clone(),
+        releases: releases.clone(),
         daily_reset: settings.calendar.daily(),
         ids: Arc::clone(&env.ids),
     };
@@ -115,14 +123,7 @@ pub async fn start(settings: &Settings, env: &Env) -> Result<Running, StartError
             address: settings.listen.to_string(),
             source,
         })?;
-    // Before anybody is served, so that the first call already meets a disk that was looked at.
-    let mut room = room::Watch::new(
-        Arc::clone(&env.disk),
-        settings.data_dir.clone(),
-        settings.min_free,
-    );
-    // An engine that has ended by now is met by whoever asks it next.
-    let _told = room.tell(&handle).await;
+    let room = room_watch(settings, env, &handle).await;
     let stopping = Stopping::default();
     let health = Health::new(handle.clone(), stopping.clone());
     let context = Arc::new(Context {
@@ -143,6 +144,7 @@ pub async fn start(settings: &Settings, env: &Env) -> Result<Running, StartError
     let checkpoints = checkpoint::run(checkpointer, pace, handle.clone());
     env.spawn.thread("checkpoint", Box::pin(checkpoints));
     let compaction = compaction::run(reader.clone(), handle.clone(), settings.events);
+    let released = run_resources(settings, env, &reader, &handle, releases, &stopping);
     let reconciler = Reconciler::new(reader, handle.clone(), policy);
     run_watches(room, reconciler, compaction, &handle, env);
     let served = run_transport(bound, routes, &stopping, env);
@@ -152,8 +154,19 @@ pub async fn start(settings: &Settings, env: &Env) -> Result<Running, StartError
         engine: handle,
         engine_done,
         logged,
+        released,
         served,
     })
+}
+
+/// Whoever looks at the disk's room. It is looked at before anybody is served, so that the first call already meets a disk
+/// that was.
+async fn room_watch(settings: &Settings, env: &Env, engine: &Handle) -> room::Watch {
+    let (disk, directory) = (Arc::clone(&env.disk), settings.data_dir.clone());
+    let mut room = room::Watch::new(disk, directory, settings.min_free);
+    // An engine that has ended by now is met by whoever asks it next.
+    let _told = room.tell(engine).await;
+    room
 }
 
 /// What a new store is marked with.
@@ -195,6 +208,43 @@ fn run_watches(
     env.spawn.thread("room", Box::pin(room));
     let reconcile = reconcile::run(reconciler);
     env.spawn.thread("reconcile", Box::pin(reconcile));
+}
+
+/// Ends what sessions leave outside, and looks whether what they have is there; answers when what was begun is over.
+fn run_resources(
+    settings: &Settings,
+    env: &Env,
+    reader: &Reader,
+    engine: &Handle,
+    bell: Bell,
+    stopping: &Stopping,
+) -> oneshot::Receiver<()> {
+    let presence = presence::run(presence::Watch {
+        reader: reader.clone(),
+        engine: engine.clone(),
+        agent: Arc::clone(&env.agent),
+        terms: settings.resources,
+        namespaces: settings.namespaces.iter().cloned().collect(),
+        every: Duration::from_millis(settings.policy.cleanup_interval.0),
+    });
+    env.spawn.thread("presence", Box::pin(presence));
+    let releaser = Releaser {
+        reader: reader.clone(),
+        engine: engine.clone(),
+        agent: Arc::clone(&env.agent),
+        clock: Arc::clone(&env.clock),
+        terms: settings.resources,
+        bell,
+        stopping: stopping.clone(),
+    };
+    let (done, receiver) = oneshot::channel();
+    let run = async move {
+        releaser::run(releaser).await;
+        // Nobody waits for it only when the process is already going down.
+        let _nobody = done.send(());
+    };
+    env.spawn.thread("releaser", Box::pin(run));
+    receiver
 }
 
 fn run_engine(engine: Engine, env: &Env) -> oneshot::Receiver<Result<(), Fault>> {
@@ -249,7 +299,13 @@ impl Running {
     pub async fn stop(self) -> Stopped {
         self.stopping.begin();
         let within = STOP_STREAMS_WITHIN + STOP_CONNECTIONS_WITHIN;
-        let cut = tokio::time::timeout(within, self.served).await.is_err();
+        let served = tokio::time::timeout(within, self.served);
+        let released = tokio::time::timeout(STOP_RELEASES_WITHIN, self.released);
+        let (served, released) = tokio::join!(served, released);
+        if released.is_err() {
+            tracing::warn!("resources are still being released; the next start goes on with it");
+        }
+        let cut = served.is_err();
         self.engine.stop();
         let engine_done = tokio::time::timeout(STOP_STORE_WITHIN, self.engine_done).await;
         // A log that nobody reads holds up nothing.

@@ -67,7 +67,7 @@ fn tell_page(feed: &Feed, told: Revision) -> Result<Revision, Unread> {
 /// Whether nobody asked for it.
 fn is_own(row: &EventRow) -> bool {
     match row.actor.kind {
-        ActorKind::Reaper | ActorKind::Recovery | ActorKind::Drain => true,
+        ActorKind::Reaper | ActorKind::Recovery | ActorKind::Drain | ActorKind::Agent => true,
         ActorKind::Api | ActorKind::Worker => false,
     }
 }

@@ -9,7 +9,6 @@
 use sessiond_core::command::Command;
 use sessiond_core::ids::Revision;
 use sessiond_core::reply::Reply;
-use sessiond_core::rows::{Row, RowKey};
 use sessiond_core::time::{EngineTime, Limit, Span};
 use sessiond_store::fault::Fault;
 use sessiond_store::snapshot::{ReadAhead, Reader, Rows};
@@ -92,45 +91,15 @@ fn outlived(
         .map(|max| Revision(newest.0.saturating_sub(max)));
     let by_age = match retention.age {
         Limit::After(age) if now.0 > age.0 => {
-            older_than(rows, oldest, newest, EngineTime(now.0 - age.0))?
+            let before = rows.newest_event_before(EngineTime(now.0 - age.0))?;
+            // Those of which it is not known when they were go with the first that is.
+            let known = before.filter(|(_, at)| at.0 > 0);
+            known.map(|(revision, _)| revision)
         }
         Limit::After(_) | Limit::Never => None,
     };
     let through = by_number.max(by_age);
     Ok(through.filter(|through| *through >= oldest))
-}
-
-/// The newest event before a time. Those of which it is not known when they were go with the first that is.
-fn older_than(
-    rows: &Rows,
-    oldest: Revision,
-    newest: Revision,
-    limit: EngineTime,
-) -> Result<Option<Revision>, Fault> {
-    let (mut older, mut end) = (None, newest.next());
-    let mut begin = oldest;
-    while begin < end {
-        let middle = Revision(begin.0 + (end.0 - begin.0) / 2);
-        match at(rows, middle)? {
-            Some(at) if at < limit => {
-                older = Some((middle, at));
-                begin = middle.next();
-            }
-            // What is gone was compacted since; then this is looked at again.
-            Some(_) | None => end = middle,
-        }
-    }
-    Ok(older
-        .filter(|(_, at)| at.0 > 0)
-        .map(|(revision, _)| revision))
-}
-
-fn at(rows: &Rows, revision: Revision) -> Result<Option<EngineTime>, Fault> {
-    let row = rows.row(&RowKey::Event(revision))?;
-    Ok(match row {
-        Some(Row::Event(event)) => Some(event.at),
-        Some(_) | None => None,
-    })
 }
 
 #[cfg(test)]

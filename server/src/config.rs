@@ -19,6 +19,7 @@ use sessiond_core::limits::Policy;
 
 use crate::calendar::{DailyReset, TimeOfDay};
 use crate::compaction::EventRetention;
+use crate::env::ReleaseTerms;
 use crate::limits::MIN_FREE_DEFAULT;
 use crate::logging::LogFormat;
 
@@ -156,6 +157,8 @@ pub struct Settings {
     pub calendar: CalendarSettings,
     /// How long events are kept.
     pub events: EventRetention,
+    /// How what sessions leave outside is ended.
+    pub resources: ReleaseTerms,
 }
 
 /// When sessions are reset by the calendar.
@@ -240,6 +243,7 @@ impl Default for Settings {
             data_dir: PathBuf::new(),
             listen: Listen::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 7377))),
             events: EventRetention::default(),
+            resources: ReleaseTerms::default(),
             min_free: Some(MIN_FREE_DEFAULT),
             namespaces: [namespace.expect("the default namespace's name is an id")].into(),
             log: Log {

@@ -23,6 +23,7 @@ use crate::dispatch::Dispatcher;
 use crate::env::{Clock, Ids};
 use crate::feed::Feed;
 use crate::limits::{BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, RESTORE_PAGE, SETTLE_AFTER};
+use crate::releaser::Bell;
 
 mod ahead;
 mod batch;
@@ -55,6 +56,8 @@ pub struct Parts {
     pub feed: Arc<Feed>,
     /// Who makes checkpoints.
     pub pace: Pace,
+    /// Who ends what sessions leave outside.
+    pub releases: Bell,
     /// When sessions are reset by the calendar.
     pub daily_reset: Option<DailyReset>,
     /// Draws ids of their successors.
@@ -198,6 +201,9 @@ impl Engine {
         }
         self.view.committed();
         self.ahead.committed(&self.store, &self.view);
+        if batch.releases() {
+            self.parts.releases.ring();
+        }
         let unsent = batch.speak(&self.parts.feed, &self.parts.dispatcher);
         let returned: Vec<Command> = unsent
             .into_iter()

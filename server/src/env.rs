@@ -1,21 +1,25 @@
-//! The seams to the world: clocks, ids, disk, network and spawning, each passed in.
+//! The seams to the world: clocks, ids, disk, network, spawning and signalling, each passed in.
 //!
-//! The server reads no clock, draws no id, opens no file and starts no task but through here, so that
-//! all of it can run under a simulator. Signalling processes has its seam in the crate that does it.
+//! The server reads no clock, draws no id, opens no file, starts no task and ends no process but through here, so that
+//! all of it can run under a simulator.
 
 use std::fmt::Debug;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use futures_util::future::BoxFuture;
 use sessiond_core::ids::SessionId;
-use sessiond_core::time::WallTime;
+use sessiond_core::resource::{Attempt, ResourceToken, Target};
+use sessiond_core::time::{Span, WallTime};
 use sessiond_store::data_dir::{self, OpenError};
 use sessiond_store::kv::Kv;
 use sessiond_store::kv::redb::Identity;
 use sessiond_store::space::{self, Space};
+
+use crate::limits::{RELEASE_GRACE_DEFAULT, RELEASE_VERIFY_DEFAULT};
+use crate::local_agent::LocalAgent;
 
 /// All seams.
 #[derive(Clone, Debug)]
@@ -30,6 +34,112 @@ pub struct Env {
     pub network: Arc<dyn Network>,
     /// Starts tasks and threads.
     pub spawn: Arc<dyn Spawn>,
+    /// Ends what sessions have outside.
+    pub agent: Arc<dyn Agent>,
+}
+
+/// Ends what sessions have outside, and says whether it is there. All of it blocks, for as long as its terms say.
+pub trait Agent: Send + Sync + Debug {
+    /// Ends a resource and sees that it is gone.
+    fn release(&self, token: ResourceToken, target: &Target, terms: &ReleaseTerms) -> Attempt;
+    /// Whether a resource is there that was registered.
+    fn presence(&self, target: &Target, terms: &ReleaseTerms) -> Presence;
+    /// The processes that carry the mark of any resource; none if that cannot be told.
+    fn marked(&self) -> Vec<Marked>;
+    /// Finds out what is meant by somebody who names it, and whether they may have it ended some day.
+    fn register(&self, sought: &Sought, proof: Proof) -> Result<Target, Unregistered>;
+}
+
+/// What is to be a resource, as its caller names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sought {
+    /// A process by its number, which is more than zero.
+    Process(i32),
+    /// A tmux session.
+    Tmux {
+        /// The socket of its server; none is the one that tmux takes by default.
+        socket: Option<PathBuf>,
+        /// Its exact name.
+        name: String,
+    },
+}
+
+/// What entitles a caller to have something registered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// The resource that was declared, whose mark it carries.
+    pub marker: Option<ResourceToken>,
+    /// Who asks.
+    pub caller: LocalCaller,
+}
+
+/// Who asks, as far as the connection tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LocalCaller {
+    /// The user of this process: it could end anyway what it names.
+    SameUser,
+    /// Anybody.
+    Unknown,
+}
+
+/// Why something is not registered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unregistered {
+    /// The caller may not: why, and what to do.
+    NotEntitled {
+        /// In words.
+        why: String,
+    },
+    /// It cannot be a resource, or is not there.
+    Unfit {
+        /// The field of the request that is wrong.
+        field: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+/// A process that carries the mark of a resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Marked {
+    /// Its number.
+    pub pid: u32,
+    /// Clock ticks from boot to its start.
+    pub start_ticks: u64,
+    /// The mark.
+    pub marker: String,
+}
+
+/// How a release goes about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReleaseTerms {
+    /// How long a tree of processes has to end by itself once it was asked to.
+    pub grace: Span,
+    /// How long it is waited for after it was killed.
+    pub verify: Span,
+    /// Whether a process may be ended that only its number and the tick of its start tell from others.
+    pub weak_identities: bool,
+}
+
+impl Default for ReleaseTerms {
+    fn default() -> Self {
+        Self {
+            grace: RELEASE_GRACE_DEFAULT,
+            verify: RELEASE_VERIFY_DEFAULT,
+            weak_identities: false,
+        }
+    }
+}
+
+/// Whether a resource is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// It is.
+    There,
+    /// It is not, or something else is in its place.
+    Gone,
+    /// That cannot be told.
+    Unknown,
 }
 
 /// Reads time.
@@ -46,6 +156,8 @@ pub trait Ids: Send + Sync + Debug {
     fn session(&self) -> SessionId;
     /// The identity of a new log.
     fn log(&self) -> [u8; 16];
+    /// A number drawn at random, by which the resources of one store are told from those of another.
+    fn salt(&self) -> u64;
 }
 
 /// Opens the store, and says how much room there is. All of it may wait for the disk.
@@ -103,6 +215,7 @@ impl Machine {
             disk: Arc::new(machine),
             network: Arc::new(machine),
             spawn: Arc::new(machine),
+            agent: Arc::new(LocalAgent),
         }
     }
 }
@@ -128,6 +241,10 @@ impl Ids for Machine {
 
     fn log(&self) -> [u8; 16] {
         uuid::Uuid::now_v7().into_bytes()
+    }
+
+    fn salt(&self) -> u64 {
+        fastrand::u64(..)
     }
 }
 

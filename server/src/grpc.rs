@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use sessiond_proto::v1::admin_service_server::AdminServiceServer;
 use sessiond_proto::v1::message_service_server::MessageServiceServer;
+use sessiond_proto::v1::resource_service_server::ResourceServiceServer;
 use sessiond_proto::v1::session_service_server::SessionServiceServer;
 use sessiond_proto::v1::worker_service_server::WorkerServiceServer;
 use tonic::service::Routes;
@@ -20,6 +21,7 @@ use crate::http;
 use crate::limits::REQUEST_BYTES_MAX;
 use bulk::Bulk;
 use context::Context;
+use resource::Lookups;
 
 mod admin;
 mod bulk;
@@ -29,14 +31,18 @@ mod dead_letters;
 mod discard;
 mod end_sessions;
 mod enqueue_stream;
+mod export;
 mod letters;
 mod list;
+mod list_resources;
 mod message;
 mod oversize;
 mod payloads;
 mod pools;
 mod purge_sessions;
+mod release_resource;
 mod requeue;
+mod resource;
 mod session;
 mod stats;
 mod sweep;
@@ -48,6 +54,7 @@ mod work;
 struct Handlers {
     context: Arc<Context>,
     bulk: Arc<Bulk>,
+    lookups: Arc<Lookups>,
 }
 
 /// Everything served on the port.
@@ -62,6 +69,7 @@ pub fn routes(
     let handlers = Handlers {
         context: Arc::clone(context),
         bulk: Arc::default(),
+        lookups: Arc::default(),
     };
     let (reporter, health_service) = tonic_health::server::health_reporter();
     env.spawn
@@ -87,6 +95,10 @@ pub fn routes(
             WorkerServiceServer::new(handlers.clone())
                 .max_decoding_message_size(REQUEST_BYTES_MAX)
                 .max_encoding_message_size(REQUEST_BYTES_MAX),
+        )
+        .add_service(
+            ResourceServiceServer::new(handlers.clone())
+                .max_decoding_message_size(REQUEST_BYTES_MAX),
         )
         .add_service(
             AdminServiceServer::new(handlers).max_decoding_message_size(REQUEST_BYTES_MAX),

@@ -108,8 +108,44 @@ pub const STOP_STREAMS_WITHIN: Duration = Duration::from_secs(2);
 pub const STOP_CONNECTIONS_WITHIN: Duration = Duration::from_secs(2);
 /// How long the store may take to close.
 pub const STOP_STORE_WITHIN: Duration = Duration::from_secs(5);
+/// Bytes of messages that an export reads from one snapshot, and one message more.
+pub const EXPORT_PAGE_BYTES: u64 = 4 * 1_024 * 1_024;
+/// Events that an export reads from one snapshot, most of which are other sessions'.
+pub const EXPORT_PAGE_EVENTS: usize = 1_024;
 /// How long it may take to log what was done at the end.
 pub const STOP_LOG_WITHIN: Duration = Duration::from_millis(500);
+/// Lookups for resources that are to be registered, at the same time: each may wait for a tmux server for some seconds.
+pub const REGISTRATIONS_AT_ONCE: usize = 16;
+/// Resources that one call may name to be released.
+pub const RELEASES_NAMED_MAX: usize = 256;
+/// Bytes of the path of a socket: what the system has room for.
+pub const SOCKET_PATH_BYTES_MAX: usize = 107;
+/// Resources that are released at the same time. An attempt holds up to half of the descriptors that a process has by
+/// default, if its tree is that large; nearly all are of a few processes, and take milliseconds or the whole grace.
+pub const RELEASES_AT_ONCE: usize = 32;
+/// Attempts among them at what did not go before, so that it never holds up what is new.
+pub const RELEASE_RETRIES_AT_ONCE: usize = 8;
+/// Sessions with something to release that are read from one snapshot.
+pub const RELEASES_PAGE: usize = 256;
+/// How often it is looked for what is to go without anybody saying so: for what has had its pause.
+pub const RELEASE_LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Sessions whose resources are looked at from one page of the index.
+pub const PRESENCE_PAGE: usize = 256;
+/// How long after an attempt in vain the next one begins at first, in milliseconds.
+pub const RELEASE_PAUSE_MIN_MS: u64 = 1_000;
+/// And at last: soon after whatever kept it is out of the way.
+pub const RELEASE_PAUSE_MAX_MS: u64 = 30_000;
+/// How long a tree of processes has to end by itself, unless configured.
+pub const RELEASE_GRACE_DEFAULT: Span = Span::seconds(2);
+/// The longest that may be configured; a stop of the server does not wait for it.
+pub const RELEASE_GRACE_MAX: Span = Span::seconds(300);
+/// How long what was killed is waited for, unless configured.
+pub const RELEASE_VERIFY_DEFAULT: Span = Span::seconds(1);
+/// The longest that may be configured.
+pub const RELEASE_VERIFY_MAX: Span = Span::seconds(60);
+/// How long a stop waits for what is being released, which is what an attempt takes by default; what is not over then is
+/// begun anew at the next start.
+pub const STOP_RELEASES_WITHIN: Duration = Duration::from_millis(3_500);
 /// How often what was committed is carried from the journal into the tables: bounds what a restart replays.
 pub const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
 /// Committed bytes that make the next checkpoint due at once. Larger ones write fewer pages per message; smaller

@@ -58,7 +58,17 @@ pub(crate) fn note(event: &EventRow) -> bool {
             failures = attribute("failures"),
             "messages of a kind are skipped: it failed too often"
         ),
+        EventKind::ResourceLingering => warn_of!(
+            event,
+            resource_id = attribute("resource_id"),
+            name = event.attributes.get("name"),
+            cause = attribute("cause"),
+            detail = attribute("detail"),
+            "resource left behind: it did not go when it was to, and is tried again; its session keeps its slot"
+        ),
         EventKind::LimitWarning
+        | EventKind::SessionReleased
+        | EventKind::ResourceReleased
         | EventKind::SessionOpened
         | EventKind::SessionUpdated
         | EventKind::SessionQueued

@@ -27,6 +27,7 @@ use sessiond_store::snapshot::{ReadAhead, Reader, Rows};
 
 use crate::engine::{Handle, Refused};
 use crate::limits::{OVERDUE_AFTER_MS, RECONCILE_EVERY, RECONCILE_PAGE, STALL_EXCUSED};
+use crate::over::Over;
 
 /// Whoever compares.
 #[derive(Debug)]
@@ -42,27 +43,6 @@ pub(crate) struct Reconciler {
     overdue: Option<(EngineTime, Due)>,
 }
 
-/// Why a walk ends.
-#[derive(Debug)]
-enum Stop {
-    /// The engine is gone: what waits for room is refused by nothing else.
-    Ended,
-    /// The store cannot be read; the engine meets the same.
-    Fault(Fault),
-}
-
-impl From<Refused> for Stop {
-    fn from(_gone: Refused) -> Self {
-        Self::Ended
-    }
-}
-
-impl From<Fault> for Stop {
-    fn from(fault: Fault) -> Self {
-        Self::Fault(fault)
-    }
-}
-
 /// Compares until the engine has ended.
 pub(crate) async fn run(mut reconciler: Reconciler) {
     loop {
@@ -73,8 +53,8 @@ pub(crate) async fn run(mut reconciler: Reconciler) {
         }
         match reconciler.look().await {
             Ok(()) => {}
-            Err(Stop::Ended) => return,
-            Err(Stop::Fault(fault)) => {
+            Err(Over::Ended) => return,
+            Err(Over::Fault(fault)) => {
                 tracing::error!(fault = fault.describe(), "records are no longer compared");
                 return;
             }
@@ -96,7 +76,7 @@ impl Reconciler {
     }
 
     /// One page of each walk.
-    async fn look(&mut self) -> Result<(), Stop> {
+    async fn look(&mut self) -> Result<(), Over> {
         let rows = self.reader.snapshot()?;
         // After it, so that nothing in it was written later.
         let now = self.engine.clock().now();
@@ -169,7 +149,7 @@ impl Reconciler {
     }
 
     /// Has the engine watch the leases of a page that it does not.
-    async fn watch_leases(&mut self, epochs: Vec<Epoch>) -> Result<(), Stop> {
+    async fn watch_leases(&mut self, epochs: Vec<Epoch>) -> Result<(), Over> {
         let whole = epochs.len() == RECONCILE_PAGE;
         let next = epochs.last().copied().filter(|_| whole);
         if !epochs.is_empty() {

@@ -3,8 +3,9 @@
 //! Invariant: while the command runs, the session is in use; when the session ends, whoever ends it, the command and
 //! everything below this process is ended and verified to be gone; a graceful end waits for that as long as its grace is.
 //! When the command ends, so does what it left behind, and after that the session, if it was opened here. However this
-//! process is made to stop, it stops the command first. What this deliberately does not do: end processes of other users;
-//! survive a KILL of its own, after which the session ends when its owner is missed and the command goes on.
+//! process is made to stop, it stops the command first. The command is a resource of the session, declared before it is
+//! started: a KILL of this process leaves it to the server, which ends it with the session, at the latest when its owner is
+//! missed. What this deliberately does not do: end processes of other users.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -121,14 +122,28 @@ async fn supervise(args: &RunArgs) -> anyhow::Result<u8> {
         bond.give_up(&format!("{error:#}")).await;
         return Err(error);
     }
-    let mut tree = match Tree::spawn(args, bond.session()) {
+    let mark = match bond.declare(&args.command).await {
+        Ok(mark) => mark,
+        Err(error) => {
+            bond.give_up(&format!("{error:#}")).await;
+            return Err(error);
+        }
+    };
+    let mut tree = match Tree::spawn(args, bond.session(), &mark) {
         Ok(tree) => tree,
         Err(error) => return Ok(not_started(bond, &error).await),
+    };
+    let pid = tree.pid();
+    let watched = async {
+        if let Some(pid) = pid {
+            bond.register(&mark, pid).await;
+        }
+        bond.over().await
     };
     // Either one; what comes first is why the others follow.
     let cause = tokio::select! {
         _ended = tree.exited() => Cause::Exited,
-        over = bond.over() => Cause::Session(over),
+        over = watched => Cause::Session(over),
         () = signals.ours() => Cause::Signalled,
     };
     if let Cause::Session(over) = &cause {

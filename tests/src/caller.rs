@@ -9,6 +9,7 @@ use sessiond_proto::NAMESPACE_METADATA_KEY;
 use sessiond_proto::v1 as pb;
 use sessiond_proto::v1::admin_service_client::AdminServiceClient;
 use sessiond_proto::v1::message_service_client::MessageServiceClient;
+use sessiond_proto::v1::resource_service_client::ResourceServiceClient;
 use sessiond_proto::v1::session_service_client::SessionServiceClient;
 use sessiond_proto::v1::worker_service_client::WorkerServiceClient;
 use tonic::metadata::{Ascii, MetadataValue};
@@ -118,6 +119,12 @@ impl Caller {
     pub fn admin(&self) -> AdminServiceClient<Wire> {
         AdminServiceClient::new(self.wire())
     }
+
+    /// The client of ResourceService.
+    #[must_use]
+    pub fn resources(&self) -> ResourceServiceClient<Wire> {
+        ResourceServiceClient::new(self.wire()).max_decoding_message_size(ANSWER_BYTES_MAX)
+    }
 }
 
 async fn answer<T>(
@@ -199,6 +206,12 @@ unary! {
     revoke_lease = admin.revoke_lease(pb::RevokeLeaseRequest) -> pb::RevokeLeaseResponse;
     /// ListPools.
     list_pools = admin.list_pools(pb::ListPoolsRequest) -> pb::ListPoolsResponse;
+    /// DeclareResource.
+    declare_resource = resources.declare_resource(pb::DeclareResourceRequest) -> pb::DeclareResourceResponse;
+    /// ListResources.
+    list_resources = resources.list_resources(pb::ListResourcesRequest) -> pb::ListResourcesResponse;
+    /// ReleaseResource.
+    release_resource = resources.release_resource(pb::ReleaseResourceRequest) -> pb::ReleaseResourceResponse;
     /// ListWorkers.
     list_workers = admin.list_workers(pb::ListWorkersRequest) -> pb::ListWorkersResponse;
 }

@@ -7,8 +7,10 @@ pub mod scale;
 pub mod sim_disk;
 
 pub mod binaries;
+pub mod processes;
 pub mod progress;
 pub mod recording;
+pub mod scripted_agent;
 pub mod seed;
 pub mod server;
 pub mod sessionctl;

@@ -2,6 +2,7 @@
 //!
 //! It is killed with SIGKILL when dropped, so that a failing test leaves nothing behind.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,8 @@ const STOP_WITHIN: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub struct Server {
     child: Option<Child>,
+    /// That of its address, if it has one.
+    _port: Option<Port>,
     address: String,
     directory: PathBuf,
     arguments: Vec<String>,
@@ -54,11 +57,34 @@ impl Server {
         Self::start_in(temporary, &["--config", &file])
     }
 
+    /// The same on a socket file of its own.
+    ///
+    /// # Panics
+    /// If there is no place for it.
+    #[must_use]
+    pub fn on_socket() -> Self {
+        let temporary = tempfile::tempdir().expect("a temporary directory can be made");
+        let address = format!("unix:{}", temporary.path().join("socket").display());
+        Self::start_at(address, None, temporary, &[])
+    }
+
     fn start_in(temporary: TempDir, arguments: &[&str]) -> Self {
+        let port = Port::take();
+        let address = format!("127.0.0.1:{}", port.number);
+        Self::start_at(address, Some(port), temporary, arguments)
+    }
+
+    fn start_at(
+        address: String,
+        port: Option<Port>,
+        temporary: TempDir,
+        arguments: &[&str],
+    ) -> Self {
         let directory = temporary.path().join("data");
         let mut server = Self {
             child: None,
-            address: free_address(),
+            _port: port,
+            address,
             directory,
             arguments: arguments.iter().map(|&a| a.to_owned()).collect(),
             _temporary: Some(temporary),
@@ -85,6 +111,9 @@ impl Server {
     /// The same as a URL.
     #[must_use]
     pub fn url(&self) -> String {
+        if self.address.starts_with("unix:") {
+            return self.address.clone();
+        }
         format!("http://{}", self.address)
     }
 
@@ -185,15 +214,36 @@ impl Drop for Server {
     }
 }
 
-/// A loopback address whose port nobody uses and nobody is given by chance.
+/// A port of its own, for as long as this lives, whether its server is up or away.
 ///
 /// Ports that the system gives out are no good for a server that is away for a while: a client that
-/// tries to connect to one may be given that very port as its own, and then holds it.
-fn free_address() -> String {
-    let mut rng = fastrand::Rng::new();
-    (0..1_000)
-        .map(|_| rng.u16(10_000..30_000))
-        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
-        .map(|port| format!("127.0.0.1:{port}"))
-        .expect("one of a thousand ports is free")
+/// tries to connect to one may be given that very port as its own, and then holds it. Nor is one that
+/// is merely free: another test may find it free while its server is away.
+#[derive(Debug)]
+struct Port {
+    number: u16,
+    /// Locked; other tests of this machine pass by.
+    _held: File,
+}
+
+impl Port {
+    fn take() -> Self {
+        let folder = std::env::temp_dir().join("sessiond-test-ports");
+        std::fs::create_dir_all(&folder).expect("a temporary directory can be made");
+        let mut rng = fastrand::Rng::new();
+        (0..1_000)
+            .map(|_| rng.u16(10_000..30_000))
+            .find_map(|number| Self::claim(&folder, number))
+            .expect("one of a thousand ports is free")
+    }
+
+    fn claim(folder: &Path, number: u16) -> Option<Self> {
+        let held = File::create(folder.join(number.to_string())).ok()?;
+        held.try_lock().ok()?;
+        TcpListener::bind(("127.0.0.1", number)).ok()?;
+        Some(Self {
+            number,
+            _held: held,
+        })
+    }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use sessiond::app::{self, Running};
 use sessiond::config::{Log, Settings};
-use sessiond::env::{Clock, Disk, Env, Machine};
+use sessiond::env::{Agent, Clock, Disk, Env, Machine};
 use sessiond::logging::LogFormat;
 use sessiond_core::ids::Namespace;
 use sessiond_core::limits::Policy;
@@ -21,6 +21,7 @@ use sessiond_proto::v1 as pb;
 use tempfile::TempDir;
 
 use crate::caller::Caller;
+use crate::scripted_agent::ScriptedAgent;
 
 /// Where the wall clock stands when the first server of a test starts: 2026-03-01 12:00 UTC.
 pub const STARTS_AT_MS: u64 = 1_772_366_400_000;
@@ -50,6 +51,7 @@ impl Clock for Hands {
 pub struct Simulated {
     hands: Arc<Hands>,
     disk: Arc<dyn Disk>,
+    agent: Arc<dyn Agent>,
     settings: Settings,
     running: Option<Running>,
     caller: Caller,
@@ -71,11 +73,28 @@ impl Simulated {
         Self::start_on(Machine::env().disk, change).await
     }
 
+    /// A server with other limits, whose releases do what a script says.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub async fn start_with_agent(agent: &ScriptedAgent, change: impl FnOnce(&mut Policy)) -> Self {
+        let agent = Arc::new(agent.clone());
+        Self::start_in(Machine::env().disk, agent, change).await
+    }
+
     /// A server with other limits, on a disk that may have little room.
     ///
     /// # Panics
     /// If it does not start.
     pub async fn start_on(disk: Arc<dyn Disk>, change: impl FnOnce(&mut Policy)) -> Self {
+        Self::start_in(disk, Machine::env().agent, change).await
+    }
+
+    async fn start_in(
+        disk: Arc<dyn Disk>,
+        agent: Arc<dyn Agent>,
+        change: impl FnOnce(&mut Policy),
+    ) -> Self {
         let temporary = tempfile::tempdir().expect("a temporary directory can be made");
         let mut policy = Policy::default();
         change(&mut policy);
@@ -95,10 +114,11 @@ impl Simulated {
             monotonic: AtomicU64::new(0),
             wall: AtomicU64::new(STARTS_AT_MS),
         });
-        let (running, caller) = serve(&settings, &hands, &disk).await;
+        let (running, caller) = serve(&settings, &hands, &disk, &agent).await;
         Self {
             hands,
             disk,
+            agent,
             settings,
             running: Some(running),
             caller,
@@ -173,16 +193,22 @@ impl Simulated {
         let running = self.running.take().expect("it runs");
         running.stop().await;
         meanwhile(&self.settings.data_dir);
-        let (running, caller) = serve(&self.settings, &self.hands, &self.disk).await;
+        let (running, caller) = serve(&self.settings, &self.hands, &self.disk, &self.agent).await;
         self.running = Some(running);
         self.caller = caller;
     }
 }
 
-async fn serve(settings: &Settings, hands: &Arc<Hands>, disk: &Arc<dyn Disk>) -> (Running, Caller) {
+async fn serve(
+    settings: &Settings,
+    hands: &Arc<Hands>,
+    disk: &Arc<dyn Disk>,
+    agent: &Arc<dyn Agent>,
+) -> (Running, Caller) {
     let env = Env {
         clock: Arc::clone(hands) as Arc<dyn Clock>,
         disk: Arc::clone(disk),
+        agent: Arc::clone(agent),
         ..Machine::env()
     };
     let running = app::start(settings, &env).await.expect("it starts");

@@ -14,6 +14,7 @@ use crate::message::MessageCommand;
 use crate::output::{Detail, Format, Output};
 use crate::pool::PoolCommand;
 use crate::replay::ReplayArgs;
+use crate::resource::ResourceCommand;
 use crate::session::SessionCommand;
 use crate::spool_command::SpoolCommand;
 use crate::target::{Target, TargetArgs};
@@ -57,6 +58,9 @@ pub(crate) enum Command {
     /// Looks after hook events that could not be sent yet.
     #[command(subcommand)]
     Spool(SpoolCommand),
+    /// Looks after processes and tmux sessions that must not outlive a session.
+    #[command(subcommand)]
+    Resource(ResourceCommand),
     /// Shows the pools that sessions count against.
     #[command(subcommand)]
     Pool(PoolCommand),

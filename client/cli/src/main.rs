@@ -9,10 +9,12 @@ mod deliver;
 mod failure;
 mod hook;
 mod interrupt;
+mod many;
 mod message;
 mod output;
 mod pool;
 mod replay;
+mod resource;
 mod say;
 mod session;
 mod spool;
@@ -97,6 +99,7 @@ async fn command(cli: Cli, target: &Target) -> Result<(), Failure> {
             Command::Worker(command) => command.run(&target.client()?, &mut output).await,
             Command::Watch(args) => args.run(&target.client()?, &mut output).await,
             Command::Replay(args) => args.run(&target.client()?, &mut output).await,
+            Command::Resource(command) => command.run(&target.client()?, &mut output).await,
             Command::Pool(command) => command.run(&target.client()?, &mut output).await,
             Command::Stats => stats::run(&target.client()?, &mut output).await,
             Command::Spool(SpoolCommand::Ls) => spool_command::list(&mut output),

@@ -5,7 +5,8 @@
 
 mod end;
 mod explain;
-mod many;
+mod export;
+mod import;
 mod open;
 mod purge;
 mod request;
@@ -20,6 +21,8 @@ use futures_util::TryStreamExt as _;
 use sessiond_client::{Client, pb};
 
 use self::end::EndArgs;
+use self::export::ExportArgs;
+use self::import::ImportArgs;
 use self::open::OpenArgs;
 use self::purge::PurgeArgs;
 use self::request::{BeginRequestArgs, EndRequestArgs};
@@ -60,6 +63,11 @@ pub(crate) enum SessionCommand {
     Sweep(SweepArgs),
     /// Deletes ended sessions for good, with their messages and dead letters.
     Purge(Box<PurgeArgs>),
+    /// Writes everything on record of a session into a file: itself, its unsettled messages and dead letters with what they
+    /// carry, and its events.
+    Export(ExportArgs),
+    /// Opens a new session from a file that `session export` made, and enqueues its unsettled messages.
+    Import(ImportArgs),
     /// Waits until a session has reached a state.
     Wait(WaitArgs),
 }
@@ -99,6 +107,8 @@ impl SessionCommand {
             Self::ResetCircuit(args) => args.run(client, output).await,
             Self::Sweep(args) => args.run(client, output).await,
             Self::Purge(args) => args.run(client, output).await,
+            Self::Export(args) => args.run(client, output).await,
+            Self::Import(args) => args.run(client, output).await,
             Self::Wait(args) => show(&args.run(client).await?, output),
         }
     }
@@ -161,6 +171,16 @@ fn in_use(requests: u32) -> String {
     match requests {
         0 => String::new(),
         open => format!("{open} open"),
+    }
+}
+
+/// What it has outside that is not released, if anything.
+fn resources(session: &pb::Session) -> String {
+    let (count, lingering) = (session.unreleased_resources, session.lingering_resources);
+    match (count, lingering) {
+        (0, _) => String::new(),
+        (count, 0) => format!("{count} not released"),
+        (count, lingering) => format!("{count} not released, {lingering} of them lingering"),
     }
 }
 
@@ -247,6 +267,7 @@ fn fields(session: &pb::Session) -> Vec<[String; 2]> {
             ),
         ),
         ("requests", requests),
+        ("resources", resources(session)),
         (
             "tokens",
             format!("{} in, {} out", usage.input_tokens, usage.output_tokens),

@@ -136,6 +136,9 @@ fn by_reason(reason: Reason, refusal: Box<Refusal>, violations: Vec<Violation>) 
         | Reason::SessionQueued
         | Reason::SessionActive
         | Reason::QueueHeld
+        | Reason::ResourceReleased
+        | Reason::ResourceRegistered
+        | Reason::ResourcesUnreleased
         | Reason::CauseTooDeep
         | Reason::LeaseHeld
         | Reason::RestartLimited

@@ -12,9 +12,23 @@ use super::SessionHandle;
 use crate::error::Error;
 use crate::watch::WatchItem;
 
+/// How far a session is.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    state: pb::SessionState,
+    /// Resources of it that are not released.
+    unreleased: u32,
+}
+
+impl Seen {
+    fn is_ended(self) -> bool {
+        self.state == pb::SessionState::Ended
+    }
+}
+
 impl SessionHandle {
-    /// The session as it is once it waits no longer for a slot of its pool:
-    /// ACTIVE, or over before it had one, with CAPACITY for its reason when the
+    /// The session as it is once it waits no longer for a slot of its pool, or for
+    /// the resources of its predecessor: ACTIVE, or over before it had one, with CAPACITY for its reason when the
     /// wait was in vain. Returns at once for a session that does not wait.
     ///
     /// # Errors
@@ -23,6 +37,18 @@ impl SessionHandle {
     pub async fn admitted(&self) -> Result<pb::Session, Error> {
         let leaves = |state| (state != pb::SessionState::Queued).then_some(());
         self.until(leaves).await?;
+        self.get().await
+    }
+
+    /// The session once it has ended and all of its resources are released.
+    /// Returns at once for one that has ended and has none.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`SessionHandle::until`].
+    pub async fn released(&self) -> Result<pb::Session, Error> {
+        self.until_seen(|seen| (seen.is_ended() && seen.unreleased == 0).then_some(()))
+            .await?;
         self.get().await
     }
 
@@ -36,9 +62,17 @@ impl SessionHandle {
         &self,
         mut look: impl FnMut(pb::SessionState) -> Option<T>,
     ) -> Result<T, Error> {
+        self.until_seen(|seen| look(seen.state)).await
+    }
+
+    async fn until_seen<T>(&self, mut look: impl FnMut(Seen) -> Option<T>) -> Result<T, Error> {
         loop {
             let session = self.get().await?;
-            if let Some(found) = look(session.state()) {
+            let seen = Seen {
+                state: session.state(),
+                unreleased: session.unreleased_resources,
+            };
+            if let Some(found) = look(seen) {
                 return Ok(found);
             }
             if let Some(found) = self.watch_states(session.revision, &mut look).await? {
@@ -47,12 +81,12 @@ impl SessionHandle {
         }
     }
 
-    /// The same of the states behind a revision; nothing when some may have been
+    /// The same of what comes behind a revision; nothing when some may have been
     /// missed.
     async fn watch_states<T>(
         &self,
         revision: u64,
-        look: &mut impl FnMut(pb::SessionState) -> Option<T>,
+        look: &mut impl FnMut(Seen) -> Option<T>,
     ) -> Result<Option<T>, Error> {
         let filter = pb::EventFilter {
             session_ids: vec![self.id().to_owned()],
@@ -64,7 +98,11 @@ impl SessionHandle {
             match item {
                 WatchItem::Event(event) => {
                     let session = event.session.unwrap_or_default();
-                    if let Some(found) = look(session.state()) {
+                    let seen = Seen {
+                        state: session.state(),
+                        unreleased: session.unreleased_resources,
+                    };
+                    if let Some(found) = look(seen) {
                         return Ok(Some(found));
                     }
                 }

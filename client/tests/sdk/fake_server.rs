@@ -14,6 +14,7 @@ use futures_util::stream::{self, StreamExt};
 use sessiond_client::{Client, Reason, RetryPolicy, SessionHandle, pb, session_key};
 use sessiond_proto::v1::admin_service_server::AdminServiceServer;
 use sessiond_proto::v1::message_service_server::MessageServiceServer;
+use sessiond_proto::v1::resource_service_server::ResourceServiceServer;
 use sessiond_proto::v1::session_service_server::SessionServiceServer;
 use sessiond_proto::v1::worker_service_server::WorkerServiceServer;
 use tokio::io::DuplexStream;
@@ -61,8 +62,12 @@ pub(crate) enum Call {
     ListWorkers(Unary<pb::ListWorkersRequest, pb::ListWorkersResponse>),
     ResetCircuit(Unary<pb::ResetCircuitRequest, pb::ResetCircuitResponse>),
     RevokeLease(Unary<pb::RevokeLeaseRequest, pb::RevokeLeaseResponse>),
+    DeclareResource(Unary<pb::DeclareResourceRequest, pb::DeclareResourceResponse>),
+    ListResources(Unary<pb::ListResourcesRequest, pb::ListResourcesResponse>),
+    ReleaseResource(Unary<pb::ReleaseResourceRequest, pb::ReleaseResourceResponse>),
     Watch(WatchCall),
     Work(WorkCall),
+    Export(ExportCall),
 }
 
 /// A unary call that waits for its answer.
@@ -85,6 +90,13 @@ pub(crate) struct WatchCall {
 pub(crate) struct WorkCall {
     pub(crate) inbound: Streaming<pb::WorkRequest>,
     pub(crate) frames: mpsc::Sender<Result<pb::WorkResponse, Status>>,
+}
+
+/// An export. Dropping it ends the stream.
+#[derive(Debug)]
+pub(crate) struct ExportCall {
+    pub(crate) request: pb::ExportSessionRequest,
+    pub(crate) records: mpsc::Sender<Result<pb::ExportSessionResponse, Status>>,
 }
 
 /// The server.
@@ -208,6 +220,13 @@ impl FakeServer {
         }
     }
 
+    pub(crate) async fn export(&mut self) -> ExportCall {
+        match self.call().await {
+            Call::Export(export) => export,
+            other => panic!("expected an export, got {other:?}"),
+        }
+    }
+
     /// The next stream of a worker, with its `hello`.
     pub(crate) async fn work(&mut self) -> (pb::Hello, WorkCall) {
         match self.call().await {
@@ -229,6 +248,7 @@ async fn serve(services: Services, conns: mpsc::Receiver<DuplexStream>) {
         .add_service(SessionServiceServer::new(services.clone()))
         .add_service(MessageServiceServer::new(services.clone()))
         .add_service(WorkerServiceServer::new(services.clone()))
+        .add_service(ResourceServiceServer::new(services.clone()))
         .add_service(AdminServiceServer::new(services))
         .serve_with_incoming(incoming)
         .await

@@ -14,11 +14,13 @@
 
 mod calls;
 mod end_many;
+mod export;
 mod fake_server;
 mod handles;
 mod lists;
 mod many_messages;
 mod plain_calls;
 mod requests;
+mod resources;
 mod watch;
 mod worker;

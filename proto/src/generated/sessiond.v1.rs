@@ -431,7 +431,7 @@ pub enum WaitFor {
     Unspecified = 0,
     /// The session is ENDED.
     Ended = 1,
-    /// The session is ENDED and its resources are verified gone.
+    /// The session is ENDED and all of its resources are released.
     Released = 2,
 }
 impl WaitFor {
@@ -595,6 +595,13 @@ pub struct Session {
     /// not overwrite somebody else's. Opaque.
     #[prost(string, tag = "38")]
     pub etag: ::prost::alloc::string::String,
+    /// Resources it has that are not released. An ended session keeps its slot while
+    /// there are any.
+    #[prost(uint32, tag = "39")]
+    pub unreleased_resources: u32,
+    /// Those of them that were to go and did not.
+    #[prost(uint32, tag = "40")]
+    pub lingering_resources: u32,
 }
 /// The circuit breaker of one kind of message in one session. Three failures in
 /// a row open it, by default; while it is open, new messages of the kind are
@@ -720,7 +727,8 @@ pub enum WaitingFor {
     Unspecified = 0,
     /// A slot of its pool.
     Slot = 1,
-    /// The release of the resources of its predecessor.
+    /// The release of the resources of its predecessor. It takes as long as that
+    /// takes, unless its caller said how long it would wait.
     PredecessorResources = 2,
 }
 impl WaitingFor {
@@ -2338,7 +2346,8 @@ pub struct PoolInfo {
     /// Its name.
     #[prost(string, tag = "1")]
     pub pool: ::prost::alloc::string::String,
-    /// Sessions that have a slot: ACTIVE and DRAINING ones.
+    /// Sessions that have a slot: ACTIVE and DRAINING ones, and ENDED ones with
+    /// resources that are not released.
     #[prost(uint64, tag = "2")]
     pub live: u64,
     /// Those of them that are DRAINING.
@@ -2377,6 +2386,12 @@ pub struct PoolInfo {
     /// Whether the pool is configured; one that is not cannot be named in an open.
     #[prost(bool, tag = "14")]
     pub configured: bool,
+    /// ENDED sessions with a slot, whose resources are being ended.
+    #[prost(uint64, tag = "15")]
+    pub releasing: u64,
+    /// ENDED sessions with a slot, of whose resources some did not go.
+    #[prost(uint64, tag = "16")]
+    pub lingering: u64,
 }
 /// What becomes of an open that finds no slot of its pool, once sessions that are
 /// idle for too long in an emergency have ended.
@@ -3659,6 +3674,13 @@ pub struct SessionSnapshot {
     /// not overwrite somebody else's. Opaque.
     #[prost(string, tag = "38")]
     pub etag: ::prost::alloc::string::String,
+    /// Resources it has that are not released. An ended session keeps its slot while
+    /// there are any.
+    #[prost(uint32, tag = "39")]
+    pub unreleased_resources: u32,
+    /// Those of them that were to go and did not.
+    #[prost(uint32, tag = "40")]
+    pub lingering_resources: u32,
 }
 /// A durable fact about a session, written in the commit of the change it
 /// reports.
@@ -3742,7 +3764,8 @@ pub enum EventType {
     SessionDraining = 5,
     /// It ended: exactly one for every SESSION_OPENED.
     SessionEnd = 6,
-    /// Its resources are verified gone. Only for a session that had some.
+    /// It has ended and all of its resources are released. Once, and only for a
+    /// session that had some.
     SessionReleased = 7,
     /// Its record was deleted, as asked for or when it had been kept long enough.
     /// The attribute `messages` says how many messages went with it.
@@ -3771,9 +3794,12 @@ pub enum EventType {
     /// A kind of message is accepted again. Attributes `kind` and `cause`: `ack`,
     /// then `message_ref` is what was acknowledged, or `reset`.
     CircuitClosed = 16,
-    /// One of its resources is verified gone.
+    /// One of its resources is released. Attributes: `resource_id`, `name` if it has
+    /// one, and `outcome`: `killed`, `already_gone`, `mismatch` or `forced`.
     ResourceReleased = 17,
-    /// One of its resources could not be ended and is still there.
+    /// One of its resources was to go and did not; it still counts, and is tried
+    /// again. Once for each resource. Attributes: `resource_id`, `name` if it has one,
+    /// `cause` (`denied` or `timeout`) and `detail`.
     ResourceLingering = 18,
     /// An end by idleness or age is near: it comes if nothing happens. Written a
     /// tenth of the limit before, and at most 5 min, unless that is less than 1 s;
@@ -3945,6 +3971,9 @@ pub enum HoldKind {
     /// Requests are open. They spare it as IN_FLIGHT does, until the last lease of
     /// them is over.
     Request = 4,
+    /// It has resources that are not released. They spare it no end; once it has
+    /// ended it keeps its slot for them, and the next session of its key waits.
+    Resources = 5,
 }
 impl HoldKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -3958,6 +3987,7 @@ impl HoldKind {
             Self::InFlight => "HOLD_KIND_IN_FLIGHT",
             Self::Pending => "HOLD_KIND_PENDING",
             Self::Request => "HOLD_KIND_REQUEST",
+            Self::Resources => "HOLD_KIND_RESOURCES",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -3968,6 +3998,7 @@ impl HoldKind {
             "HOLD_KIND_IN_FLIGHT" => Some(Self::InFlight),
             "HOLD_KIND_PENDING" => Some(Self::Pending),
             "HOLD_KIND_REQUEST" => Some(Self::Request),
+            "HOLD_KIND_RESOURCES" => Some(Self::Resources),
             _ => None,
         }
     }
@@ -4127,6 +4158,8 @@ pub enum StallReason {
     /// No worker has the session, and workers hold as many sessions of its pool as
     /// they may.
     PoolAttached = 13,
+    /// The session waits until the resources of its predecessor are released.
+    PredecessorResources = 14,
 }
 impl StallReason {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -4149,6 +4182,7 @@ impl StallReason {
             Self::WorkInProgress => "STALL_REASON_WORK_IN_PROGRESS",
             Self::Queued => "STALL_REASON_QUEUED",
             Self::PoolAttached => "STALL_REASON_POOL_ATTACHED",
+            Self::PredecessorResources => "STALL_REASON_PREDECESSOR_RESOURCES",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -4168,9 +4202,89 @@ impl StallReason {
             "STALL_REASON_WORK_IN_PROGRESS" => Some(Self::WorkInProgress),
             "STALL_REASON_QUEUED" => Some(Self::Queued),
             "STALL_REASON_POOL_ATTACHED" => Some(Self::PoolAttached),
+            "STALL_REASON_PREDECESSOR_RESOURCES" => Some(Self::PredecessorResources),
             _ => None,
         }
     }
+}
+/// What to export.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExportSessionRequest {
+    /// The session: by id one incarnation, by key the live one, else the newest.
+    #[prost(message, optional, tag = "1")]
+    pub r#ref: ::core::option::Option<SessionRef>,
+}
+/// One record of an export. The records come in the order of the fields of
+/// `record`: one header, the session, its messages and dead letters in the order
+/// of their seqs, its events in the order of their revisions, one summary. A
+/// stream or a file without the summary is not whole.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ExportSessionResponse {
+    /// What it is.
+    #[prost(oneof = "export_session_response::Record", tags = "1, 2, 3, 4, 5, 6")]
+    pub record: ::core::option::Option<export_session_response::Record>,
+}
+/// Nested message and enum types in `ExportSessionResponse`.
+pub mod export_session_response {
+    /// What it is.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Record {
+        /// What the export is of.
+        #[prost(message, tag = "1")]
+        Header(super::ExportHeader),
+        /// The session as of the header's revision.
+        #[prost(message, tag = "2")]
+        Session(super::Session),
+        /// An unsettled message with its payload. One that is out comes too, under
+        /// the attempt that it is out on.
+        #[prost(message, tag = "3")]
+        Message(super::Message),
+        /// A dead letter with its payload.
+        #[prost(message, tag = "4")]
+        DeadLetter(super::DeadLetter),
+        /// An event about the session that is still kept.
+        #[prost(message, tag = "5")]
+        Event(super::SessionEvent),
+        /// How much it was.
+        #[prost(message, tag = "6")]
+        Summary(super::ExportSummary),
+    }
+}
+/// What an export is of.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExportHeader {
+    /// The version of the form of the records. Always 1.
+    #[prost(uint32, tag = "1")]
+    pub format: u32,
+    /// The log that the session is of.
+    #[prost(string, tag = "2")]
+    pub log_id: ::prost::alloc::string::String,
+    /// The version of the server.
+    #[prost(string, tag = "3")]
+    pub server_version: ::prost::alloc::string::String,
+    /// When it was made.
+    #[prost(message, optional, tag = "4")]
+    pub export_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// The newest event of the log at that time. Events up to it are exported;
+    /// messages are as they are found after it.
+    #[prost(uint64, tag = "5")]
+    pub revision: u64,
+}
+/// How much an export was.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExportSummary {
+    /// Unsettled messages.
+    #[prost(uint64, tag = "1")]
+    pub messages: u64,
+    /// Dead letters.
+    #[prost(uint64, tag = "2")]
+    pub dead_letters: u64,
+    /// Events.
+    #[prost(uint64, tag = "3")]
+    pub events: u64,
+    /// Payload bytes.
+    #[prost(uint64, tag = "4")]
+    pub payload_bytes: u64,
 }
 /// The last warning on a stream that the server is about to close. The client
 /// opens a new stream and resumes there; nothing is lost.
@@ -5168,7 +5282,9 @@ pub mod session_service_client {
         /// Opens a session, or returns the live one of the key. An open that returns a
         /// session counts as activity and renews its owner limit. When the pool is full
         /// the session is QUEUED, if the request or the pool says how long it would
-        /// wait: it accepts messages and hands none out until it has a slot. When the
+        /// wait: it accepts messages and hands none out until it has a slot. While an
+        /// earlier session of its key, or the one that it replaces, has resources that
+        /// are not released, it is QUEUED until they are. When the
         /// server's disk is full, a session is found or replaced as ever, and another
         /// one is STORE_FULL. Refuses
         /// SESSION_KEY_IN_USE (conflict policy FAIL, or another session id under
@@ -5449,7 +5565,9 @@ pub mod session_service_client {
         }
         /// Ends a live session and opens its successor in one commit: the same key, the
         /// same slot and, with MOVE, the same queue, in constant time however much is
-        /// pending. Its worker loses the lease with the name of the successor. Refuses
+        /// pending. Its worker loses the lease with the name of the successor. While the
+        /// session that ended has resources that are not released it keeps the slot, and
+        /// the successor is QUEUED; then it gets the slot, ahead of all who wait. Refuses
         /// SESSION_NOT_FOUND, SESSION_DRAINING, SESSION_ENDED, ETAG_MISMATCH,
         /// SESSION_ID_IN_USE, SERVER_DRAINING and REQUEST_ID_REUSED.
         pub async fn reset_session(
@@ -5479,11 +5597,12 @@ pub mod session_service_client {
         /// Deletes ended sessions for good, each by a decision of its own, and answers
         /// for each when that is durable. Live ones are refused SESSION_ACTIVE or
         /// SESSION_DRAINING, one by one; ids that name none SESSION_NOT_FOUND; sessions
-        /// whose messages wait for the next session of the key QUEUE_HELD. Sessions
+        /// with resources that are not released RESOURCES_UNRELEASED; sessions whose
+        /// messages wait for the next session of the key QUEUE_HELD. Sessions
         /// that nobody purges are deleted in the same way when they have been on record
-        /// for the configured time, 7 days by default, and no message of theirs is
-        /// left. What it has begun it finishes, even when its caller hangs up. Refuses
-        /// SERVER_DRAINING.
+        /// for the configured time, 7 days by default, and no message and no resource of
+        /// theirs is left. What it has begun it finishes, even when its caller hangs
+        /// up. Refuses SERVER_DRAINING.
         pub async fn purge_sessions(
             &mut self,
             request: impl tonic::IntoRequest<super::PurgeSessionsRequest>,
@@ -5507,6 +5626,35 @@ pub mod session_service_client {
             req.extensions_mut()
                 .insert(GrpcMethod::new("sessiond.v1.SessionService", "PurgeSessions"));
             self.inner.unary(req, path, codec).await
+        }
+        /// Streams everything on record of one session: the session, its unsettled
+        /// messages and dead letters with their payloads, and the events about it that
+        /// are still kept. Settled messages are gone, and a queue that a successor took
+        /// over is the successor's to export. Changes nothing. Refuses
+        /// SESSION_NOT_FOUND.
+        pub async fn export_session(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ExportSessionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::ExportSessionResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sessiond.v1.SessionService/ExportSession",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("sessiond.v1.SessionService", "ExportSession"));
+            self.inner.server_streaming(req, path, codec).await
         }
         /// Streams the events of the namespace: ordered, unique, complete, whole per
         /// commit, resumable, with bookmarks. The namespace is fixed when the stream
@@ -5559,7 +5707,9 @@ pub mod session_service_server {
         /// Opens a session, or returns the live one of the key. An open that returns a
         /// session counts as activity and renews its owner limit. When the pool is full
         /// the session is QUEUED, if the request or the pool says how long it would
-        /// wait: it accepts messages and hands none out until it has a slot. When the
+        /// wait: it accepts messages and hands none out until it has a slot. While an
+        /// earlier session of its key, or the one that it replaces, has resources that
+        /// are not released, it is QUEUED until they are. When the
         /// server's disk is full, a session is found or replaced as ever, and another
         /// one is STORE_FULL. Refuses
         /// SESSION_KEY_IN_USE (conflict policy FAIL, or another session id under
@@ -5670,7 +5820,9 @@ pub mod session_service_server {
         >;
         /// Ends a live session and opens its successor in one commit: the same key, the
         /// same slot and, with MOVE, the same queue, in constant time however much is
-        /// pending. Its worker loses the lease with the name of the successor. Refuses
+        /// pending. Its worker loses the lease with the name of the successor. While the
+        /// session that ended has resources that are not released it keeps the slot, and
+        /// the successor is QUEUED; then it gets the slot, ahead of all who wait. Refuses
         /// SESSION_NOT_FOUND, SESSION_DRAINING, SESSION_ENDED, ETAG_MISMATCH,
         /// SESSION_ID_IN_USE, SERVER_DRAINING and REQUEST_ID_REUSED.
         async fn reset_session(
@@ -5683,16 +5835,35 @@ pub mod session_service_server {
         /// Deletes ended sessions for good, each by a decision of its own, and answers
         /// for each when that is durable. Live ones are refused SESSION_ACTIVE or
         /// SESSION_DRAINING, one by one; ids that name none SESSION_NOT_FOUND; sessions
-        /// whose messages wait for the next session of the key QUEUE_HELD. Sessions
+        /// with resources that are not released RESOURCES_UNRELEASED; sessions whose
+        /// messages wait for the next session of the key QUEUE_HELD. Sessions
         /// that nobody purges are deleted in the same way when they have been on record
-        /// for the configured time, 7 days by default, and no message of theirs is
-        /// left. What it has begun it finishes, even when its caller hangs up. Refuses
-        /// SERVER_DRAINING.
+        /// for the configured time, 7 days by default, and no message and no resource of
+        /// theirs is left. What it has begun it finishes, even when its caller hangs
+        /// up. Refuses SERVER_DRAINING.
         async fn purge_sessions(
             &self,
             request: tonic::Request<super::PurgeSessionsRequest>,
         ) -> std::result::Result<
             tonic::Response<super::PurgeSessionsResponse>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the ExportSession method.
+        type ExportSessionStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::ExportSessionResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Streams everything on record of one session: the session, its unsettled
+        /// messages and dead letters with their payloads, and the events about it that
+        /// are still kept. Settled messages are gone, and a queue that a successor took
+        /// over is the successor's to export. Changes nothing. Refuses
+        /// SESSION_NOT_FOUND.
+        async fn export_session(
+            &self,
+            request: tonic::Request<super::ExportSessionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::ExportSessionStream>,
             tonic::Status,
         >;
         /// Server streaming response type for the WatchSessionEvents method.
@@ -6338,6 +6509,52 @@ pub mod session_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/sessiond.v1.SessionService/ExportSession" => {
+                    #[allow(non_camel_case_types)]
+                    struct ExportSessionSvc<T: SessionService>(pub Arc<T>);
+                    impl<
+                        T: SessionService,
+                    > tonic::server::ServerStreamingService<super::ExportSessionRequest>
+                    for ExportSessionSvc<T> {
+                        type Response = super::ExportSessionResponse;
+                        type ResponseStream = T::ExportSessionStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ExportSessionRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SessionService>::export_session(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ExportSessionSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)
@@ -7674,6 +7891,999 @@ pub mod message_service_server {
     /// Generated gRPC service name
     pub const SERVICE_NAME: &str = "sessiond.v1.MessageService";
     impl<T> tonic::server::NamedService for MessageServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+/// Something outside of the server that must not outlive a session: a process
+/// with all that descends from it, or a tmux session. It is declared before it is
+/// there, so that a crash in between loses none of it, and counts until it was
+/// seen to be gone: an ended session keeps its slot for it, and the next session
+/// of its key waits.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Resource {
+    /// Names it, and marks it: whatever belongs to it should be started with the
+    /// environment variable SESSIOND_RESOURCE set to exactly this, by which it is
+    /// found again whatever became of its parents. Opaque; at most 256 bytes. Never
+    /// used twice.
+    #[prost(string, tag = "1")]
+    pub resource_id: ::prost::alloc::string::String,
+    /// The session that has it.
+    #[prost(string, tag = "2")]
+    pub session_id: ::prost::alloc::string::String,
+    /// The key of that session. Empty: it has none.
+    #[prost(string, tag = "3")]
+    pub key: ::prost::alloc::string::String,
+    /// What its caller calls it. UTF-8 without control characters, at most 256
+    /// bytes; several may have one name. Empty: none was given.
+    #[prost(string, tag = "4")]
+    pub name: ::prost::alloc::string::String,
+    /// What it must not outlive.
+    #[prost(enumeration = "ResourceScope", tag = "5")]
+    pub scope: i32,
+    /// The lease that it must not outlive. 0 unless the scope is LEASE.
+    #[prost(uint64, tag = "6")]
+    pub epoch: u64,
+    /// Whether it is there.
+    #[prost(enumeration = "ResourceState", tag = "7")]
+    pub state: i32,
+    /// How it is known to be gone. Unset before RELEASED.
+    #[prost(enumeration = "ResourceOutcome", tag = "10")]
+    pub outcome: i32,
+    /// Why it did not go. Unset but for LINGERING.
+    #[prost(enumeration = "LingeringCause", tag = "11")]
+    pub lingering_cause: i32,
+    /// More about why it did not go, for a person. At most 4 KiB. Empty but for
+    /// LINGERING.
+    #[prost(string, tag = "12")]
+    pub detail: ::prost::alloc::string::String,
+    /// When it was declared.
+    #[prost(message, optional, tag = "13")]
+    pub create_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Since when it is known not to go. Unset but for LINGERING.
+    #[prost(message, optional, tag = "14")]
+    pub lingering_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// When it was released. Unset before.
+    #[prost(message, optional, tag = "15")]
+    pub release_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// What it is. Unset: declared only; it is whatever carries its marker.
+    #[prost(oneof = "resource::Target", tags = "8, 9")]
+    pub target: ::core::option::Option<resource::Target>,
+}
+/// Nested message and enum types in `Resource`.
+pub mod resource {
+    /// What it is. Unset: declared only; it is whatever carries its marker.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Target {
+        /// A process and all that descends from it.
+        #[prost(message, tag = "8")]
+        Process(super::ProcessResource),
+        /// A tmux session and all that runs in it.
+        #[prost(message, tag = "9")]
+        Tmux(super::TmuxResource),
+    }
+}
+/// A process that is a resource, as the kernel tells it from all others.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ProcessResource {
+    /// Its number.
+    #[prost(uint32, tag = "1")]
+    pub pid: u32,
+    /// Clock ticks from the machine's boot to its start. Another process that gets
+    /// the same number has others.
+    #[prost(uint64, tag = "2")]
+    pub start_ticks: u64,
+    /// The user it runs as.
+    #[prost(uint32, tag = "3")]
+    pub uid: u32,
+}
+/// A tmux session that is a resource.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TmuxResource {
+    /// Where its server was reached: the path of a socket. At most 107 bytes.
+    #[prost(string, tag = "1")]
+    pub socket: ::prost::alloc::string::String,
+    /// Its name when it was registered. At most 256 bytes.
+    #[prost(string, tag = "2")]
+    pub session_name: ::prost::alloc::string::String,
+    /// What tmux calls it, for example `$3`. A server gives that once.
+    #[prost(string, tag = "3")]
+    pub tmux_id: ::prost::alloc::string::String,
+    /// The process of its server.
+    #[prost(uint32, tag = "4")]
+    pub server_pid: u32,
+    /// Whether the server was made for it, and ends with it: it carries the marker.
+    /// Unset: the other sessions of the server stay.
+    #[prost(bool, tag = "5")]
+    pub private: bool,
+}
+/// A process that is to be a resource.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ProcessTarget {
+    /// Its number on the machine of the server. 1 to 2,147,483,647.
+    #[prost(uint32, tag = "1")]
+    pub pid: u32,
+}
+/// A tmux session that is to be a resource.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TmuxTarget {
+    /// The socket of its server on the machine of the sessiond server: an absolute
+    /// path without control characters, at most 107 bytes. Empty: the one that tmux
+    /// takes by default for the user of the server.
+    #[prost(string, tag = "1")]
+    pub socket: ::prost::alloc::string::String,
+    /// Its exact name. UTF-8 without control characters, 1 to 256 bytes.
+    #[prost(string, tag = "2")]
+    pub session_name: ::prost::alloc::string::String,
+}
+/// What to put on record. Either `resource_id` is empty, and a resource of `ref`
+/// is declared; or it names a resource that was declared, and `target` says what
+/// it turned out to be: then everything but these two must be unset.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeclareResourceRequest {
+    /// The session that has it: an ACTIVE one. A key means the live session only.
+    /// Required without `resource_id`.
+    #[prost(message, optional, tag = "1")]
+    pub r#ref: ::core::option::Option<SessionRef>,
+    /// What to call it. UTF-8 without control characters, at most 256 bytes. Empty:
+    /// nothing.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// What it must not outlive. Unset: SESSION.
+    #[prost(enumeration = "ResourceScope", tag = "3")]
+    pub scope: i32,
+    /// The epoch of the lease that it must not outlive, which is the session's at
+    /// the moment, else LEASE_FENCED. Required with LEASE, else refused
+    /// FIELD_INVALID.
+    #[prost(uint64, tag = "4")]
+    pub epoch: u64,
+    /// The resource to register. UTF-8 without control characters, at most 256
+    /// bytes. Empty: declare one.
+    #[prost(string, tag = "5")]
+    pub resource_id: ::prost::alloc::string::String,
+    /// Makes a repeat of a declaration harmless for 24 h. UTF-8 without control
+    /// characters, at most 256 bytes. Empty: every call counts. A registration is
+    /// harmless to repeat by nature.
+    #[prost(string, tag = "8")]
+    pub request_id: ::prost::alloc::string::String,
+    /// What it is. Unset without `resource_id`: it is about to be made.
+    ///
+    /// Whoever names a process or a tmux session has it ended some day, so not
+    /// everybody may. One that carries the marker of the resource, SESSIOND_RESOURCE
+    /// in its environment or in that of the tmux server, may be registered as it by
+    /// every caller. Any other only by a caller who is the user of the server, as
+    /// the UNIX socket of the server tells; else it is refused PERMISSION_DENIED.
+    /// What the server must not signal is refused FIELD_INVALID.
+    #[prost(oneof = "declare_resource_request::Target", tags = "6, 7")]
+    pub target: ::core::option::Option<declare_resource_request::Target>,
+}
+/// Nested message and enum types in `DeclareResourceRequest`.
+pub mod declare_resource_request {
+    /// What it is. Unset without `resource_id`: it is about to be made.
+    ///
+    /// Whoever names a process or a tmux session has it ended some day, so not
+    /// everybody may. One that carries the marker of the resource, SESSIOND_RESOURCE
+    /// in its environment or in that of the tmux server, may be registered as it by
+    /// every caller. Any other only by a caller who is the user of the server, as
+    /// the UNIX socket of the server tells; else it is refused PERMISSION_DENIED.
+    /// What the server must not signal is refused FIELD_INVALID.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Target {
+        /// A process, with all that descends from it.
+        #[prost(message, tag = "6")]
+        Process(super::ProcessTarget),
+        /// A tmux session, with all that runs in it.
+        #[prost(message, tag = "7")]
+        Tmux(super::TmuxTarget),
+    }
+}
+/// What is on record.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeclareResourceResponse {
+    /// The resource.
+    #[prost(message, optional, tag = "1")]
+    pub resource: ::core::option::Option<Resource>,
+    /// Whether this repeats an earlier request with the same id. The resource is
+    /// shown as it is, not as it was.
+    #[prost(bool, tag = "2")]
+    pub duplicate: bool,
+    /// The newest revision of the store's log at the commit. Neither takes one.
+    #[prost(uint64, tag = "3")]
+    pub revision: u64,
+}
+/// Which resources to list.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListResourcesRequest {
+    /// The session whose resources are listed, released ones that are on record
+    /// included. A key means the live session, else one that drains, else the
+    /// newest that has ended. Unset: those of all sessions of the namespace that are
+    /// not released.
+    #[prost(message, optional, tag = "1")]
+    pub r#ref: ::core::option::Option<SessionRef>,
+    /// In one of these states. RELEASED is refused FIELD_INVALID without `ref`. At
+    /// most 64. Empty: in any.
+    #[prost(enumeration = "ResourceState", repeated, tag = "2")]
+    pub states: ::prost::alloc::vec::Vec<i32>,
+    /// How many to return at most. Up to 1,000, more is refused FIELD_INVALID. 0:
+    /// 100.
+    #[prost(uint32, tag = "3")]
+    pub page_size: u32,
+    /// Where to go on: the `next_page_token` of an answer to the same `ref` and
+    /// `states`. Empty: from the start.
+    #[prost(string, tag = "4")]
+    pub page_token: ::prost::alloc::string::String,
+}
+/// A page of resources.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListResourcesResponse {
+    /// The resources: by their sessions, in the order in which these were opened,
+    /// then in the order in which they were declared.
+    #[prost(message, repeated, tag = "1")]
+    pub resources: ::prost::alloc::vec::Vec<Resource>,
+    /// Gets the next page. A page may have fewer resources than asked for, even
+    /// none, when more follow. Empty: there is none. Opaque.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+/// Which resources to release. Exactly one of `resource_ids`, `name` and
+/// `name_glob` chooses them; none or several are refused FIELD_INVALID. It has no
+/// `request_id` because a repeat is harmless by nature.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReleaseResourceRequest {
+    /// These, whatever their state, in this order. At most 256, each at most 256
+    /// bytes. Empty: chosen otherwise.
+    #[prost(string, repeated, tag = "1")]
+    pub resource_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Those of the namespace that are called exactly so and are not released. UTF-8
+    /// without control characters, at most 256 bytes. Empty: chosen otherwise.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// Those of the namespace that are not released and have a name that matches:
+    /// `*` stands for any run of characters, `?` for one. At most 256 bytes. Empty:
+    /// chosen otherwise.
+    #[prost(string, tag = "3")]
+    pub name_glob: ::prost::alloc::string::String,
+    /// Count them as gone at once, whatever is true; nothing is signalled any more.
+    /// For what lingers and does no harm: it frees the slot of their session and lets
+    /// the next one of its key go on. Unset: they are ended, and count until they
+    /// were seen to be gone.
+    #[prost(bool, tag = "4")]
+    pub force: bool,
+    /// Change nothing, and answer which ones a call without it would release at this
+    /// moment. Unset: release them.
+    #[prost(bool, tag = "5")]
+    pub validate_only: bool,
+    /// How many to answer for at most. Up to 1,000, more is refused FIELD_INVALID,
+    /// as is any number with `resource_ids`. 0: 1,000.
+    #[prost(uint32, tag = "6")]
+    pub page_size: u32,
+    /// Where to go on: the `next_page_token` of an answer to the same `name` or
+    /// `name_glob`. Refused with `resource_ids`. Empty: from the oldest session.
+    #[prost(string, tag = "7")]
+    pub page_token: ::prost::alloc::string::String,
+}
+/// What became of the resources.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ReleaseResourceResponse {
+    /// One result for each resource that was chosen: in the order of
+    /// `resource_ids`, else by their sessions, in the order in which these were
+    /// opened.
+    #[prost(message, repeated, tag = "1")]
+    pub results: ::prost::alloc::vec::Vec<ReleaseResult>,
+    /// Gets the next page. A page may have fewer results than asked for, even none,
+    /// when more follow. Resources of sessions that are opened after the first page
+    /// began are on no page. Empty: there is none. Opaque.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+    /// The newest revision of the store's log at the last commit of the call; at
+    /// the time of reading when it changed nothing.
+    #[prost(uint64, tag = "3")]
+    pub revision: u64,
+}
+/// What became of one resource.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ReleaseResult {
+    /// The resource, as it was named.
+    #[prost(string, tag = "1")]
+    pub resource_id: ::prost::alloc::string::String,
+    /// The resource as it is. Unset with FAILED.
+    #[prost(message, optional, tag = "2")]
+    pub resource: ::core::option::Option<Resource>,
+    /// What became of it.
+    #[prost(enumeration = "ReleaseOutcome", tag = "3")]
+    pub outcome: i32,
+    /// Why it was refused, with FAILED. Else unset.
+    #[prost(message, optional, tag = "4")]
+    pub error: ::core::option::Option<RefusalStatus>,
+}
+/// What a resource must not outlive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ResourceScope {
+    /// RESOURCE_SCOPE_SESSION in a request. Never sent by the server.
+    Unspecified = 0,
+    /// Its session: it is released when that ends.
+    Session = 1,
+    /// A lease of its session: it is released when the worker loses that or gives
+    /// it back, and with the session.
+    Lease = 2,
+}
+impl ResourceScope {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "RESOURCE_SCOPE_UNSPECIFIED",
+            Self::Session => "RESOURCE_SCOPE_SESSION",
+            Self::Lease => "RESOURCE_SCOPE_LEASE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "RESOURCE_SCOPE_UNSPECIFIED" => Some(Self::Unspecified),
+            "RESOURCE_SCOPE_SESSION" => Some(Self::Session),
+            "RESOURCE_SCOPE_LEASE" => Some(Self::Lease),
+            _ => None,
+        }
+    }
+}
+/// Whether a resource is there. It never goes backwards, but for RELEASING and
+/// LINGERING; RELEASED is final.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ResourceState {
+    /// Never sent by the server; refused FIELD_INVALID in a filter.
+    Unspecified = 0,
+    /// It is there, or may be any moment.
+    Held = 1,
+    /// It is being ended.
+    Releasing = 2,
+    /// It was to go and did not; `lingering_cause` says why. It is tried again.
+    Lingering = 3,
+    /// It is gone; `outcome` says how that is known.
+    Released = 4,
+}
+impl ResourceState {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "RESOURCE_STATE_UNSPECIFIED",
+            Self::Held => "RESOURCE_STATE_HELD",
+            Self::Releasing => "RESOURCE_STATE_RELEASING",
+            Self::Lingering => "RESOURCE_STATE_LINGERING",
+            Self::Released => "RESOURCE_STATE_RELEASED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "RESOURCE_STATE_UNSPECIFIED" => Some(Self::Unspecified),
+            "RESOURCE_STATE_HELD" => Some(Self::Held),
+            "RESOURCE_STATE_RELEASING" => Some(Self::Releasing),
+            "RESOURCE_STATE_LINGERING" => Some(Self::Lingering),
+            "RESOURCE_STATE_RELEASED" => Some(Self::Released),
+            _ => None,
+        }
+    }
+}
+/// How it is known that a resource is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ResourceOutcome {
+    /// It is not gone.
+    Unspecified = 0,
+    /// It was ended, and seen to be gone.
+    Killed = 1,
+    /// There was nothing left of it.
+    AlreadyGone = 2,
+    /// Something else has its number or its place by now: it is gone, and that was
+    /// not touched.
+    Mismatch = 3,
+    /// It is not known: an operator let it go unseen.
+    Forced = 4,
+}
+impl ResourceOutcome {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "RESOURCE_OUTCOME_UNSPECIFIED",
+            Self::Killed => "RESOURCE_OUTCOME_KILLED",
+            Self::AlreadyGone => "RESOURCE_OUTCOME_ALREADY_GONE",
+            Self::Mismatch => "RESOURCE_OUTCOME_MISMATCH",
+            Self::Forced => "RESOURCE_OUTCOME_FORCED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "RESOURCE_OUTCOME_UNSPECIFIED" => Some(Self::Unspecified),
+            "RESOURCE_OUTCOME_KILLED" => Some(Self::Killed),
+            "RESOURCE_OUTCOME_ALREADY_GONE" => Some(Self::AlreadyGone),
+            "RESOURCE_OUTCOME_MISMATCH" => Some(Self::Mismatch),
+            "RESOURCE_OUTCOME_FORCED" => Some(Self::Forced),
+            _ => None,
+        }
+    }
+}
+/// Why a resource did not go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum LingeringCause {
+    /// It goes, or is gone.
+    Unspecified = 0,
+    /// It must not be signalled, or cannot be told from what must not be.
+    Denied = 1,
+    /// Some of it is left after everything was tried.
+    Timeout = 2,
+}
+impl LingeringCause {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "LINGERING_CAUSE_UNSPECIFIED",
+            Self::Denied => "LINGERING_CAUSE_DENIED",
+            Self::Timeout => "LINGERING_CAUSE_TIMEOUT",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "LINGERING_CAUSE_UNSPECIFIED" => Some(Self::Unspecified),
+            "LINGERING_CAUSE_DENIED" => Some(Self::Denied),
+            "LINGERING_CAUSE_TIMEOUT" => Some(Self::Timeout),
+            _ => None,
+        }
+    }
+}
+/// What became of a resource that was to be released.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ReleaseOutcome {
+    /// Never sent by the server.
+    Unspecified = 0,
+    /// It is to go, which is durable; whether it went shows in its state.
+    Releasing = 1,
+    /// It is released, by this call or before it.
+    Released = 2,
+    /// A call without `validate_only` would release it.
+    WouldRelease = 3,
+    /// It was refused, for example RESOURCE_NOT_FOUND; the others are not affected.
+    Failed = 4,
+}
+impl ReleaseOutcome {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "RELEASE_OUTCOME_UNSPECIFIED",
+            Self::Releasing => "RELEASE_OUTCOME_RELEASING",
+            Self::Released => "RELEASE_OUTCOME_RELEASED",
+            Self::WouldRelease => "RELEASE_OUTCOME_WOULD_RELEASE",
+            Self::Failed => "RELEASE_OUTCOME_FAILED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "RELEASE_OUTCOME_UNSPECIFIED" => Some(Self::Unspecified),
+            "RELEASE_OUTCOME_RELEASING" => Some(Self::Releasing),
+            "RELEASE_OUTCOME_RELEASED" => Some(Self::Released),
+            "RELEASE_OUTCOME_WOULD_RELEASE" => Some(Self::WouldRelease),
+            "RELEASE_OUTCOME_FAILED" => Some(Self::Failed),
+            _ => None,
+        }
+    }
+}
+/// Generated client implementations.
+#[cfg(feature = "client")]
+pub mod resource_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Records what sessions have outside of the server, and has it go: processes and
+    /// tmux sessions that must not outlive a session or a lease of it.
+    ///
+    /// The namespace of a call is the metadata `sessiond-namespace`, `default` when
+    /// absent. Every RPC may refuse NAMESPACE_NOT_FOUND, FIELD_INVALID, NOT_BUILT,
+    /// OVERLOADED and STORE_UNAVAILABLE besides what it names.
+    #[derive(Debug, Clone)]
+    pub struct ResourceServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl ResourceServiceClient<tonic::transport::Channel> {
+        /// Attempt to create a new client by connecting to a given endpoint.
+        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
+        where
+            D: TryInto<tonic::transport::Endpoint>,
+            D::Error: Into<StdError>,
+        {
+            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
+            Ok(Self::new(conn))
+        }
+    }
+    impl<T> ResourceServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> ResourceServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            ResourceServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Puts a resource on record before it is there, or says what one that was
+        /// declared turned out to be. The server finds out itself, on its own machine,
+        /// which process or tmux session is meant. What is registered when its session
+        /// has ended meanwhile is released like everything else the session had. Refuses
+        /// SESSION_NOT_FOUND, SESSION_QUEUED, SESSION_DRAINING, SESSION_ENDED,
+        /// LEASE_FENCED, QUOTA_EXCEEDED (64 of the session are on record and none of
+        /// them is released), PERMISSION_DENIED, RESOURCE_NOT_FOUND, RESOURCE_RELEASED,
+        /// RESOURCE_REGISTERED (it turned out to be something else before),
+        /// REQUEST_ID_REUSED and SERVER_DRAINING (a declaration).
+        pub async fn declare_resource(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DeclareResourceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DeclareResourceResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sessiond.v1.ResourceService/DeclareResource",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("sessiond.v1.ResourceService", "DeclareResource"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists resources, a page at a time. Refuses SESSION_NOT_FOUND.
+        pub async fn list_resources(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListResourcesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListResourcesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sessiond.v1.ResourceService/ListResources",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("sessiond.v1.ResourceService", "ListResources"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Has resources go before their session ends, each by a decision of its own,
+        /// and answers for each when that is durable, not when it is gone: watch
+        /// RESOURCE_RELEASED, or list them, for that. What it has begun it finishes,
+        /// even when its caller hangs up. Refuses SERVER_DRAINING.
+        pub async fn release_resource(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReleaseResourceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReleaseResourceResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sessiond.v1.ResourceService/ReleaseResource",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("sessiond.v1.ResourceService", "ReleaseResource"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+#[cfg(feature = "server")]
+pub mod resource_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with ResourceServiceServer.
+    #[async_trait]
+    pub trait ResourceService: std::marker::Send + std::marker::Sync + 'static {
+        /// Puts a resource on record before it is there, or says what one that was
+        /// declared turned out to be. The server finds out itself, on its own machine,
+        /// which process or tmux session is meant. What is registered when its session
+        /// has ended meanwhile is released like everything else the session had. Refuses
+        /// SESSION_NOT_FOUND, SESSION_QUEUED, SESSION_DRAINING, SESSION_ENDED,
+        /// LEASE_FENCED, QUOTA_EXCEEDED (64 of the session are on record and none of
+        /// them is released), PERMISSION_DENIED, RESOURCE_NOT_FOUND, RESOURCE_RELEASED,
+        /// RESOURCE_REGISTERED (it turned out to be something else before),
+        /// REQUEST_ID_REUSED and SERVER_DRAINING (a declaration).
+        async fn declare_resource(
+            &self,
+            request: tonic::Request<super::DeclareResourceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DeclareResourceResponse>,
+            tonic::Status,
+        >;
+        /// Lists resources, a page at a time. Refuses SESSION_NOT_FOUND.
+        async fn list_resources(
+            &self,
+            request: tonic::Request<super::ListResourcesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListResourcesResponse>,
+            tonic::Status,
+        >;
+        /// Has resources go before their session ends, each by a decision of its own,
+        /// and answers for each when that is durable, not when it is gone: watch
+        /// RESOURCE_RELEASED, or list them, for that. What it has begun it finishes,
+        /// even when its caller hangs up. Refuses SERVER_DRAINING.
+        async fn release_resource(
+            &self,
+            request: tonic::Request<super::ReleaseResourceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReleaseResourceResponse>,
+            tonic::Status,
+        >;
+    }
+    /// Records what sessions have outside of the server, and has it go: processes and
+    /// tmux sessions that must not outlive a session or a lease of it.
+    ///
+    /// The namespace of a call is the metadata `sessiond-namespace`, `default` when
+    /// absent. Every RPC may refuse NAMESPACE_NOT_FOUND, FIELD_INVALID, NOT_BUILT,
+    /// OVERLOADED and STORE_UNAVAILABLE besides what it names.
+    #[derive(Debug)]
+    pub struct ResourceServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> ResourceServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for ResourceServiceServer<T>
+    where
+        T: ResourceService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/sessiond.v1.ResourceService/DeclareResource" => {
+                    #[allow(non_camel_case_types)]
+                    struct DeclareResourceSvc<T: ResourceService>(pub Arc<T>);
+                    impl<
+                        T: ResourceService,
+                    > tonic::server::UnaryService<super::DeclareResourceRequest>
+                    for DeclareResourceSvc<T> {
+                        type Response = super::DeclareResourceResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DeclareResourceRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ResourceService>::declare_resource(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DeclareResourceSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/sessiond.v1.ResourceService/ListResources" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListResourcesSvc<T: ResourceService>(pub Arc<T>);
+                    impl<
+                        T: ResourceService,
+                    > tonic::server::UnaryService<super::ListResourcesRequest>
+                    for ListResourcesSvc<T> {
+                        type Response = super::ListResourcesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListResourcesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ResourceService>::list_resources(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListResourcesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/sessiond.v1.ResourceService/ReleaseResource" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReleaseResourceSvc<T: ResourceService>(pub Arc<T>);
+                    impl<
+                        T: ResourceService,
+                    > tonic::server::UnaryService<super::ReleaseResourceRequest>
+                    for ReleaseResourceSvc<T> {
+                        type Response = super::ReleaseResourceResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReleaseResourceRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ResourceService>::release_resource(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReleaseResourceSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for ResourceServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "sessiond.v1.ResourceService";
+    impl<T> tonic::server::NamedService for ResourceServiceServer<T> {
         const NAME: &'static str = SERVICE_NAME;
     }
 }

@@ -13,6 +13,7 @@ use crate::presence::{InstanceKey, Shortage};
 use crate::time::CalendarDay;
 
 pub mod letters;
+pub mod resource;
 mod session;
 mod work;
 
@@ -82,6 +83,14 @@ pub enum Command {
         /// The newest of them.
         through: Revision,
     },
+    /// Put something outside on record that must not outlive a session.
+    Declare(Box<resource::Declare>),
+    /// Say what it turned out to be.
+    Register(Box<resource::Register>),
+    /// Have it go.
+    Release(resource::Release),
+    /// It is gone, or did not go.
+    Attempted(resource::Attempted),
     /// Leases found at start; each gets one full term.
     Restore(Vec<Epoch>),
     /// A pool may have slots for those that wait: its limits changed while the server was down, or more

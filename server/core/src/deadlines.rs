@@ -244,7 +244,7 @@ pub(crate) fn next_check(
     match &session.lifecycle {
         Lifecycle::Queued(wait) => {
             let owner = session.timeouts.owner.passed_at(activity.owner_seen);
-            Some(owner.map_or(wait.until, |at| wait.until.min(at)))
+            owner.into_iter().chain(wait.until).min()
         }
         Lifecycle::Active => instants(session, activity, policy).chain(timer).min(),
         Lifecycle::Draining(intent) => timer.into_iter().chain([intent.deadline]).min(),

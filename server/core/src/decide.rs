@@ -20,12 +20,14 @@ mod assign;
 mod attach;
 mod attached;
 mod begin_request;
+mod behind;
 mod calendar;
 mod cancel;
 mod circuits;
 mod claim;
 mod compact;
 mod debounce;
+mod declare;
 mod detach;
 mod discard;
 mod due;
@@ -39,6 +41,7 @@ mod hand_out;
 mod hello;
 mod lapse;
 mod lease_progress;
+mod let_go;
 mod list_workers;
 mod make_room;
 mod open;
@@ -76,6 +79,8 @@ pub struct Decision {
     pub wakes: Vec<Wake>,
     /// What must be decided next because of it.
     pub follow_ups: Vec<Command>,
+    /// Whether resources are to go: whoever may signal should look.
+    pub releases: bool,
     /// Messages that were acked.
     pub acked: u64,
     /// What the caller is told.
@@ -133,7 +138,7 @@ fn conclude(
     let pushes = std::mem::take(&mut draft.pushes);
     let wakes = std::mem::take(&mut draft.wakes);
     let follow_ups = std::mem::take(&mut draft.follow_ups);
-    let acked = draft.acked;
+    let (releases, acked) = (draft.releases, draft.acked);
     let (changes, presence) = draft.into_changes();
     Ok(Decision {
         changes,
@@ -141,6 +146,7 @@ fn conclude(
         pushes,
         wakes,
         follow_ups,
+        releases,
         acked,
         reply,
         refused,
@@ -178,6 +184,10 @@ fn dispatch(draft: &mut Draft<'_>, command: &Command) -> Result<Reply, Stop> {
         Command::CalendarDay(day) => calendar::day(draft, *day),
         Command::CalendarDone(day) => calendar::done(draft, *day),
         Command::CompactEvents { through } => compact::compact(draft, *through),
+        Command::Declare(asked) => declare::declare(draft, asked),
+        Command::Register(asked) => declare::register(draft, asked),
+        Command::Release(asked) => let_go::release(draft, asked),
+        Command::Attempted(report) => let_go::attempted(draft, report),
         Command::Restore(epochs) => restore::restore(draft, epochs),
         Command::Room(shortage) => Ok(room::note(draft, *shortage)),
         Command::Attached { namespace } => Ok(attached::counts(draft, namespace)),

@@ -73,6 +73,8 @@ pub(crate) struct Draft<'v> {
     pub(crate) pushes: Vec<Push>,
     pub(crate) wakes: Vec<Wake>,
     pub(crate) follow_ups: Vec<Command>,
+    /// Whether resources are to go.
+    pub(crate) releases: bool,
     /// Messages that it acks.
     pub(crate) acked: u64,
     /// Pools in whose line for slots something changed, or in which a slot was freed that somebody waits for.
@@ -96,6 +98,7 @@ impl<'v> Draft<'v> {
             pushes: Vec::new(),
             wakes: Vec::new(),
             follow_ups: Vec::new(),
+            releases: false,
             acked: 0,
             lines: BTreeSet::new(),
             instances: BTreeMap::new(),

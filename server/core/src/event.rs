@@ -73,6 +73,12 @@ pub enum EventKind {
     SessionQueued,
     /// A session that waited has its slot.
     SessionAdmitted,
+    /// All resources that an ended session had are gone; once per session that had any.
+    SessionReleased,
+    /// A resource is gone.
+    ResourceReleased,
+    /// A resource did not go when it was to.
+    ResourceLingering,
 }
 
 /// Who caused a change.
@@ -97,6 +103,8 @@ pub enum ActorKind {
     Recovery,
     /// A server drain.
     Drain,
+    /// The part that ends processes.
+    Agent,
 }
 
 impl Actor {
@@ -105,6 +113,15 @@ impl Actor {
     pub fn reaper() -> Self {
         Self {
             kind: ActorKind::Reaper,
+            name: String::new(),
+        }
+    }
+
+    /// The part of this server that ends processes, which has no other name.
+    #[must_use]
+    pub fn agent() -> Self {
+        Self {
+            kind: ActorKind::Agent,
             name: String::new(),
         }
     }

@@ -45,6 +45,9 @@ pub enum HoldKind {
     InFlight,
     /// Messages wait. They spare it as those that are out do, for a day from its last activity.
     Pending,
+    /// It has something outside that is not released. That spares it nothing; once it has ended it keeps its slot for it,
+    /// and its successor waits.
+    Resources,
 }
 
 /// Something that is looked at when its time has come.
@@ -126,6 +129,8 @@ pub enum StallReason {
     Suspended,
     /// The session waits for a slot of its pool.
     Queued,
+    /// The session waits until nothing of its predecessor is left outside.
+    PredecessorResources,
     /// Workers hold as many sessions of the pool as they may.
     PoolAttached,
     /// Nobody holds the session.

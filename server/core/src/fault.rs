@@ -42,6 +42,20 @@ faults! {
     CarryIgnored,
     /// A purge deletes what waits for the next session of its key.
     HeldPurged,
+    /// An ended session is purged while something of it is left outside.
+    UnreleasedPurged,
+    /// The end of a session leaves what it has outside as it is.
+    ResourcesKept,
+    /// A resource that is gone goes once more with the next report.
+    ReleasedTwice,
+    /// An attempt that knew only the mark of a resource counts after its registration.
+    StaleAttempt,
+    /// A slot that was kept for a successor is given to whoever waits.
+    SlotNotPassed,
+    /// A full pool evicts one session after the other while the first one's resources go.
+    VictimsPileUp,
+    /// A successor begins while something of its predecessor is left outside.
+    PredecessorIgnored,
     /// A calendar's day is begun again whenever it is said to have come.
     DayTwice,
     /// An ended session goes although messages of it wait for the next one.

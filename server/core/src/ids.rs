@@ -62,6 +62,10 @@ number!(
     RequestNo
 );
 number!(
+    /// A resource's place among those of its session, from 1.
+    ResourceNo
+);
+number!(
     /// One open `Work` stream, numbered by the server since its start.
     StreamId
 );
@@ -166,6 +170,10 @@ text!(
 text!(
     /// One run of a worker process.
     InstanceId
+);
+text!(
+    /// What a caller calls a resource of a session.
+    ResourceName
 );
 text!(
     /// A caller's name for one control mutation.

@@ -1,19 +1,22 @@
 //! Indexes: ordered sets derived from rows, and scans over their beginnings.
 //!
-//! Every entry follows from one row by the functions at the end of this file and from nothing else,
+//! Every entry follows from one row by the functions of `derived` and from nothing else,
 //! so an index can be checked against, and rebuilt from, the rows. A scan always starts at the
 //! beginning of its group, so that what is known of it is described by how far it is known (`known`).
 
 use std::collections::BTreeMap;
 
 use crate::ids::{Epoch, KeyDigest, Namespace, PoolName, QueueId, RequestId, Seq, SessionNo};
-use crate::lease::{LeaseRow, LeaseStanding};
-use crate::message::{Lane, MessageRow, Rank, Standing, Turn};
-use crate::queue::{Disposition, QueueRow};
-use crate::session::{ActivityRow, Lifecycle, SessionRow};
+use crate::message::{Lane, Rank};
 use crate::time::EngineTime;
 
+mod derived;
 pub(crate) mod known;
+
+pub use derived::{
+    Entries, entries_of_activity, entries_of_lease, entries_of_message, entries_of_queue,
+    entries_of_resources, entries_of_session,
+};
 
 /// One member of an index; the order of variants and fields is the order of the scans.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,6 +49,12 @@ pub enum IndexEntry {
     Idle(Namespace, PoolName, EngineTime, SessionNo),
     /// A session that waits for a slot of its pool, by its place in the line.
     Waiting(Namespace, PoolName, SessionNo, SessionNo),
+    /// A session and one that waits until nothing of it is left outside.
+    Behind(SessionNo, SessionNo),
+    /// A session with resources that are not released.
+    Unreleased(Namespace, SessionNo),
+    /// A session with resources that are to go.
+    Releasing(SessionNo),
 }
 
 impl IndexEntry {
@@ -66,7 +75,10 @@ impl IndexEntry {
             | Self::Due(..)
             | Self::Live(..)
             | Self::Idle(..)
-            | Self::Waiting(..) => None,
+            | Self::Waiting(..)
+            | Self::Behind(..)
+            | Self::Unreleased(..)
+            | Self::Releasing(_) => None,
         }
     }
 
@@ -100,6 +112,9 @@ impl IndexEntry {
             Self::Waiting(namespace, pool, ..) => {
                 [Some(Scan::Waiting(namespace.clone(), pool.clone())), None]
             }
+            Self::Behind(predecessor, _) => [Some(Scan::Behind(*predecessor)), None],
+            // Read beside decisions only.
+            Self::Unreleased(..) | Self::Releasing(_) => [None, None],
         }
     }
 
@@ -120,17 +135,23 @@ impl IndexEntry {
             | Self::Due(..)
             | Self::Live(..)
             | Self::Idle(..)
-            | Self::Waiting(..) => None,
+            | Self::Waiting(..)
+            | Self::Behind(..)
+            | Self::Unreleased(..)
+            | Self::Releasing(_) => None,
         }
     }
 
-    /// The session of an entry that stands for one in its pool.
+    /// The session of an entry that stands for one.
     #[must_use]
     pub fn session(&self) -> Option<SessionNo> {
         match self {
-            Self::Live(_, _, no) | Self::Idle(_, _, _, no) | Self::Waiting(_, _, _, no) => {
-                Some(*no)
-            }
+            Self::Live(_, _, no)
+            | Self::Idle(_, _, _, no)
+            | Self::Waiting(_, _, _, no)
+            | Self::Behind(_, no)
+            | Self::Unreleased(_, no)
+            | Self::Releasing(no) => Some(*no),
             Self::Ready(..)
             | Self::InFlight(..)
             | Self::Returned(..)
@@ -190,6 +211,8 @@ pub enum Scan {
     Idle(Namespace, PoolName),
     /// Sessions that wait for a slot of a pool.
     Waiting(Namespace, PoolName),
+    /// Sessions that wait until nothing of another is left outside.
+    Behind(SessionNo),
 }
 
 impl Scan {
@@ -213,6 +236,7 @@ impl Scan {
             (Self::Live(ns, pool), IndexEntry::Live(e, p, _))
             | (Self::Idle(ns, pool), IndexEntry::Idle(e, p, ..))
             | (Self::Waiting(ns, pool), IndexEntry::Waiting(e, p, ..)) => ns == e && pool == p,
+            (Self::Behind(no), IndexEntry::Behind(e, _)) => no == e,
             (
                 Self::Ready(_)
                 | Self::New(_)
@@ -227,7 +251,8 @@ impl Scan {
                 | Self::RequestAges
                 | Self::Live(..)
                 | Self::Idle(..)
-                | Self::Waiting(..),
+                | Self::Waiting(..)
+                | Self::Behind(_),
                 _,
             ) => false,
         }
@@ -257,6 +282,7 @@ impl Scan {
             Self::Waiting(ns, pool) => {
                 IndexEntry::Waiting(ns.clone(), pool.clone(), SessionNo(0), SessionNo(0))
             }
+            Self::Behind(no) => IndexEntry::Behind(*no, SessionNo(0)),
         }
     }
 }
@@ -281,103 +307,3 @@ impl Extent {
 
 /// Changes on top of what is known: `true` adds an entry, `false` removes it.
 pub type IndexDelta = BTreeMap<IndexEntry, bool>;
-
-/// The entries that follow from one row: at most four.
-pub type Entries = [Option<IndexEntry>; 4];
-
-/// The entries of a message row.
-#[must_use]
-pub fn entries_of_message(row: &MessageRow) -> Entries {
-    let (queue, seq) = (row.queue, row.seq);
-    let pending = Some(IndexEntry::Pending(queue, seq));
-    let coalesced = || {
-        let key = row.coalesce_key.as_ref()?;
-        Some(IndexEntry::Coalesced(queue, key.digest(), seq))
-    };
-    match row.standing {
-        Standing::Ready(rank) => {
-            let ready = IndexEntry::Ready(queue, rank, seq);
-            [pending, Some(ready), coalesced(), None]
-        }
-        Standing::InFlight(epoch) => {
-            let in_flight = IndexEntry::InFlight(queue, epoch, seq);
-            let also = if faulty!(InFlightCoalesced) {
-                coalesced()
-            } else {
-                None
-            };
-            [pending, Some(in_flight), also, None]
-        }
-        Standing::Waiting { due, turn } => {
-            let due = IndexEntry::Due(due, Due::Message(queue, seq));
-            let kept = turn == Turn::Keeps;
-            let returned = kept.then_some(IndexEntry::Returned(queue, row.mode.lane(), seq));
-            [pending, Some(due), returned, coalesced()]
-        }
-        Standing::Debounced => {
-            let debounced = IndexEntry::Debounced(queue, seq);
-            [pending, Some(debounced), coalesced(), None]
-        }
-        Standing::Dead { until, .. } => {
-            let due = until.map(|at| IndexEntry::Due(at, Due::Message(queue, seq)));
-            [Some(IndexEntry::GivenUp(queue, seq)), due, None, None]
-        }
-    }
-}
-
-/// The entries of a queue row.
-#[must_use]
-pub fn entries_of_queue(row: &QueueRow) -> Entries {
-    let unserved = row.wants_worker().then(|| {
-        let since = row.oldest.map_or(EngineTime(0), |oldest| oldest.at);
-        IndexEntry::Unserved(row.namespace.clone(), since, row.id)
-    });
-    let due = match row.disposition {
-        Disposition::Held { until: due }
-        | Disposition::Discarded { next: due }
-        | Disposition::Purged { next: due }
-        | Disposition::Dead {
-            until: Some(due), ..
-        } => Some(IndexEntry::Due(due, Due::Queue(row.id))),
-        Disposition::Serving | Disposition::Quiet | Disposition::Dead { until: None, .. } => None,
-    };
-    let dead_letters = row.has_dead_letters();
-    let dead_letters = dead_letters.then(|| IndexEntry::DeadLetters(row.namespace.clone(), row.id));
-    let pause = row.pause.filter(|_| row.is_live());
-    let pause = pause.map(|pause| IndexEntry::Due(pause.until, Due::Queue(row.id)));
-    [unserved, due, dead_letters, pause]
-}
-
-/// The entries of a session's cold row.
-#[must_use]
-pub fn entries_of_session(row: &SessionRow) -> Entries {
-    let (namespace, pool) = (row.namespace.clone(), row.pool.clone());
-    let live = IndexEntry::Live(namespace.clone(), pool.clone(), row.no);
-    let place = match &row.lifecycle {
-        Lifecycle::Queued(wait) => Some(IndexEntry::Waiting(namespace, pool, wait.place, row.no)),
-        Lifecycle::Active => Some(IndexEntry::Idle(namespace, pool, row.ranked_at, row.no)),
-        Lifecycle::Draining(_) => None,
-        Lifecycle::Ended(_) => return Entries::default(),
-    };
-    [Some(live), place, None, None]
-}
-
-/// The entries of a session's warm row.
-#[must_use]
-pub fn entries_of_activity(row: &ActivityRow) -> Entries {
-    let due = row
-        .check_at
-        .map(|at| IndexEntry::Due(at, Due::Session(row.session)));
-    [due, None, None, None]
-}
-
-/// The entries of a lease row.
-#[must_use]
-pub fn entries_of_lease(row: &LeaseRow) -> Entries {
-    let due = match row.standing {
-        LeaseStanding::Current => row.cancel_by,
-        LeaseStanding::Superseded { until } => Some(until),
-    };
-    let due = due.map(|at| IndexEntry::Due(at, Due::Lease(row.epoch)));
-    [due, None, None, None]
-}

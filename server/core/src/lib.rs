@@ -42,6 +42,7 @@ pub mod queue;
 pub mod rejection;
 pub mod reply;
 pub mod requests;
+pub mod resource;
 pub mod restart_guard;
 pub mod rows;
 pub mod session;

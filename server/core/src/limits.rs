@@ -56,6 +56,11 @@ pub const STALLED_AFTER: Span = Span::seconds(60);
 /// Events that one decision deletes, and the rest of the decision that the last of them is of: a commit of some
 /// milliseconds.
 pub const EVENTS_COMPACTED_MAX: u64 = 1_024;
+/// Resources of one session that are on record, those that were released included: an agent's shells and servers are a
+/// handful, and all of them are one row.
+pub const RESOURCES_PER_SESSION_MAX: usize = 64;
+/// Panes of a tmux session that are noted when it is registered; the others are found while its server answers.
+pub const PANES_MAX: usize = 32;
 /// Sessions that one decision lets into a pool; the rest follows in the next one.
 pub const ADMIT_PER_DECISION: usize = 64;
 /// How often room is looked for on behalf of the first that waits, beside every slot that frees: sessions become idle without

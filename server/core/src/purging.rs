@@ -10,7 +10,7 @@ use crate::session::{Lifecycle, PendingPolicy, SessionRow};
 /// How many messages go with a session, or why it stays. `own` is its queue, unless a successor took it over.
 ///
 /// # Errors
-/// It lives, or its messages wait for the next session of its key and `pending` keeps them.
+/// It lives, something of it is left outside, or its messages wait for the next session of its key and `pending` keeps them.
 pub fn judge(
     session: &SessionRow,
     own: Option<&QueueRow>,
@@ -18,7 +18,12 @@ pub fn judge(
 ) -> Result<u64, Rejection> {
     let id = || session.id.clone();
     match &session.lifecycle {
-        Lifecycle::Queued(_) => return Err(Rejection::SessionQueued { session: id() }),
+        Lifecycle::Queued(_) => {
+            return Err(Rejection::SessionQueued {
+                session: id(),
+                awaited: session.awaited(),
+            });
+        }
         Lifecycle::Active => return Err(Rejection::SessionActive { session: id() }),
         Lifecycle::Draining(intent) => {
             return Err(Rejection::SessionDraining {
@@ -27,6 +32,12 @@ pub fn judge(
             });
         }
         Lifecycle::Ended(_) => {}
+    }
+    if is_left(session) {
+        return Err(Rejection::SessionUnreleased {
+            session: id(),
+            resources: session.unreleased().count,
+        });
     }
     let keeps = pending == PendingPolicy::Keep && !faulty!(HeldPurged);
     let waiting = own.map_or(0, |queue| match queue.disposition {
@@ -44,6 +55,11 @@ pub fn judge(
         });
     }
     Ok(own.map_or(0, messages_of))
+}
+
+/// Whether something of a session is left outside, so that its record must stay.
+pub(crate) fn is_left(session: &SessionRow) -> bool {
+    session.unreleased().count > 0 && !faulty!(UnreleasedPurged)
 }
 
 /// The messages that go with a queue.

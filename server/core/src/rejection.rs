@@ -6,7 +6,8 @@
 use crate::ids::{Epoch, Namespace, PoolName, SessionId, SessionRef, WorkerName};
 use crate::presence::Shortage;
 use crate::requests::RequestToken;
-use crate::session::EndReason;
+use crate::resource::{ReleaseOutcome, ResourceToken};
+use crate::session::{Awaited, EndReason};
 use crate::time::{Span, WallTime};
 
 /// How a session holds its key.
@@ -63,10 +64,12 @@ pub enum Rejection {
         /// Why it is ending.
         reason: EndReason,
     },
-    /// The session waits for a slot of its pool.
+    /// The session is not in use yet.
     SessionQueued {
         /// Which.
         session: SessionId,
+        /// What it waits for.
+        awaited: Awaited,
     },
     /// The session is in use, and what was asked for is for sessions that have ended.
     SessionActive {
@@ -163,6 +166,37 @@ pub enum Rejection {
         session: SessionId,
         /// The limit.
         limit: u64,
+    },
+    /// No such resource is on record.
+    ResourceNotFound {
+        /// What was asked for.
+        token: ResourceToken,
+    },
+    /// The resource was released, so nothing can be it any more.
+    ResourceReleased {
+        /// Which.
+        token: ResourceToken,
+        /// How that is known.
+        outcome: ReleaseOutcome,
+    },
+    /// What was declared was registered as something else.
+    ResourceRegistered {
+        /// Which.
+        token: ResourceToken,
+    },
+    /// The session has as many resources as it may.
+    TooManyResources {
+        /// The session.
+        session: SessionId,
+        /// The limit.
+        limit: u64,
+    },
+    /// Resources of the session are not released.
+    SessionUnreleased {
+        /// Which session.
+        session: SessionId,
+        /// How many.
+        resources: u32,
     },
     /// Workers hold as many sessions of the pool as they may.
     TooManyAttached {

@@ -17,6 +17,7 @@ use crate::message::MessageRow;
 use crate::presence::{Instance, InstanceKey};
 use crate::rejection::Rejection;
 use crate::requests::RequestToken;
+use crate::resource::Resource;
 use crate::rows::MessageTally;
 use crate::session::{EndMode, EndReason, SessionView};
 use crate::time::{Span, WallTime};
@@ -106,6 +107,15 @@ pub enum Reply {
     Counted {
         /// What was done.
         tally: MessageTally,
+        /// Whether an earlier call with the same request id did it.
+        duplicate: bool,
+    },
+    /// To declare, register and release.
+    Resource {
+        /// The session.
+        session: Box<SessionView>,
+        /// The resource.
+        resource: Box<Resource>,
         /// Whether an earlier call with the same request id did it.
         duplicate: bool,
     },

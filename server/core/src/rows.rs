@@ -9,13 +9,15 @@ use bytes::Bytes;
 
 use crate::event::EventRow;
 use crate::ids::{
-    Epoch, Namespace, PoolName, QueueId, RequestId, Revision, Seq, SessionId, SessionKey, SessionNo,
+    Epoch, Namespace, PoolName, QueueId, RequestId, ResourceNo, Revision, Seq, SessionId,
+    SessionKey, SessionNo,
 };
 use crate::index::Scan;
 use crate::key_window::{BlockNo, KeyBlock};
 use crate::lease::LeaseRow;
 use crate::message::MessageRow;
 use crate::queue::QueueRow;
+use crate::resource::ResourcesRow;
 use crate::session::{ActivityRow, SessionRow};
 use crate::time::{CalendarDay, EngineTime};
 
@@ -50,6 +52,8 @@ pub enum RowKey {
     Pool(Namespace, PoolName),
     /// An event.
     Event(Revision),
+    /// What a session has outside.
+    Resources(SessionNo),
 }
 
 /// A row, small to move and cheap to clone: what is larger than a few words is shared.
@@ -81,6 +85,8 @@ pub enum Row {
     Pool(PoolRow),
     /// Under [`RowKey::Event`].
     Event(Arc<EventRow>),
+    /// Under [`RowKey::Resources`].
+    Resources(Arc<ResourcesRow>),
 }
 
 /// Store-wide counters; written with every commit that has anything to write.
@@ -136,6 +142,16 @@ pub struct KeyRow {
     pub sessions: Vec<SessionNo>,
     /// The queue that waits for the next one.
     pub held: Option<QueueId>,
+    /// The one that is no longer live and has resources that are not released.
+    pub unreleased: Option<SessionNo>,
+}
+
+impl KeyRow {
+    /// Whether it points at nothing any more.
+    pub(crate) fn is_empty(&self) -> bool {
+        let none = self.live.is_none() && self.held.is_none() && self.unreleased.is_none();
+        none && self.sessions.is_empty()
+    }
 }
 
 /// The control mutation that a request id stands for.
@@ -151,6 +167,8 @@ pub struct RequestRow {
     pub at: EngineTime,
     /// What the first answer counted, if it was about messages.
     pub tally: Option<MessageTally>,
+    /// The resource of the subject that it was about, if it was about one.
+    pub resource: Option<ResourceNo>,
 }
 
 /// What one call did with the messages it named.
@@ -188,12 +206,16 @@ pub struct MessageMark {
 /// How many sessions count in a pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PoolRow {
-    /// Those that have a slot: ACTIVE and DRAINING ones.
+    /// Those that have a slot: ACTIVE and DRAINING ones, and ended ones with resources that are not released.
     pub live: u64,
     /// Those of them that are DRAINING.
     pub draining: u64,
     /// QUEUED ones, which have none.
     pub queued: u64,
+    /// Ended ones whose resources are about to go.
+    pub releasing: u64,
+    /// Ended ones of whose resources some did not go.
+    pub lingering: u64,
 }
 
 /// Something a decision needs to see before it can be taken.

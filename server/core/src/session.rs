@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::ids::{Epoch, Namespace, PoolName, QueueId, Revision, SessionId, SessionKey, SessionNo};
 use crate::lease::LeaseView;
 use crate::queue::Depth;
+use crate::resource::Unreleased;
 use crate::time::{EngineTime, Limit, WallTime};
 
 mod activity;
@@ -66,6 +67,8 @@ pub struct SessionRow {
     pub lease: Option<Epoch>,
     /// The newest event about it.
     pub revision: Revision,
+    /// What it has outside, if it ever had anything.
+    pub resources: Option<Unreleased>,
 }
 
 /// What callers may say about a session and change later.
@@ -124,10 +127,40 @@ pub enum Lifecycle {
 /// A session's place in the line for a slot of its pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wait {
-    /// When it ends CAPACITY unless it has a slot by then.
-    pub until: EngineTime,
+    /// When it ends CAPACITY unless it has a slot by then; none waits for as long as it takes, which only one does that
+    /// had to wait for resources.
+    pub until: Option<EngineTime>,
     /// Its turn, lowest first: its own number, or the one whose place it took over.
     pub place: SessionNo,
+    /// What it waits for before it takes its turn.
+    pub behind: Option<Behind>,
+}
+
+/// What a session that is not in use yet waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Awaited {
+    /// A slot of its pool.
+    Slot,
+    /// That nothing of its predecessor is left outside.
+    PredecessorResources,
+}
+
+/// The session whose resources must be gone before another goes on in its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Behind {
+    /// Which.
+    pub predecessor: SessionNo,
+    /// What becomes of its slot.
+    pub slot: PredecessorSlot,
+}
+
+/// What becomes of the slot of a session whose successor waits for its resources.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PredecessorSlot {
+    /// It passes to the successor, ahead of all who wait.
+    Passes,
+    /// It is anybody's; the successor takes its turn.
+    Frees,
 }
 
 impl SessionRow {
@@ -153,6 +186,24 @@ impl SessionRow {
     #[must_use]
     pub fn is_ended(&self) -> bool {
         matches!(self.lifecycle, Lifecycle::Ended(_))
+    }
+
+    /// What it waits for, while it does.
+    #[must_use]
+    pub fn awaited(&self) -> Awaited {
+        match &self.lifecycle {
+            Lifecycle::Queued(wait) if wait.behind.is_some() => Awaited::PredecessorResources,
+            Lifecycle::Queued(_)
+            | Lifecycle::Active
+            | Lifecycle::Draining(_)
+            | Lifecycle::Ended(_) => Awaited::Slot,
+        }
+    }
+
+    /// How many of its resources are not released.
+    #[must_use]
+    pub fn unreleased(&self) -> Unreleased {
+        self.resources.unwrap_or_default()
     }
 
     /// What changes whenever an event about it is written; a caller may make an update depend on it.

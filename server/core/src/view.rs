@@ -195,6 +195,7 @@ fn is_of_session(key: &RowKey) -> bool {
         | RowKey::KeyBlock(..)
         | RowKey::Request(..)
         | RowKey::Pool(..)
+        | RowKey::Resources(_)
         | RowKey::Event(_) => false,
     }
 }
@@ -213,6 +214,7 @@ fn is_passing(key: &RowKey, row: Option<&Row>) -> bool {
         | RowKey::Lease(_)
         | RowKey::Key(..)
         | RowKey::SessionId(..)
+        | RowKey::Resources(_)
         | RowKey::Pool(..) => row.is_none(),
     }
 }

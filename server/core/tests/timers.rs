@@ -14,6 +14,8 @@ mod harness;
 mod desk;
 #[path = "timers/limits.rs"]
 mod limits;
+#[path = "timers/outside.rs"]
+mod outside;
 #[path = "timers/races.rs"]
 mod races;
 #[path = "timers/requests.rs"]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sessiond_core::change::Change;
-use sessiond_core::rows::Counters;
+use sessiond_core::rows::{Counters, Row, RowKey};
 use sessiond_core::time::Span;
 use sessiond_store::kv::memory::MemoryKv;
 use sessiond_store::store::Store;

@@ -14,6 +14,7 @@ mod log;
 mod namespaces;
 mod pools;
 mod queue;
+mod resources;
 mod retry;
 mod server;
 mod session;
@@ -101,7 +102,7 @@ impl Key {
 }
 
 /// All sections, those whose values others inherit first.
-pub static SECTIONS: [&Section; 10] = [
+pub static SECTIONS: [&Section; 11] = [
     &server::SECTION,
     &store::SECTION,
     &log::SECTION,
@@ -110,6 +111,7 @@ pub static SECTIONS: [&Section; 10] = [
     &queue::SECTION,
     &retry::SECTION,
     &workers::SECTION,
+    &resources::SECTION,
     &namespaces::SECTION,
     &pools::SECTION,
 ];

@@ -14,6 +14,7 @@ mod values;
 use super::environment::Environment;
 use super::problem::Problem;
 use super::{Loaded, Log, ServeArgs, Settings, load, show};
+use crate::env::ReleaseTerms;
 use crate::logging::LogFormat;
 
 /// A file in a directory of its own.
@@ -110,6 +111,10 @@ format = "json"
 [events]
 retention = "36h"
 max_events = 50_000
+[resources]
+grace = "4s"
+verify = "3s"
+weak_identities = true
 [session]
 max_idle_time = "90s"
 max_session_age = "1h30m"
@@ -188,6 +193,15 @@ fn two_pools() -> [(PoolName, PoolOverrides); 2] {
     [(pool("batch"), batch), (pool("any"), any)]
 }
 
+/// How what sessions leave outside is ended.
+fn releases() -> ReleaseTerms {
+    ReleaseTerms {
+        grace: Span::seconds(4),
+        verify: Span::seconds(3),
+        weak_identities: true,
+    }
+}
+
 #[test]
 fn every_key_is_set_where_it_belongs() {
     let settings = loaded(EVERYTHING).settings;
@@ -238,6 +252,7 @@ fn every_key_is_set_where_it_belongs() {
     let day_and_a_half = Limit::After(Span::seconds(36 * 3_600));
     assert_eq!(settings.events.age, day_and_a_half);
     assert_eq!(settings.events.max, Some(50_000));
+    assert_eq!(settings.resources, releases());
     assert_eq!(settings.data_dir, Path::new("/data"));
     assert_eq!(settings.listen.to_string(), "unix:/run/sessiond.sock");
     let log = Log {

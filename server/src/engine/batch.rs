@@ -33,6 +33,8 @@ pub(super) struct Batch {
     pushes: Vec<Push>,
     wakes: Vec<Wake>,
     follow_ups: Vec<Command>,
+    /// Resources are to go.
+    releases: bool,
     tally: Tally,
     events: Vec<Arc<EventRow>>,
 }
@@ -81,6 +83,7 @@ impl Batch {
         self.pushes.extend(decision.pushes);
         self.wakes.extend(decision.wakes);
         self.follow_ups.extend(decision.follow_ups);
+        self.releases |= decision.releases;
         self.tally.acked += decision.acked;
         Answer {
             revision: decision.revision,
@@ -125,6 +128,11 @@ impl Batch {
             Some(Row::Counters(Arc::new(counters))),
         ));
         Ok(())
+    }
+
+    /// Whether resources are to go.
+    pub(super) fn releases(&self) -> bool {
+        self.releases
     }
 
     pub(super) fn has_changes(&self) -> bool {

@@ -44,11 +44,11 @@ impl Default for Bulk {
     }
 }
 
-/// A result on its way.
-pub(super) enum Pending<R> {
+/// A result on its way, about a session or whatever else the call names.
+pub(super) enum Pending<R, S = SessionId> {
     /// The engine has the command.
     Asked {
-        session: SessionId,
+        subject: S,
         answer: oneshot::Receiver<Answer>,
         room: OwnedSemaphorePermit,
     },
@@ -57,7 +57,7 @@ pub(super) enum Pending<R> {
 }
 
 /// Where the results of a call go, in order.
-pub(super) type Results<R> = mpsc::Sender<Pending<R>>;
+pub(super) type Results<R, S = SessionId> = mpsc::Sender<Pending<R, S>>;
 
 /// Runs a call in its turn, in a task of its own.
 pub(super) async fn run<T: Send + 'static>(
@@ -87,10 +87,10 @@ async fn permit(semaphore: &Arc<Semaphore>) -> OwnedSemaphorePermit {
 
 /// Has commands handed over and their answers gathered at the same time: what is handed over waits for room that
 /// gathering makes. Answers with what handing over came to, the results, and the newest revision they know of.
-pub(super) async fn in_order<R, T>(
+pub(super) async fn in_order<R, S, T>(
     context: &Context,
-    hand_over: impl AsyncFnOnce(Results<R>) -> Result<T, Status>,
-    show: impl Fn(&SessionId, Result<Reply, Rejection>) -> Option<R>,
+    hand_over: impl AsyncFnOnce(Results<R, S>) -> Result<T, Status>,
+    show: impl Fn(&S, Result<Reply, Rejection>) -> Option<R>,
 ) -> Result<(T, Vec<R>, Revision), Status> {
     let begun = context.counters()?.revision;
     let (pending, in_order) = mpsc::channel(BULK_AHEAD);
@@ -99,9 +99,9 @@ pub(super) async fn in_order<R, T>(
     Ok((handed?, results, begun.max(committed)))
 }
 
-async fn gather<R>(
-    mut in_order: mpsc::Receiver<Pending<R>>,
-    show: impl Fn(&SessionId, Result<Reply, Rejection>) -> Option<R>,
+async fn gather<R, S>(
+    mut in_order: mpsc::Receiver<Pending<R, S>>,
+    show: impl Fn(&S, Result<Reply, Rejection>) -> Option<R>,
 ) -> Result<(Vec<R>, Revision), Status> {
     let mut results = Vec::new();
     let mut revision = Revision(0);
@@ -109,38 +109,38 @@ async fn gather<R>(
         results.extend(match pending {
             Pending::Foreseen(result) => Some(result),
             Pending::Asked {
-                session,
+                subject,
                 answer,
                 room,
             } => {
                 let answer = answer.await.map_err(|_| refused(Refused::Stopped))?;
                 drop(room);
                 revision = revision.max(answer.revision);
-                show(&session, answer.outcome)
+                show(&subject, answer.outcome)
             }
         });
     }
     Ok((results, revision))
 }
 
-/// Hands a command about a session to the engine, once there is room for it, with what was read for it.
-pub(super) async fn ask<R>(
+/// Hands a command about something to the engine, once there is room for it, with what was read for it.
+pub(super) async fn ask<R, S>(
     context: &Context,
     bulk: &Bulk,
-    session: SessionId,
+    subject: S,
     (command, ahead): (Command, ReadAhead),
-) -> Result<Pending<R>, Status> {
+) -> Result<Pending<R, S>, Status> {
     let room = permit(&bulk.ahead).await;
     let answer = context.engine.post_waiting(command, ahead).await;
     Ok(Pending::Asked {
-        session,
+        subject,
         answer: answer.map_err(refused)?,
         room,
     })
 }
 
 /// Sends a result on its way.
-pub(super) async fn send<R>(results: &Results<R>, one: Pending<R>) -> Result<(), Status> {
+pub(super) async fn send<R, S>(results: &Results<R, S>, one: Pending<R, S>) -> Result<(), Status> {
     // Gathering ends early only when the engine has stopped.
     let sent = results.send(one).await;
     sent.map_err(|_| refused(Refused::Stopped))

@@ -8,14 +8,14 @@ use sessiond_core::ids::{Namespace, SessionNo, SessionRef};
 use sessiond_core::rejection::Rejection;
 use sessiond_core::reply::Reply;
 use sessiond_core::session::SessionView;
-use sessiond_core::time::Span;
 use sessiond_proto::v1 as pb;
 use sessiond_proto::v1::session_service_server::SessionService;
 use tonic::{Request, Response, Status};
 
 use super::context::{Context, faulted};
 use super::watch::WatchBody;
-use super::{Handlers, end_sessions, list, purge_sessions, watch};
+use super::{Handlers, end_sessions, export, list, purge_sessions, watch};
+use crate::wire::parse::end::{EndGoal, EndWait};
 use crate::wire::show::reply::Shown;
 use crate::wire::status::Refusal;
 use crate::wire::{parse, show};
@@ -126,11 +126,13 @@ impl SessionService for Handlers {
         let asked = call.end.session.clone();
         let (reply, shown, no) = self.change(Command::End(call.end)).await?;
         let mut answer = show::reply::ended(reply, shown);
-        let over = answer.session.as_ref().is_none_or(has_ended);
-        if let Some(Span(wait)) = call.wait
-            && !over
+        if let Some(wait) = call.wait
+            && !answer
+                .session
+                .as_ref()
+                .is_none_or(|session| is_reached(wait.goal, session))
         {
-            let session = self.wait_for_end(no, Duration::from_millis(wait)).await?;
+            let session = self.wait_for_end(no, wait).await?;
             answer.session = Some(session.ok_or_else(|| not_found(&asked))?);
         }
         Ok(Response::new(answer))
@@ -162,6 +164,18 @@ impl SessionService for Handlers {
         let shown = context.shown(revision);
         let answer = show::explanation::explained(&explanation, shown);
         Ok(Response::new(answer))
+    }
+
+    type ExportSessionStream = export::Records;
+
+    async fn export_session(
+        &self,
+        request: Request<pb::ExportSessionRequest>,
+    ) -> Result<Response<Self::ExportSessionStream>, Status> {
+        let namespace = self.context.namespace(request.metadata())?;
+        let request = request.into_inner();
+        let records = export::serve(&self.context, &namespace, request).await?;
+        Ok(Response::new(records))
     }
 
     async fn reset_session(
@@ -229,8 +243,12 @@ fn not_found(asked: &SessionRef) -> Status {
     Refusal::rejected(&rejection).into()
 }
 
-fn has_ended(session: &pb::Session) -> bool {
-    session.state() == pb::SessionState::Ended
+fn is_reached(goal: EndGoal, session: &pb::Session) -> bool {
+    let has_ended = session.state() == pb::SessionState::Ended;
+    match goal {
+        EndGoal::Ended => has_ended,
+        EndGoal::Released => has_ended && session.unreleased_resources == 0,
+    }
 }
 
 impl Handlers {
@@ -248,14 +266,15 @@ impl Handlers {
         Ok((reply, shown, no))
     }
 
-    /// The session once it has ended, or as it is when the wait is over; none if it has ended and was purged since.
+    /// The session once its end has come so far, or as it is when the wait is over; none if it has ended and was purged
+    /// since.
     async fn wait_for_end(
         &self,
         no: SessionNo,
-        wait: Duration,
+        EndWait { at_most, goal }: EndWait,
     ) -> Result<Option<pb::Session>, Status> {
         let context = &self.context;
-        let deadline = tokio::time::Instant::now() + wait;
+        let deadline = tokio::time::Instant::now() + Duration::from_millis(at_most.0);
         let mut news = context.feed.follow();
         loop {
             news.mark_unchanged();
@@ -263,7 +282,7 @@ impl Handlers {
                 return Ok(None);
             };
             let session = context.show(seen).await?;
-            if has_ended(&session) || context.stopping.has_begun() {
+            if is_reached(goal, &session) || context.stopping.has_begun() {
                 return Ok(Some(session));
             }
             // Any of the three is a reason to look once more.

@@ -4,12 +4,14 @@
 //! owner's limit is renewed with the request. An end that is decided is seen before it is over, because it waits for the
 //! request. What this deliberately does not do: signal anything.
 
+use std::ffi::OsString;
 use std::fmt;
+use std::path::Path;
 use std::process::ExitStatus;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use sessiond_client::{Client, Error, Opened, RequestGuard, SessionHandle, pb};
+use sessiond_client::{Client, Error, Opened, ReleaseSelection, RequestGuard, SessionHandle, pb};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -20,14 +22,21 @@ use super::{Cause, RunArgs, say};
 const REQUEST_LEASE: Duration = Duration::from_secs(30);
 /// After how long without this process a session that was opened here ends: it was killed, or its machine is gone.
 const OWNER_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long the server may take to see that the command is gone.
+const RELEASED_WITHIN: Duration = Duration::from_secs(5);
 /// Between two attempts to begin the request, or the watch, anew.
 const PAUSE: Duration = Duration::from_secs(1);
+/// Characters of the name of a resource, of up to four bytes each and 256 together.
+const NAME_CHARS: usize = 64;
+
 /// A command's tie to its session.
 #[derive(Debug)]
 pub(super) struct Bond {
     session: SessionHandle,
     /// Nothing until the session is active.
     holding: Option<JoinHandle<()>>,
+    /// What the command is to the server, once it was declared.
+    resource: Option<String>,
     let_go: CancellationToken,
 }
 
@@ -79,6 +88,7 @@ impl Bond {
         Ok(Self {
             session,
             holding: None,
+            resource: None,
             let_go: CancellationToken::new(),
         })
     }
@@ -98,6 +108,31 @@ impl Bond {
         let held = hold(self.session.clone(), request, self.let_go.clone());
         self.holding = Some(tokio::spawn(held));
         Ok(())
+    }
+
+    /// Puts the command on record, before it is there; answers with its mark.
+    pub(super) async fn declare(&mut self, command: &[OsString]) -> anyhow::Result<String> {
+        let program = command.first().map(Path::new).and_then(Path::file_name);
+        let name = program.map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        let declared = self.session.declare_resource().name(printable(&name));
+        let resource = declared
+            .send()
+            .await
+            .context("the command cannot be declared to the session")?;
+        self.resource = Some(resource.resource_id.clone());
+        Ok(resource.resource_id)
+    }
+
+    /// Says which process the command turned out to be. The server may be on another machine, or another user's.
+    pub(super) async fn register(&self, resource: &str, pid: u32) {
+        let resources = self.session.client().resources();
+        match resources.register_process(resource, pid).await {
+            // What was released meanwhile belongs to a session that is over, which is seen soon.
+            Ok(_) | Err(Error::FailedPrecondition(_)) => {}
+            Err(error) => say(format_args!(
+                "the server cannot see the command, so nothing but this process ends it: {error}"
+            )),
+        }
     }
 
     /// The session.
@@ -156,12 +191,25 @@ impl Bond {
             // A task that was cut off has held nothing for long.
             drop(holding.await);
         }
-        if is_over || self.session.opened() == Opened::Existing {
+        if is_over {
+            return;
+        }
+        if self.session.opened() == Opened::Existing {
+            // The session goes on, and the command is gone.
+            if let Some(resource) = self.resource {
+                let resources = self.session.client().resources();
+                let release = resources.release(ReleaseSelection::Ids(vec![resource]));
+                if let Err(error) = release.send_all().await {
+                    tracing::debug!(%error, "the command is found gone later");
+                }
+            }
             return;
         }
         let ended = async {
             loop {
+                // Nothing of it is left, so it is a matter of a moment, and then its slot is free for whoever comes next.
                 let end = self.session.end(reason).detail(detail);
+                let end = end.wait(pb::WaitFor::Released, RELEASED_WITHIN);
                 match end.send().await {
                     Err(error @ (Error::Unavailable(_) | Error::Deadline(_))) => {
                         tracing::debug!(%error, "the end is told again");
@@ -181,6 +229,12 @@ impl Bond {
             )),
         }
     }
+}
+
+/// As much of a name as a resource may have.
+fn printable(name: &str) -> String {
+    let shown = name.chars().filter(|c| !c.is_control());
+    shown.take(NAME_CHARS).collect()
 }
 
 /// Keeps the session in use until it is let go.

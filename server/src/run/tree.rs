@@ -17,7 +17,6 @@ use thiserror::Error;
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::spawn_blocking;
-use uuid::Uuid;
 
 use super::RunArgs;
 
@@ -69,20 +68,23 @@ impl fmt::Display for Left {
 }
 
 impl Tree {
-    /// Starts the command of a session.
-    pub(super) fn spawn(args: &RunArgs, session: &SessionHandle) -> Result<Self, SpawnError> {
+    /// Starts the command of a session, marked as a resource of it.
+    pub(super) fn spawn(
+        args: &RunArgs,
+        session: &SessionHandle,
+        mark: &str,
+    ) -> Result<Self, SpawnError> {
         let (program, arguments) = args.command.split_first().expect("clap requires a command");
         let unmarked = |error: &dyn fmt::Display| SpawnError::Unmarked(error.to_string());
         adoption::adopt_orphans().map_err(|error| unmarked(&error))?;
         // Where it cannot be seen what there is, it could not be ended either.
         let before = adoption::children().map_err(|denial| unmarked(&denial))?;
         let child_ended = signal(SignalKind::child()).map_err(|error| unmarked(&error))?;
-        let mark = format!("run-{}", Uuid::now_v7());
-        let marker = Marker::new(mark.as_str()).map_err(|error| unmarked(&error))?;
+        let marker = Marker::new(mark).map_err(|error| unmarked(&error))?;
         let mut command = Command::new(program);
         command
             .args(arguments)
-            .env(sessiond_agent::marker::VARIABLE, &mark)
+            .env(sessiond_agent::marker::VARIABLE, mark)
             .env(SESSION_ID, session.id())
             .env(SESSION_KEY, session.key())
             .env(ADDR_ENV, &args.addr);
@@ -98,6 +100,11 @@ impl Tree {
             before,
             child_ended,
         })
+    }
+
+    /// The number of the command's process, while it runs.
+    pub(super) fn pid(&self) -> Option<u32> {
+        self.child.id()
     }
 
     /// Waits until the command ends, and meanwhile reaps what it left behind; nothing if it cannot be waited for.

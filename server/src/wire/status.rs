@@ -7,6 +7,7 @@
 
 mod details;
 mod rejection;
+mod resources;
 
 use std::collections::BTreeMap;
 
@@ -68,6 +69,9 @@ pub(crate) fn code(reason: Reason) -> Code {
         | Reason::SessionQueued
         | Reason::SessionActive
         | Reason::QueueHeld
+        | Reason::ResourceReleased
+        | Reason::ResourceRegistered
+        | Reason::ResourcesUnreleased
         | Reason::CauseTooDeep
         | Reason::LeaseHeld
         | Reason::RestartLimited

@@ -10,7 +10,7 @@
 
 use std::fmt::Write;
 
-use sessiond_core::ids::{InstanceId, QueueId, Revision, Seq, SessionNo, WorkerName};
+use sessiond_core::ids::{InstanceId, QueueId, ResourceNo, Revision, Seq, SessionNo, WorkerName};
 use sessiond_core::rows::MessageMark;
 use sha2::{Digest, Sha256};
 
@@ -48,6 +48,10 @@ pub(crate) enum ListKind {
     Sweeps,
     /// PurgeSessions.
     Purges,
+    /// ListResources.
+    Resources,
+    /// ReleaseResource.
+    Releases,
 }
 
 /// The entry after which a page begins.
@@ -92,6 +96,15 @@ pub(crate) enum PagePosition {
         /// The newest session when the first page began: none behind it is meant.
         until: SessionNo,
     },
+    /// Of ListResources and ReleaseResource.
+    Resources {
+        /// The session of the last resource that was looked at.
+        session: SessionNo,
+        /// Its number there.
+        after: ResourceNo,
+        /// The newest session when the first page was read: none behind it is meant.
+        until: SessionNo,
+    },
 }
 
 /// What the tokens of one listing are bound to.
@@ -130,7 +143,7 @@ enum Kind {
 // === impl Kind ===
 
 impl Kind {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 12] = [
         Self::Page(ListKind::Sessions),
         Self::Page(ListKind::Messages),
         Self::Page(ListKind::Workers),
@@ -140,6 +153,8 @@ impl Kind {
         Self::Page(ListKind::Discards),
         Self::Page(ListKind::Sweeps),
         Self::Page(ListKind::Purges),
+        Self::Page(ListKind::Resources),
+        Self::Page(ListKind::Releases),
         Self::Resume,
     ];
 
@@ -154,6 +169,8 @@ impl Kind {
             Self::Page(ListKind::Discards) => 62,
             Self::Page(ListKind::Sweeps) => 8,
             Self::Page(ListKind::Purges) => 50,
+            Self::Page(ListKind::Resources) => 70,
+            Self::Page(ListKind::Releases) => 71,
             Self::Resume => 16,
         }
     }
@@ -190,6 +207,15 @@ impl Binding {
                 bytes.extend(mark.until.0.to_be_bytes());
             }
             PagePosition::Ends { after, until } => {
+                bytes.extend(after.0.to_be_bytes());
+                bytes.extend(until.0.to_be_bytes());
+            }
+            PagePosition::Resources {
+                session,
+                after,
+                until,
+            } => {
+                bytes.extend(session.0.to_be_bytes());
                 bytes.extend(after.0.to_be_bytes());
                 bytes.extend(until.0.to_be_bytes());
             }
@@ -240,6 +266,15 @@ fn position_of(kind: ListKind, bytes: &[u8]) -> Option<PagePosition> {
         ListKind::Ends | ListKind::Sweeps | ListKind::Purges => {
             two_numbers(bytes).map(|(after, until)| PagePosition::Ends {
                 after: SessionNo(after),
+                until: SessionNo(until),
+            })
+        }
+        ListKind::Resources | ListKind::Releases => {
+            let (session, rest) = bytes.split_first_chunk::<8>()?;
+            let (after, until) = two_numbers(rest)?;
+            Some(PagePosition::Resources {
+                session: SessionNo(u64::from_be_bytes(*session)),
+                after: ResourceNo(after),
                 until: SessionNo(until),
             })
         }

@@ -73,6 +73,14 @@ pub enum Table {
     IdleSessions,
     /// Index: sessions that wait for a slot, by (namespace, pool), in order of their turns.
     WaitingSessions,
+    /// What sessions have outside, by session.
+    Resources,
+    /// Index: sessions that wait for the resources of another, by that one.
+    BehindSessions,
+    /// Index: sessions with resources that are not released, by (namespace, session).
+    UnreleasedSessions,
+    /// Index: sessions with resources that are to go.
+    ReleasingSessions,
 }
 
 /// Where a row lies in its table. Most keys have 24 bytes or fewer, three numbers, and need no memory of their own.

@@ -18,6 +18,8 @@ mod lookup;
 mod message;
 mod numbers;
 mod queue;
+mod range;
+mod resources;
 mod session;
 mod tally;
 mod text;
@@ -33,11 +35,11 @@ use sessiond_core::rows::{Row, RowKey};
 use thiserror::Error;
 
 pub use self::entry::key_of_entry;
-pub(crate) use self::entry::{
-    after_prefix, dead_queues_from, due_until, key_blocks_of, live_after, pools_of, range_of,
-    unserved_after,
-};
 pub use self::key::key_of_row;
+pub(crate) use self::range::{
+    after_prefix, dead_queues_from, due_until, key_blocks_of, live_after, pools_of, range_of,
+    releasing_after, unreleased_after, unserved_after,
+};
 
 use crate::fault::Fault;
 use crate::kv::{Op, Table};
@@ -180,6 +182,7 @@ fn encode_row(key: &RowKey, row: &Row) -> Bytes {
         Row::Request(row) => lookup::Request::from(&**row).encode_to_vec(),
         Row::Pool(row) => lookup::Pool::from(row).encode_to_vec(),
         Row::Event(row) => event::Event::from(&**row).encode_to_vec(),
+        Row::Resources(row) => resources::Resources::from(&**row).encode_to_vec(),
     }
     .into()
 }
@@ -206,6 +209,9 @@ pub(crate) fn decode_row(key: &RowKey, value: Bytes) -> Result<Row, DecodeError>
         RowKey::Request(..) => Row::Request(Arc::new(lookup::Request::decode(value)?.try_into()?)),
         RowKey::Pool(..) => Row::Pool(lookup::Pool::decode(value)?.into()),
         RowKey::Event(_) => Row::Event(Arc::new(event::Event::decode(value)?.try_into()?)),
+        RowKey::Resources(_) => {
+            Row::Resources(Arc::new(resources::Resources::decode(value)?.try_into()?))
+        }
     };
     if key::agree(key, &row) {
         Ok(row)

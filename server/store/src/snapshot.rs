@@ -6,6 +6,8 @@
 
 mod ahead;
 mod lists;
+mod log;
+mod resources;
 
 pub use ahead::ReadAhead;
 pub(crate) use ahead::beside;
@@ -21,6 +23,7 @@ use sessiond_core::ids::{
 use sessiond_core::index::{Extent, IndexEntry, Scan};
 use sessiond_core::lease::{LeaseRow, LeaseView};
 use sessiond_core::queue::{Depth, QueueRow};
+use sessiond_core::resource::ResourcesRow;
 use sessiond_core::rows::{Counters, KeyRow, Row, RowKey};
 use sessiond_core::session::{ActivityRow, SessionRow, SessionView};
 use sessiond_core::time::WallTime;
@@ -205,6 +208,7 @@ impl Rows {
     getter!(session, Session, Arc<SessionRow>, (no: SessionNo), RowKey::Session(no));
     owned_getter!(activity, Activity, ActivityRow, (no: SessionNo), RowKey::Activity(no));
     owned_getter!(queue, Queue, QueueRow, (id: QueueId), RowKey::Queue(id));
+    getter!(resources, Resources, Arc<ResourcesRow>, (no: SessionNo), RowKey::Resources(no));
     owned_getter!(lease, Lease, LeaseRow, (epoch: Epoch), RowKey::Lease(epoch));
     owned_getter!(key, Key, KeyRow, (ns: &Namespace, key: &SessionKey), RowKey::Key(ns.clone(), key.clone()));
     getter!(session_id, SessionId, SessionNo, (ns: &Namespace, id: &SessionId), RowKey::SessionId(ns.clone(), id.clone()));

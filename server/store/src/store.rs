@@ -148,7 +148,8 @@ fn load_beside(view: &mut View, rows: &Rows, row: Option<&Row>) -> Result<(), Fa
             | Row::KeyBlock(_)
             | Row::Request(_)
             | Row::Pool(_)
-            | Row::Event(_),
+            | Row::Event(_)
+            | Row::Resources(_),
         )
         | None => Vec::new(),
     };
@@ -314,7 +315,8 @@ fn is_new(first: &Change, fates: &Fates<'_>) -> bool {
             | RowKey::SessionId(..)
             | RowKey::KeyBlock(..)
             | RowKey::Request(..)
-            | RowKey::Pool(..),
+            | RowKey::Pool(..)
+            | RowKey::Resources(_),
             _,
         ) => false,
     }

@@ -18,6 +18,10 @@ mod commands;
 mod damage;
 #[path = "store_conformance/draw.rs"]
 mod draw;
+#[path = "store_conformance/draw_entry.rs"]
+mod draw_entry;
+#[path = "store_conformance/draw_resources.rs"]
+mod draw_resources;
 #[path = "store_conformance/draw_session.rs"]
 mod draw_session;
 #[path = "store_conformance/faults.rs"]

@@ -39,6 +39,8 @@ fn every_reason_has_the_exit_code_of_its_remedy() {
         ("SESSION_DRAINING", FAILED_PRECONDITION, Exit::Conflict),
         ("SESSION_ACTIVE", FAILED_PRECONDITION, Exit::Conflict),
         ("QUEUE_HELD", FAILED_PRECONDITION, Exit::Conflict),
+        ("RESOURCE_RELEASED", FAILED_PRECONDITION, Exit::Conflict),
+        ("RESOURCES_UNRELEASED", FAILED_PRECONDITION, Exit::Conflict),
         ("LEASE_HELD", FAILED_PRECONDITION, Exit::Conflict),
         ("LEASE_FENCED", FAILED_PRECONDITION, Exit::Conflict),
         ("ETAG_MISMATCH", 10, Exit::Conflict),

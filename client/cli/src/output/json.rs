@@ -35,7 +35,8 @@ described! {
     BeginRequestResponse EndRequestResponse ResetSessionResponse DeadLetter ListDeadLettersResponse
     RequeueDeadLettersResponse DiscardMessagesResponse RevokeLeaseResponse ResetCircuitResponse
     SweepResponse SweepResult PurgeSessionsResponse PurgeResult
-    ListPoolsResponse PoolInfo
+    ListPoolsResponse PoolInfo DeclareResourceResponse ListResourcesResponse Resource
+    ReleaseResourceResponse ReleaseResult ExportSummary
 }
 
 static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {

@@ -2,6 +2,8 @@
 //!
 //! Invariant: as many cells as headers and widths. What this deliberately does not do: lay out.
 
+mod resource;
+
 use jiff::Timestamp;
 use sessiond_client::pb;
 
@@ -172,6 +174,8 @@ impl Row for pb::PoolInfo {
         "LIVE",
         "MAX LIVE",
         "DRAINING",
+        "RELEASING",
+        "LINGERING",
         "QUEUED",
         "OLDEST",
         "ATTACHED",
@@ -179,7 +183,7 @@ impl Row for pb::PoolInfo {
         "WHEN FULL",
         "WAIT",
     ];
-    const WIDTHS: &'static [usize] = &[24, 6, 8, 8, 6, 6, 8, 12, 9, 6];
+    const WIDTHS: &'static [usize] = &[24, 6, 8, 8, 9, 9, 6, 6, 8, 12, 9, 6];
 
     fn cells(&self, now: Timestamp) -> Vec<String> {
         let bound = |max: Option<u64>| max.map_or_else(|| "-".to_owned(), |max| max.to_string());
@@ -189,6 +193,8 @@ impl Row for pb::PoolInfo {
             self.live.to_string(),
             bound(self.max_sessions),
             self.draining.to_string(),
+            self.releasing.to_string(),
+            self.lingering.to_string(),
             self.queued.to_string(),
             ago(self.oldest_waiting_time, now),
             self.attached.to_string(),

@@ -185,6 +185,9 @@ fn cells_match_their_headers() {
     same::<pb::EnqueueResult>();
     same::<rows::Delivered>();
     same::<pb::SessionEvent>();
+    same::<pb::PoolInfo>();
+    same::<pb::Resource>();
+    same::<pb::ReleaseResult>();
 }
 
 #[test]

@@ -8,9 +8,9 @@ use std::time::Duration;
 use clap::{ArgGroup, Args, ValueEnum};
 use sessiond_client::{Client, pb};
 
-use super::many::Many;
 use crate::args::FilterArgs;
 use crate::failure::Failure;
+use crate::many::Many;
 use crate::output::Output;
 use crate::values;
 
@@ -95,7 +95,7 @@ struct AloneArgs {
 enum WaitFor {
     /// The session has ended.
     Ended,
-    /// It has ended and its resources are gone.
+    /// It has ended and all of its resources are released.
     Released,
 }
 

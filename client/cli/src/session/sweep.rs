@@ -8,9 +8,9 @@ use std::time::Duration;
 use clap::Args;
 use sessiond_client::{Client, pb};
 
-use super::many::Many;
 use crate::args::FilterArgs;
 use crate::failure::Failure;
+use crate::many::Many;
 use crate::output::Output;
 use crate::values;
 

@@ -4,7 +4,7 @@
 //! and then watched from where it was read, so that nothing falls between. It survives restarts of
 //! the server. What this deliberately does not do: end the session.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use sessiond_client::{Client, pb};
@@ -12,9 +12,6 @@ use sessiond_client::{Client, pb};
 use crate::args::SessionArg;
 use crate::failure::Failure;
 use crate::values;
-
-/// How long one call waits for a release before it is made again: what the server allows at most.
-const RELEASE_WAIT: Duration = Duration::from_secs(60);
 
 /// Which session to wait for.
 #[derive(Debug, Args)]
@@ -35,7 +32,7 @@ enum Goal {
     Active,
     /// It is over.
     Ended,
-    /// It is over and its resources are verified gone.
+    /// It is over and all of its resources are released.
     Released,
 }
 
@@ -64,30 +61,11 @@ impl WaitArgs {
 
     async fn wait(&self, client: &Client) -> Result<pb::Session, Failure> {
         let session = client.existing(self.session.session_ref()).await?;
-        session.until(|state| self.goal.verdict(state)).await??;
         if self.goal == Goal::Released {
-            released(client, session.id()).await?;
+            return Ok(session.released().await?);
         }
+        session.until(|state| self.goal.verdict(state)).await??;
         Ok(session.get().await?)
-    }
-}
-
-/// Waits for the resources of a session that has ended. Ending it once more has no effect, and is
-/// the call that can wait; a server that cannot, refuses it.
-async fn released(client: &Client, id: &str) -> Result<(), Failure> {
-    let request = pb::EndSessionRequest {
-        r#ref: Some(sessiond_client::session_id(id)),
-        wait: Some(values::wire_span(RELEASE_WAIT)),
-        wait_for: pb::WaitFor::Released.into(),
-        ..Default::default()
-    };
-    loop {
-        let asked = Instant::now();
-        client.end(request.clone()).await?;
-        // The answer comes in any case: before the time is over it means that the wait was.
-        if asked.elapsed() < RELEASE_WAIT {
-            return Ok(());
-        }
     }
 }
 
@@ -144,8 +122,6 @@ mod tests {
             (Goal::Active, State::Ended, Progress::Missed),
             (Goal::Ended, State::Draining, Progress::Possible),
             (Goal::Ended, State::Ended, Progress::Reached),
-            (Goal::Released, State::Active, Progress::Possible),
-            (Goal::Released, State::Ended, Progress::Reached),
         ] {
             assert_eq!(goal.progress(state), progress, "{goal:?} {state:?}");
         }

@@ -7,12 +7,13 @@ use futures_util::stream::{self, BoxStream, StreamExt};
 use sessiond_client::pb;
 use sessiond_proto::v1::admin_service_server::AdminService;
 use sessiond_proto::v1::message_service_server::MessageService;
+use sessiond_proto::v1::resource_service_server::ResourceService;
 use sessiond_proto::v1::session_service_server::SessionService;
 use sessiond_proto::v1::worker_service_server::WorkerService;
 use tokio::sync::{mpsc, oneshot};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Call, Unary, WatchCall, WorkCall};
+use super::{Call, ExportCall, Unary, WatchCall, WorkCall};
 
 /// Frames of a stream that the test may send ahead.
 const FRAMES_AHEAD: usize = 1_024;
@@ -96,6 +97,13 @@ service! {
 }
 
 service! {
+    ResourceService {}
+    declare_resource(DeclareResourceRequest) -> DeclareResourceResponse: DeclareResource;
+    list_resources(ListResourcesRequest) -> ListResourcesResponse: ListResources;
+    release_resource(ReleaseResourceRequest) -> ReleaseResourceResponse: ReleaseResource;
+}
+
+service! {
     SessionService {
         type WatchSessionEventsStream = Frames<pb::WatchSessionEventsResponse>;
 
@@ -109,6 +117,20 @@ service! {
                 frames: sender,
             }));
             Ok(Response::new(frames))
+        }
+
+        type ExportSessionStream = Frames<pb::ExportSessionResponse>;
+
+        async fn export_session(
+            &self,
+            request: Request<pb::ExportSessionRequest>,
+        ) -> Result<Response<Self::ExportSessionStream>, Status> {
+            let (records, stream) = frames();
+            self.arrive(Call::Export(ExportCall {
+                request: request.into_inner(),
+                records,
+            }));
+            Ok(Response::new(stream))
         }
     }
     open_session(OpenSessionRequest) -> OpenSessionResponse: Open;

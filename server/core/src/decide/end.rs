@@ -125,6 +125,9 @@ pub(super) fn free_key(draft: &mut Draft<'_>, session: &SessionRow) -> Result<()
     let mut row = draft.key(&session.namespace, key)?;
     if row.live == Some(session.no) {
         row.live = None;
+        if session.unreleased().count > 0 {
+            row.unreleased = Some(session.no);
+        }
         draft.put(
             RowKey::Key(session.namespace.clone(), key.clone()),
             Row::Key(row.into()),

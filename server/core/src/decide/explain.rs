@@ -49,8 +49,15 @@ pub(super) fn explain(draft: &Draft<'_>, asked: &Explain) -> Result<Reply, Stop>
 
 fn holds(draft: &Draft<'_>, session: &SessionView) -> Vec<Hold> {
     let mut holds = Vec::new();
+    let unreleased = session.session.unreleased().count;
+    let outside = (unreleased > 0).then(|| Hold {
+        kind: HoldKind::Resources,
+        count: unreleased.into(),
+        until: None,
+        holder: String::new(),
+    });
     if session.session.is_ended() {
-        return holds;
+        return outside.into_iter().collect();
     }
     if let Some(lease) = &session.lease {
         holds.push(Hold {
@@ -90,6 +97,7 @@ fn holds(draft: &Draft<'_>, session: &SessionView) -> Vec<Hold> {
             holder: String::new(),
         });
     }
+    holds.extend(outside);
     holds
 }
 
@@ -119,8 +127,9 @@ fn waiting_deadlines(draft: &Draft<'_>, view: &SessionView, wait: Wait) -> Vec<D
     };
     let owner = deadlines::reached_at(&view.session, &view.activity).owner;
     let owner = owner.map(|at| deadline(DeadlineKind::Owner, at, EndReason::OwnerLost));
-    let slot = deadline(DeadlineKind::Slot, wait.until, EndReason::Capacity);
-    owner.into_iter().chain([slot]).collect()
+    let slot = wait.until;
+    let slot = slot.map(|at| deadline(DeadlineKind::Slot, at, EndReason::Capacity));
+    owner.into_iter().chain(slot).collect()
 }
 
 fn active_deadlines(draft: &Draft<'_>, view: &SessionView) -> Vec<Deadline> {
@@ -274,7 +283,10 @@ fn keeps_pending(
         }
         Disposition::Quiet if pending > 0 => {
             let (reason, until) = match &session.lifecycle {
-                Lifecycle::Queued(wait) => (StallReason::Queued, Some(wait.until)),
+                Lifecycle::Queued(wait) if wait.behind.is_some() => {
+                    (StallReason::PredecessorResources, wait.until)
+                }
+                Lifecycle::Queued(wait) => (StallReason::Queued, wait.until),
                 Lifecycle::Draining(intent) => (StallReason::Draining, Some(intent.deadline)),
                 Lifecycle::Active | Lifecycle::Ended(_) => (StallReason::Draining, None),
             };

@@ -160,6 +160,7 @@ fn writable(
 fn queued(session: &SessionRow) -> Rejection {
     Rejection::SessionQueued {
         session: session.id.clone(),
+        awaited: session.awaited(),
     }
 }
 

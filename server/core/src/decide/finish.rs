@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use super::slot::{self, Stage};
-use super::{end, release, rest};
+use super::{end, let_go, release, rest};
 use crate::command::Carry;
 use crate::draft::events::Particulars;
 use crate::draft::{Draft, Stop};
@@ -17,6 +17,7 @@ use crate::ids::{SessionId, SessionNo};
 use crate::limits::HELD_QUEUE_RETENTION;
 use crate::queue::{Disposition, QueueRow};
 use crate::reply::LeaseLostReason;
+use crate::resource::Unreleased;
 use crate::rows::{Row, RowKey};
 use crate::session::{
     Counts, EndClass, EndIntent, EndMode, EndReason, Lifecycle, PendingPolicy, SessionEnd,
@@ -163,8 +164,10 @@ fn finish_with(
     }
     rest::end(draft, &session, lost);
     let session = draft.session(no)?;
-    let stage = Stage::of(&session.lifecycle);
-    slot::count(draft, &slot::pool_of(&session), Some(stage), Stage::Ended)?;
+    let_go::of_session(draft, &session)?;
+    let session = draft.session(no)?;
+    let stages = (Stage::of(&session), Stage::after_end(session.unreleased()));
+    slot::count(draft, &slot::pool_of(&session), Some(stages.0), stages.1)?;
     let mut queue = draft.queue(session.queue)?;
     // The suspension was this session's; whoever adopts the queue starts with none.
     queue.suspended = false;
@@ -180,9 +183,15 @@ fn finish_with(
     activity.restart_guard.suspended_until = None;
     activity.check_at = draft.policy().session_retention.from(draft.now.engine);
     draft.put_activity_checked_at(activity)?;
+    let all_gone = session.resources == Some(Unreleased::default());
     // Nobody else holds it then, and it need not be copied to be changed once more.
     drop(session);
-    draft.event(EventKind::SessionEnd, intent.actor.clone(), no, said)
+    draft.event(EventKind::SessionEnd, intent.actor.clone(), no, said)?;
+    if all_gone {
+        let_go::tell(draft, no)
+    } else {
+        Ok(())
+    }
 }
 
 /// What becomes of the queue. One that goes over to an heir stays as it is until the heir takes it.

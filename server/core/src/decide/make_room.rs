@@ -41,7 +41,7 @@ pub(super) fn find(draft: &mut Draft<'_>, pool: &PoolKey) -> Result<bool, Stop> 
 /// What is left to do when an open was refused: the sweep that was not enough, and the ranks that were out of date, so
 /// that the next one does not meet them again.
 pub(super) fn after_refusal(draft: &mut Draft<'_>, pool: &PoolKey) -> Result<(), Stop> {
-    if slot::row(draft, pool)?.queued == 0 {
+    if slot::nobody_waits(draft, pool)? {
         find(draft, pool)?;
     }
     Ok(())
@@ -111,9 +111,11 @@ fn sweep_aged(draft: &mut Draft<'_>, (namespace, pool): &PoolKey) -> Result<(), 
 /// Ends the session that is idle for longest, of equals the one that was opened first, if that frees a slot.
 fn evict(draft: &mut Draft<'_>, pool: &PoolKey) -> Result<(), Stop> {
     let policy = draft.policy().pool(&pool.1);
-    let live = slot::row(draft, pool)?.live;
+    let there = slot::row(draft, pool)?;
+    // A slot that is about to be free is somebody's: one victim for one waiter.
+    let comes = there.releasing > 0 && !faulty!(VictimsPileUp);
     let evicts = match policy.when_full {
-        WhenFull::Evict => policy.max_sessions == Some(live),
+        WhenFull::Evict => policy.max_sessions == Some(there.live) && !comes,
         WhenFull::Reject | WhenFull::Wait => false,
     };
     if !evicts {
@@ -213,6 +215,7 @@ fn is_in_use(
     Ok(spared_by.iter().any(|hold| match hold {
         HoldKind::Pending => is_served(draft, session, queue.lease),
         HoldKind::Lease | HoldKind::Request | HoldKind::InFlight => true,
+        HoldKind::Resources => false,
     }))
 }
 

@@ -4,6 +4,7 @@
 //! held. Finding the session is activity; words that the caller gives refresh what is on record, and
 //! words it leaves out keep it.
 
+use super::behind;
 use super::finish::{self, Succession};
 use super::request;
 use super::room;
@@ -113,8 +114,9 @@ pub(super) fn create(
     let old = succession.map(|given_way| given_way.old);
     let no = draft.counters()?.session.next();
     let place = (open.namespace.clone(), pool);
-    let lifecycle = slot::begin(draft, open, &place, old, no)?;
-    slot::count(draft, &place, None, Stage::of(&lifecycle))?;
+    let behind = behind::of_new(draft, open, &place, old)?;
+    let lifecycle = slot::begin(draft, open, &place, old, behind, no)?;
+    slot::count(draft, &place, None, first_stage(&lifecycle))?;
     let mut counters = draft.counters()?;
     counters.session = no;
     draft.put_counters(counters);
@@ -159,6 +161,14 @@ pub(super) fn create(
     }
     super::hand_out::offer(draft, queue)?;
     Ok(no)
+}
+
+/// Where a session counts that begins so.
+fn first_stage(lifecycle: &Lifecycle) -> Stage {
+    match lifecycle {
+        Lifecycle::Queued(_) => Stage::Queued,
+        Lifecycle::Active | Lifecycle::Draining(_) | Lifecycle::Ended(_) => Stage::Active,
+    }
 }
 
 /// What may be done with the messages of a session that begins so: none goes out before it has a slot.
@@ -287,6 +297,7 @@ fn new_row(
         ranked_at: draft.now.engine,
         lease: None,
         revision: crate::ids::Revision::default(),
+        resources: None,
     }
 }
 
@@ -318,7 +329,7 @@ fn refresh(draft: &mut Draft<'_>, before: &SessionRow, open: &Open) -> Result<()
     session.max_in_flight = open.max_in_flight.unwrap_or(session.max_in_flight);
     if let (Lifecycle::Queued(wait), Some(more)) = (&mut session.lifecycle, open.wait) {
         // Whoever would wait longer for it is not told off by the shorter wait of another.
-        wait.until = wait.until.max(draft.now.engine + more);
+        wait.until = wait.until.map(|until| until.max(draft.now.engine + more));
     }
     let mut activity = draft.activity(session.no)?;
     activity.touch(draft.now);

@@ -64,6 +64,10 @@ pub(super) fn delete(
         session.id.clone(),
     ));
     draft.remove_activity(session.no)?;
+    if session.resources.is_some() {
+        // All are released, so it is in no index.
+        draft.remove(RowKey::Resources(session.no));
+    }
     draft.remove(RowKey::Session(session.no));
     let mut counters = draft.counters()?;
     counters.ended -= 1;
@@ -84,7 +88,7 @@ fn leave_key(draft: &mut Draft<'_>, session: &SessionRow) -> Result<(), Stop> {
         row.held = None;
     }
     let place = RowKey::Key(session.namespace.clone(), key.clone());
-    if row.live.is_none() && row.held.is_none() && row.sessions.is_empty() {
+    if row.is_empty() {
         draft.remove(place);
     } else {
         draft.put(place, Row::Key(row.into()));

@@ -6,7 +6,7 @@
 
 use crate::command::RequestTag;
 use crate::draft::{Draft, Stop};
-use crate::ids::{Namespace, SessionNo};
+use crate::ids::{Namespace, ResourceNo, SessionNo};
 use crate::index::{Entries, IndexEntry, Scan};
 use crate::limits::{REQUEST_RETENTION, REQUESTS_MAX};
 use crate::rejection::Rejection;
@@ -73,6 +73,21 @@ pub(super) fn record(
     put_record(draft, namespace, tag, row)
 }
 
+/// Remembers which resource a call declared.
+pub(super) fn record_resource(
+    draft: &mut Draft<'_>,
+    namespace: &Namespace,
+    tag: Option<&RequestTag>,
+    subject: SessionNo,
+    resource: ResourceNo,
+) -> Result<(), Stop> {
+    let row = RequestRow {
+        resource: Some(resource),
+        ..new_row(draft, tag, subject, false)
+    };
+    put_record(draft, namespace, tag, row)
+}
+
 fn new_row(
     draft: &Draft<'_>,
     tag: Option<&RequestTag>,
@@ -85,6 +100,7 @@ fn new_row(
         flag,
         at: draft.now.engine,
         tally: None,
+        resource: None,
     }
 }
 

@@ -1,7 +1,8 @@
 //! Retention: what becomes of ended sessions and of dead letters that have been on record long enough.
 //!
 //! How long that is was fixed by the policy when they ended; once it says `never`, what is there stays. A session stays
-//! for as long as messages of it do: those that wait for the next session of its key, and its dead letters. What this
+//! for as long as messages of it do (those that wait for the next session of its key, and its dead letters), and as
+//! anything of it is left outside. What this
 //! deliberately does not do: delete anything itself that has rows without number; the queue is emptied a few at a time.
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use crate::event::Actor;
 use crate::ids::{QueueId, Seq};
 use crate::limits::{PROTECTED_RECHECK, PURGE_RECHECK};
 use crate::message::{MessageRow, Standing};
+use crate::purging;
 use crate::queue::{Disposition, QueueRow};
 use crate::session::{ActivityRow, SessionRow};
 use crate::time::{EngineTime, Limit, Span};
@@ -49,9 +51,12 @@ pub(super) fn goes_at(
     Ok(activity.check_at)
 }
 
-/// Until when a session stays for its messages at least; none if it has none.
+/// Until when a session stays at least for its messages or for what it has outside; none if it has neither.
 fn stays_until(draft: &Draft<'_>, session: &SessionRow) -> Result<Option<EngineTime>, Stop> {
     let now = draft.now.engine;
+    if purging::is_left(session) {
+        return Ok(Some(now + PURGE_RECHECK));
+    }
     let own = purge::own_queue(draft, session)?;
     let Some(queue) = own.filter(|_| !faulty!(RetentionBlind)) else {
         return Ok(None);

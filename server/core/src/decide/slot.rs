@@ -1,6 +1,6 @@
 //! Slots: which session of a pool has one, which waits for one, and who is let in when one frees.
 //!
-//! ACTIVE and DRAINING sessions have a slot, QUEUED ones wait in the order in which they were opened. Nobody
+//! ACTIVE and DRAINING sessions have a slot, and ended ones for as long as anything of them is left outside; QUEUED ones wait in the order in which they were opened. Nobody
 //! passes those who wait, and no slot is free while somebody does: whatever frees one, at whatever point of a
 //! decision, lets the first of the line in before the decision is over. A successor takes over its predecessor's
 //! slot, or its place in the line, which is why a full pool never refuses one. How a full pool makes room is in
@@ -20,9 +20,11 @@ use crate::limits::{ADMIT_PER_DECISION, ADMIT_RETRY, WAITING_SESSIONS_MAX};
 use crate::queue::Disposition;
 use crate::rejection::{Crowd, Rejection};
 use crate::reply::Reply;
+use crate::resource::Unreleased;
 use crate::rows::{PoolRow, Row, RowKey};
 use crate::session::{
-    ActivityRow, EndIntent, EndMode, EndReason, Lifecycle, PendingPolicy, SessionRow, Wait,
+    ActivityRow, Behind, EndIntent, EndMode, EndReason, Lifecycle, PendingPolicy, PredecessorSlot,
+    SessionRow, Wait,
 };
 use crate::time::EngineTime;
 
@@ -31,22 +33,31 @@ pub(super) fn pool_of(session: &SessionRow) -> PoolKey {
     (session.namespace.clone(), session.pool.clone())
 }
 
-/// How a new session begins: with a slot, or in the line for one. `replaced` is the session it takes over from, if
-/// any, as it was; `no` is the new session's number.
+/// How a new session begins: with a slot, in the line for one, or behind a session of which something is left outside.
+/// `replaced` is the session it takes over from, if any, as it was; `no` is the new session's number.
 pub(super) fn begin(
     draft: &mut Draft<'_>,
     open: &Open,
     pool: &PoolKey,
     replaced: Option<&SessionRow>,
+    behind: Option<Behind>,
     no: SessionNo,
 ) -> Result<Lifecycle, Stop> {
     let until = |wait| draft.now.engine + wait;
     let own = open.wait.map(until);
     let before = replaced.filter(|old| pool_of(old) == *pool);
+    let inherits = behind.is_some_and(|behind| behind.slot == PredecessorSlot::Passes);
     match before.map(|old| &old.lifecycle) {
         Some(Lifecycle::Queued(wait)) => {
-            let until = own.unwrap_or(wait.until);
+            let until = own.or(wait.until);
             return Ok(Lifecycle::Queued(Wait { until, ..*wait }));
+        }
+        Some(Lifecycle::Active | Lifecycle::Draining(_) | Lifecycle::Ended(_)) if inherits => {
+            return Ok(Lifecycle::Queued(Wait {
+                until: own,
+                place: no,
+                behind,
+            }));
         }
         Some(Lifecycle::Active | Lifecycle::Draining(_) | Lifecycle::Ended(_)) => {
             return Ok(Lifecycle::Active);
@@ -56,17 +67,28 @@ pub(super) fn begin(
     let default = draft.policy().pool(&pool.1).default_wait();
     let until = own.or(default.map(until));
     let waiting = row(draft, pool)?.queued;
-    // Those who wait come first, and look for room themselves.
-    if waiting == 0 && make_room::find(draft, pool)? {
-        return Ok(Lifecycle::Active);
+    if behind.is_none() {
+        // Those who wait come first, and look for room themselves.
+        if nobody_waits(draft, pool)? && make_room::find(draft, pool)? {
+            return Ok(Lifecycle::Active);
+        }
+        if until.is_none() {
+            return Err(full(draft, pool, Crowd::Live)?);
+        }
     }
-    let Some(until) = until else {
-        return Err(full(draft, pool, Crowd::Live)?);
-    };
     if waiting >= WAITING_SESSIONS_MAX {
         return Err(full(draft, pool, Crowd::Waiting)?);
     }
-    Ok(Lifecycle::Queued(Wait { until, place: no }))
+    Ok(Lifecycle::Queued(Wait {
+        until,
+        place: no,
+        behind,
+    }))
+}
+
+/// Whether nobody stands in the line for a slot. Those that wait for resources do not.
+pub(super) fn nobody_waits(draft: &Draft<'_>, pool: &PoolKey) -> Result<bool, Stop> {
+    Ok(row(draft, pool)?.queued == 0 || first_in_line(draft, pool)?.is_none())
 }
 
 fn full(draft: &Draft<'_>, pool: &PoolKey, what: Crowd) -> Result<Stop, Stop> {
@@ -112,16 +134,29 @@ pub(super) enum Stage {
     Queued,
     Active,
     Draining,
+    /// It has ended, and something of it is about to go.
+    Releasing,
+    /// It has ended, and something of it did not go.
+    Lingering,
     Ended,
 }
 
 impl Stage {
-    pub(super) fn of(lifecycle: &Lifecycle) -> Self {
-        match lifecycle {
+    pub(super) fn of(session: &SessionRow) -> Self {
+        match &session.lifecycle {
             Lifecycle::Queued(_) => Self::Queued,
             Lifecycle::Active => Self::Active,
             Lifecycle::Draining(_) => Self::Draining,
-            Lifecycle::Ended(_) => Self::Ended,
+            Lifecycle::Ended(_) => Self::after_end(session.unreleased()),
+        }
+    }
+
+    /// Where a session counts that has ended.
+    pub(super) fn after_end(unreleased: Unreleased) -> Self {
+        match unreleased {
+            Unreleased { count: 0, .. } => Self::Ended,
+            Unreleased { lingering: 0, .. } => Self::Releasing,
+            Unreleased { .. } => Self::Lingering,
         }
     }
 }
@@ -143,6 +178,14 @@ pub(super) fn count(
             Some(Stage::Draining) => {
                 shift_by(&mut pool_row.draining, shift);
                 (&mut totals.draining, Some(&mut pool_row.live))
+            }
+            Some(Stage::Releasing) => {
+                shift_by(&mut pool_row.releasing, shift);
+                (&mut totals.ended, Some(&mut pool_row.live))
+            }
+            Some(Stage::Lingering) => {
+                shift_by(&mut pool_row.lingering, shift);
+                (&mut totals.ended, Some(&mut pool_row.live))
             }
             Some(Stage::Ended) => (&mut totals.ended, None),
             None => continue,
@@ -192,6 +235,9 @@ pub(super) fn serve_lines(draft: &mut Draft<'_>) -> Result<(), Stop> {
 fn serve_line(draft: &mut Draft<'_>, pool: &PoolKey) -> Result<(), Stop> {
     let mut admitted = 0;
     while row(draft, pool)?.queued > 0 && is_free(draft, pool)? {
+        let Some(first) = first_in_line(draft, pool)? else {
+            break;
+        };
         if admitted == ADMIT_PER_DECISION {
             draft.follow_ups.push(Command::Admit {
                 namespace: pool.0.clone(),
@@ -199,9 +245,7 @@ fn serve_line(draft: &mut Draft<'_>, pool: &PoolKey) -> Result<(), Stop> {
             });
             return Ok(());
         }
-        if let Some(first) = first_in_line(draft, pool)? {
-            admit(draft, first)?;
-        }
+        admit(draft, first)?;
         admitted += 1;
     }
     // With several slots at once there may be more to be had for the next one, too.
@@ -243,7 +287,7 @@ fn look_again(draft: &mut Draft<'_>, pool: &PoolKey, at: EngineTime) -> Result<(
 }
 
 /// Gives a slot to a session that waited. What was enqueued meanwhile goes out from here on.
-fn admit(draft: &mut Draft<'_>, no: SessionNo) -> Result<(), Stop> {
+pub(super) fn admit(draft: &mut Draft<'_>, no: SessionNo) -> Result<(), Stop> {
     let mut session = Arc::unwrap_or_clone(draft.session(no)?);
     let pool = pool_of(&session);
     count(draft, &pool, Some(Stage::Queued), Stage::Active)?;
@@ -283,15 +327,12 @@ pub(super) fn waiter_due(
         draft.lines.insert(pool);
         return Ok(());
     }
-    if wait.until <= now {
+    if wait.until.is_some_and(|until| until <= now) {
         return give_up(draft, session.no, EndReason::Capacity);
     }
     let next = deadlines::next_check(session, &activity, draft.policy());
-    let check_at = if is_first {
-        next.map(|at| at.min(now + ADMIT_RETRY))
-    } else {
-        next
-    };
+    let retry = is_first.then_some(now + ADMIT_RETRY);
+    let check_at = next.into_iter().chain(retry).min();
     draft.put_activity_checked_at(ActivityRow {
         check_at,
         ..activity

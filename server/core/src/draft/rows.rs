@@ -14,13 +14,14 @@ use crate::ids::{
 };
 use crate::index::{
     Entries, IndexEntry, Scan, entries_of_activity, entries_of_lease, entries_of_queue,
-    entries_of_session,
+    entries_of_resources, entries_of_session,
 };
 use crate::lease::LeaseRow;
 use crate::message::MessageRow;
 use crate::queue::QueueRow;
+use crate::resource::ResourcesRow;
 use crate::rows::{Counters, KeyRow, PoolRow, Read, RequestRow, Row, RowKey};
-use crate::session::{ActivityRow, SessionRow};
+use crate::session::{ActivityRow, Lifecycle, SessionRow};
 use crate::time::EngineTime;
 
 macro_rules! reader {
@@ -58,6 +59,7 @@ impl Draft<'_> {
     reader!(request_row, Request, Arc<RequestRow>, (ns: &Namespace, id: &RequestId), RowKey::Request(ns.clone(), id.clone()));
     reader!(pool_row, Pool, PoolRow, (ns: &Namespace, pool: &PoolName), RowKey::Pool(ns.clone(), pool.clone()));
     reader!(event_row, Event, Arc<EventRow>, (revision: Revision), RowKey::Event(revision));
+    reader!(resources_row, Resources, Arc<ResourcesRow>, (no: SessionNo), RowKey::Resources(no));
     reader!(counters_row, Counters, Arc<Counters>, (), RowKey::Counters);
 
     /// A session, to be looked at; whoever changes it takes a copy.
@@ -151,6 +153,30 @@ impl Draft<'_> {
 
     pub(crate) fn pool_if(&self, ns: &Namespace, pool: &PoolName) -> Result<Option<PoolRow>, Stop> {
         Ok(self.pool_row(ns, pool)?.copied())
+    }
+
+    /// What a session has outside; none if it never had anything.
+    pub(crate) fn resources(&self, no: SessionNo) -> Result<Option<ResourcesRow>, Stop> {
+        match self.session_if(no)? {
+            Some(session) if session.resources.is_some() => {}
+            Some(_) | None => return Ok(None),
+        }
+        Ok(self.resources_row(no)?.map(|row| ResourcesRow::clone(row)))
+    }
+
+    pub(crate) fn put_resources(&mut self, row: ResourcesRow) -> Result<(), Stop> {
+        let before = match self.rows.get(&RowKey::Resources(row.session)) {
+            Some(Some(Row::Resources(own))) => entries_of_resources(own),
+            Some(_) => Entries::default(),
+            // Whoever adds the first one has seen in the session's row that there was none.
+            None => match self.view.row(&RowKey::Resources(row.session)) {
+                Some(Some(Row::Resources(known))) => entries_of_resources(known),
+                Some(_) | None => Entries::default(),
+            },
+        };
+        self.reindex(&before, entries_of_resources(&row));
+        self.put(RowKey::Resources(row.session), Row::Resources(row.into()));
+        Ok(())
     }
 
     pub(crate) fn counters(&self) -> Result<Counters, Stop> {
@@ -251,6 +277,8 @@ impl Draft<'_> {
         row.check_at = match (row.check_at, self.next_look(session, &row)?) {
             (Some(armed), Some(next)) => Some(armed.min(next)),
             (None, next) => next,
+            // Whoever waits for as long as it takes has no limit ahead, and looks for room all the same.
+            (armed @ Some(_), None) if matches!(session.lifecycle, Lifecycle::Queued(_)) => armed,
             (Some(_), None) => None,
         };
         self.put_activity_checked_at(row)

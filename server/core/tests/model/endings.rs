@@ -136,10 +136,14 @@ impl Model {
             open[2] = unsettled - out_now;
         }
         self.finish(no, ending, None, out);
-        let Some(Fact::Ended(end)) = out.facts.last_mut() else {
-            panic!("a session that ends says so last");
-        };
-        end.late = Some(open);
+        for fact in out.facts.iter_mut().rev() {
+            if let Fact::Ended(end) = fact {
+                assert_eq!(end.session, no, "who ended last");
+                end.late = Some(open);
+                return;
+            }
+        }
+        panic!("a session that ends says so");
     }
 
     /// The one way a session ends; with `carry` in favour of a successor.
@@ -154,6 +158,7 @@ impl Model {
             Some(_) => LeaseLostReason::Succeeded,
             None => LeaseLostReason::SessionEnded,
         };
+        self.mark_heir_ended(no);
         let requests = std::mem::take(&mut self.session_mut(no).requests);
         self.marks.hit_if(!requests.is_empty(), Mark::RequestVoided);
         self.session_mut(no).state = State::Ended(ending.reason);
@@ -162,6 +167,7 @@ impl Model {
             self.supersede(epoch, lost, out);
         }
         self.end_rests(no, lost, out);
+        self.let_go_all(no, out);
         let (id, key) = (self.session(no).queue, self.session(no).key.clone());
         let unsettled = self.queue(id).unsettled();
         let fate = self.fate_of(key.as_ref(), unsettled, ending, carry);
@@ -203,6 +209,7 @@ impl Model {
             totals: session.totals,
             late: None,
         })));
+        self.tell_if_all_gone(no, out);
     }
 
     fn fate_of(

@@ -20,7 +20,7 @@ impl Model {
                     Limit::After(span) => self.now - session.owner_seen > span.0,
                     Limit::Never => false,
                 };
-                lost || turn.until <= self.now
+                lost || turn.until.is_some_and(|until| until <= self.now)
             }
             State::Active => self.limits_of(no).ends.is_some(),
             State::Draining(ending) => ending.deadline <= self.now,
@@ -32,10 +32,13 @@ impl Model {
             Fate::Dead | Fate::Discarded | Fate::Purged | Fate::Gone => false,
         };
         let pending = queue.unsettled() - queue.out() as u64;
+        let stalled = if waits { pending } else { 0 };
         Ok(Answer::Explained {
             session: no,
             due,
-            stalled: if waits { pending } else { 0 },
+            stalled,
+            behind: stalled > 0 && session.behind().is_some(),
+            outside: session.unreleased() as u64,
         })
     }
 }

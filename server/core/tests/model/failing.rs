@@ -14,6 +14,7 @@ use sessiond_core::session::EndReason;
 use sessiond_core::time::{Limit, Span};
 
 use super::marks::Mark;
+use super::marks::outside::Outside;
 use super::script::WORKERS;
 use super::sessions::Verdict;
 use super::settling::Attempt;
@@ -91,6 +92,7 @@ impl Model {
         };
         out.tell(stream, told);
         self.tell_lost(epoch, LeaseLostReason::Stuck, out);
+        self.mark_outside(epoch, Outside::LeaseStuck);
         let (_, dead) = self.release(epoch, Attempt::Counts, out);
         self.marks.hit_if(dead > 0, Mark::DeadByStuck);
         let instance = text(&lease.instance);
@@ -251,6 +253,7 @@ impl Model {
         if let Some(epoch) = held {
             self.tell_lost(epoch, LeaseLostReason::Revoked, out);
             let instance = text(&self.leases[&epoch].instance);
+            self.mark_outside(epoch, Outside::LeaseRevoked);
             let (open, _) = self.release(epoch, Attempt::Counts, out);
             self.marks.hit_if(open > 0, Mark::Revoked);
             let reason = "revoked".to_owned();

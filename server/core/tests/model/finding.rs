@@ -9,6 +9,7 @@ use sessiond_core::requests::RequestToken;
 use sessiond_core::session::{EndMode, EndReason, SessionView};
 
 use super::marks::Mark;
+use super::resource_rows::unreleased;
 use super::state::{Fate, Model, Request, Session, State};
 use super::told::{Answer, Refusal};
 
@@ -44,8 +45,22 @@ impl Model {
                 flag,
                 at: self.now,
                 tally: None,
+                resource: None,
             };
             self.requests.insert(tag.id.clone(), request);
+        }
+    }
+
+    /// Remembers what was declared.
+    pub(crate) fn remember_resource(
+        &mut self,
+        tag: Option<&RequestTag>,
+        subject: u64,
+        number: u64,
+    ) {
+        self.remember(tag, subject, false);
+        if let Some(request) = tag.and_then(|tag| self.requests.get_mut(&tag.id)) {
+            request.resource = Some(number);
         }
     }
 
@@ -66,7 +81,7 @@ impl Model {
         if session.is_active() {
             Ok(no)
         } else {
-            Err(Refusal::Queued(session.id.clone()))
+            Err(queued(session))
         }
     }
 
@@ -75,7 +90,7 @@ impl Model {
         let session = self.find_written(asked)?;
         match &session.state {
             State::Draining(ending) if ending.mode == EndMode::AfterPending => Ok(session.no),
-            State::Queued(_) => Err(Refusal::Queued(session.id.clone())),
+            State::Queued(_) => Err(queued(session)),
             State::Active | State::Draining(_) | State::Ended(_) => self.find_active(asked),
         }
     }
@@ -129,6 +144,10 @@ impl Model {
     }
 }
 
+pub(crate) fn queued(session: &Session) -> Refusal {
+    Refusal::Queued(session.id.clone(), session.behind().is_some())
+}
+
 pub(crate) fn ended(session: &Session, reason: EndReason) -> Refusal {
     Refusal::Ended(session.id.clone(), reason, session.successor.clone())
 }
@@ -154,6 +173,11 @@ pub(crate) fn settled(model: &Model, view: &SessionView) {
     assert_eq!(
         view.activity.prompt_number, session.prompt_number,
         "the prompt number shown"
+    );
+    assert_eq!(
+        view.session.resources,
+        unreleased(session),
+        "what is shown that it has outside"
     );
     let requests = view.activity.requests.live.iter();
     let live = requests.filter(|request| request.until.0 > model.now);

@@ -4,6 +4,7 @@
 //! Both the model test and the proof that it finds deliberate faults use these parts. Nothing here reads a clock or a
 //! disk: a run follows from its seed alone.
 
+pub(crate) mod behind;
 pub(crate) mod breakdowns;
 pub(crate) mod calendar;
 pub(crate) mod callers;
@@ -20,6 +21,7 @@ pub(crate) mod letters;
 pub(crate) mod log;
 pub(crate) mod marks;
 pub(crate) mod messages;
+pub(crate) mod outside;
 pub(crate) mod pauses;
 pub(crate) mod pools;
 pub(crate) mod predict;
@@ -27,6 +29,8 @@ pub(crate) mod purges;
 pub(crate) mod queue_rows;
 pub(crate) mod requests;
 pub(crate) mod resets;
+pub(crate) mod resource_rows;
+pub(crate) mod resources;
 pub(crate) mod rows;
 pub(crate) mod script;
 pub(crate) mod seeds;

@@ -10,7 +10,7 @@ use sessiond_core::presence::{SessionFilter, Window};
 use sessiond_core::session::{Labels, Usage};
 
 use super::script::{Held, WORKERS};
-use super::state::{Fate, Queue};
+use super::state::{Fate, Queue, Session};
 use super::world::{World, deliveries};
 
 /// Time between two heartbeats of a worker that is well.
@@ -46,10 +46,11 @@ impl World {
         };
         self.say(0, stream, WorkerFrame::Hello(Box::new(hello)));
         for _ in 0..HEAL_ROUNDS_MAX {
+            self.release_all();
             self.settle_everything(stream);
             let serving = |queue: &&Queue| queue.fate == Fate::Serving;
             let mut queues = self.model.queues.iter().filter(serving);
-            if queues.all(|queue| queue.unsettled() == 0) {
+            if queues.all(|queue| queue.unsettled() == 0) && self.is_nothing_left() {
                 return;
             }
             self.give_back_idle(stream);
@@ -58,6 +59,19 @@ impl World {
             self.run_due();
         }
         panic!("work is left although a worker serves all of it");
+    }
+
+    /// Nothing is to go, so no session keeps a slot that it is not in use for, and none waits behind another.
+    fn is_nothing_left(&mut self) -> bool {
+        self.commit();
+        let gone = self.store.to_release().is_empty();
+        let mut sessions = self.model.sessions.iter();
+        let kept = sessions.any(|s| s.is_left() || s.behind().is_some());
+        assert!(
+            !gone || !self.model.sessions.iter().any(Session::is_left),
+            "a slot is kept for nothing"
+        );
+        gone && !kept
     }
 
     /// A worker that is well keeps no session that has nothing for it: others of the pool may wait for their turn.

@@ -12,6 +12,7 @@ use sessiond_core::reply::LeaseLostReason;
 
 use super::cancels::Back;
 use super::marks::Mark;
+use super::marks::outside::Outside;
 use super::sessions::Verdict;
 use super::settling::Attempt;
 use super::state::{Lease, Model, Status};
@@ -106,6 +107,7 @@ impl Model {
             successor: session.successor.clone(),
         };
         out.tell(self.stream_of(&lease.instance), told);
+        self.let_go_of(epoch, out);
         if self.out_under(epoch).is_empty() {
             self.leases.remove(&epoch);
         } else {
@@ -123,6 +125,7 @@ impl Model {
         attempt: Attempt,
         out: &mut Expected,
     ) -> (usize, usize) {
+        self.let_go_of(epoch, out);
         let (open, id) = (self.out_under(epoch), self.leases[&epoch].queue);
         let mut dead = 0;
         for seq in &open {
@@ -136,6 +139,7 @@ impl Model {
     /// A worker gives a current lease back.
     pub(crate) fn detach_lease(&mut self, epoch: u64, out: &mut Expected) {
         let lease = self.leases[&epoch].clone();
+        self.mark_outside(epoch, Outside::LeaseReturned);
         self.release(epoch, Attempt::Refunded, out);
         let fact = Fact::Detached(lease.session, text(&lease.instance));
         out.facts.push(fact);
@@ -243,6 +247,7 @@ impl Model {
         };
         out.tell(self.stream_of(&lease.instance), told);
         let stopping = self.is_cancelling(epoch);
+        self.mark_outside(epoch, Outside::LeaseLapsed);
         self.marks.hit_if(stopping, Mark::CancelLapsed);
         let attempt = if lease.unheard || stopping {
             Attempt::Refunded

@@ -3,21 +3,25 @@
 //! A mark is hit where the model itself reaches the state. A mark that nobody hits fails the run.
 
 pub(crate) mod hits;
+pub(crate) mod outside;
 
 macro_rules! marks {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
+    ($list:ident { $($(#[$doc:meta])* $name:ident,)* }) => {
         /// A state worth meeting.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(crate) enum Mark {
+        pub(crate) enum $list {
             $($(#[$doc])* $name,)*
         }
 
-        /// All of them, in order.
-        pub(crate) const ALL: &[Mark] = &[$(Mark::$name,)*];
+        impl $list {
+            /// What all of them are called, in order.
+            pub(crate) const NAMES: &[&str] = &[$(stringify!($name),)*];
+        }
     };
 }
+pub(crate) use marks;
 
-marks! {
+marks! { Mark {
     /// An ack came after the lease lapsed and counted.
     LateAckAccepted,
     /// An ack came after the message was handed out again and did not count.
@@ -392,4 +396,4 @@ marks! {
     ReplacedWhileShort,
     /// It was, and something was settled.
     SettledWhileShort,
-}
+}}

@@ -13,7 +13,8 @@ use sessiond_core::session::{EndMode, EndReason, PendingPolicy};
 use sessiond_core::time::Limit;
 
 use super::marks::Mark;
-use super::state::{Ending, Fate, Model, Session, State, Turn, Worker};
+use super::marks::outside::Outside;
+use super::state::{Behind, Ending, Fate, Model, Session, State, Turn, Worker};
 use super::told::{Answer, Expected, Fact, Refusal};
 use super::work::matches;
 
@@ -27,9 +28,7 @@ impl Model {
 
     /// Sessions of a pool that have a slot.
     pub(crate) fn slots_taken(&self, pool: &PoolName) -> u64 {
-        let taken = self.of_pool(pool);
-        let taken = taken.filter(|s| matches!(s.state, State::Active | State::Draining(_)));
-        taken.count() as u64
+        self.of_pool(pool).filter(|s| s.has_slot()).count() as u64
     }
 
     pub(crate) fn is_full(&self, pool: &PoolName, freed: u64) -> bool {
@@ -37,11 +36,11 @@ impl Model {
         limit.is_some_and(|limit| self.slots_taken(pool) - freed >= limit)
     }
 
-    /// The sessions that wait for a slot of a pool, in order of their turns.
+    /// The sessions that wait for a slot of a pool and nothing else, in order of their turns.
     pub(crate) fn line(&self, pool: &PoolName) -> Vec<u64> {
         let waiting = self.of_pool(pool).filter_map(|s| match s.state {
-            State::Queued(turn) => Some((turn.place, s.no)),
-            State::Active | State::Draining(_) | State::Ended(_) => None,
+            State::Queued(turn) if turn.behind.is_none() => Some((turn.place, s.no)),
+            State::Queued(_) | State::Active | State::Draining(_) | State::Ended(_) => None,
         });
         let mut line: Vec<(u64, u64)> = waiting.collect();
         line.sort_unstable();
@@ -56,13 +55,17 @@ impl Model {
         replaced: Option<u64>,
         out: &mut Expected,
     ) -> Result<(), Refusal> {
-        let inherits = replaced.is_some_and(|old| self.session(old).pool == *pool);
+        let old = replaced.map(|old| self.session(old));
+        let inherits = old.is_some_and(|old| old.pool == *pool);
+        if self.behind_of(open, pool, old).is_some() {
+            return Ok(());
+        }
         let waits = open.wait.is_some() || self.policy.pool(pool).default_wait().is_some();
         if inherits || waits {
             return Ok(());
         }
         let victims = self.victims(pool);
-        if self.line(pool).is_empty() && !self.is_full(pool, victims.len() as u64) {
+        if self.line(pool).is_empty() && !self.is_full(pool, self.freed_by(&victims)) {
             return Ok(());
         }
         if self.line(pool).is_empty() {
@@ -80,7 +83,7 @@ impl Model {
         &mut self,
         open: &Open,
         pool: &PoolName,
-        replaced: Option<&Session>,
+        (replaced, behind): (Option<&Session>, Option<Behind>),
         no: u64,
         out: &mut Expected,
     ) -> State {
@@ -90,32 +93,60 @@ impl Model {
         match before.map(|old| &old.state) {
             Some(State::Queued(turn)) => {
                 self.marks.hit(Mark::PlaceTakenOver);
-                let until = own.unwrap_or(turn.until);
-                return State::Queued(Turn { until, ..*turn });
+                let (until, place) = (own.or(turn.until), turn.place);
+                return State::Queued(Turn {
+                    until,
+                    place,
+                    behind,
+                });
             }
-            Some(State::Active | State::Draining(_) | State::Ended(_)) => return State::Active,
+            Some(State::Active | State::Draining(_) | State::Ended(_)) => {
+                let waits = behind.is_some().then_some(Turn {
+                    until: own,
+                    place: no,
+                    behind,
+                });
+                return waits.map_or(State::Active, State::Queued);
+            }
             None => {}
         }
-        if self.line(pool).is_empty() {
+        if behind.is_none() && self.line(pool).is_empty() {
             let victims = self.victims(pool);
             self.end_all(&victims, out);
             if !self.is_full(pool, 0) {
+                self.mark_overtaken(pool, no);
                 return State::Active;
             }
         }
         let default = self.policy.pool(pool).default_wait();
         let until = own.or(default.map(|wait| now + wait.0));
-        self.marks.hit(Mark::Queued);
+        let bounded = until.is_some() || behind.is_some();
+        assert!(bounded, "one that does not wait was refused");
+        self.marks.hit_if(behind.is_none(), Mark::Queued);
         State::Queued(Turn {
-            until: until.expect("one that does not wait was refused"),
+            until,
             place: no,
+            behind,
         })
     }
 
     // === who gives up a slot ===
 
+    /// How many slots would be free at once if these ended: what something is left of keeps its own.
+    fn freed_by(&self, victims: &[Victim]) -> u64 {
+        let gone = |(no, _): &&Victim| self.session(*no).unreleased() == 0;
+        victims.iter().filter(gone).count() as u64
+    }
+
+    /// Whether a slot is about to be free, of a session that is over or is to be: whatever it has goes, as far as is known.
+    fn slot_comes(&self, pool: &PoolName, victims: &[Victim]) -> bool {
+        let goes = |s: &Session| s.unreleased() > 0 && s.lingering() == 0;
+        let over = self.of_pool(pool).any(|s| s.is_left() && goes(s));
+        over || victims.iter().any(|(no, _)| goes(self.session(*no)))
+    }
+
     /// Who would end now to make room in a pool. Nobody if there is room.
-    pub(crate) fn victims(&self, pool: &PoolName) -> Vec<Victim> {
+    pub(crate) fn victims(&mut self, pool: &PoolName) -> Vec<Victim> {
         let policy = self.policy.pool(pool);
         let over = |limit: Limit, since: u64| match limit {
             Limit::After(span) => self.now - since > span.0,
@@ -136,7 +167,7 @@ impl Model {
             victims.extend(idle.into_iter().map(|(_, no)| (no, EndReason::Idle)));
         }
         let left = |victims: &[Victim], no: u64| victims.iter().all(|(gone, _)| *gone != no);
-        if self.is_full(pool, victims.len() as u64) {
+        if self.is_full(pool, self.freed_by(&victims)) {
             let aged: Vec<Victim> = free
                 .iter()
                 .filter(|s| left(&victims, s.no) && over(policy.emergency_age, s.active_since))
@@ -144,11 +175,15 @@ impl Model {
                 .collect();
             victims.extend(aged);
         }
-        let taken = self.slots_taken(pool) - victims.len() as u64;
+        let taken = self.slots_taken(pool) - self.freed_by(&victims);
         if policy.when_full == WhenFull::Evict && policy.max_sessions == Some(taken) {
+            let comes = self.slot_comes(pool, &victims);
             let left = free.iter().filter(|s| left(&victims, s.no));
             let idlest = left.min_by_key(|s| (s.idle_since(), s.no));
-            victims.extend(idlest.map(|s| (s.no, EndReason::Evicted)));
+            let idlest = idlest.map(|s| (s.no, EndReason::Evicted));
+            victims.extend(idlest.filter(|_| !comes));
+            self.marks
+                .hit_if(comes && idlest.is_some(), Outside::EvictionHeldBack);
         }
         victims
     }
@@ -169,7 +204,11 @@ impl Model {
                         && s.idle_since() < self.session(*no).idle_since()
                 });
                 self.marks.hit_if(busy, Mark::BusyPassedOver);
+                let beside = self.of_pool(&pool).any(|s| s.is_left());
+                self.marks.hit_if(beside, Outside::EvictedBesideLingering);
             }
+            let left = self.session(*no).unreleased() > 0;
+            self.marks.hit_if(left, Outside::RoomComes);
             self.reap_now(*no, *reason, out);
         }
     }
@@ -263,17 +302,23 @@ impl Model {
         while !self.is_full(pool, 0)
             && let Some(no) = self.line(pool).first().copied()
         {
-            let now = self.now;
-            let session = self.session_mut(no);
-            session.state = State::Active;
-            session.active_since = now;
-            let queue = session.queue;
-            self.queue_mut(queue).fate = Fate::Serving;
-            out.facts.push(Fact::Admitted(no));
-            let some = self.queue(queue).unsettled() > 0;
-            self.marks.hit(Mark::Admitted);
-            self.marks.hit_if(some, Mark::AdmittedWithWork);
+            self.mark_overtaken(pool, no);
+            self.admit(no, out);
         }
+    }
+
+    /// A session that waited has its slot.
+    pub(crate) fn admit(&mut self, no: u64, out: &mut Expected) {
+        let now = self.now;
+        let session = self.session_mut(no);
+        session.state = State::Active;
+        session.active_since = now;
+        let queue = session.queue;
+        self.queue_mut(queue).fate = Fate::Serving;
+        out.facts.push(Fact::Admitted(no));
+        let some = self.queue(queue).unsettled() > 0;
+        self.marks.hit(Mark::Admitted);
+        self.marks.hit_if(some, Mark::AdmittedWithWork);
     }
 
     pub(crate) fn serve_lines(&mut self, out: &mut Expected) {
@@ -304,8 +349,10 @@ impl Model {
                 return;
             }
         }
-        if turn.until <= self.now {
+        if turn.until.is_some_and(|until| until <= self.now) {
             self.marks.hit(Mark::WaitedInVain);
+            let behind = turn.behind.is_some();
+            self.marks.hit_if(behind, Outside::BehindInVain);
             self.reap_now(no, EndReason::Capacity, out);
         }
     }

@@ -47,12 +47,14 @@ impl Model {
                 let refused = got.refused.as_ref();
                 let refused = refused.map(|rejection| Refusal::of(rejection));
                 assert_eq!(refused, Some(wanted), "the refusal, not {:?}", got.reply);
+                assert_eq!(got.releases, out.releases, "whether something is to go");
                 self.compare_events(&out, got);
                 got
             }
             (Ok(wanted), Err(got)) => panic!("refused with {got:?}, not {wanted:?}"),
             (Ok(wanted), Ok(got)) => {
                 assert_eq!(got.refused, None, "a refusal");
+                assert_eq!(got.releases, out.releases, "whether something is to go");
                 self.compare_events(&out, got);
                 self.compare_reply(command, &wanted, &got.reply);
                 got
@@ -82,6 +84,10 @@ impl Model {
                 self.after_settle(&touched, out);
                 return Ok(Answer::Settled(codes));
             }
+            Command::Declare(asked) => return self.declare(asked),
+            Command::Register(asked) => return self.register(asked, out),
+            Command::Release(asked) => return self.release_one(asked, out),
+            Command::Attempted(report) => self.attempted(report, out),
             Command::Requeue(requeue) => return self.requeue(requeue),
             Command::Discard(discard) => return self.discard(discard, out),
             Command::Worker(command) => self.frame(command, out),
@@ -159,7 +165,8 @@ impl Model {
         if let Reply::Opened { session, .. }
         | Reply::Session { session, .. }
         | Reply::RequestBegun { session, .. }
-        | Reply::Revoked { session, .. } = got
+        | Reply::Revoked { session, .. }
+        | Reply::Resource { session, .. } = got
         {
             settled(self, session);
         }
@@ -202,7 +209,7 @@ impl Model {
                 "volatile in an event"
             );
             let session = &mut self.sessions[session_place(&out.facts[place])];
-            let may_follow = matches!(out.facts[place], Fact::Purged(..) | Fact::HeldGivenUp(..));
+            let may_follow = out.facts[place].may_follow_end();
             assert!(
                 !session.closed || may_follow,
                 "an event about {} after its end",

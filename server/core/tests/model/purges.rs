@@ -8,7 +8,9 @@ use sessiond_core::ids::SessionId;
 use sessiond_core::limits::{PROTECTED_RECHECK, PURGE_RECHECK};
 use sessiond_core::session::PendingPolicy;
 
+use super::finding::queued;
 use super::marks::Mark;
+use super::marks::outside::Outside;
 use super::sessions::Verdict;
 use super::state::{Fate, Model, State};
 use super::told::{Answer, Expected, Fact, Refusal};
@@ -20,12 +22,18 @@ impl Model {
         let session = found.ok_or(Refusal::NotFound)?;
         let no = session.no;
         match &session.state {
-            State::Queued(_) => return Err(Refusal::Queued(session.id.clone())),
+            State::Queued(_) => return Err(queued(session)),
             State::Active => return Err(Refusal::Active(session.id.clone())),
             State::Draining(ending) => {
                 return Err(Refusal::Draining(session.id.clone(), ending.reason));
             }
             State::Ended(_) => {}
+        }
+        let left = session.unreleased();
+        if left > 0 {
+            self.marks.hit(Outside::PurgeRefused);
+            let left = u32::try_from(left).expect("a session has a few");
+            return Err(Refusal::Unreleased(purge.session.clone(), left));
         }
         if let Some(id) = self.own_queue(no)
             && let Fate::Held { .. } = self.queue(id).fate
@@ -78,11 +86,13 @@ impl Model {
             queue.dead_until = None;
         }
         let session = self.session_mut(no);
+        let some = session.declared > 0;
         session.purged = true;
         session.key = None;
         session.check_at = None;
         // Nobody asks for such an id.
         session.id = SessionId::parse(format!("purged {no}")).unwrap();
+        self.marks.hit_if(some, Outside::PurgedWithRecord);
         out.facts.push(Fact::Purged(no, actor.clone(), messages));
         messages
     }
@@ -95,7 +105,9 @@ impl Model {
         }
         match self.stays_until(no) {
             Some(at) => {
+                let left = self.session(no).unreleased() > 0;
                 self.marks.hit(Mark::RetentionExcused);
+                self.marks.hit_if(left, Outside::RetentionExcused);
                 self.session_mut(no).check_at = Some(at.max(now) + 1);
             }
             None => {
@@ -106,6 +118,9 @@ impl Model {
     }
 
     fn stays_until(&self, no: u64) -> Option<u64> {
+        if self.session(no).unreleased() > 0 {
+            return Some(self.now + PURGE_RECHECK.0);
+        }
         let queue = self.queue(self.own_queue(no)?);
         if queue.given_up() > 0 {
             return Some(self.now + PURGE_RECHECK.0);

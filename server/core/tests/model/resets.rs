@@ -124,10 +124,15 @@ impl World {
             }
             _ => None,
         };
+        let session = match self.rng.u32(..4) {
+            0 => self.some_bearer(),
+            _ => None,
+        };
+        let session = session.unwrap_or_else(|| self.some_session());
         let carries = [Carry::Move, Carry::Move, Carry::Keep, Carry::Discard];
         let reset = Reset {
             namespace: self.namespace.clone(),
-            session: self.some_session(),
+            session,
             reason: REASONS[self.rng.usize(..REASONS.len())],
             detail: String::new(),
             id: open.id,

@@ -10,12 +10,13 @@ use sessiond_core::ids::{QueueId, SessionKey, SessionNo};
 use sessiond_core::key_window::RememberedKey;
 use sessiond_core::limits::REQUEST_RETENTION;
 use sessiond_core::message::Standing;
-use sessiond_core::rows::{Counters, KeyRow, PoolRow, Row, RowKey};
+use sessiond_core::rows::{Counters, KeyRow, Row, RowKey};
 use sessiond_core::session::{ActivityRow, Lifecycle, SessionRow};
 use sessiond_core::time::Limit;
 
 use super::circuits;
 use super::queue_rows::{check_lease, check_message, check_queue};
+use super::resource_rows as outside;
 use super::state::{Fate, Model, State};
 use super::store::Store;
 
@@ -41,6 +42,7 @@ struct Seen {
     ids: usize,
     names: usize,
     requests: usize,
+    resources: usize,
 }
 
 /// Panics when a row differs from the model.
@@ -69,6 +71,7 @@ pub(crate) fn check(model: &Model, store: &Store, care: Care) {
         ids: sessions,
         names: model.queues.iter().map(|queue| queue.names.len()).sum(),
         requests: seen.requests,
+        resources: model.with_resources(),
     };
     assert_eq!(seen, wanted, "rows are missing or too many");
     check_requests(model, store, &seen);
@@ -91,6 +94,7 @@ fn check_row(model: &Model, key: &RowKey, row: &Row, care: Care, seen: &mut Seen
             assert_eq!(row.no, *no);
             seen.sessions += 1;
             assert!(!over(*no) || row.is_ended(), "session {no} is not over");
+            outside::check_unreleased(model, row);
             if !over(*no) {
                 check_session(model, row);
             }
@@ -130,6 +134,11 @@ fn check_row(model: &Model, key: &RowKey, row: &Row, care: Care, seen: &mut Seen
             seen.leases += 1;
             check_lease(model, row);
         }
+        (RowKey::Resources(no), Row::Resources(row)) => {
+            assert_eq!(row.session, *no);
+            seen.resources += 1;
+            outside::check_resources(model, row);
+        }
         (key, row) => check_name(model, key, row, seen),
     }
 }
@@ -152,22 +161,13 @@ fn check_name(model: &Model, key: &RowKey, row: &Row, seen: &mut Seen) {
             let wanted = model
                 .requests
                 .get(id)
-                .map(|r| (r.body, r.subject, r.flag, r.at));
-            let is = (row.body, row.subject.0, row.flag, row.at.0);
+                .map(|r| (r.body, r.subject, r.flag, r.at, r.resource));
+            let resource = row.resource.map(|number| number.0);
+            let is = (row.body, row.subject.0, row.flag, row.at.0, resource);
             assert_eq!(Some(is), wanted, "what {id} stands for");
         }
         (RowKey::Pool(_, pool), Row::Pool(row)) => {
-            let count = |wanted: fn(&State) -> bool| {
-                let counted = model.sessions.iter();
-                counted
-                    .filter(|s| s.pool == *pool && wanted(&s.state))
-                    .count() as u64
-            };
-            let wanted = PoolRow {
-                live: model.slots_taken(pool),
-                draining: count(|state| matches!(state, State::Draining(_))),
-                queued: count(|state| matches!(state, State::Queued(_))),
-            };
+            let wanted = outside::pool_row(model, pool);
             assert_eq!(*row, wanted, "the counts of pool {pool}");
         }
         (key, row) => panic!("under {key:?} lies {row:?}"),
@@ -293,8 +293,9 @@ fn check_session(model: &Model, row: &SessionRow) {
     match (&row.lifecycle, &session.state) {
         (Lifecycle::Active, State::Active) => {}
         (Lifecycle::Queued(wait), State::Queued(turn)) => {
-            let is = (wait.until.0, wait.place.0);
+            let is = (wait.until.map(|at| at.0), wait.place.0);
             assert_eq!(is, (turn.until, turn.place), "the turn of {}", row.id);
+            outside::check_behind(wait.behind, turn.behind);
         }
         (Lifecycle::Draining(intent), State::Draining(ending)) => {
             assert_eq!(intent.reason, ending.reason);
@@ -356,6 +357,10 @@ fn check_activity(model: &Model, row: &ActivityRow) {
     .any(|limit| *limit != Limit::Never);
     let watched = match &session.state {
         State::Active => limited || row.next_timer().is_some(),
+        // Whoever waits for as long as it takes is looked at once, and then only for its owner.
+        State::Queued(turn) if turn.until.is_none() && !session.has_owner_limit() => {
+            row.check_at.is_some()
+        }
         State::Queued(_) | State::Draining(_) => true,
         State::Ended(_) => {
             let check_at = row.check_at.map(|at| at.0);
@@ -381,6 +386,9 @@ fn check_key(model: &Model, key: &SessionKey, row: &KeyRow) {
     let newest = model.of_key.get(key).cloned().unwrap_or_default();
     let remembered: Vec<u64> = row.sessions.iter().map(|no| no.0).collect();
     assert_eq!(remembered, newest, "the sessions of {key}");
-    let some = row.live.is_some() || held.is_some() || !newest.is_empty();
+    let left = row.unreleased.map(|no| no.0);
+    assert_eq!(left, model.left_of(key), "what {key} waits for");
+    outside::check_key_left(model, key);
+    let some = row.live.is_some() || held.is_some() || !newest.is_empty() || left.is_some();
     assert!(some, "{key} means nothing and has a row");
 }

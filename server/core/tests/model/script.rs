@@ -11,6 +11,7 @@ use sessiond_core::ids::{
 use sessiond_core::limits::{Policy, PoolOverrides, PoolPolicy, WhenFull, WorkerCost};
 use sessiond_core::reply::{Delivery, Reply};
 use sessiond_core::requests::RequestToken;
+use sessiond_core::resource::ResourceToken;
 use sessiond_core::time::{Limit, Span};
 
 use super::verbs::{VERBS, Verb};
@@ -215,6 +216,8 @@ pub(crate) struct Clients {
     pub(crate) sessions: Vec<SessionId>,
     /// Every request that was begun or renewed, with its session by key and by id.
     pub(crate) requests: Vec<(Option<SessionKey>, SessionId, RequestToken)>,
+    /// Every resource that was declared.
+    pub(crate) resources: Vec<ResourceToken>,
     pub(crate) next_stream: u64,
     pub(crate) next_name: u64,
 }
@@ -233,6 +236,7 @@ impl Default for Clients {
             past: Vec::new(),
             sessions: Vec::new(),
             requests: Vec::new(),
+            resources: Vec::new(),
             next_stream: 1,
             next_name: 1,
         }
@@ -256,6 +260,15 @@ impl Clients {
             Reply::Opened { session, .. } => Some(&session.session.id),
             Reply::Reset { successor, .. } => Some(&successor.session.id),
             Reply::Enqueued { session, .. } => Some(session),
+            Reply::Resource {
+                session, resource, ..
+            } => {
+                let token = resource.token(session.session.no);
+                if !self.resources.contains(&token) {
+                    self.resources.push(token);
+                }
+                None
+            }
             Reply::RequestBegun { session, token, .. } => {
                 let key = session.session.key.clone();
                 let id = session.session.id.clone();

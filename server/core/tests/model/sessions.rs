@@ -11,6 +11,7 @@ use sessiond_core::rejection::Liveness;
 use sessiond_core::session::{EndMode, EndReason, PendingPolicy, Timeouts, Totals, Usage};
 
 use super::marks::Mark;
+use super::marks::outside::Outside;
 use super::state::{Ending, Fate, Model, Queue, Session, State};
 use super::told::{Answer, Expected, Fact, Refusal};
 
@@ -127,7 +128,11 @@ impl Model {
             self.give_way(open, replaced, out);
         }
         let no = self.sessions.len() as u64 + 1;
-        let state = self.begin(open, &pool, before.as_ref(), no, out);
+        let behind = self.behind_of(open, &pool, before.as_ref());
+        if let Some(behind) = behind {
+            self.mark_behind(behind, &pool, before.as_ref());
+        }
+        let state = self.begin(open, &pool, (before.as_ref(), behind), no, out);
         let fate = match state {
             State::Queued(_) => Fate::Quiet,
             State::Active | State::Draining(_) | State::Ended(_) => Fate::Serving,
@@ -273,6 +278,8 @@ impl Model {
             requests: BTreeMap::new(),
             requests_begun: 0,
             failures: Vec::new(),
+            resources: Vec::new(),
+            declared: 0,
             suspended: None,
             warned: [None, None],
             revision: 0,
@@ -315,7 +322,8 @@ impl Model {
         session.ordering = open.ordering.unwrap_or(session.ordering);
         session.max_in_flight = open.max_in_flight.map_or(session.max_in_flight, u32::from);
         if let (State::Queued(turn), Some(wait)) = (&mut session.state, open.wait) {
-            turn.until = turn.until.max(now + wait.0);
+            // Whoever waits for as long as it takes goes on to.
+            turn.until = turn.until.map(|until| until.max(now + wait.0));
         }
         session.last_activity = now;
         session.owner_seen = now;
@@ -323,9 +331,14 @@ impl Model {
             Some(number) => session.prompt_number = number,
             None => session.prompt_number += u32::from(!said.prompt.is_empty()),
         }
+        let unbounded = match &session.state {
+            State::Queued(turn) => turn.until.is_none() && open.wait.is_some(),
+            State::Active | State::Draining(_) | State::Ended(_) => false,
+        };
         if shown(session) != before {
             out.facts.push(Fact::Updated(no));
         }
+        self.marks.hit_if(unbounded, Outside::WaitUnbounded);
         Ok(())
     }
 }

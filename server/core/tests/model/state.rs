@@ -4,6 +4,7 @@
 //! has a number and no record. Nothing in this file decides.
 
 mod derived;
+mod resource;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,6 +23,7 @@ use sessiond_core::session::{
 };
 use sessiond_core::time::Limit;
 
+pub(crate) use self::resource::{Behind, Resource, Standing};
 use super::marks::hits::Marks;
 
 /// Everything there is.
@@ -85,6 +87,10 @@ pub(crate) struct Session {
     pub(crate) requests_begun: u64,
     /// When failures of its workers are forgotten.
     pub(crate) failures: Vec<u64>,
+    /// What it has outside that is on record, by number.
+    pub(crate) resources: Vec<Resource>,
+    /// How many were ever declared.
+    pub(crate) declared: u64,
     /// Until when no worker gets it.
     pub(crate) suspended: Option<u64>,
     /// The ends by idleness and by age that were warned of.
@@ -112,8 +118,11 @@ pub(crate) enum State {
 /// A place in the line for a slot.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Turn {
-    pub(crate) until: u64,
+    /// None is for as long as it takes.
+    pub(crate) until: Option<u64>,
     pub(crate) place: u64,
+    /// What it waits for before it is in the line.
+    pub(crate) behind: Option<Behind>,
 }
 
 /// An end under way.
@@ -242,6 +251,8 @@ pub(crate) struct Request {
     pub(crate) flag: bool,
     pub(crate) at: u64,
     pub(crate) tally: Option<MessageTally>,
+    /// The resource of the subject that it was about.
+    pub(crate) resource: Option<u64>,
 }
 
 impl Model {

@@ -11,8 +11,9 @@ use sessiond_core::event::{EventKind, EventRow};
 use sessiond_core::ids::{Epoch, PoolName, Revision, SessionNo};
 use sessiond_core::index::{
     Due, Entries, Extent, IndexEntry, entries_of_activity, entries_of_lease, entries_of_message,
-    entries_of_queue, entries_of_session,
+    entries_of_queue, entries_of_resources, entries_of_session,
 };
+use sessiond_core::resource::Resource;
 use sessiond_core::rows::{Read, Row, RowKey};
 use sessiond_core::time::EngineTime;
 use sessiond_core::view::View;
@@ -265,8 +266,26 @@ impl Store {
                 | IndexEntry::RequestAge(..)
                 | IndexEntry::Live(..)
                 | IndexEntry::Idle(..)
-                | IndexEntry::Waiting(..) => None,
+                | IndexEntry::Waiting(..)
+                | IndexEntry::Behind(..)
+                | IndexEntry::Unreleased(..)
+                | IndexEntry::Releasing(_) => None,
             })
+    }
+
+    /// All resources that the committed index leads to and that are to go.
+    pub(crate) fn to_release(&self) -> Vec<(SessionNo, Resource)> {
+        let first = IndexEntry::Releasing(SessionNo(0));
+        let entries = self.committed.range(first..);
+        let mut to_go = Vec::new();
+        for no in entries.filter_map(IndexEntry::session) {
+            let Some(Row::Resources(row)) = self.rows.get(&RowKey::Resources(no)) else {
+                panic!("session {no} has nothing outside");
+            };
+            let of_session = row.list.iter().filter(|one| one.is_releasing());
+            to_go.extend(of_session.map(|one| (no, one.clone())));
+        }
+        to_go
     }
 
     /// Whether the indexes are what the rows give when derived from nothing.
@@ -304,6 +323,7 @@ impl Store {
             | Row::KeyBlock(_)
             | Row::Request(_)
             | Row::Pool(_)
+            | Row::Resources(_)
             | Row::Event(_) => None,
         })
         .collect()
@@ -318,6 +338,7 @@ fn entries(key: &RowKey, row: &Row) -> Vec<IndexEntry> {
         (_, Row::Activity(row)) => entries_of_activity(row),
         (_, Row::Lease(row)) => entries_of_lease(row),
         (_, Row::Session(row)) => entries_of_session(row),
+        (_, Row::Resources(row)) => entries_of_resources(row),
         (RowKey::Request(namespace, id), Row::Request(row)) => {
             let age = IndexEntry::RequestAge(row.at, namespace.clone(), id.clone());
             [Some(age), None, None, None]

@@ -124,6 +124,8 @@ impl Told {
 pub(crate) struct Expected {
     pub(crate) facts: Vec<Fact>,
     pub(crate) frames: BTreeMap<StreamId, Vec<Told>>,
+    /// Whether whoever may signal should look.
+    pub(crate) releases: bool,
 }
 
 impl Expected {

@@ -56,6 +56,11 @@ pub(crate) enum Verb {
     ResetGuard,
     Hang,
     Room,
+    Declare,
+    Register,
+    LetGo,
+    Report,
+    Releaser,
 }
 
 /// How often each happens, relative to the others.
@@ -83,7 +88,7 @@ pub(crate) const VERBS: &[(Verb, u32)] = &[
     (Verb::Detach, 4),
     (Verb::Window, 4),
     (Verb::StreamSettle, 22),
-    (Verb::CancelResult, 4),
+    (Verb::CancelResult, 5),
     (Verb::Progress, 4),
     (Verb::Heartbeat, 5),
     (Verb::Goodbye, 2),
@@ -99,6 +104,11 @@ pub(crate) const VERBS: &[(Verb, u32)] = &[
     (Verb::ResetGuard, 1),
     (Verb::Hang, 3),
     (Verb::Room, 3),
+    (Verb::Declare, 7),
+    (Verb::Register, 2),
+    (Verb::LetGo, 2),
+    (Verb::Report, 3),
+    (Verb::Releaser, 5),
 ];
 
 /// Instants at which due work is run on a longer way; then the clock jumps, as after a suspend.
@@ -151,6 +161,11 @@ impl World {
             Verb::ResetGuard => self.reset_guard(),
             Verb::Hang => self.hang(),
             Verb::Room => self.room(),
+            Verb::Declare => self.declare(),
+            Verb::Register => self.register(),
+            Verb::LetGo => self.let_go(),
+            Verb::Report => self.report(),
+            Verb::Releaser => self.release_some(),
         }
     }
 
@@ -184,6 +199,9 @@ impl World {
         }
         self.engine_ms = target;
         self.run_due();
+        if self.rng.bool() {
+            self.release_some();
+        }
     }
 
     /// The clock stands where a name or a request id is about to be forgotten, and somebody uses it again.

@@ -20,8 +20,26 @@ const RPC: &str = "EndSession";
 pub(crate) struct EndCall {
     /// What to decide.
     pub(crate) end: End,
-    /// How long to wait for ENDED before answering; none answers when the decision is durable.
-    pub(crate) wait: Option<Span>,
+    /// What to wait for before answering, and how long; none answers when the decision is durable.
+    pub(crate) wait: Option<EndWait>,
+}
+
+/// What a caller waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct EndWait {
+    /// How long at most.
+    pub(crate) at_most: Span,
+    /// Whether what the session has outside must be gone too.
+    pub(crate) goal: EndGoal,
+}
+
+/// How far an end must have come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EndGoal {
+    /// The session has ended.
+    Ended,
+    /// It has, and all of its resources are released.
+    Released,
 }
 
 /// Which session to end, and how.
@@ -63,7 +81,7 @@ fn fields(
     }
     let waited = request.wait.is_some();
     let wait = time::span(faults, "wait", request.wait, END_WAIT_MAX);
-    wait_for(faults, request.wait_for, waited);
+    let goal = wait_for(faults, request.wait_for, waited);
     let terms = terms?;
     Some(EndCall {
         end: End {
@@ -78,18 +96,25 @@ fn fields(
             request: tag,
             actor,
         },
-        wait,
+        wait: match wait {
+            Some(at_most) => Some(EndWait {
+                at_most,
+                goal: goal?,
+            }),
+            None => None,
+        },
     })
 }
 
-/// ENDED is what is waited for; what resources would add is not built.
-fn wait_for(faults: &mut Faults, number: i32, waited: bool) {
-    match enumeration::known(faults, "wait_for", number, "WaitFor") {
-        None | Some(pb::WaitFor::Unspecified) => {}
-        Some(pb::WaitFor::Ended | pb::WaitFor::Released) if !waited => {
+/// What is waited for, ENDED when unset.
+fn wait_for(faults: &mut Faults, number: i32, waited: bool) -> Option<EndGoal> {
+    match enumeration::known(faults, "wait_for", number, "WaitFor")? {
+        pb::WaitFor::Unspecified => Some(EndGoal::Ended),
+        pb::WaitFor::Ended | pb::WaitFor::Released if !waited => {
             faults.invalid("wait_for", "must be unset without `wait`");
+            None
         }
-        Some(pb::WaitFor::Ended) => {}
-        Some(pb::WaitFor::Released) => faults.not_built("wait_for"),
+        pb::WaitFor::Ended => Some(EndGoal::Ended),
+        pb::WaitFor::Released => Some(EndGoal::Released),
     }
 }

@@ -70,6 +70,7 @@ pub(crate) fn actor(actor: &Actor) -> pb::Actor {
         ActorKind::Reaper => pb::ActorKind::Reaper,
         ActorKind::Recovery => pb::ActorKind::Recovery,
         ActorKind::Drain => pb::ActorKind::Drain,
+        ActorKind::Agent => pb::ActorKind::Agent,
     };
     pb::Actor {
         kind: kind.into(),

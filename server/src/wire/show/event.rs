@@ -43,6 +43,9 @@ pub(crate) fn event_type(kind: EventKind) -> pb::EventType {
         EventKind::CircuitClosed => pb::EventType::CircuitClosed,
         EventKind::SessionQueued => pb::EventType::SessionQueued,
         EventKind::SessionAdmitted => pb::EventType::SessionAdmitted,
+        EventKind::SessionReleased => pb::EventType::SessionReleased,
+        EventKind::ResourceReleased => pb::EventType::ResourceReleased,
+        EventKind::ResourceLingering => pb::EventType::ResourceLingering,
     }
 }
 

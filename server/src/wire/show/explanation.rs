@@ -57,6 +57,7 @@ fn hold_kind(kind: HoldKind) -> pb::HoldKind {
         HoldKind::Request => pb::HoldKind::Request,
         HoldKind::InFlight => pb::HoldKind::InFlight,
         HoldKind::Pending => pb::HoldKind::Pending,
+        HoldKind::Resources => pb::HoldKind::Resources,
     }
 }
 
@@ -96,6 +97,7 @@ fn stall_reason(reason: StallReason) -> pb::StallReason {
         StallReason::Draining => pb::StallReason::Draining,
         StallReason::Suspended => pb::StallReason::Suspended,
         StallReason::Queued => pb::StallReason::Queued,
+        StallReason::PredecessorResources => pb::StallReason::PredecessorResources,
         StallReason::PoolAttached => pb::StallReason::PoolAttached,
         StallReason::NoWorker => pb::StallReason::NoWorker,
         StallReason::WorkerAway => pb::StallReason::WorkerAway,

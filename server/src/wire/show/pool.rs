@@ -44,6 +44,8 @@ pub(crate) fn pool(facts: &PoolFacts<'_>) -> pb::PoolInfo {
         oldest_waiting_id: next.map_or_else(String::new, |session| session.id.to_string()),
         oldest_waiting_time: next.map(|session| timestamp(session.create_time)),
         configured: facts.configured,
+        releasing: facts.row.releasing,
+        lingering: facts.row.lingering,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use sessiond_core::circuit::CircuitState;
 use sessiond_core::restart_guard::RestartGuard;
-use sessiond_core::session::{ActivityRow, Lifecycle, Ordering, SessionView};
+use sessiond_core::session::{ActivityRow, Awaited, Lifecycle, Ordering, SessionRow, SessionView};
 use sessiond_core::time::{EngineTime, Now, WallTime};
 use sessiond_proto::v1 as pb;
 
@@ -53,12 +53,14 @@ pub(crate) fn session(view: &SessionView, now: Now) -> pb::Session {
         queue_id: row.queue.0,
         ordering: ordering(row.ordering).into(),
         max_in_flight: row.in_flight_max(),
-        waiting_for: waiting_for(&row.lifecycle).into(),
+        waiting_for: waiting_for(row).into(),
         circuits: circuits(activity, now),
         restart_guard: restart_guard(&activity.restart_guard, now),
         touch_count: activity.touch_count,
         revision: row.revision.0,
         etag: row.etag(),
+        unreleased_resources: row.unreleased().count,
+        lingering_resources: row.unreleased().lingering,
     }
 }
 
@@ -91,12 +93,20 @@ pub(crate) fn state(lifecycle: &Lifecycle) -> pb::SessionState {
 }
 
 /// What keeps a session from being in use.
-fn waiting_for(lifecycle: &Lifecycle) -> pb::WaitingFor {
-    match lifecycle {
-        Lifecycle::Queued(_) => pb::WaitingFor::Slot,
+fn waiting_for(row: &SessionRow) -> pb::WaitingFor {
+    match &row.lifecycle {
+        Lifecycle::Queued(_) => awaited(row.awaited()),
         Lifecycle::Active | Lifecycle::Draining(_) | Lifecycle::Ended(_) => {
             pb::WaitingFor::Unspecified
         }
+    }
+}
+
+/// What a session waits for that is not in use yet.
+pub(crate) fn awaited(awaited: Awaited) -> pb::WaitingFor {
+    match awaited {
+        Awaited::Slot => pb::WaitingFor::Slot,
+        Awaited::PredecessorResources => pb::WaitingFor::PredecessorResources,
     }
 }
 
@@ -106,7 +116,7 @@ fn expire_at(view: &SessionView) -> Option<EngineTime> {
     match &row.lifecycle {
         Lifecycle::Queued(wait) => {
             let owner = row.timeouts.owner.from(activity.owner_seen);
-            Some(owner.map_or(wait.until, |at| at.min(wait.until)))
+            owner.into_iter().chain(wait.until).min()
         }
         Lifecycle::Active => [
             row.timeouts.idle.from(row.idle_since(activity)),

@@ -51,5 +51,7 @@ pub(crate) fn snapshot(view: &SessionView) -> pb::SessionSnapshot {
         touch_count: session.touch_count,
         revision: session.revision,
         etag: session.etag,
+        unreleased_resources: session.unreleased_resources,
+        lingering_resources: session.lingering_resources,
     }
 }

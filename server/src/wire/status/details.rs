@@ -71,7 +71,9 @@ fn resource_type(reason: Reason) -> &'static str {
         Reason::SubscriptionNotFound | Reason::SubscriptionStale => "subscription",
         Reason::PoolNotFound | Reason::TooManySessions => "pool",
         Reason::RequestNotFound | Reason::RequestIdReused => "request",
-        Reason::ResourceNotFound => "resource",
+        Reason::ResourceNotFound | Reason::ResourceReleased | Reason::ResourceRegistered => {
+            "resource"
+        }
         Reason::NamespaceNotFound => "namespace",
         Reason::SessionNotFound
         | Reason::SessionKeyInUse
@@ -81,6 +83,7 @@ fn resource_type(reason: Reason) -> &'static str {
         | Reason::SessionQueued
         | Reason::SessionActive
         | Reason::QueueHeld
+        | Reason::ResourcesUnreleased
         | Reason::LeaseHeld
         | Reason::RestartLimited
         | Reason::LeaseFenced

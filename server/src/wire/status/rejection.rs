@@ -4,11 +4,11 @@ use sessiond_core::ids::{Epoch, PoolName, SessionId, SessionRef, WorkerName};
 use sessiond_core::presence::Shortage;
 use sessiond_core::rejection::{Crowd, Liveness, Rejection};
 use sessiond_core::requests::RequestToken;
-use sessiond_core::session::EndReason;
+use sessiond_core::session::{Awaited, EndReason};
 use sessiond_core::time::Span;
 use sessiond_proto::reason::Reason;
 
-use super::{RETRY_FULL, RETRY_STORE_FULL, Refusal};
+use super::{RETRY_FULL, RETRY_STORE_FULL, Refusal, resources};
 use crate::wire::show;
 
 impl Refusal {
@@ -24,9 +24,16 @@ impl Refusal {
                 successor,
             } => ended(session, *reason, successor.as_ref()),
             Rejection::SessionDraining { session, reason } => draining(session, *reason),
-            Rejection::SessionQueued { session } => queued(session),
+            Rejection::SessionQueued { session, awaited } => queued(session, *awaited),
             Rejection::SessionActive { session } => active(session),
             Rejection::QueueHeld { session, messages } => held(session, *messages),
+            Rejection::SessionUnreleased { session, resources } => {
+                resources::unreleased(session, *resources)
+            }
+            Rejection::ResourceNotFound { token } => resources::not_found(*token),
+            Rejection::ResourceReleased { token, outcome } => resources::released(*token, *outcome),
+            Rejection::ResourceRegistered { token } => resources::registered(*token),
+            Rejection::TooManyResources { session, limit } => resources::too_many(session, *limit),
             Rejection::SubjectPurged { request_id } => subject_purged(request_id),
             Rejection::PoolNotFound { pool } => pool_not_found(pool),
             Rejection::TooManySessions {
@@ -65,10 +72,7 @@ impl Refusal {
                 used,
                 limit,
             } => too_many_attached(pool, (*used, *limit)).with("namespace", namespace),
-            Rejection::EtagMismatch { current } => {
-                let message = "the session was changed since it was read";
-                Self::new(Reason::EtagMismatch, message).with("etag", current)
-            }
+            Rejection::EtagMismatch { current } => etag_mismatch(current),
             Rejection::RequestIdReused { request_id } => request_id_reused(request_id),
             Rejection::StreamReplaced => {
                 let message = "another stream of the same worker instance took over";
@@ -205,11 +209,21 @@ fn draining(session: &SessionId, reason: EndReason) -> Refusal {
         .with("end_reason", name)
 }
 
-fn queued(session: &SessionId) -> Refusal {
-    let message = format!("session `{session}` waits for a slot of its pool");
-    Refusal::new(Reason::SessionQueued, message)
-        .with("session_id", session)
-        .with("waiting_for", "SLOT")
+fn queued(session: &SessionId, awaited: Awaited) -> Refusal {
+    let what = match awaited {
+        Awaited::Slot => "a slot of its pool",
+        Awaited::PredecessorResources => "the resources of its predecessor to be released",
+    };
+    let name = show::session::awaited(awaited).as_str_name();
+    Refusal::new(
+        Reason::SessionQueued,
+        format!("session `{session}` waits for {what}"),
+    )
+    .with("session_id", session)
+    .with(
+        "waiting_for",
+        name.strip_prefix("WAITING_FOR_").unwrap_or(name),
+    )
 }
 
 fn too_many_sessions(pool: &PoolName, what: Crowd, (used, limit): (u64, u64)) -> Refusal {
@@ -253,7 +267,7 @@ fn pool_not_found(pool: &PoolName) -> Refusal {
 }
 
 /// Something that others must make room in.
-fn full<N: ToString>(
+pub(super) fn full<N: ToString>(
     reason: Reason,
     message: String,
     scope: &str,
@@ -267,6 +281,11 @@ fn lease_fenced(session: &SessionId, current: Option<Epoch>) -> Refusal {
     Refusal::new(Reason::LeaseFenced, message)
         .with("session_id", session)
         .with("current_epoch", &current.map_or(0, |epoch| epoch.0))
+}
+
+fn etag_mismatch(current: &str) -> Refusal {
+    let message = "the session was changed since it was read";
+    Refusal::new(Reason::EtagMismatch, message).with("etag", current)
 }
 
 fn request_id_reused(request_id: &str) -> Refusal {

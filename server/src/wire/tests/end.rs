@@ -4,9 +4,9 @@ use sessiond_core::session::{EndMode, EndReason, PendingPolicy};
 use sessiond_core::time::Span;
 use sessiond_proto::v1 as pb;
 
-use super::{by_id, by_key, caller, check_not_built, check_spoiled, namespace, seconds};
+use super::{by_id, by_key, caller, check_spoiled, namespace, seconds};
 use crate::wire::faults::Invalid;
-use crate::wire::parse::end::{self, EndCall};
+use crate::wire::parse::end::{self, EndCall, EndGoal, EndWait};
 
 fn parse(request: pb::EndSessionRequest) -> Result<EndCall, Invalid> {
     end::end(&namespace(), request, caller())
@@ -38,7 +38,11 @@ fn full() -> pb::EndSessionRequest {
 fn every_field_reaches_the_command() {
     let call = parse(full()).unwrap();
     let end = call.end;
-    assert_eq!(call.wait, Some(Span::seconds(60)));
+    let wait = |goal| EndWait {
+        at_most: Span::seconds(60),
+        goal,
+    };
+    assert_eq!(call.wait, Some(wait(EndGoal::Ended)));
     assert_eq!(end.reason, EndReason::Compacted);
     assert_eq!(end.detail, "two\nlines");
     assert_eq!(end.mode, EndMode::AfterPending);
@@ -118,6 +122,21 @@ fn every_bad_field_is_told() {
 }
 
 #[test]
+fn a_caller_waits_for_the_end_unless_it_says_more() {
+    for (wait_for, goal) in [
+        (pb::WaitFor::Unspecified, EndGoal::Ended),
+        (pb::WaitFor::Released, EndGoal::Released),
+    ] {
+        let request = pb::EndSessionRequest {
+            wait_for: wait_for.into(),
+            ..full()
+        };
+        let wait = parse(request).unwrap().wait.expect("it waits");
+        assert_eq!(wait.goal, goal);
+    }
+}
+
+#[test]
 fn fields_that_contradict_each_other_are_told() {
     check_spoiled(
         &full(),
@@ -137,10 +156,5 @@ fn fields_that_contradict_each_other_are_told() {
         &full(),
         parse,
         &[("wait_for", "without `wait`", |r| r.wait = None)],
-    );
-    check_not_built(
-        &full(),
-        parse,
-        &[("wait_for", |r| r.wait_for = pb::WaitFor::Released.into())],
     );
 }

@@ -16,6 +16,7 @@ use sessiond_core::presence::{Instance, Intent, Load, Window};
 use sessiond_core::queue::Depth;
 use sessiond_core::reply::WorkerView;
 use sessiond_core::requests::{LiveRequest, Requests};
+use sessiond_core::resource::Unreleased;
 use sessiond_core::restart_guard::RestartGuard;
 use sessiond_core::session::{
     ActivityRow, Counts, EndIntent, EndMode, EndReason, Lifecycle, Ordering, PendingPolicy,
@@ -147,6 +148,10 @@ fn session_row() -> SessionRow {
         ranked_at: EngineTime(50_000),
         lease: Some(Epoch(21)),
         revision: Revision(255),
+        resources: Some(Unreleased {
+            count: 3,
+            lingering: 2,
+        }),
     }
 }
 

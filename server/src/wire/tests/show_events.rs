@@ -78,6 +78,9 @@ fn only_the_end_event_tells_the_end() {
         (EventKind::LimitWarning, "LIMIT_WARNING"),
         (EventKind::SessionQueued, "SESSION_QUEUED"),
         (EventKind::SessionAdmitted, "SESSION_ADMITTED"),
+        (EventKind::SessionReleased, "SESSION_RELEASED"),
+        (EventKind::ResourceReleased, "RESOURCE_RELEASED"),
+        (EventKind::ResourceLingering, "RESOURCE_LINGERING"),
     ] {
         let mut row = event_row();
         row.kind = kind;
@@ -91,6 +94,7 @@ fn only_the_end_event_tells_the_end() {
         (ActorKind::Reaper, "REAPER"),
         (ActorKind::Recovery, "RECOVERY"),
         (ActorKind::Drain, "DRAIN"),
+        (ActorKind::Agent, "AGENT"),
     ] {
         let mut row = event_row();
         row.actor.kind = kind;

@@ -90,6 +90,8 @@ fn every_field_of_an_active_session_is_shown() {
         touch_count: 51,
         revision: 255,
         etag: "ff".to_owned(),
+        unreleased_resources: 3,
+        lingering_resources: 2,
     };
     assert_eq!(shown(&active()), expected);
 }

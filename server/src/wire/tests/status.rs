@@ -11,7 +11,7 @@ use sessiond_core::ids::{
 };
 use sessiond_core::rejection::{Liveness, Rejection};
 use sessiond_core::requests::RequestToken;
-use sessiond_core::session::EndReason;
+use sessiond_core::session::{Awaited, EndReason};
 use sessiond_core::time::{Span, WallTime};
 use sessiond_proto::reason::{ERROR_DOMAIN, Reason};
 use sessiond_proto::v1 as pb;
@@ -226,13 +226,19 @@ fn what_the_state_forbids_is_explained() {
             ..Expected::of(Reason::SessionDraining, Code::FailedPrecondition)
         },
     );
-    check(
-        Refusal::rejected(&Rejection::SessionQueued { session: session() }),
-        &Expected {
-            metadata: &[("session_id", "s-1"), ("waiting_for", "SLOT")],
-            ..Expected::of(Reason::SessionQueued, Code::FailedPrecondition)
-        },
-    );
+    for (awaited, name) in [
+        (Awaited::Slot, "SLOT"),
+        (Awaited::PredecessorResources, "PREDECESSOR_RESOURCES"),
+    ] {
+        let session = session();
+        check(
+            Refusal::rejected(&Rejection::SessionQueued { session, awaited }),
+            &Expected {
+                metadata: &[("session_id", "s-1"), ("waiting_for", name)],
+                ..Expected::of(Reason::SessionQueued, Code::FailedPrecondition)
+            },
+        );
+    }
     check(
         Refusal::rejected(&Rejection::SessionActive { session: session() }),
         &Expected {

@@ -56,6 +56,10 @@ fn throttles() -> Vec<Rejection> {
             session: session(),
             limit: 128,
         },
+        Rejection::TooManyResources {
+            session: session(),
+            limit: 64,
+        },
         Rejection::TooManyAttached {
             namespace: namespace.clone(),
             pool: pool.clone(),
@@ -73,6 +77,7 @@ fn throttle_name(rejection: &Rejection) -> Option<&'static str> {
         Rejection::StoreFull(_) => Some("store"),
         Rejection::TooManyLeases { .. } => Some("leases"),
         Rejection::TooManyRequests { .. } => Some("requests"),
+        Rejection::TooManyResources { .. } => Some("resources"),
         Rejection::TooManyAttached { .. } => Some("attached"),
         Rejection::SessionNotFound { .. }
         | Rejection::SessionKeyInUse { .. }
@@ -82,6 +87,10 @@ fn throttle_name(rejection: &Rejection) -> Option<&'static str> {
         | Rejection::SessionQueued { .. }
         | Rejection::SessionActive { .. }
         | Rejection::QueueHeld { .. }
+        | Rejection::SessionUnreleased { .. }
+        | Rejection::ResourceNotFound { .. }
+        | Rejection::ResourceReleased { .. }
+        | Rejection::ResourceRegistered { .. }
         | Rejection::SubjectPurged { .. }
         | Rejection::PoolNotFound { .. }
         | Rejection::LeaseHeld { .. }
@@ -103,7 +112,7 @@ fn throttle_name(rejection: &Rejection) -> Option<&'static str> {
 fn every_throttle_names_what_is_full_where_it_counts_and_when_to_come_back() {
     let rejections = throttles();
     let named: BTreeSet<_> = rejections.iter().filter_map(throttle_name).collect();
-    assert_eq!(named.len(), 6, "a throttle of the core has no row");
+    assert_eq!(named.len(), 7, "a throttle of the core has no row");
     let mut refusals: Vec<Refusal> = rejections.iter().map(Refusal::rejected).collect();
     refusals.push(Refusal::overloaded(Backlog {
         of: "commands",

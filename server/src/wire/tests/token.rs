@@ -1,6 +1,6 @@
 //! Tokens: what they say comes back, and nothing else is taken for one.
 
-use sessiond_core::ids::{InstanceId, QueueId, Revision, Seq, SessionNo, WorkerName};
+use sessiond_core::ids::{InstanceId, QueueId, ResourceNo, Revision, Seq, SessionNo, WorkerName};
 use sessiond_core::rows::MessageMark;
 
 use crate::wire::token::{Binding, ListKind, PagePosition, ResumeToken, TokenError};
@@ -11,7 +11,15 @@ const MARK: MessageMark = MessageMark {
     until: Seq(u64::MAX),
 };
 
-fn positions() -> [(ListKind, PagePosition); 8] {
+fn of_resource(after: u64) -> PagePosition {
+    PagePosition::Resources {
+        session: SessionNo(5),
+        after: ResourceNo(after),
+        until: SessionNo(6),
+    }
+}
+
+fn positions() -> [(ListKind, PagePosition); 10] {
     [
         (
             ListKind::Sessions,
@@ -50,6 +58,8 @@ fn positions() -> [(ListKind, PagePosition); 8] {
                 until: SessionNo(8),
             },
         ),
+        (ListKind::Resources, of_resource(3)),
+        (ListKind::Releases, of_resource(u64::MAX)),
         (
             ListKind::Workers,
             PagePosition::Workers {

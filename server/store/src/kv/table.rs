@@ -7,7 +7,7 @@ use crate::kv::Table;
 
 impl Table {
     /// Every table, in the order of declaration. The tags 10 and 19 were given out before the format was a promise.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 30] = [
         Self::Counters,
         Self::Sessions,
         Self::Activities,
@@ -34,6 +34,18 @@ impl Table {
         Self::DeadQueues,
         Self::IdleSessions,
         Self::WaitingSessions,
+        Self::Resources,
+        Self::BehindSessions,
+        Self::UnreleasedSessions,
+        Self::ReleasingSessions,
+    ];
+
+    /// Those that the first versions of format 1 did not have. A file without them has nothing in them.
+    pub(crate) const ADDED: [Self; 4] = [
+        Self::Resources,
+        Self::BehindSessions,
+        Self::UnreleasedSessions,
+        Self::ReleasingSessions,
     ];
 
     /// The name of the table on disk, its version included.
@@ -84,6 +96,10 @@ impl Table {
             Self::DeadQueues => (60, "dead_queues.v1"),
             Self::IdleSessions => (41, "idle_sessions.v1"),
             Self::WaitingSessions => (42, "waiting_sessions.v1"),
+            Self::Resources => (90, "resources.v1"),
+            Self::BehindSessions => (91, "behind_sessions.v1"),
+            Self::UnreleasedSessions => (92, "unreleased_sessions.v1"),
+            Self::ReleasingSessions => (93, "releasing_sessions.v1"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Keys of index entries, and the ranges that scans of them are.
+//! Keys of index entries.
 //!
 //! ```text
 //! ready             u64 queue | u8 rank | u64 seq
@@ -13,6 +13,9 @@
 //! dead_queues       u16 length | namespace | u64 queue
 //! idle_sessions     u16 length | namespace | u16 length | pool | u64 time | u64 session
 //! waiting_sessions  u16 length | namespace | u16 length | pool | u64 place | u64 session
+//! behind_sessions   u64 predecessor | u64 session
+//! unreleased_sessions  u16 length | namespace | u64 session
+//! releasing_sessions   u64 session
 //! ```
 //!
 //! Within the group of a scan, and within all that is due, bytes compare as the core's entries do. Values are empty.
@@ -20,11 +23,11 @@
 //! nothing is written for one, and one is never decoded.
 
 use sessiond_core::ids::{Epoch, KeyDigest, Namespace, PoolName, QueueId, Seq, SessionNo};
-use sessiond_core::index::{Due, IndexEntry, Scan};
+use sessiond_core::index::{Due, IndexEntry};
 use sessiond_core::message::Rank;
 use sessiond_core::time::EngineTime;
 
-use crate::kv::{Key, Order, Range, Table};
+use crate::kv::{Key, Table};
 use crate::row::DecodeError;
 use crate::row::cursor::{Cursor, one, put_ended, put_prefixed, put_u64, two};
 use crate::row::numbers::Numbered;
@@ -43,38 +46,30 @@ pub fn key_of_entry(entry: &IndexEntry) -> (Table, Key) {
         IndexEntry::Ready(queue, rank, seq) => {
             let mut key = one(queue.0);
             key.push(rank_byte(*rank));
-            put_u64(&mut key, seq.0);
-            (Table::Ready, key)
+            (Table::Ready, followed(key, [seq.0]))
         }
         IndexEntry::InFlight(queue, epoch, seq) => {
-            let mut key = two(queue.0, epoch.0);
-            put_u64(&mut key, seq.0);
-            (Table::InFlight, key)
+            (Table::InFlight, followed(two(queue.0, epoch.0), [seq.0]))
         }
         IndexEntry::Returned(queue, lane, seq) => {
             let mut key = one(queue.0);
             key.push(u8::try_from(lane.number()).expect("lanes have small numbers"));
-            put_u64(&mut key, seq.0);
-            (Table::Returned, key)
+            (Table::Returned, followed(key, [seq.0]))
         }
         IndexEntry::Debounced(queue, seq) => (Table::Debounced, two(queue.0, seq.0)),
         IndexEntry::Coalesced(queue, digest, seq) => {
-            let mut key = coalesced_prefix(*queue, *digest);
-            put_u64(&mut key, seq.0);
-            (Table::Coalesced, key)
+            let prefix = coalesced_prefix(*queue, *digest);
+            (Table::Coalesced, followed(prefix, [seq.0]))
         }
         IndexEntry::Pending(queue, seq) => (Table::Messages, two(queue.0, seq.0)),
         IndexEntry::GivenUp(queue, seq) => (Table::DeadLetters, two(queue.0, seq.0)),
         IndexEntry::Unserved(namespace, since, queue) => {
-            let mut key = namespace_prefix(namespace);
-            put_u64(&mut key, since.0);
-            put_u64(&mut key, queue.0);
-            (Table::Unserved, key)
+            let prefix = namespace_prefix(namespace);
+            (Table::Unserved, followed(prefix, [since.0, queue.0]))
         }
         IndexEntry::DeadLetters(namespace, queue) => {
-            let mut key = namespace_prefix(namespace);
-            put_u64(&mut key, queue.0);
-            (Table::DeadQueues, key)
+            let prefix = namespace_prefix(namespace);
+            (Table::DeadQueues, followed(prefix, [queue.0]))
         }
         IndexEntry::RequestAge(at, namespace, id) => {
             let mut key = one(at.0);
@@ -84,30 +79,39 @@ pub fn key_of_entry(entry: &IndexEntry) -> (Table, Key) {
         }
         IndexEntry::Due(at, due) => (Table::Due, due_key(*at, *due)),
         IndexEntry::Live(namespace, pool, no) => {
-            let mut key = pool_prefix(namespace, pool);
-            put_u64(&mut key, no.0);
-            (Table::LiveSessions, key)
+            let prefix = pool_prefix(namespace, pool);
+            (Table::LiveSessions, followed(prefix, [no.0]))
         }
         IndexEntry::Idle(namespace, pool, at, no) => {
-            let mut key = pool_prefix(namespace, pool);
-            put_u64(&mut key, at.0);
-            put_u64(&mut key, no.0);
-            (Table::IdleSessions, key)
+            let prefix = pool_prefix(namespace, pool);
+            (Table::IdleSessions, followed(prefix, [at.0, no.0]))
         }
         IndexEntry::Waiting(namespace, pool, place, no) => {
-            let mut key = pool_prefix(namespace, pool);
-            put_u64(&mut key, place.0);
-            put_u64(&mut key, no.0);
-            (Table::WaitingSessions, key)
+            let prefix = pool_prefix(namespace, pool);
+            (Table::WaitingSessions, followed(prefix, [place.0, no.0]))
         }
+        IndexEntry::Behind(predecessor, no) => (Table::BehindSessions, two(predecessor.0, no.0)),
+        IndexEntry::Unreleased(namespace, no) => {
+            let prefix = namespace_prefix(namespace);
+            (Table::UnreleasedSessions, followed(prefix, [no.0]))
+        }
+        IndexEntry::Releasing(no) => (Table::ReleasingSessions, one(no.0)),
     }
 }
 
-fn rank_byte(rank: Rank) -> u8 {
+/// A key that goes on with numbers.
+fn followed<const N: usize>(mut key: Key, numbers: [u64; N]) -> Key {
+    for number in numbers {
+        put_u64(&mut key, number);
+    }
+    key
+}
+
+pub(super) fn rank_byte(rank: Rank) -> u8 {
     u8::try_from(rank.number()).expect("ranks have small numbers")
 }
 
-fn coalesced_prefix(queue: QueueId, digest: KeyDigest) -> Key {
+pub(super) fn coalesced_prefix(queue: QueueId, digest: KeyDigest) -> Key {
     let mut key = one(queue.0);
     key.extend_from_slice(&digest.0);
     key
@@ -137,13 +141,13 @@ fn due_key(at: EngineTime, due: Due) -> Key {
     key
 }
 
-fn namespace_prefix(namespace: &Namespace) -> Key {
+pub(super) fn namespace_prefix(namespace: &Namespace) -> Key {
     let mut key = Key::with_capacity(2 + namespace.as_str().len() + 16);
     put_prefixed(&mut key, namespace.as_str());
     key
 }
 
-fn pool_prefix(namespace: &Namespace, pool: &PoolName) -> Key {
+pub(super) fn pool_prefix(namespace: &Namespace, pool: &PoolName) -> Key {
     let bytes = 2 + namespace.as_str().len() + 2 + pool.as_str().len();
     let mut key = Key::with_capacity(bytes + 16);
     put_prefixed(&mut key, namespace.as_str());
@@ -154,59 +158,50 @@ fn pool_prefix(namespace: &Namespace, pool: &PoolName) -> Key {
 /// The entry that `key` stands for. Keys of `messages` are entries of `Pending`, those of `dead_letters` of `GivenUp`.
 pub(crate) fn entry(table: Table, key: &[u8]) -> Result<IndexEntry, DecodeError> {
     let mut cursor = Cursor::new(key);
+    let c = &mut cursor;
     let entry = match table {
         Table::Ready => {
-            let (queue, rank) = (QueueId(cursor.u64()?), u32::from(cursor.u8()?));
-            IndexEntry::Ready(queue, Numbered::of_number(rank)?, Seq(cursor.u64()?))
+            let (queue, rank) = (queue(c)?, u32::from(c.u8()?));
+            IndexEntry::Ready(queue, Numbered::of_number(rank)?, seq(c)?)
         }
-        Table::InFlight => IndexEntry::InFlight(
-            QueueId(cursor.u64()?),
-            Epoch(cursor.u64()?),
-            Seq(cursor.u64()?),
-        ),
+        Table::InFlight => IndexEntry::InFlight(queue(c)?, Epoch(c.u64()?), seq(c)?),
         Table::Returned => {
-            let (queue, lane) = (QueueId(cursor.u64()?), u32::from(cursor.u8()?));
-            IndexEntry::Returned(queue, Numbered::of_number(lane)?, Seq(cursor.u64()?))
+            let (queue, lane) = (queue(c)?, u32::from(c.u8()?));
+            IndexEntry::Returned(queue, Numbered::of_number(lane)?, seq(c)?)
         }
-        Table::Debounced => IndexEntry::Debounced(QueueId(cursor.u64()?), Seq(cursor.u64()?)),
-        Table::Coalesced => IndexEntry::Coalesced(
-            QueueId(cursor.u64()?),
-            KeyDigest(cursor.array()?),
-            Seq(cursor.u64()?),
-        ),
-        Table::Messages => IndexEntry::Pending(QueueId(cursor.u64()?), Seq(cursor.u64()?)),
-        Table::DeadLetters => IndexEntry::GivenUp(QueueId(cursor.u64()?), Seq(cursor.u64()?)),
-        Table::Due => IndexEntry::Due(EngineTime(cursor.u64()?), due(&mut cursor)?),
-        Table::Unserved => IndexEntry::Unserved(
-            text(cursor.prefixed()?)?,
-            EngineTime(cursor.u64()?),
-            QueueId(cursor.u64()?),
-        ),
-        Table::DeadQueues => {
-            IndexEntry::DeadLetters(text(cursor.prefixed()?)?, QueueId(cursor.u64()?))
+        Table::Debounced => IndexEntry::Debounced(queue(c)?, seq(c)?),
+        Table::Coalesced => IndexEntry::Coalesced(queue(c)?, KeyDigest(c.array()?), seq(c)?),
+        Table::Messages => IndexEntry::Pending(queue(c)?, seq(c)?),
+        Table::DeadLetters => IndexEntry::GivenUp(queue(c)?, seq(c)?),
+        Table::Due => IndexEntry::Due(EngineTime(c.u64()?), due(c)?),
+        Table::Unserved => {
+            IndexEntry::Unserved(text(c.prefixed()?)?, EngineTime(c.u64()?), queue(c)?)
         }
+        Table::DeadQueues => IndexEntry::DeadLetters(text(c.prefixed()?)?, queue(c)?),
         Table::RequestAges => {
-            let (at, namespace) = (EngineTime(cursor.u64()?), text(cursor.ended()?)?);
+            let (at, namespace) = (EngineTime(c.u64()?), text(c.ended()?)?);
             return Ok(IndexEntry::RequestAge(at, namespace, text(cursor.text()?)?));
         }
-        Table::LiveSessions => IndexEntry::Live(
-            text(cursor.prefixed()?)?,
-            text(cursor.prefixed()?)?,
-            SessionNo(cursor.u64()?),
-        ),
+        Table::LiveSessions => {
+            IndexEntry::Live(text(c.prefixed()?)?, text(c.prefixed()?)?, session(c)?)
+        }
         Table::IdleSessions => IndexEntry::Idle(
-            text(cursor.prefixed()?)?,
-            text(cursor.prefixed()?)?,
-            EngineTime(cursor.u64()?),
-            SessionNo(cursor.u64()?),
+            text(c.prefixed()?)?,
+            text(c.prefixed()?)?,
+            EngineTime(c.u64()?),
+            session(c)?,
         ),
         Table::WaitingSessions => IndexEntry::Waiting(
-            text(cursor.prefixed()?)?,
-            text(cursor.prefixed()?)?,
-            SessionNo(cursor.u64()?),
-            SessionNo(cursor.u64()?),
+            text(c.prefixed()?)?,
+            text(c.prefixed()?)?,
+            session(c)?,
+            session(c)?,
         ),
+        Table::BehindSessions => IndexEntry::Behind(session(c)?, session(c)?),
+        Table::UnreleasedSessions => IndexEntry::Unreleased(text(c.prefixed()?)?, session(c)?),
+        Table::ReleasingSessions => IndexEntry::Releasing(session(c)?),
         Table::Counters
+        | Table::Resources
         | Table::Sessions
         | Table::Activities
         | Table::Queues
@@ -223,6 +218,18 @@ pub(crate) fn entry(table: Table, key: &[u8]) -> Result<IndexEntry, DecodeError>
     Ok(entry)
 }
 
+fn queue(cursor: &mut Cursor<'_>) -> Result<QueueId, DecodeError> {
+    cursor.u64().map(QueueId)
+}
+
+fn seq(cursor: &mut Cursor<'_>) -> Result<Seq, DecodeError> {
+    cursor.u64().map(Seq)
+}
+
+fn session(cursor: &mut Cursor<'_>) -> Result<SessionNo, DecodeError> {
+    cursor.u64().map(SessionNo)
+}
+
 fn due(cursor: &mut Cursor<'_>) -> Result<Due, DecodeError> {
     let kind = cursor.u8()?;
     Ok(match kind {
@@ -237,119 +244,4 @@ fn due(cursor: &mut Cursor<'_>) -> Result<Due, DecodeError> {
             });
         }
     })
-}
-
-/// The group of a scan, from its beginning.
-pub(crate) fn range_of(scan: &Scan, limit: usize) -> Range {
-    let (table, prefix) = match scan {
-        Scan::Ready(queue) => (Table::Ready, one(queue.0)),
-        Scan::New(queue) => {
-            let mut prefix = one(queue.0);
-            prefix.push(rank_byte(Rank::New));
-            (Table::Ready, prefix)
-        }
-        Scan::InFlight(queue, epoch) => (Table::InFlight, two(queue.0, epoch.0)),
-        Scan::InFlightOfQueue(queue) => (Table::InFlight, one(queue.0)),
-        Scan::Returned(queue) => (Table::Returned, one(queue.0)),
-        Scan::Debounced(queue) => (Table::Debounced, one(queue.0)),
-        Scan::Coalesced(queue, digest) => (Table::Coalesced, coalesced_prefix(*queue, *digest)),
-        Scan::Pending(queue) => (Table::Messages, one(queue.0)),
-        Scan::GivenUp(queue) => (Table::DeadLetters, one(queue.0)),
-        Scan::Unserved(namespace) => (Table::Unserved, namespace_prefix(namespace)),
-        Scan::RequestAges => (Table::RequestAges, Key::new()),
-        Scan::Live(namespace, pool) => (Table::LiveSessions, pool_prefix(namespace, pool)),
-        Scan::Idle(namespace, pool) => (Table::IdleSessions, pool_prefix(namespace, pool)),
-        Scan::Waiting(namespace, pool) => (Table::WaitingSessions, pool_prefix(namespace, pool)),
-    };
-    Range {
-        table,
-        to: after_prefix(&prefix),
-        from: prefix.into_vec(),
-        order: Order::Ascending,
-        limit,
-    }
-}
-
-/// The blocks of idempotency keys of a queue, oldest first.
-pub(crate) fn key_blocks_of(queue: QueueId) -> Range {
-    let prefix = one(queue.0);
-    Range {
-        table: Table::KeyBlocks,
-        to: after_prefix(&prefix),
-        from: prefix.into_vec(),
-        order: Order::Ascending,
-        limit: usize::MAX,
-    }
-}
-
-/// What is due at `until` or before, earliest first.
-pub(crate) fn due_until(until: EngineTime, limit: usize) -> Range {
-    Range {
-        table: Table::Due,
-        from: Vec::new(),
-        to: after_prefix(&one(until.0)),
-        order: Order::Ascending,
-        limit,
-    }
-}
-
-/// The queues of a namespace that want a worker, behind `after`.
-pub(crate) fn unserved_after(
-    namespace: &Namespace,
-    after: Option<(EngineTime, QueueId)>,
-    limit: usize,
-) -> Range {
-    let mut range = range_of(&Scan::Unserved(namespace.clone()), limit);
-    if let Some((since, queue)) = after {
-        range.from.extend_from_slice(&two(since.0, queue.0));
-        range.from.push(0);
-    }
-    range
-}
-
-/// The sessions of a pool that have a slot, behind `after`.
-pub(crate) fn live_after(
-    namespace: &Namespace,
-    pool: &PoolName,
-    after: SessionNo,
-    limit: usize,
-) -> Range {
-    let mut range = range_of(&Scan::Live(namespace.clone(), pool.clone()), limit);
-    range.from.extend_from_slice(&one(after.0));
-    range.from.push(0);
-    range
-}
-
-/// The rows of the pools of a namespace.
-pub(crate) fn pools_of(namespace: &Namespace) -> Range {
-    let prefix = namespace_prefix(namespace);
-    Range {
-        table: Table::Pools,
-        to: after_prefix(&prefix),
-        from: prefix.into_vec(),
-        order: Order::Ascending,
-        limit: usize::MAX,
-    }
-}
-
-/// The queues of a namespace that have dead letters, from `first` on.
-pub(crate) fn dead_queues_from(namespace: &Namespace, first: QueueId, limit: usize) -> Range {
-    let mut from = namespace_prefix(namespace);
-    let to = after_prefix(&from);
-    put_u64(&mut from, first.0);
-    Range {
-        table: Table::DeadQueues,
-        from: from.into_vec(),
-        to,
-        order: Order::Ascending,
-        limit,
-    }
-}
-
-/// The first key behind all that start with `prefix`; none when there can be no such key.
-pub(crate) fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
-    let last = prefix.iter().rposition(|byte| *byte != u8::MAX)?;
-    let mut key = prefix[..=last].to_vec();
-    key[last] += 1;
-    Some(key)
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! counters                          00
 //! sessions, activities, queues,     u64
-//!   leases, events
+//!   leases, events, resources
 //! messages, dead_letters, payloads  u64 queue | u64 seq
 //! keys, session_ids, requests,      u16 length | namespace | text
 //!   pools
@@ -42,6 +42,7 @@ pub fn key_of_row(key: &RowKey) -> (Table, Key) {
         RowKey::Request(namespace, id) => (Table::Requests, scoped(namespace, id.as_str())),
         RowKey::Pool(namespace, pool) => (Table::Pools, scoped(namespace, pool.as_str())),
         RowKey::Event(revision) => (Table::Events, one(revision.0)),
+        RowKey::Resources(no) => (Table::Resources, one(no.0)),
     }
 }
 
@@ -71,6 +72,7 @@ pub(crate) fn row_key(table: Table, bytes: &[u8]) -> Option<Result<RowKey, Decod
         Table::Requests => unscoped(bytes).map(|(namespace, id)| RowKey::Request(namespace, id)),
         Table::Pools => unscoped(bytes).map(|(namespace, pool)| RowKey::Pool(namespace, pool)),
         Table::Events => number(bytes).map(|revision| RowKey::Event(Revision(revision))),
+        Table::Resources => number(bytes).map(|no| RowKey::Resources(SessionNo(no))),
         Table::Ready
         | Table::InFlight
         | Table::Returned
@@ -82,7 +84,10 @@ pub(crate) fn row_key(table: Table, bytes: &[u8]) -> Option<Result<RowKey, Decod
         | Table::RequestAges
         | Table::LiveSessions
         | Table::IdleSessions
-        | Table::WaitingSessions => return None,
+        | Table::WaitingSessions
+        | Table::BehindSessions
+        | Table::UnreleasedSessions
+        | Table::ReleasingSessions => return None,
     })
 }
 
@@ -143,6 +148,7 @@ pub(crate) fn agree(key: &RowKey, row: &Row) -> bool {
         }
         (RowKey::Lease(epoch), Row::Lease(row)) => row.epoch == *epoch,
         (RowKey::Event(revision), Row::Event(row)) => row.revision == *revision,
+        (RowKey::Resources(no), Row::Resources(row)) => row.session == *no,
         (
             RowKey::Counters
             | RowKey::Session(_)
@@ -157,7 +163,8 @@ pub(crate) fn agree(key: &RowKey, row: &Row) -> bool {
             | RowKey::KeyBlock(..)
             | RowKey::Request(..)
             | RowKey::Pool(..)
-            | RowKey::Event(_),
+            | RowKey::Event(_)
+            | RowKey::Resources(_),
             _,
         ) => false,
     }

@@ -1,6 +1,6 @@
 //! Small rows that answer a name with a number: keys, ids, control mutations, pools.
 
-use sessiond_core::ids::{QueueId, Seq, SessionNo};
+use sessiond_core::ids::{QueueId, ResourceNo, Seq, SessionNo};
 use sessiond_core::rows as domain;
 use sessiond_core::time::EngineTime;
 
@@ -14,6 +14,8 @@ pub(crate) struct Key {
     sessions: Vec<u64>,
     #[prost(uint64, optional, tag = "3")]
     held: Option<u64>,
+    #[prost(uint64, optional, tag = "90")]
+    unreleased: Option<u64>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -34,6 +36,8 @@ pub(crate) struct Request {
     at: u64,
     #[prost(message, optional, tag = "60")]
     tally: Option<Tally>,
+    #[prost(uint64, optional, tag = "90")]
+    resource: Option<u64>,
 }
 
 /// What a call did with messages.
@@ -75,6 +79,10 @@ pub(crate) struct Pool {
     queued: u64,
     #[prost(uint64, tag = "41")]
     draining: u64,
+    #[prost(uint64, tag = "90")]
+    releasing: u64,
+    #[prost(uint64, tag = "91")]
+    lingering: u64,
 }
 
 impl From<&domain::KeyRow> for Key {
@@ -83,6 +91,7 @@ impl From<&domain::KeyRow> for Key {
             live: row.live.map(|no| no.0),
             sessions: row.sessions.iter().map(|no| no.0).collect(),
             held: row.held.map(|queue| queue.0),
+            unreleased: row.unreleased.map(|no| no.0),
         }
     }
 }
@@ -93,6 +102,7 @@ impl From<Key> for domain::KeyRow {
             live: row.live.map(SessionNo),
             sessions: row.sessions.into_iter().map(SessionNo).collect(),
             held: row.held.map(QueueId),
+            unreleased: row.unreleased.map(SessionNo),
         }
     }
 }
@@ -119,6 +129,7 @@ impl From<&domain::RequestRow> for Request {
             flag: row.flag,
             at: row.at.0,
             tally: row.tally.map(Into::into),
+            resource: row.resource.map(|number| number.0),
         }
     }
 }
@@ -140,6 +151,7 @@ impl TryFrom<Request> for domain::RequestRow {
             flag: row.flag,
             at: EngineTime(row.at),
             tally: row.tally.map(Into::into),
+            resource: row.resource.map(ResourceNo),
         })
     }
 }
@@ -188,6 +200,8 @@ impl From<&domain::PoolRow> for Pool {
             live: row.live,
             queued: row.queued,
             draining: row.draining,
+            releasing: row.releasing,
+            lingering: row.lingering,
         }
     }
 }
@@ -198,6 +212,8 @@ impl From<Pool> for domain::PoolRow {
             live: row.live,
             queued: row.queued,
             draining: row.draining,
+            releasing: row.releasing,
+            lingering: row.lingering,
         }
     }
 }

@@ -6,7 +6,8 @@
 use sessiond_core::event::{ActorKind, EventKind};
 use sessiond_core::lease::LeaseMode;
 use sessiond_core::message::{DeadReason, Lane, Rank, Turn};
-use sessiond_core::session::{EndMode, EndReason, Ordering, PendingPolicy};
+use sessiond_core::resource::{LingeringCause, ReleaseOutcome};
+use sessiond_core::session::{EndMode, EndReason, Ordering, PendingPolicy, PredecessorSlot};
 
 use crate::row::DecodeError;
 
@@ -113,6 +114,9 @@ numbers! {
         SessionQueued = 40,
         SessionAdmitted = 41,
         SessionPurged = 50,
+        SessionReleased = 90,
+        ResourceReleased = 91,
+        ResourceLingering = 92,
     }
     ActorKind ("the kind of an actor") {
         Api = 1,
@@ -120,5 +124,20 @@ numbers! {
         Reaper = 3,
         Recovery = 4,
         Drain = 5,
+        Agent = 6,
+    }
+    PredecessorSlot ("the fate of a slot") {
+        Passes = 1,
+        Frees = 2,
+    }
+    LingeringCause ("the cause of a resource that is left") {
+        Denied = 1,
+        TimedOut = 2,
+    }
+    ReleaseOutcome ("the outcome of a release") {
+        Killed = 1,
+        AlreadyGone = 2,
+        Mismatch = 3,
+        Forced = 4,
     }
 }

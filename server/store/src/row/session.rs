@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
 use sessiond_core::ids::{Epoch, QueueId, Revision, SessionNo};
+use sessiond_core::resource::Unreleased as DomainUnreleased;
 use sessiond_core::session as domain;
 use sessiond_core::time::{EngineTime, Limit as DomainLimit, Span, WallTime};
 
@@ -58,6 +59,16 @@ pub(crate) struct Session {
     active_since: u64,
     #[prost(uint64, tag = "42")]
     ranked_at: u64,
+    #[prost(message, optional, tag = "90")]
+    resources: Option<Unreleased>,
+}
+
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+struct Unreleased {
+    #[prost(uint32, tag = "1")]
+    count: u32,
+    #[prost(uint32, tag = "2")]
+    lingering: u32,
 }
 
 #[derive(Clone, PartialEq, prost::Oneof)]
@@ -74,10 +85,20 @@ enum Lifecycle {
 
 #[derive(Clone, PartialEq, prost::Message)]
 struct Wait {
-    #[prost(uint64, tag = "1")]
-    until: u64,
+    #[prost(uint64, optional, tag = "1")]
+    until: Option<u64>,
     #[prost(uint64, tag = "2")]
     place: u64,
+    #[prost(message, optional, tag = "90")]
+    behind: Option<Behind>,
+}
+
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+struct Behind {
+    #[prost(uint64, tag = "1")]
+    predecessor: u64,
+    #[prost(uint32, tag = "2")]
+    slot: u32,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -144,6 +165,10 @@ impl From<&domain::SessionRow> for Session {
             revision: row.revision.0,
             active_since: row.active_since.0,
             ranked_at: row.ranked_at.0,
+            resources: row.resources.map(|unreleased| Unreleased {
+                count: unreleased.count,
+                lingering: unreleased.lingering,
+            }),
         }
     }
 }
@@ -174,6 +199,10 @@ impl TryFrom<Session> for domain::SessionRow {
             revision: Revision(row.revision),
             active_since: EngineTime(row.active_since),
             ranked_at: EngineTime(row.ranked_at),
+            resources: row.resources.map(|unreleased| DomainUnreleased {
+                count: unreleased.count,
+                lingering: unreleased.lingering,
+            }),
         })
     }
 }
@@ -182,8 +211,12 @@ impl From<&domain::Lifecycle> for Lifecycle {
     fn from(lifecycle: &domain::Lifecycle) -> Self {
         match lifecycle {
             domain::Lifecycle::Queued(wait) => Self::Queued(Wait {
-                until: wait.until.0,
+                until: wait.until.map(|until| until.0),
                 place: wait.place.0,
+                behind: wait.behind.map(|behind| Behind {
+                    predecessor: behind.predecessor.0,
+                    slot: behind.slot.number(),
+                }),
             }),
             domain::Lifecycle::Active => Self::Active(()),
             domain::Lifecycle::Draining(intent) => Self::Draining(intent.into()),
@@ -197,10 +230,19 @@ impl TryFrom<Lifecycle> for domain::Lifecycle {
 
     fn try_from(lifecycle: Lifecycle) -> Result<Self, DecodeError> {
         Ok(match lifecycle {
-            Lifecycle::Queued(wait) => Self::Queued(domain::Wait {
-                until: EngineTime(wait.until),
-                place: SessionNo(wait.place),
-            }),
+            Lifecycle::Queued(wait) => {
+                let behind = wait.behind.map(|behind| {
+                    Ok::<_, DecodeError>(domain::Behind {
+                        predecessor: SessionNo(behind.predecessor),
+                        slot: Numbered::of_number(behind.slot)?,
+                    })
+                });
+                Self::Queued(domain::Wait {
+                    until: wait.until.map(EngineTime),
+                    place: SessionNo(wait.place),
+                    behind: behind.transpose()?,
+                })
+            }
             Lifecycle::Active(()) => Self::Active,
             Lifecycle::Draining(intent) => Self::Draining(intent.try_into()?),
             Lifecycle::Ended(end) => Self::Ended(Box::new((*end).try_into()?)),

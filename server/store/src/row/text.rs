@@ -4,7 +4,7 @@
 
 use sessiond_core::ids::{
     CoalesceKey, IdempotencyKey, InstanceId, MessageKind, Namespace, PoolName, RequestId,
-    SessionId, SessionKey, TextError, WorkerName,
+    ResourceName, SessionId, SessionKey, TextError, WorkerName,
 };
 
 use crate::row::DecodeError;
@@ -37,6 +37,7 @@ texts! {
     Namespace: "the namespace",
     PoolName: "the pool name",
     RequestId: "the request id",
+    ResourceName: "the resource name",
     SessionId: "the session id",
     SessionKey: "the session key",
     WorkerName: "the worker name",

@@ -5,8 +5,7 @@
 
 use std::sync::Arc;
 
-use sessiond_core::event::EventRow;
-use sessiond_core::ids::{Epoch, Namespace, PoolName, QueueId, Revision, Seq, SessionNo};
+use sessiond_core::ids::{Epoch, Namespace, PoolName, QueueId, Seq, SessionNo};
 use sessiond_core::index::{Due, IndexEntry, Scan};
 use sessiond_core::key_window::{BlockNo, KeyBlock};
 use sessiond_core::lease::{LeaseRow, LeaseStanding};
@@ -184,21 +183,6 @@ impl Rows {
         Ok(entries.iter().filter_map(IndexEntry::seq).collect())
     }
 
-    /// The log behind a revision, in order.
-    pub fn events_after(&self, after: Revision, limit: usize) -> Result<Vec<EventRow>, Fault> {
-        let rows = self.rows(&behind(&RowKey::Event(after), limit))?;
-        Ok(rows
-            .into_iter()
-            .map(|row| Arc::unwrap_or_clone(of_kind!(row, Event)))
-            .collect())
-    }
-
-    /// The revision that the log begins with, which in an empty log is that of the next event, and the newest one.
-    pub fn log_bounds(&self) -> Result<(Revision, Revision), Fault> {
-        let counters = self.counters()?;
-        Ok((counters.compacted.next(), counters.revision))
-    }
-
     /// What is due at `until` or before, earliest first.
     pub fn due(&self, until: EngineTime, limit: usize) -> Result<Vec<Due>, Fault> {
         let entries = self.entries(&row::due_until(until, limit))?;
@@ -319,7 +303,7 @@ impl Rows {
     }
 
     /// The rows of a range.
-    fn rows(&self, range: &Range) -> Result<Vec<Row>, Fault> {
+    pub(super) fn rows(&self, range: &Range) -> Result<Vec<Row>, Fault> {
         self.decoded(range, |key, value| {
             row::decode_row(&row::decode_key(range.table, key)?, value)
         })
@@ -327,7 +311,7 @@ impl Rows {
 }
 
 /// Everything behind a row, in the order of keys.
-fn behind(key: &RowKey, limit: usize) -> Range {
+pub(super) fn behind(key: &RowKey, limit: usize) -> Range {
     let (table, mut from) = row::key_of_row(key);
     from.push(0);
     Range {

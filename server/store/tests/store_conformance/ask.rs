@@ -5,6 +5,8 @@
 
 #[path = "ask_messages.rs"]
 mod messages;
+#[path = "ask_resources.rs"]
+mod resources;
 
 use std::num::NonZeroU32;
 
@@ -50,7 +52,7 @@ impl Asker {
     /// The next command and its time.
     pub(crate) fn next(&mut self, world: &World) -> (Command, Now) {
         self.pass_time();
-        let command = match self.rng.u8(..31) {
+        let command = match self.rng.u8(..34) {
             0..4 => Command::Open(Box::new(self.open())),
             4..10 => Command::Enqueue(self.enqueue()),
             10..14 => Command::Claim(self.claim()),
@@ -62,6 +64,7 @@ impl Asker {
             25..27 => Command::Discard(self.discard()),
             27 => Command::Purge(self.purge()),
             28 => self.lapse(world),
+            29..32 => self.resource(world),
             _ => self.due(world),
         };
         (command, self.now)

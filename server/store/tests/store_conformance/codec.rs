@@ -17,7 +17,8 @@ use sessiond_core::time::{EngineTime, WallTime};
 use sessiond_store::kv::{Op, Table};
 use sessiond_store::row;
 
-use crate::draw::{self, ENTRY_KINDS, KEY_KINDS};
+use crate::draw::{self, KEY_KINDS};
+use crate::draw_entry::{self, ENTRY_KINDS};
 
 pub(crate) const SEEDS: u64 = 3_000;
 /// Bytes of a busy queue's row: it is rewritten with nearly every commit.
@@ -74,7 +75,9 @@ pub(crate) const VARIANTS: &str = "Queued Active Draining Ended Serving Quiet He
     SessionDraining SessionEnd SessionPurged WorkerAttached WorkerDetached WorkerLost MessageDeadLettered \
     SessionQueued SessionAdmitted RestartLimited LimitWarning Api \
     Worker Reaper Recovery Drain CircuitOpened CircuitClosed Closed Open Probing \
-    FollowUp Steer Interrupt Collect Debounced Some None";
+    FollowUp Steer Interrupt Collect Debounced Agent SessionReleased ResourceReleased ResourceLingering \
+    Passes Frees Session Lease Marked Process Tmux Releasing Released Denied TimedOut Killed AlreadyGone \
+    Mismatch Forced Some None";
 
 /// The words of a change as it is printed; variants are among them.
 pub(crate) fn words(printed: &str) -> BTreeSet<String> {
@@ -89,7 +92,7 @@ fn every_entry_survives_its_encoding() {
     for seed in 0..SEEDS {
         let mut rng = Rng::with_seed(seed);
         for kind in 0..ENTRY_KINDS {
-            let entry = draw::entry(&mut rng, kind);
+            let entry = draw_entry::entry(&mut rng, kind);
             let Some(op) = row::encode(&add(entry.clone())) else {
                 let is_key = matches!(entry, IndexEntry::Pending(..) | IndexEntry::GivenUp(..));
                 assert!(is_key, "seed {seed}");
@@ -264,6 +267,8 @@ fn scans_of(entry: &IndexEntry) -> Vec<Scan> {
         IndexEntry::Waiting(namespace, pool, ..) => {
             vec![Scan::Waiting(namespace.clone(), pool.clone())]
         }
+        IndexEntry::Behind(predecessor, _) => vec![Scan::Behind(*predecessor)],
+        IndexEntry::Unreleased(..) | IndexEntry::Releasing(_) => vec![],
     }
 }
 
@@ -273,10 +278,14 @@ fn bytes_compare_as_entries_do_within_every_scan_and_every_list() {
     for seed in 0..SEEDS * 10 {
         let mut rng = Rng::with_seed(seed);
         for (kind, compared) in compared.iter_mut().enumerate() {
-            let (a, b) = (draw::entry(&mut rng, kind), draw::entry(&mut rng, kind));
+            let (a, b) = (
+                draw_entry::entry(&mut rng, kind),
+                draw_entry::entry(&mut rng, kind),
+            );
             let listed = match (&a, &b) {
-                (IndexEntry::DeadLetters(of, _), IndexEntry::DeadLetters(other, _)) => of == other,
-                _ => matches!(a, IndexEntry::Due(..)),
+                (IndexEntry::DeadLetters(of, _), IndexEntry::DeadLetters(other, _))
+                | (IndexEntry::Unreleased(of, _), IndexEntry::Unreleased(other, _)) => of == other,
+                _ => matches!(a, IndexEntry::Due(..) | IndexEntry::Releasing(_)),
             };
             if listed || scans_of(&a).iter().any(|scan| scan.contains(&b)) {
                 let bytes = row::key_of_entry(&a).cmp(&row::key_of_entry(&b));

@@ -8,7 +8,8 @@ use sessiond_store::kv::{Op, Table};
 use sessiond_store::row;
 
 use crate::codec::{SEEDS, add, drawn_row, encode, put};
-use crate::draw::{self, ENTRY_KINDS, KEY_KINDS};
+use crate::draw::{self, KEY_KINDS};
+use crate::draw_entry::{self, ENTRY_KINDS};
 
 fn decode_damaged(op: &Op, key: &[u8], value: Vec<u8>, seed: u64) {
     match row::decode(op.table, key, value.into()) {
@@ -48,7 +49,7 @@ fn damaged_bytes_are_another_row_or_a_fault_and_never_a_panic() {
             decode_damaged(&op, &key, value, seed);
         }
         for kind in 0..ENTRY_KINDS {
-            if let Some(op) = row::encode(&add(draw::entry(&mut rng, kind))) {
+            if let Some(op) = row::encode(&add(draw_entry::entry(&mut rng, kind))) {
                 let mut key = op.key.to_vec();
                 damage(&mut rng, &mut key);
                 decode_damaged(&op, &key, Vec::new(), seed);

@@ -6,16 +6,15 @@
 use bytes::Bytes;
 use fastrand::Rng;
 use sessiond_core::ids::{
-    CoalesceKey, DeliveryId, Epoch, IdempotencyKey, InstanceId, KeyDigest, MessageKind, Namespace,
-    PoolName, QueueId, RequestId, Revision, Seq, SessionId, SessionKey, SessionNo, TextError,
+    CoalesceKey, DeliveryId, Epoch, IdempotencyKey, InstanceId, MessageKind, Namespace, PoolName,
+    QueueId, RequestId, ResourceNo, Revision, Seq, SessionId, SessionKey, SessionNo, TextError,
     WorkerName,
 };
-use sessiond_core::index::{Due, IndexEntry};
 use sessiond_core::key_window::{KeyBlock, RememberedKey};
 use sessiond_core::lease::{LeaseMode, LeaseRow, LeaseStanding};
 use sessiond_core::limits::KEY_BLOCK_KEYS;
 use sessiond_core::message::{
-    DeadReason, Debounce, DeliveryMode, Lane, MessageRow, Rank, Standing, Turn,
+    DeadReason, Debounce, DeliveryMode, MessageRow, Rank, Standing, Turn,
 };
 use sessiond_core::queue::{Depth, Disposition, Oldest, Pause, QueueRow};
 use sessiond_core::rows::{
@@ -24,6 +23,7 @@ use sessiond_core::rows::{
 use sessiond_core::session::Labels;
 use sessiond_core::time::{CalendarDay, EngineTime, Span, WallTime};
 
+use crate::draw_resources::resources;
 use crate::draw_session::{activity, event, session};
 
 pub(crate) fn one_of<T: Copy>(rng: &mut Rng, all: &[T]) -> T {
@@ -107,12 +107,13 @@ pub(crate) fn key(rng: &mut Rng, kind: usize) -> RowKey {
         10 => RowKey::KeyBlock(queue, number(rng)),
         11 => RowKey::Request(namespace(rng), id(rng, RequestId::parse)),
         12 => RowKey::Pool(namespace(rng), id(rng, PoolName::parse)),
+        13 => RowKey::Resources(no),
         _ => RowKey::Event(Revision(number(rng))),
     }
 }
 
 /// How many kinds of keys there are.
-pub(crate) const KEY_KINDS: usize = 14;
+pub(crate) const KEY_KINDS: usize = 15;
 
 /// A row that belongs under `key`.
 pub(crate) fn row(rng: &mut Rng, key: &RowKey) -> Row {
@@ -146,6 +147,7 @@ pub(crate) fn row(rng: &mut Rng, key: &RowKey) -> Row {
                 .map(|_| SessionNo(number(rng)))
                 .collect(),
             held: option(rng, |rng| QueueId(number(rng))),
+            unreleased: option(rng, |rng| SessionNo(number(rng))),
         })),
         RowKey::SessionId(..) => Row::SessionId(SessionNo(number(rng).max(1))),
         RowKey::KeyBlock(..) => {
@@ -159,12 +161,16 @@ pub(crate) fn row(rng: &mut Rng, key: &RowKey) -> Row {
             flag: rng.bool(),
             at: engine(rng),
             tally: option(rng, tally),
+            resource: option(rng, |rng| ResourceNo(number(rng))),
         })),
         RowKey::Pool(..) => Row::Pool(PoolRow {
             live: number(rng),
             draining: number(rng),
             queued: number(rng),
+            releasing: number(rng),
+            lingering: number(rng),
         }),
+        RowKey::Resources(no) => Row::Resources(std::sync::Arc::new(resources(rng, *no))),
         RowKey::Event(revision) => Row::Event(std::sync::Arc::new(event(rng, *revision))),
     }
 }
@@ -346,55 +352,5 @@ fn lease(rng: &mut Rng, epoch: Epoch) -> LeaseRow {
             &[LeaseStanding::Current, LeaseStanding::Superseded { until }],
         ),
         cancel_by: option(rng, engine),
-    }
-}
-
-/// How many kinds of entries there are.
-pub(crate) const ENTRY_KINDS: usize = 14;
-
-/// An index entry, all kinds in turn by `kind`.
-pub(crate) fn entry(rng: &mut Rng, kind: usize) -> IndexEntry {
-    let (queue, seq) = (QueueId(number(rng)), Seq(number(rng)));
-    match kind % ENTRY_KINDS {
-        0 => {
-            let ranks = [Rank::Interrupt, Rank::Steer, Rank::Returned, Rank::New];
-            IndexEntry::Ready(queue, one_of(rng, &ranks), seq)
-        }
-        1 => IndexEntry::InFlight(queue, Epoch(number(rng)), seq),
-        2 => {
-            let lanes = [Lane::Interrupt, Lane::Steer, Lane::Ordinary];
-            IndexEntry::Returned(queue, one_of(rng, &lanes), seq)
-        }
-        3 => IndexEntry::Pending(queue, seq),
-        // Few keys, so that messages meet under one.
-        10 => IndexEntry::Coalesced(queue, KeyDigest([rng.u8(..2); 16]), seq),
-        11 => IndexEntry::Debounced(queue, seq),
-        12 => IndexEntry::GivenUp(queue, seq),
-        4 => IndexEntry::Unserved(namespace(rng), engine(rng), queue),
-        5 => IndexEntry::RequestAge(engine(rng), namespace(rng), id(rng, RequestId::parse)),
-        6 => {
-            // Few pools, so that sessions meet in one.
-            let pool = PoolName::parse(one_of(rng, &["a", "ab"])).expect("an id");
-            IndexEntry::Live(namespace(rng), pool, SessionNo(number(rng)))
-        }
-        7 => IndexEntry::DeadLetters(namespace(rng), queue),
-        8 => {
-            let pool = PoolName::parse(one_of(rng, &["a", "ab"])).expect("an id");
-            IndexEntry::Idle(namespace(rng), pool, engine(rng), SessionNo(number(rng)))
-        }
-        9 => {
-            let pool = PoolName::parse(one_of(rng, &["a", "ab"])).expect("an id");
-            let place = SessionNo(number(rng));
-            IndexEntry::Waiting(namespace(rng), pool, place, SessionNo(number(rng)))
-        }
-        _ => {
-            let all = [
-                Due::Session(SessionNo(number(rng))),
-                Due::Message(queue, seq),
-                Due::Lease(Epoch(number(rng))),
-                Due::Queue(queue),
-            ];
-            IndexEntry::Due(engine(rng), one_of(rng, &all))
-        }
     }
 }

@@ -11,10 +11,12 @@ use sessiond_core::ids::{
 };
 use sessiond_core::lease::LeaseView;
 use sessiond_core::requests::{LiveRequest, Requests};
+use sessiond_core::resource::Unreleased;
 use sessiond_core::restart_guard::RestartGuard;
 use sessiond_core::session::{
-    ActivityRow, Counts, EndIntent, EndMode, EndReason, Lifecycle, Ordering, PendingPolicy,
-    Profile, SessionEnd, SessionRow, SessionView, Timeouts, Totals, Usage, Volatile, Wait, Warned,
+    ActivityRow, Behind, Counts, EndIntent, EndMode, EndReason, Lifecycle, Ordering, PendingPolicy,
+    PredecessorSlot, Profile, SessionEnd, SessionRow, SessionView, Timeouts, Totals, Usage,
+    Volatile, Wait, Warned,
 };
 use sessiond_core::time::{Limit, Span};
 
@@ -44,7 +46,7 @@ const REASONS: [EndReason; 18] = [
     EndReason::Crashed,
 ];
 
-const EVENT_KINDS: [EventKind; 16] = [
+const EVENT_KINDS: [EventKind; 19] = [
     EventKind::SessionOpened,
     EventKind::SessionUpdated,
     EventKind::SessionDraining,
@@ -61,14 +63,18 @@ const EVENT_KINDS: [EventKind; 16] = [
     EventKind::LimitWarning,
     EventKind::SessionQueued,
     EventKind::SessionAdmitted,
+    EventKind::SessionReleased,
+    EventKind::ResourceReleased,
+    EventKind::ResourceLingering,
 ];
 
-const ACTOR_KINDS: [ActorKind; 5] = [
+const ACTOR_KINDS: [ActorKind; 6] = [
     ActorKind::Api,
     ActorKind::Worker,
     ActorKind::Reaper,
     ActorKind::Recovery,
     ActorKind::Drain,
+    ActorKind::Agent,
 ];
 
 pub(crate) fn session(rng: &mut Rng, no: SessionNo) -> SessionRow {
@@ -105,6 +111,10 @@ pub(crate) fn session(rng: &mut Rng, no: SessionNo) -> SessionRow {
         created_at: engine(rng),
         active_since: engine(rng),
         ranked_at: engine(rng),
+        resources: option(rng, |rng| Unreleased {
+            count: small(rng),
+            lingering: small(rng),
+        }),
         lease: option(rng, |rng| Epoch(number(rng))),
         revision: Revision(number(rng)),
     }
@@ -122,8 +132,12 @@ fn lifecycle(rng: &mut Rng) -> Lifecycle {
     match rng.u8(..4) {
         0 => Lifecycle::Active,
         3 => Lifecycle::Queued(Wait {
-            until: engine(rng),
+            until: option(rng, engine),
             place: SessionNo(number(rng)),
+            behind: option(rng, |rng| Behind {
+                predecessor: SessionNo(number(rng)),
+                slot: one_of(rng, &[PredecessorSlot::Passes, PredecessorSlot::Frees]),
+            }),
         }),
         1 => Lifecycle::Draining(EndIntent {
             reason: one_of(rng, &REASONS),

@@ -64,6 +64,7 @@ fn the_live_session_of_a_key_goes_before_newer_ones_that_are_ending() {
         tell(&mut world, &end("s1", EndMode::Graceful), 4);
         tell(&mut world, &open("s2"), 5);
         let row = KeyRow {
+            unreleased: None,
             live: Some(SessionNo(2)),
             sessions: vec![SessionNo(1), SessionNo(2)],
             held: None,

@@ -15,7 +15,8 @@ use sessiond_store::kv::redb::SCHEMA;
 use sessiond_store::row;
 
 use crate::codec::{SEEDS, VARIANTS, add, drawn_row, words};
-use crate::draw::{self, ENTRY_KINDS, KEY_KINDS};
+use crate::draw::KEY_KINDS;
+use crate::draw_entry::{self, ENTRY_KINDS};
 
 const GOLDEN: &str = include_str!("../golden/format-1.txt");
 
@@ -101,7 +102,7 @@ fn every_table_and_every_variant_has_an_example() {
         let mut rng = Rng::with_seed(seed);
         let rows = (0..KEY_KINDS).map(|kind| drawn_row(&mut rng, kind));
         let rows: Vec<Change> = rows.collect();
-        let entries = (0..ENTRY_KINDS).map(|kind| add(draw::entry(&mut rng, kind)));
+        let entries = (0..ENTRY_KINDS).map(|kind| add(draw_entry::entry(&mut rng, kind)));
         for change in rows.into_iter().chain(entries) {
             let Some(op) = row::encode(&change) else {
                 continue;

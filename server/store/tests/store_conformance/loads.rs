@@ -13,7 +13,8 @@ use sessiond_core::rows::{Counters, Read, Row, RowKey};
 use sessiond_core::view::View;
 use sessiond_store::store::Store;
 
-use crate::draw::{self, ENTRY_KINDS};
+use crate::draw;
+use crate::draw_entry::{self, ENTRY_KINDS};
 use crate::script::{counted, rows};
 use crate::{dump, on_every_store};
 
@@ -82,7 +83,7 @@ fn a_scan_is_its_group_in_order_and_says_how_far_it_is_known() {
         let store = Store::new(kv);
         let mut rng = Rng::with_seed(11);
         let entries: BTreeSet<IndexEntry> = (0..ENTRY_KINDS * 60)
-            .map(|kind| draw::entry(&mut rng, kind))
+            .map(|kind| draw_entry::entry(&mut rng, kind))
             .filter(|entry| !matches!(entry, IndexEntry::Pending(..) | IndexEntry::GivenUp(..)))
             .collect();
         let changes: Vec<Change> = entries
@@ -126,7 +127,10 @@ fn scans(entries: &BTreeSet<IndexEntry>) -> BTreeSet<Scan> {
         IndexEntry::Waiting(namespace, pool, ..) => {
             Some(Scan::Waiting(namespace.clone(), pool.clone()))
         }
+        IndexEntry::Behind(predecessor, _) => Some(Scan::Behind(*predecessor)),
         IndexEntry::Ready(..)
+        | IndexEntry::Unreleased(..)
+        | IndexEntry::Releasing(_)
         | IndexEntry::InFlight(..)
         | IndexEntry::Returned(..)
         | IndexEntry::Pending(..)

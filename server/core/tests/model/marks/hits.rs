@@ -2,7 +2,30 @@
 
 use std::fmt;
 
-use super::{ALL, Mark};
+use super::Mark;
+use super::outside::Outside;
+
+/// A mark of any list.
+pub(crate) trait Listed: Copy {
+    /// Its place among all marks.
+    fn place(self) -> usize;
+}
+
+impl Listed for Mark {
+    fn place(self) -> usize {
+        self as usize
+    }
+}
+
+impl Listed for Outside {
+    fn place(self) -> usize {
+        Mark::NAMES.len() + self as usize
+    }
+}
+
+fn names() -> impl Iterator<Item = &'static str> {
+    Mark::NAMES.iter().chain(Outside::NAMES).copied()
+}
 
 /// How often each mark was hit.
 #[derive(Clone, Debug)]
@@ -13,17 +36,17 @@ pub(crate) struct Marks {
 impl Default for Marks {
     fn default() -> Self {
         Self {
-            hits: vec![0; ALL.len()],
+            hits: vec![0; names().count()],
         }
     }
 }
 
 impl Marks {
-    pub(crate) fn hit(&mut self, mark: Mark) {
-        self.hits[mark as usize] += 1;
+    pub(crate) fn hit(&mut self, mark: impl Listed) {
+        self.hits[mark.place()] += 1;
     }
 
-    pub(crate) fn hit_if(&mut self, condition: bool, mark: Mark) {
+    pub(crate) fn hit_if(&mut self, condition: bool, mark: impl Listed) {
         if condition {
             self.hit(mark);
         }
@@ -35,16 +58,18 @@ impl Marks {
         }
     }
 
-    pub(crate) fn missed(&self) -> Vec<Mark> {
-        let missed = ALL.iter().filter(|mark| self.hits[**mark as usize] == 0);
-        missed.copied().collect()
+    pub(crate) fn missed(&self) -> Vec<&'static str> {
+        let all = names().zip(&self.hits);
+        all.filter(|(_, hits)| **hits == 0)
+            .map(|(name, _)| name)
+            .collect()
     }
 }
 
 impl fmt::Display for Marks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for mark in ALL {
-            write!(f, "{mark:?} {}  ", self.hits[*mark as usize])?;
+        for (name, hits) in names().zip(&self.hits) {
+            write!(f, "{name} {hits}  ")?;
         }
         Ok(())
     }

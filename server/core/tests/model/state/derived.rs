@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use sessiond_core::session::Ordering;
+use sessiond_core::time::Limit;
 
 use super::{Message, Queue, Session, State, Status};
 
@@ -16,6 +17,10 @@ impl Session {
         let mut live = self.requests.clone();
         live.retain(|_, (_, until)| *until > now);
         live
+    }
+
+    pub(crate) fn has_owner_limit(&self) -> bool {
+        self.timeouts.owner != Limit::Never
     }
 
     pub(crate) fn is_live(&self) -> bool {

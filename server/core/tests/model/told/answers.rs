@@ -1,17 +1,21 @@
 //! What a command was answered.
 
-use sessiond_core::explanation::{Deadline, DeadlineKind, Effect, Explanation};
+use sessiond_core::explanation::{
+    Deadline, DeadlineKind, Effect, Explanation, HoldKind, Stall, StallReason,
+};
 use sessiond_core::ids::{Epoch, PoolName, QueueId, SessionId};
 use sessiond_core::lease::LeaseView;
 use sessiond_core::reply::{
-    EnqueueResult, EnqueueStatus, LeaseProgress, Reply, SettleCode, WorkerView,
+    Delivery, EnqueueResult, EnqueueStatus, LeaseProgress, Reply, SettleCode, WorkerView,
 };
 use sessiond_core::requests::RequestToken;
+use sessiond_core::resource as core;
 use sessiond_core::rows::MessageTally;
 use sessiond_core::session::{EndReason, SessionView};
 use sessiond_core::time::{Span, WallTime};
 
 use super::Handed;
+use crate::harness::state::Resource;
 
 /// An answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +68,15 @@ pub(crate) enum Answer {
         due: bool,
         /// Messages that are said not to move.
         stalled: u64,
+        /// Whether they wait for what a predecessor has outside.
+        behind: bool,
+        /// How much outside holds it.
+        outside: u64,
+    },
+    Resource {
+        session: u64,
+        resource: Box<Resource>,
+        duplicate: bool,
     },
     /// Up to where events are deleted.
     Compacted(u64),
@@ -125,15 +138,16 @@ impl Answer {
                 session,
                 lease,
                 deliveries,
-            } => Self::Claimed {
-                session: session.clone(),
-                lease: lease.as_ref().map(|lease| lease.epoch.0),
-                deliveries: deliveries.iter().map(Handed::of).collect(),
-            },
+            } => claimed(session, lease.as_ref(), deliveries),
             Reply::Settled(results) => Self::Settled(results.iter().map(|r| r.code).collect()),
             Reply::Counted { tally, duplicate } => counted(*tally, *duplicate),
             Reply::LeaseProgress(progress) => progressed(progress),
             Reply::LeaseTimes(times) => Self::Listing(times.iter().map(timed).collect()),
+            Reply::Resource {
+                session,
+                resource,
+                duplicate,
+            } => declared(session, resource, *duplicate),
             Reply::Held(sessions) => Self::Held(sessions.iter().map(|no| no.0).collect()),
             Reply::Reaped { session, passed } => reaped(session, *passed),
             Reply::Explained(explanation) => explained(explanation),
@@ -154,6 +168,22 @@ fn enqueued(
         queue: queue.0,
         opened,
         results: results.iter().map(|r| (r.seq.0, r.status)).collect(),
+    }
+}
+
+fn declared(session: &SessionView, resource: &core::Resource, duplicate: bool) -> Answer {
+    Answer::Resource {
+        session: session.session.no.0,
+        resource: Box::new(Resource::of(resource)),
+        duplicate,
+    }
+}
+
+fn claimed(session: &SessionId, lease: Option<&LeaseView>, deliveries: &[Delivery]) -> Answer {
+    Answer::Claimed {
+        session: session.clone(),
+        lease: lease.map(|lease| lease.epoch.0),
+        deliveries: deliveries.iter().map(Handed::of).collect(),
     }
 }
 
@@ -217,9 +247,15 @@ fn explained(explanation: &Explanation) -> Answer {
         let ends = matches!(deadline.effect, Effect::Ends(_));
         ends && over && deadline.spared_by.is_empty()
     };
+    let mut stalls = explanation.stalls.iter();
+    let behind = |stall: &Stall| stall.reason == StallReason::PredecessorResources;
+    let holds = explanation.holds.iter();
+    let outside = holds.filter(|hold| hold.kind == HoldKind::Resources);
     Answer::Explained {
         session: explanation.session.session.no.0,
         due: explanation.deadlines.iter().any(due),
         stalled: explanation.stalls.iter().map(|stall| stall.messages).sum(),
+        behind: stalls.any(behind),
+        outside: outside.map(|hold| hold.count).sum(),
     }
 }

@@ -3,7 +3,8 @@
 use sessiond_core::change::Change;
 use sessiond_core::decide::Decision;
 use sessiond_core::event::{Actor, DRAIN_TIMED_OUT, EventKind, EventRow, WARNING};
-use sessiond_core::ids::SessionId;
+use sessiond_core::ids::{ResourceName, SessionId};
+use sessiond_core::resource::{LingeringCause, ReleaseOutcome, ResourceToken};
 use sessiond_core::rows::Row;
 use sessiond_core::session::{EndReason, Lifecycle, Totals};
 
@@ -30,6 +31,20 @@ pub(crate) enum Fact {
     Stuck(u64, String),
     /// How many failures count.
     Limited(u64, u32),
+    /// All that an ended session had outside is gone.
+    Released(u64),
+    ResourceReleased {
+        token: ResourceToken,
+        name: Option<ResourceName>,
+        outcome: ReleaseOutcome,
+        actor: Actor,
+    },
+    ResourceLingering {
+        token: ResourceToken,
+        name: Option<ResourceName>,
+        cause: LingeringCause,
+        detail: String,
+    },
     /// Which limit, and when it ends the session from now.
     Warning(u64, &'static str, u64),
     DeadLettered {
@@ -73,9 +88,25 @@ impl Fact {
             | Self::Stuck(no, _)
             | Self::Limited(no, _)
             | Self::Warning(no, ..)
+            | Self::Released(no)
             | Self::DeadLettered { session: no, .. } => *no,
             Self::Ended(end) => end.session,
+            Self::ResourceReleased { token, .. } | Self::ResourceLingering { token, .. } => {
+                token.session.0
+            }
         }
+    }
+
+    /// Whether it may be told of a session that has ended.
+    pub(crate) fn may_follow_end(&self) -> bool {
+        matches!(
+            self,
+            Self::Purged(..)
+                | Self::HeldGivenUp(..)
+                | Self::Released(_)
+                | Self::ResourceReleased { .. }
+                | Self::ResourceLingering { .. }
+        )
     }
 }
 
@@ -134,18 +165,9 @@ pub(crate) fn fact(event: &EventRow) -> Fact {
         }
         EventKind::RestartLimited => Fact::Limited(no, attribute("failures").parse().unwrap()),
         EventKind::WorkerLost => Fact::Lost(no, attribute("instance_id")),
-        EventKind::CircuitOpened => {
-            let failures = attribute("failures").parse().expect("a count of failures");
-            Fact::CircuitOpened(no, attribute("kind"), failures)
-        }
-        EventKind::CircuitClosed => {
-            let cause = match attribute("cause").as_str() {
-                "ack" => "ack",
-                "reset" => "reset",
-                other => panic!("a circuit is closed by {other:?}"),
-            };
-            assert_eq!(event.message.is_some(), cause == "ack", "what closed it");
-            Fact::CircuitClosed(no, attribute("kind"), cause)
+        EventKind::CircuitOpened | EventKind::CircuitClosed => circuit(no, event),
+        EventKind::SessionReleased | EventKind::ResourceReleased | EventKind::ResourceLingering => {
+            outside(no, event)
         }
         EventKind::SessionPurged => purged(no, event, &attribute("messages")),
         EventKind::MessageDeadLettered if event.message.is_none() => {
@@ -153,6 +175,71 @@ pub(crate) fn fact(event: &EventRow) -> Fact {
             Fact::HeldGivenUp(no, attribute("messages").parse().unwrap())
         }
         EventKind::MessageDeadLettered => dead_lettered(no, event, &attribute("reason")),
+    }
+}
+
+/// What became of a circuit.
+fn circuit(no: u64, event: &EventRow) -> Fact {
+    let attribute = |name: &str| event.attributes.get(name).cloned().unwrap_or_default();
+    if event.kind == EventKind::CircuitOpened {
+        let failures = attribute("failures").parse().expect("a count of failures");
+        return Fact::CircuitOpened(no, attribute("kind"), failures);
+    }
+    let cause = match attribute("cause").as_str() {
+        "ack" => "ack",
+        "reset" => "reset",
+        other => panic!("a circuit is closed by {other:?}"),
+    };
+    assert_eq!(event.message.is_some(), cause == "ack", "what closed it");
+    Fact::CircuitClosed(no, attribute("kind"), cause)
+}
+
+/// What became of something outside.
+fn outside(no: u64, event: &EventRow) -> Fact {
+    let attribute = |name: &str| event.attributes.get(name).cloned().unwrap_or_default();
+    let name = ResourceName::parse(attribute("name")).ok();
+    if event.kind == EventKind::ResourceReleased {
+        return Fact::ResourceReleased {
+            token: resource(event),
+            name,
+            outcome: outcome(&attribute("outcome")),
+            actor: event.actor.clone(),
+        };
+    }
+    assert_eq!(event.actor, Actor::agent(), "who saw it");
+    if event.kind == EventKind::SessionReleased {
+        return Fact::Released(no);
+    }
+    Fact::ResourceLingering {
+        token: resource(event),
+        name,
+        cause: cause(&attribute("cause")),
+        detail: attribute("detail"),
+    }
+}
+
+/// The resource that an event is about.
+fn resource(event: &EventRow) -> ResourceToken {
+    let token = ResourceToken::parse(&event.attributes["resource_id"]);
+    assert_eq!(token.session, event.session.session.no, "whose it is");
+    token
+}
+
+fn outcome(word: &str) -> ReleaseOutcome {
+    match word {
+        "killed" => ReleaseOutcome::Killed,
+        "already_gone" => ReleaseOutcome::AlreadyGone,
+        "mismatch" => ReleaseOutcome::Mismatch,
+        "forced" => ReleaseOutcome::Forced,
+        other => panic!("a resource is {other:?}"),
+    }
+}
+
+fn cause(word: &str) -> LingeringCause {
+    match word {
+        "denied" => LingeringCause::Denied,
+        "timeout" => LingeringCause::TimedOut,
+        other => panic!("a resource is left for {other:?}"),
     }
 }
 

@@ -2,14 +2,16 @@
 
 use sessiond_core::ids::SessionId;
 use sessiond_core::rejection::{Crowd, Liveness, Rejection};
-use sessiond_core::session::EndReason;
+use sessiond_core::resource::{ReleaseOutcome, ResourceToken};
+use sessiond_core::session::{Awaited, EndReason};
 
 /// Why not, with the facts a caller decides by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
     NotFound,
     KeyInUse(SessionId, Liveness),
-    Queued(SessionId),
+    /// Whether it waits for what its predecessor has outside.
+    Queued(SessionId, bool),
     IdInUse(SessionId),
     Ended(SessionId, EndReason, Option<SessionId>),
     Draining(SessionId, EndReason),
@@ -33,6 +35,12 @@ pub(crate) enum Refusal {
     /// By which token, if any.
     Fenced(Option<u64>),
     TooManyRequests(u64),
+    TooManyResources(u64),
+    ResourceNotFound(ResourceToken),
+    ResourceReleased(ResourceToken, ReleaseOutcome),
+    ResourceRegistered(ResourceToken),
+    /// How many resources of the session are not released.
+    Unreleased(SessionId, u32),
     /// The worker said goodbye on this stream.
     WorkerLeft,
     /// None of those that the commands of this test can meet.
@@ -46,7 +54,9 @@ impl Refusal {
             Rejection::SessionKeyInUse { session, state } => {
                 Self::KeyInUse(session.clone(), *state)
             }
-            Rejection::SessionQueued { session } => Self::Queued(session.clone()),
+            Rejection::SessionQueued { session, awaited } => {
+                Self::Queued(session.clone(), *awaited == Awaited::PredecessorResources)
+            }
             Rejection::SessionIdInUse { session } => Self::IdInUse(session.clone()),
             Rejection::SessionEnded {
                 session,
@@ -77,6 +87,15 @@ impl Refusal {
             Rejection::RequestIdReused { .. } => Self::RequestIdReused,
             Rejection::RequestNotFound { .. } => Self::RequestNotFound,
             Rejection::TooManyRequests { limit, .. } => Self::TooManyRequests(*limit),
+            Rejection::TooManyResources { limit, .. } => Self::TooManyResources(*limit),
+            Rejection::ResourceNotFound { token } => Self::ResourceNotFound(*token),
+            Rejection::ResourceReleased { token, outcome } => {
+                Self::ResourceReleased(*token, *outcome)
+            }
+            Rejection::ResourceRegistered { token } => Self::ResourceRegistered(*token),
+            Rejection::SessionUnreleased { session, resources } => {
+                Self::Unreleased(session.clone(), *resources)
+            }
             Rejection::RestartLimited {
                 failures, retry_in, ..
             } => Self::RestartLimited(*failures, retry_in.0),

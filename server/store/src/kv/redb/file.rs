@@ -15,7 +15,7 @@ use redb::{Builder, Database, StorageBackend, WriteTransaction};
 use super::handle::Handle;
 use super::latch::Latch;
 use super::refusal::Refusal;
-use super::schema::{Identity, Record, check_tables, commit_schema};
+use super::schema::{Identity, Record, Tables, check_tables, commit_schema};
 use super::{Phases, Tuning};
 use crate::disk::gate::Gate;
 use crate::fault::{Fault, Step};
@@ -53,6 +53,7 @@ pub(crate) struct Examined {
     gate: Gate,
     database: Handle,
     record: Record,
+    tables: Tables,
     kind: Kind,
     phases: Phases,
 }
@@ -66,7 +67,7 @@ impl Examined {
         &self.database
     }
 
-    /// Lets through what redb did to the file, and leaves the version of who opened it.
+    /// Lets through what redb did to the file, and leaves the version of who opened it and the tables that it knows.
     ///
     /// # Errors
     ///
@@ -74,7 +75,7 @@ impl Examined {
     pub(crate) fn admit(mut self, identity: &Identity, latch: Latch) -> Result<RedbFile, Refusal> {
         self.gate.open()?;
         let mut free_pages = FreePages::Unrecorded;
-        if self.record.writer != identity.version {
+        if self.record.writer != identity.version || self.tables == Tables::OfEarlier {
             self.record.writer.clone_from(&identity.version);
             commit_schema(&self.database, self.kind, &self.record)?;
             free_pages = FreePages::Recorded;
@@ -134,11 +135,12 @@ impl RedbFile {
             return Err(Refusal::corrupt("it is empty"));
         }
         let gate = Gate::holding(disk)?;
-        let (database, record) = read_through(&gate, kind, tuning)?;
+        let (database, record, tables) = read_through(&gate, kind, tuning)?;
         Ok(Examined {
             gate,
             database,
             record,
+            tables,
             kind,
             phases: tuning.phases,
         })
@@ -241,7 +243,11 @@ impl fmt::Debug for RedbFile {
 }
 
 /// Opens the database behind a gate that is shut and makes sure that it is one of ours.
-fn read_through(gate: &Gate, kind: Kind, tuning: Tuning) -> Result<(Handle, Record), Refusal> {
+fn read_through(
+    gate: &Gate,
+    kind: Kind,
+    tuning: Tuning,
+) -> Result<(Handle, Record, Tables), Refusal> {
     let small = gate.len()? <= tuning.verified_bytes_max;
     let read = || {
         let repaired = Rc::new(Cell::new(false));
@@ -256,8 +262,8 @@ fn read_through(gate: &Gate, kind: Kind, tuning: Tuning) -> Result<(Handle, Reco
             );
         }
         let record = Record::read(&database)?;
-        check_tables(&database, kind)?;
-        Ok((database, record))
+        let tables = check_tables(&database, kind)?;
+        Ok((database, record, tables))
     };
     // redb panics on some damaged files. Nothing it touched outlives the panic: what it wrote is behind the gate, and
     // an operator is owed a sentence.

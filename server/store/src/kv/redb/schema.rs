@@ -134,23 +134,40 @@ pub(crate) fn commit_schema(
     Ok(())
 }
 
+/// Whether a file has all tables of its format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tables {
+    All,
+    /// An earlier version of the format made it, and those that were added since are missing.
+    OfEarlier,
+}
+
 /// Refuses a file in which a table is missing or not to be read.
-pub(crate) fn check_tables(database: &Database, kind: Kind) -> Result<(), Refusal> {
+pub(crate) fn check_tables(database: &Database, kind: Kind) -> Result<Tables, Refusal> {
     let transaction = database.begin_read().map_err(redb::Error::from)?;
     match kind {
-        Kind::State => Table::ALL
-            .into_iter()
-            .try_for_each(|table| check_table(&transaction, table)),
+        Kind::State => {
+            let mut tables = Tables::All;
+            for table in Table::ALL {
+                if check_table(&transaction, table)? == Tables::OfEarlier {
+                    tables = Tables::OfEarlier;
+                }
+            }
+            Ok(tables)
+        }
         Kind::Journal => match transaction.open_table(journal::TABLE) {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(Tables::All),
             Err(error) => Err(named("the journal", error)),
         },
     }
 }
 
-fn check_table(transaction: &ReadTransaction, table: Table) -> Result<(), Refusal> {
+fn check_table(transaction: &ReadTransaction, table: Table) -> Result<Tables, Refusal> {
     match transaction.open_table(state::definition(table)) {
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(Tables::All),
+        Err(TableError::TableDoesNotExist(_)) if Table::ADDED.contains(&table) => {
+            Ok(Tables::OfEarlier)
+        }
         Err(error) => Err(named(&format!("table {}", table.name()), error)),
     }
 }

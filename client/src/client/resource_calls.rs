@@ -1,0 +1,91 @@
+//! The unary calls about what sessions have outside of the server.
+//! [`Client::resources`] is the comfortable way; nothing is hidden here.
+
+use std::time::Duration;
+
+use futures_util::Stream;
+use sessiond_proto::v1 as pb;
+
+use super::calls::{BULK_WAIT, fill_request_id};
+use super::pages::over_pages;
+use super::{Client, DECODE_BYTES_MAX, ResourceCalls};
+use crate::error::Error;
+use crate::retry::Repeat;
+
+impl Client {
+    /// Puts a resource on record, or says what one that was declared turned out
+    /// to be.
+    ///
+    /// # Errors
+    ///
+    /// What `DeclareResource` refuses, for example [`Error::PermissionDenied`]
+    /// when what is named does not carry the mark of the resource.
+    pub async fn declare_resource(
+        &self,
+        mut request: pb::DeclareResourceRequest,
+    ) -> Result<pb::DeclareResourceResponse, Error> {
+        // A registration is harmless to repeat by nature, and takes no id.
+        if request.resource_id.is_empty() {
+            fill_request_id(&mut request.request_id);
+        }
+        self.call(Repeat::Harmless, Duration::ZERO, request, |request| {
+            let mut resources = self.resource_calls();
+            async move { resources.declare_resource(request).await }
+        })
+        .await
+    }
+
+    /// Lists one page of resources.
+    ///
+    /// # Errors
+    ///
+    /// What `ListResources` refuses.
+    pub async fn list_resources(
+        &self,
+        request: pb::ListResourcesRequest,
+    ) -> Result<pb::ListResourcesResponse, Error> {
+        self.call(Repeat::Harmless, Duration::ZERO, request, |request| {
+            let mut resources = self.resource_calls();
+            async move { resources.list_resources(request).await }
+        })
+        .await
+    }
+
+    /// Lists resources, those of older sessions first: the page of the request
+    /// and all that follow.
+    pub fn list_all_resources(
+        &self,
+        request: pb::ListResourcesRequest,
+    ) -> impl Stream<Item = Result<pb::Resource, Error>> + Send + Unpin + use<> {
+        let client = self.clone();
+        over_pages(request.page_token.clone(), move |page_token| {
+            let (client, mut request) = (client.clone(), request.clone());
+            request.page_token = page_token;
+            async move {
+                let page = client.list_resources(request).await?;
+                Ok((page.resources, page.next_page_token))
+            }
+        })
+    }
+
+    /// Releases one page of resources, or those that are named.
+    ///
+    /// # Errors
+    ///
+    /// What `ReleaseResource` refuses. A resource that is refused is a result,
+    /// not an error.
+    pub async fn release_resources_page(
+        &self,
+        request: pb::ReleaseResourceRequest,
+    ) -> Result<pb::ReleaseResourceResponse, Error> {
+        self.call(Repeat::Harmless, BULK_WAIT, request, |request| {
+            let mut resources = self.resource_calls();
+            async move { resources.release_resource(request).await }
+        })
+        .await
+    }
+
+    fn resource_calls(&self) -> ResourceCalls {
+        ResourceCalls::new(self.channels.unary.clone()).max_decoding_message_size(DECODE_BYTES_MAX)
+    }
+}

@@ -1,0 +1,169 @@
+//! ResourceService: what sessions have outside is declared, listed and released.
+//!
+//! Which process or tmux session a caller means is found out on this machine, beside the engine, for some seconds at
+//! worst: it blocks, so it has threads of its own, and not too many. What this deliberately does not do: end anything.
+
+use std::sync::Arc;
+
+use sessiond_core::command::Command;
+use sessiond_core::command::resource::{Declare, Register};
+use sessiond_core::ids::Namespace;
+use sessiond_core::rejection::Rejection;
+use sessiond_core::resource::{ResourceToken, Standing, Target};
+use sessiond_core::rows::RowKey;
+use sessiond_proto::v1 as pb;
+use sessiond_proto::v1::resource_service_server::ResourceService;
+use tokio::sync::Semaphore;
+use tonic::transport::server::UdsConnectInfo;
+use tonic::{Extensions, Request, Response, Status};
+
+use super::context::{Context, faulted};
+use super::{Handlers, list_resources, release_resource};
+use crate::env::{LocalCaller, Proof, Sought};
+use crate::limits::REGISTRATIONS_AT_ONCE;
+use crate::wire::parse::declare_resource::{Declaration, DeclareCall};
+use crate::wire::status::Refusal;
+use crate::wire::{parse, show};
+
+/// Room for lookups.
+#[derive(Debug)]
+pub(super) struct Lookups(Arc<Semaphore>);
+
+impl Default for Lookups {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(REGISTRATIONS_AT_ONCE)))
+    }
+}
+
+#[tonic::async_trait]
+impl ResourceService for Handlers {
+    async fn declare_resource(
+        &self,
+        request: Request<pb::DeclareResourceRequest>,
+    ) -> Result<Response<pb::DeclareResourceResponse>, Status> {
+        let namespace = self.context.namespace(request.metadata())?;
+        let caller = local_caller(request.extensions());
+        let call = parse::declare_resource::declare_resource(request.into_inner())
+            .map_err(|invalid| Refusal::invalid(&invalid))?;
+        let command = match call {
+            DeclareCall::Declare(asked) => {
+                self.context.refuse_if_stopping()?;
+                self.declaration(&namespace, asked, caller).await?
+            }
+            DeclareCall::Register { resource, sought } => {
+                self.refuse_released(&namespace, resource)?;
+                let marker = Some(resource);
+                let target = self.find_out(sought, Proof { marker, caller }).await?;
+                Command::Register(Box::new(Register {
+                    namespace,
+                    resource,
+                    target,
+                }))
+            }
+        };
+        let (revision, reply) = self.context.ask(command).await?;
+        Ok(Response::new(show::resource::declared(reply, revision)))
+    }
+
+    async fn list_resources(
+        &self,
+        request: Request<pb::ListResourcesRequest>,
+    ) -> Result<Response<pb::ListResourcesResponse>, Status> {
+        let namespace = self.context.namespace(request.metadata())?;
+        list_resources::resources(&self.context, &namespace, request.into_inner())
+            .map(Response::new)
+    }
+
+    async fn release_resource(
+        &self,
+        request: Request<pb::ReleaseResourceRequest>,
+    ) -> Result<Response<pb::ReleaseResourceResponse>, Status> {
+        let namespace = self.context.namespace(request.metadata())?;
+        release_resource::serve(&self.context, &self.bulk, &namespace, request.into_inner())
+            .await
+            .map(Response::new)
+    }
+}
+
+impl Handlers {
+    async fn declaration(
+        &self,
+        namespace: &Namespace,
+        asked: Declaration,
+        caller: LocalCaller,
+    ) -> Result<Command, Status> {
+        let proof = Proof {
+            marker: None,
+            caller,
+        };
+        let target = match asked.sought.clone() {
+            // Whatever it was when the first call came may have ended since: the record has the answer.
+            Some(sought) if !self.is_repeat(namespace, &asked)? => {
+                self.find_out(sought, proof).await?
+            }
+            Some(_) | None => Target::Marked,
+        };
+        Ok(Command::Declare(Box::new(Declare {
+            namespace: namespace.clone(),
+            session: asked.session,
+            name: asked.name,
+            scope: asked.scope,
+            target,
+            salt: self.context.env.ids.salt(),
+            request: asked.request,
+            actor: Context::caller(),
+        })))
+    }
+
+    /// Whether a request of this id was answered before.
+    fn is_repeat(&self, namespace: &Namespace, asked: &Declaration) -> Result<bool, Status> {
+        let Some(tag) = &asked.request else {
+            return Ok(false);
+        };
+        let place = RowKey::Request(namespace.clone(), tag.id.clone());
+        let row = self.context.rows()?.row(&place);
+        Ok(row.map_err(|fault| faulted(&fault))?.is_some())
+    }
+
+    /// What is not on record, or is released already, is told before anything is looked for.
+    fn refuse_released(&self, namespace: &Namespace, token: ResourceToken) -> Result<(), Status> {
+        let row = self.context.rows()?.resources_of(token.session);
+        let row = row.map_err(|fault| faulted(&fault))?;
+        let row = row.filter(|row| row.namespace == *namespace);
+        let rejection = match row.as_ref().and_then(|row| row.get(token)) {
+            None => Rejection::ResourceNotFound { token },
+            Some(resource) => match resource.standing {
+                Standing::Released { outcome, .. } => {
+                    Rejection::ResourceReleased { token, outcome }
+                }
+                Standing::Held | Standing::Releasing(_) => return Ok(()),
+            },
+        };
+        Err(Refusal::rejected(&rejection).into())
+    }
+
+    /// Finds out what is meant. A caller that hangs up meanwhile stops nothing, and nothing comes of it.
+    async fn find_out(&self, sought: Sought, proof: Proof) -> Result<Target, Status> {
+        let room = Arc::clone(&self.lookups.0).acquire_owned().await;
+        let room = room.expect("nobody closes the semaphore");
+        let agent = Arc::clone(&self.context.env.agent);
+        let found = tokio::task::spawn_blocking(move || {
+            let found = agent.register(&sought, proof);
+            drop(room);
+            found
+        });
+        let found = found.await.expect("a lookup does not panic");
+        found.map_err(|unregistered| Refusal::unregistered(&unregistered).into())
+    }
+}
+
+/// Who calls, by what the kernel says of the other end of a UNIX socket.
+fn local_caller(extensions: &Extensions) -> LocalCaller {
+    let peer = extensions.get::<UdsConnectInfo>();
+    let uid = peer.and_then(|peer| peer.peer_cred).map(|cred| cred.uid());
+    if uid == Some(rustix::process::getuid().as_raw()) {
+        LocalCaller::SameUser
+    } else {
+        LocalCaller::Unknown
+    }
+}

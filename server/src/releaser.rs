@@ -1,0 +1,198 @@
+//! Releaser: ends what sessions left outside, and reports what came of it.
+//!
+//! The rules mark what is to go; here it is looked for in the store, ended by the agent of this machine, and the outcome
+//! handed to the engine as a command. Nothing but the record says what is to go, so a server that was killed between an
+//! end and its kill finds the same at its start, and what was killed before it could be reported is found gone.
+//!
+//! Invariant: a resource is tried by one attempt at a time, and tried again for as long as it is on record as one that is
+//! to go. What did not go is tried again after a pause that grows up to [`RELEASE_PAUSE_MAX_MS`], a few at a time, so that it
+//! never holds up what is new. What this deliberately does not do: judge what counts as gone; give anything up.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use sessiond_core::command::Command;
+use sessiond_core::command::resource::{Attempted, Knowledge};
+use sessiond_core::ids::{ResourceNo, SessionNo};
+use sessiond_core::resource::{Attempt, Resource, ResourceToken, Standing};
+use sessiond_store::snapshot::{ReadAhead, Reader};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use crate::engine::Handle;
+use crate::env::{Agent, Clock, ReleaseTerms};
+use crate::limits::{
+    RELEASE_LOOK_EVERY, RELEASE_PAUSE_MAX_MS, RELEASE_PAUSE_MIN_MS, RELEASE_RETRIES_AT_ONCE,
+    RELEASES_AT_ONCE, RELEASES_PAGE,
+};
+use crate::over::Over;
+use crate::stopping::Stopping;
+
+/// Rung by the engine when something is to go.
+#[derive(Clone, Debug, Default)]
+pub struct Bell(Arc<Notify>);
+
+impl Bell {
+    /// Has the releaser look, now or as soon as it can.
+    pub fn ring(&self) {
+        self.0.notify_one();
+    }
+}
+
+/// A resource by its place.
+type Place = (SessionNo, ResourceNo);
+
+/// Whoever ends what is left.
+#[derive(Debug)]
+pub(crate) struct Releaser {
+    pub(crate) reader: Reader,
+    pub(crate) engine: Handle,
+    pub(crate) agent: Arc<dyn Agent>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) terms: ReleaseTerms,
+    pub(crate) bell: Bell,
+    pub(crate) stopping: Stopping,
+}
+
+/// What is known of the attempts at one resource.
+#[derive(Clone, Copy, Debug)]
+enum Tried {
+    /// One is under way.
+    Now {
+        /// Whether there were others before it.
+        again: bool,
+        /// How long to wait after it if it is in vain, in milliseconds.
+        pause: u64,
+    },
+    /// It did not go.
+    InVain {
+        /// When it is tried again, in milliseconds of the monotonic clock.
+        next: u64,
+        /// How long that is, in milliseconds.
+        pause: u64,
+    },
+}
+
+/// The attempts, by resource. One that went is forgotten.
+#[derive(Debug, Default)]
+struct Attempts {
+    tried: BTreeMap<Place, Tried>,
+    running: JoinSet<Attempted>,
+}
+
+/// Releases until the engine has ended, or until the server stops and what was begun is over.
+pub(crate) async fn run(releaser: Releaser) {
+    match releaser.release().await {
+        Ok(()) | Err(Over::Ended) => {}
+        Err(Over::Fault(fault)) => {
+            tracing::error!(fault = fault.describe(), "resources are no longer released");
+        }
+    }
+}
+
+impl Releaser {
+    async fn release(self) -> Result<(), Over> {
+        let mut attempts = Attempts::default();
+        loop {
+            if self.stopping.has_begun() {
+                if attempts.running.is_empty() {
+                    return Ok(());
+                }
+            } else {
+                self.look(&mut attempts)?;
+            }
+            tokio::select! {
+                () = self.engine.ended() => return Ok(()),
+                () = self.stopping.begun(), if !self.stopping.has_begun() => {}
+                () = self.bell.0.notified() => {}
+                () = tokio::time::sleep(RELEASE_LOOK_EVERY) => {}
+                Some(done) = attempts.running.join_next() => {
+                    let attempted = done.expect("an attempt does not panic");
+                    self.report(&mut attempts, attempted).await?;
+                }
+            }
+        }
+    }
+
+    /// Begins whatever is to go and has its time.
+    fn look(&self, attempts: &mut Attempts) -> Result<(), Over> {
+        let mut after = SessionNo(0);
+        let mut open = BTreeSet::new();
+        loop {
+            let rows = self.reader.snapshot()?;
+            let page = rows.releasing_after(after, RELEASES_PAGE)?;
+            for no in &page {
+                let Some(row) = rows.resources_of(*no)? else {
+                    continue;
+                };
+                for resource in row.list.iter().filter(|one| one.is_releasing()) {
+                    open.insert((*no, resource.number));
+                    self.begin(attempts, resource.token(*no), resource);
+                }
+            }
+            match page.last() {
+                Some(last) if page.len() == RELEASES_PAGE => after = *last,
+                _ => break,
+            }
+        }
+        // An operator may have let it go, or it was purged: nothing is known of it that is of use to anybody.
+        attempts
+            .tried
+            .retain(|place, tried| open.contains(place) || matches!(tried, Tried::Now { .. }));
+        Ok(())
+    }
+
+    /// Begins an attempt at a resource, unless one is under way or its pause is not over, or there are enough.
+    fn begin(&self, attempts: &mut Attempts, token: ResourceToken, resource: &Resource) {
+        let place = (token.session, token.number);
+        let lingers = matches!(resource.standing, Standing::Releasing(Some(_)));
+        let (again, pause) = match attempts.tried.get(&place) {
+            Some(Tried::Now { .. }) => return,
+            Some(Tried::InVain { next, .. }) if *next > self.clock.monotonic_ms() => return,
+            Some(Tried::InVain { pause, .. }) => (true, (*pause * 2).min(RELEASE_PAUSE_MAX_MS)),
+            // One that did not go before the server started is a retry as well.
+            None => (lingers, RELEASE_PAUSE_MIN_MS),
+        };
+        if !attempts.have_room(again) {
+            return;
+        }
+        attempts.tried.insert(place, Tried::Now { again, pause });
+        let (agent, terms) = (Arc::clone(&self.agent), self.terms);
+        let target = resource.target.clone();
+        attempts.running.spawn_blocking(move || Attempted {
+            session: token.session,
+            number: token.number,
+            knew: Knowledge::of(&target),
+            attempt: agent.release(token, &target, &terms),
+        });
+    }
+
+    /// Tells the engine what came of an attempt, however busy it is.
+    async fn report(&self, attempts: &mut Attempts, attempted: Attempted) -> Result<(), Over> {
+        let place = (attempted.session, attempted.number);
+        let pause = match attempts.tried.remove(&place) {
+            Some(Tried::Now { pause, .. }) => pause,
+            Some(Tried::InVain { .. }) | None => RELEASE_PAUSE_MIN_MS,
+        };
+        if matches!(attempted.attempt, Attempt::Left { .. }) {
+            let next = self.clock.monotonic_ms() + pause;
+            attempts.tried.insert(place, Tried::InVain { next, pause });
+        }
+        let command = Command::Attempted(attempted);
+        let answer = self.engine.post_waiting(command, ReadAhead::default());
+        answer.await?.await.map_err(|_| Over::Ended)?;
+        Ok(())
+    }
+}
+
+impl Attempts {
+    /// Whether one more may begin.
+    fn have_room(&self, again: bool) -> bool {
+        let retries = || {
+            let is_retry = |tried: &&Tried| matches!(tried, Tried::Now { again: true, .. });
+            self.tried.values().filter(is_retry).count()
+        };
+        let room = self.running.len() < RELEASES_AT_ONCE;
+        room && (!again || retries() < RELEASE_RETRIES_AT_ONCE)
+    }
+}
