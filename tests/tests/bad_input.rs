@@ -27,6 +27,8 @@ mod request;
 mod reset;
 #[path = "bad_input/reset_circuit.rs"]
 mod reset_circuit;
+#[path = "bad_input/resource.rs"]
+mod resource;
 #[path = "bad_input/revoke.rs"]
 mod revoke;
 #[path = "bad_input/settle.rs"]

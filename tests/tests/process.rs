@@ -19,6 +19,10 @@ mod notices;
 mod permission;
 #[path = "process/reflection.rs"]
 mod reflection;
+#[path = "process/resource_commands.rs"]
+mod resource_commands;
+#[path = "process/resources.rs"]
+mod resources;
 #[path = "process/run.rs"]
 mod run;
 #[path = "process/soak.rs"]

@@ -40,6 +40,8 @@ mod enqueue;
 mod enqueue_stream;
 #[path = "rules/explain.rs"]
 mod explain;
+#[path = "rules/exports.rs"]
+mod exports;
 #[path = "rules/held.rs"]
 mod held;
 #[path = "rules/key_window.rs"]
@@ -94,6 +96,12 @@ mod requeue_many;
 mod resets;
 #[path = "rules/resets_carry.rs"]
 mod resets_carry;
+#[path = "rules/resources.rs"]
+mod resources;
+#[path = "rules/resources_register.rs"]
+mod resources_register;
+#[path = "rules/resources_release.rs"]
+mod resources_release;
 #[path = "rules/restart.rs"]
 mod restart;
 #[path = "rules/restart_leases.rs"]

@@ -23,5 +23,9 @@ mod leftover;
 mod overlooked;
 #[path = "scenes/returned.rs"]
 mod returned;
+#[path = "scenes/successor.rs"]
+mod successor;
 #[path = "scenes/unnoticed.rs"]
 mod unnoticed;
+#[path = "scenes/unreleased.rs"]
+mod unreleased;

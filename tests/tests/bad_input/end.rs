@@ -3,7 +3,7 @@
 use sessiond_proto::v1 as pb;
 use sessiond_tests::requests::{end, key};
 
-use super::table::{World, bytes, invalid, no_spans, not_built, raw};
+use super::table::{World, bytes, invalid, no_spans, raw};
 
 fn graceful() -> pb::EndSessionRequest {
     end(key("a"), pb::EndReason::Idle, pb::EndMode::Graceful)
@@ -61,11 +61,8 @@ async fn fields_of_an_end() {
             &["wait_for"],
         ),
         invalid(one(|r| r.wait_for = 9), &["wait_for"]),
-        not_built(
-            one(|r| {
-                r.wait = raw(1, 0);
-                r.wait_for = pb::WaitFor::Released.into();
-            }),
+        invalid(
+            one(|r| r.wait_for = pb::WaitFor::Released.into()),
             &["wait_for"],
         ),
         invalid(

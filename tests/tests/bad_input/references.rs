@@ -81,6 +81,35 @@ async fn references_of_sessions() {
 }
 
 #[tokio::test]
+async fn references_of_owners() {
+    let world = World::new().await;
+    let caller = &world.caller;
+    let declares = table(|session| pb::DeclareResourceRequest {
+        r#ref: session,
+        ..pb::DeclareResourceRequest::default()
+    });
+    world
+        .refuses(declares, async |request| {
+            caller.declare_resource(request).await
+        })
+        .await;
+    let lists = references().into_iter();
+    let lists = lists.filter(|(session, _)| session.is_some());
+    let lists = lists
+        .map(|(session, field)| {
+            let request = pb::ListResourcesRequest {
+                r#ref: session,
+                ..pb::ListResourcesRequest::default()
+            };
+            invalid(request, &[field])
+        })
+        .collect();
+    world
+        .refuses(lists, async |request| caller.list_resources(request).await)
+        .await;
+}
+
+#[tokio::test]
 async fn references_of_messages() {
     let world = World::new().await;
     let caller = &world.caller;

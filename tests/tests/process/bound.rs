@@ -9,10 +9,11 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
-use command::{Bound, ESCAPEE, PATIENCE, runs, signal_process};
+use command::{Bound, PATIENCE};
 use sessiond_proto::v1 as pb;
 use sessiond_tests::binaries;
 use sessiond_tests::caller::Caller;
+use sessiond_tests::processes::{ESCAPEE, runs, signal};
 use sessiond_tests::requests::{end, id, key, millis, open};
 use sessiond_tests::server::Server;
 
@@ -287,7 +288,7 @@ async fn what_was_there_before_is_not_the_commands() {
     let other = first_number(&mut run);
     let status = run.wait().expect("it is our child");
     let survived = runs(other);
-    signal_process(other, "KILL");
+    signal(other, "KILL");
     assert_eq!(status.code(), Some(0));
     assert!(survived, "it was there before");
 }
@@ -316,7 +317,52 @@ async fn a_command_is_ended_although_nobody_hears_of_it() {
         .expect("it ends");
     let status = run.wait().expect("it is our child");
     let survived = runs(command);
-    signal_process(command, "KILL");
+    signal(command, "KILL");
     assert!(!survived);
     assert_eq!(status.code(), Some(128 + 15));
+}
+
+/// Proves: F13, G5.
+#[tokio::test]
+async fn a_command_whose_supervisor_was_killed_ends_with_its_session_all_the_same() {
+    let server = Server::start();
+    let caller = Caller::to(&server).await;
+    let mut run = Command::new(binaries::sessiond())
+        .args(["run", "--addr", &server.url(), "--key", "a", "--"])
+        .args(["sh", "-c", "echo $$; exec sleep 600"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it can be run");
+    let command = first_number(&mut run);
+    registered(&caller, command).await;
+    run.kill().expect("it is our child");
+    run.wait().expect("it is our child");
+    assert!(runs(command), "nobody is left to end it but the server");
+    let request = pb::EndSessionRequest {
+        wait: millis(20_000),
+        wait_for: pb::WaitFor::Released.into(),
+        ..end(key("a"), pb::EndReason::Deleted, pb::EndMode::Immediate)
+    };
+    let ended = caller.end(request).await.expect("it ends").session;
+    assert_eq!(ended.expect("a session").unreleased_resources, 0);
+    assert!(!runs(command));
+}
+
+/// Waits until the server knows which process a command is.
+async fn registered(caller: &Caller, pid: u32) {
+    let began = Instant::now();
+    let is_known = |resource: &pb::Resource| match &resource.target {
+        Some(pb::resource::Target::Process(process)) => process.pid == pid,
+        Some(pb::resource::Target::Tmux(_)) | None => false,
+    };
+    loop {
+        let request = pb::ListResourcesRequest::default();
+        let listed = caller.list_resources(request).await.expect("a list");
+        if listed.resources.iter().any(is_known) {
+            return;
+        }
+        assert!(began.elapsed() < PATIENCE, "{pid} is not registered");
+        caller.a_moment().await;
+    }
 }

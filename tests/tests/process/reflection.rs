@@ -5,12 +5,13 @@ use sessiond_tests::server::Server;
 use tonic_reflection::pb::{v1, v1alpha};
 
 /// The services that a server of this version has.
-const SERVICES: [&str; 7] = [
+const SERVICES: [&str; 8] = [
     "grpc.health.v1.Health",
     "grpc.reflection.v1.ServerReflection",
     "grpc.reflection.v1alpha.ServerReflection",
     "sessiond.v1.AdminService",
     "sessiond.v1.MessageService",
+    "sessiond.v1.ResourceService",
     "sessiond.v1.SessionService",
     "sessiond.v1.WorkerService",
 ];

@@ -4,20 +4,17 @@
 //! it behind. What this deliberately does not do: look at the session.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use sessiond_tests::binaries;
+use sessiond_tests::processes::signal;
 use sessiond_tests::server::Server;
 
 /// Two seconds of grace, one of verification, and time to spare on a busy machine.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Starts something in a session of its own that survives a hangup, ignores TERM and tells its number.
-pub(super) const ESCAPEE: &str = r#"setsid sh -c 'trap "" TERM HUP; echo $$; exec sleep 600' &"#;
 
 /// A command under `sessiond run`; what is left of it is killed when a test fails.
 pub(super) struct Bound {
@@ -107,8 +104,8 @@ impl Bound {
         (self.run.wait().expect("it is our child"), said)
     }
 
-    pub(super) fn signal(&self, signal: &str) {
-        signal_process(self.run.id(), signal);
+    pub(super) fn signal(&self, name: &str) {
+        signal(self.run.id(), name);
     }
 }
 
@@ -116,7 +113,7 @@ impl Drop for Bound {
     fn drop(&mut self) {
         if std::thread::panicking() {
             if let Some(noted) = self.noted {
-                signal_process(noted, "KILL");
+                signal(noted, "KILL");
             }
             // It ends what it started; the test has failed already, so nobody is told how that goes.
             self.signal("TERM");
@@ -127,18 +124,4 @@ impl Drop for Bound {
             drop(self.run.kill());
         }
     }
-}
-
-pub(super) fn signal_process(pid: u32, signal: &str) {
-    let status = Command::new("kill")
-        .args(["-s", signal, &pid.to_string()])
-        .stderr(Stdio::null())
-        .status();
-    status.expect("the machine has kill");
-}
-
-/// Whether a process runs; one that is nobody's to wait for does not.
-pub(super) fn runs(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat"));
-    stat.is_ok_and(|stat| !stat.contains(") Z "))
 }

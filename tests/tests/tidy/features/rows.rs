@@ -27,6 +27,14 @@ pub(crate) const ROWS: &[Row] = &[
         "One worker at a time holds a session, under an epoch of its own; what is said under an older one changes nothing",
     ),
     row(
+        "G5",
+        "Gone is what was seen to be gone: a tree of processes is asked, killed and looked at again, what is left says so, and whoever comes next waits",
+    ),
+    row(
+        "G6",
+        "What a session has outside is on record before it is there; only what is on record is ever ended, by its exact identity or name, and can be listed first",
+    ),
+    row(
         "G8",
         "Work is held by a lease that can be renewed; whatever gives it back tells those who wait, and what does not move says why",
     ),
@@ -71,12 +79,28 @@ pub(crate) const ROWS: &[Row] = &[
         "Idle means strictly longer than the limit; a clock that jumps ends nothing early or late",
     ),
     row(
+        "F10",
+        "A process or tmux session that is gone while its session goes on is found, and one that is there after it too",
+    ),
+    row(
         "F11",
         "Requests that are open are counted; one whose caller is gone ends by its lease, and an end without a beginning is refused",
     ),
     row(
         "F12",
         "An end takes nothing new, waits for what is open, is over with the last of it, and proceeds with a warning",
+    ),
+    row(
+        "F13",
+        "An end of a session ends every process it has, and is harmless twice",
+    ),
+    row(
+        "F15",
+        "Its end is on record first and then what it has outside ends; a kill that fails leaves it ended, and says what is left",
+    ),
+    row(
+        "F20",
+        "An end need not wait for work, and what is killed is verified all the same",
     ),
     row(
         "F21",
@@ -123,8 +147,24 @@ pub(crate) const ROWS: &[Row] = &[
         "Slots go to those that wait in their order and in time, and so do sessions that workers may hold",
     ),
     row(
+        "F33",
+        "What outlives its session is found, told and tried again; what nobody knows of is told and left alone",
+    ),
+    row(
+        "F35",
+        "What a session has outside can be ended by its exact name",
+    ),
+    row(
+        "F36",
+        "Many can be ended by a pattern over their names, with a dry run; an empty pattern is refused",
+    ),
+    row(
         "F38",
         "One call ends many sessions and says for each what became of it",
+    ),
+    row(
+        "F39",
+        "Sessions, their queues, who waits and what is to be ended survive a kill at any moment",
     ),
     row(
         "F41",
@@ -208,6 +248,19 @@ pub(crate) const ROWS: &[Row] = &[
     row(
         "F75",
         "What the server ends, takes away or gives up of itself is logged with ids and without what was said",
+    ),
+    row(
+        "F76",
+        "The next project starts only when the processes of the last one are gone; a kill that fails keeps it waiting with its reason, and the order holds",
+    ),
+    row("F77", "Of many who ask for the next slot one has it"),
+    row(
+        "F78",
+        "What is left of the one before is ended before the next one gets its slot",
+    ),
+    row(
+        "F79",
+        "What did not go is tried again, for as long as it takes",
     ),
     row(
         "F83",

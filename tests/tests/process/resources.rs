@@ -1,0 +1,170 @@
+//! What a session has outside ends with it: real processes, a real server that is killed in the middle, nothing left and
+//! nothing else touched.
+//!
+//! What this deliberately does not do: try every kind of tree; the tests of `sessiond-agent` do.
+
+#[path = "resources/outside.rs"]
+mod outside;
+
+use std::time::{Duration, Instant};
+
+use outside::Outside;
+use sessiond_proto::v1 as pb;
+use sessiond_tests::caller::Caller;
+use sessiond_tests::processes::{ESCAPEE, runs};
+use sessiond_tests::requests::{end, key, millis};
+use sessiond_tests::server::Server;
+use sessiond_tests::watch_stream::WatchStream;
+
+/// Two seconds of grace, one of verification, and time to spare on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Sessions that one call ends.
+const CROWD: usize = 200;
+
+async fn over(caller: &Caller, of: &str) {
+    let request = end(key(of), pb::EndReason::Completed, pb::EndMode::Immediate);
+    caller.end(request).await.expect("ended");
+}
+
+/// Everything on record until nothing of a session is left.
+async fn until_released(caller: &Caller, session: &str) -> Vec<pb::SessionEvent> {
+    let mut events = WatchStream::from_the_start(caller).await;
+    let is_last = |event: &pb::SessionEvent| {
+        let about = event
+            .session
+            .as_ref()
+            .is_some_and(|of| of.session_id == session);
+        about && event.r#type() == pb::EventType::SessionReleased
+    };
+    events.until(is_last).await
+}
+
+fn releases(events: &[pb::SessionEvent]) -> Vec<&str> {
+    let released = events
+        .iter()
+        .filter(|event| event.r#type() == pb::EventType::ResourceReleased);
+    released
+        .map(|event| event.attributes["outcome"].as_str())
+        .collect()
+}
+
+/// Proves: F13, F20, F29, G5, G6.
+#[tokio::test]
+async fn what_ignores_everything_but_kill_is_gone_after_the_end_and_its_neighbour_is_not() {
+    let server = Server::start();
+    let caller = Caller::to(&server).await;
+    let session = caller.opened("a").await.session_id;
+    let neighbour = Outside::unmarked("exec sleep 600");
+    let mut tree = Outside::of(&caller, "a", &format!("{ESCAPEE} {ESCAPEE} wait")).await;
+    let (first, second) = (tree.number(), tree.number());
+    tree.register(&caller).await;
+    let request = pb::EndSessionRequest {
+        wait: millis(20_000),
+        wait_for: pb::WaitFor::Released.into(),
+        ..end(key("a"), pb::EndReason::Completed, pb::EndMode::Immediate)
+    };
+    let ended = caller.end(request).await.expect("ended").session;
+    assert_eq!(ended.expect("a session").unreleased_resources, 0);
+    for pid in [first, second, tree.pid()] {
+        assert!(!runs(pid), "{pid} is gone when it is said to be");
+    }
+    assert!(runs(neighbour.pid()), "nobody asked for this one");
+    assert_eq!(
+        releases(&until_released(&caller, &session).await),
+        ["killed"]
+    );
+}
+
+/// Proves: F39, G5.
+#[tokio::test]
+async fn a_server_killed_between_the_end_and_the_kill_goes_on_with_it_when_it_is_back() {
+    let mut server = Server::start();
+    let caller = Caller::to(&server).await;
+    let session = caller.opened("a").await.session_id;
+    let mut tree = Outside::of(&caller, "a", &format!("{ESCAPEE} wait")).await;
+    let deaf = tree.number();
+    tree.register(&caller).await;
+    over(&caller, "a").await;
+    // The grace is two seconds, and this process ignores TERM.
+    server.kill();
+    assert!(runs(deaf), "the server died before the kill");
+    server.restart();
+    let caller = Caller::to(&server).await;
+    let events = until_released(&caller, &session).await;
+    assert!(!runs(deaf));
+    assert_eq!(releases(&events), ["killed"], "released once");
+}
+
+/// Proves: F29, G5.
+#[tokio::test]
+async fn two_hundred_sessions_that_end_together_leave_nothing() {
+    let server = Server::start();
+    let caller = Caller::to(&server).await;
+    let neighbour = Outside::unmarked("exec sleep 600");
+    let mut trees = Vec::new();
+    for number in 0..CROWD {
+        let name = format!("crowd-{number}");
+        caller.opened(&name).await;
+        let tree = Outside::of(&caller, &name, "sleep 600 & exec sleep 600").await;
+        tree.register(&caller).await;
+        trees.push(tree);
+    }
+    let request = pb::EndSessionsRequest {
+        key_glob: "crowd-*".to_owned(),
+        reason: pb::EndReason::Completed.into(),
+        mode: pb::EndMode::Immediate.into(),
+        ..pb::EndSessionsRequest::default()
+    };
+    caller.end_many(request).await.expect("ended");
+    let began = Instant::now();
+    while left(&caller).await > 0 {
+        assert!(
+            began.elapsed() < PATIENCE,
+            "{} are left",
+            left(&caller).await
+        );
+        caller.a_moment().await;
+    }
+    let running = trees.iter().filter(|tree| runs(tree.pid()));
+    assert_eq!(running.count(), 0);
+    assert!(runs(neighbour.pid()));
+}
+
+/// Resources that are not released.
+async fn left(caller: &Caller) -> usize {
+    let request = pb::ListResourcesRequest::default();
+    let page = caller.list_resources(request).await.expect("a list");
+    page.resources.len()
+}
+
+/// Proves: F10, G3.
+#[tokio::test]
+async fn a_process_that_ends_by_itself_is_found_gone_while_its_session_goes_on() {
+    let server = Server::configured("[session]\ncleanup_interval = \"1s\"\n");
+    let caller = Caller::to(&server).await;
+    let session = caller.opened("a").await.session_id;
+    let mut tree = Outside::of(&caller, "a", "exec sleep 600").await;
+    tree.register(&caller).await;
+    tree.end();
+    let mut events = WatchStream::from_the_start(&caller).await;
+    let released = pb::EventType::ResourceReleased;
+    let event = events.event(released, &session).await;
+    assert_eq!(event.attributes["outcome"], "already_gone");
+    let now = caller.session(key("a")).await;
+    assert_eq!(now.state(), pb::SessionState::Active);
+    assert_eq!(now.unreleased_resources, 0);
+}
+
+/// Proves: F33.
+#[tokio::test]
+async fn what_was_declared_and_never_registered_is_found_by_its_mark() {
+    let server = Server::start();
+    let caller = Caller::to(&server).await;
+    let session = caller.opened("a").await.session_id;
+    let tree = Outside::of(&caller, "a", "setsid sleep 600 & exec sleep 600").await;
+    over(&caller, "a").await;
+    let events = until_released(&caller, &session).await;
+    assert_eq!(releases(&events), ["killed"]);
+    assert!(!runs(tree.pid()));
+}
