@@ -52,7 +52,8 @@ pub use self::resources::{
 pub use self::retry::{BACKOFF_FIRST, BACKOFF_MAX, RETRY_TOTAL_DEFAULT, RetryPolicy};
 pub use self::session::{
     EndBuilder, EndSelection, EndSessionsBuilder, KeepAlive, NewMessage, OpenBuilder, Opened,
-    PurgeSelection, PurgeSessionsBuilder, RequestGuard, ResetBuilder, SessionHandle,
+    PurgeSelection, PurgeSessionsBuilder, RequestGuard, ResetBuilder, SESSION_ID_ENV,
+    SESSION_KEY_ENV, SessionHandle, SpawnError, Spawned,
 };
 pub use self::watch::{EventStream, WatchBuilder, WatchItem};
 pub use self::worker::{

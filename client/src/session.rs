@@ -14,6 +14,7 @@ mod open;
 mod purge;
 mod request;
 mod reset;
+mod spawn;
 
 use std::time::Duration;
 
@@ -28,6 +29,7 @@ pub(crate) use self::open::to_span;
 pub use self::purge::{PurgeSelection, PurgeSessionsBuilder};
 pub use self::request::RequestGuard;
 pub use self::reset::ResetBuilder;
+pub use self::spawn::{SESSION_ID_ENV, SESSION_KEY_ENV, SpawnError, Spawned};
 use crate::client::Client;
 use crate::error::Error;
 

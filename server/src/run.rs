@@ -18,10 +18,12 @@ use clap::Args;
 use sessiond_client::{ADDR_DEFAULT, ADDR_ENV, Client, NAMESPACE_ENV, RetryPolicy, TOKEN_ENV};
 
 mod bond;
+mod pane;
 mod signals;
 mod tree;
 
 use bond::{Bond, Over};
+use pane::Pane;
 use signals::Signals;
 use tree::{Left, SpawnError, Tree};
 
@@ -51,7 +53,7 @@ const RETRY_TOTAL: Duration = Duration::from_secs(5);
 
 const EXIT_CODES: &str = "Exit codes:
   the command's own, or 128 and the number of the signal that ended it
-  125  the session could not be opened, or something of the command could not be ended
+  125  the session or the tmux server could not be made, or something of the command could not be ended
   126  the command cannot be executed; 127: there is no such command
 
 TERM, HUP, INT and QUIT end the command; on a terminal INT and QUIT are the command's, which gets them as well. HUP and INT
@@ -93,6 +95,9 @@ pub(crate) struct RunArgs {
     /// end of the session waits for its own grace at most, 5 s by default.
     #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=3_600))]
     grace: u32,
+    /// Run it in a tmux session of its own, on a private tmux server that ends with it; how to attach is told.
+    #[arg(long)]
+    tmux: bool,
     /// The command and its arguments.
     #[arg(required = true, last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -122,6 +127,8 @@ async fn supervise(args: &RunArgs) -> anyhow::Result<u8> {
         bond.give_up(&format!("{error:#}")).await;
         return Err(error);
     }
+    let pane = args.tmux.then(Pane::new).transpose();
+    let pane = pane.context("there is no place for a tmux server")?;
     let mark = match bond.declare(&args.command).await {
         Ok(mark) => mark,
         Err(error) => {
@@ -129,10 +136,21 @@ async fn supervise(args: &RunArgs) -> anyhow::Result<u8> {
             return Err(error);
         }
     };
-    let mut tree = match Tree::spawn(args, bond.session(), &mark) {
+    let command = match &pane {
+        Some(pane) => &pane.around(&args.key, &args.command),
+        None => &args.command,
+    };
+    let mut tree = match Tree::spawn(args, command, bond.session(), &mark) {
         Ok(tree) => tree,
         Err(error) => return Ok(not_started(bond, &error).await),
     };
+    if let Some(pane) = &pane {
+        let socket = pane.socket();
+        say(format_args!(
+            "attach with: tmux -S {} attach",
+            socket.display()
+        ));
+    }
     let pid = tree.pid();
     let watched = async {
         if let Some(pid) = pid {

@@ -3,6 +3,8 @@
 
 #[path = "process/bound.rs"]
 mod bound;
+#[path = "process/bound_tmux.rs"]
+mod bound_tmux;
 #[path = "process/cleanup_log.rs"]
 mod cleanup_log;
 #[path = "process/config.rs"]

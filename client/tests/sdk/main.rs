@@ -22,5 +22,6 @@ mod many_messages;
 mod plain_calls;
 mod requests;
 mod resources;
+mod spawn;
 mod watch;
 mod worker;

@@ -4,6 +4,7 @@
 //! behind; so all of it is found when it is time, and `Left` says what is true of all of it. What this deliberately does
 //! not do: decide when that is.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::process::ExitStatus;
@@ -12,17 +13,13 @@ use std::time::Duration;
 use sessiond_agent::adoption::{self, Children};
 use sessiond_agent::marker::Marker;
 use sessiond_agent::terms::{Released, Survivor, Terms};
-use sessiond_client::{ADDR_ENV, NAMESPACE_ENV, SessionHandle};
+use sessiond_client::{ADDR_ENV, NAMESPACE_ENV, SESSION_ID_ENV, SESSION_KEY_ENV, SessionHandle};
 use thiserror::Error;
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::spawn_blocking;
 
 use super::RunArgs;
-
-/// Variables that tell the command where it belongs.
-const SESSION_ID: &str = "SESSIOND_SESSION_ID";
-const SESSION_KEY: &str = "SESSIOND_SESSION_KEY";
 
 /// A command that runs, and what it started.
 #[derive(Debug)]
@@ -71,10 +68,11 @@ impl Tree {
     /// Starts the command of a session, marked as a resource of it.
     pub(super) fn spawn(
         args: &RunArgs,
+        command: &[OsString],
         session: &SessionHandle,
         mark: &str,
     ) -> Result<Self, SpawnError> {
-        let (program, arguments) = args.command.split_first().expect("clap requires a command");
+        let (program, arguments) = command.split_first().expect("clap requires a command");
         let unmarked = |error: &dyn fmt::Display| SpawnError::Unmarked(error.to_string());
         adoption::adopt_orphans().map_err(|error| unmarked(&error))?;
         // Where it cannot be seen what there is, it could not be ended either.
@@ -85,8 +83,8 @@ impl Tree {
         command
             .args(arguments)
             .env(sessiond_agent::marker::VARIABLE, mark)
-            .env(SESSION_ID, session.id())
-            .env(SESSION_KEY, session.key())
+            .env(SESSION_ID_ENV, session.id())
+            .env(SESSION_KEY_ENV, session.key())
             .env(ADDR_ENV, &args.addr);
         if !args.namespace.is_empty() {
             command.env(NAMESPACE_ENV, &args.namespace);

@@ -3,7 +3,7 @@
 //! What this deliberately does not do: look into how processes are ended; the tests of `sessiond-agent` do.
 
 #[path = "bound/command.rs"]
-mod command;
+pub(crate) mod command;
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -335,7 +335,7 @@ async fn a_command_whose_supervisor_was_killed_ends_with_its_session_all_the_sam
         .spawn()
         .expect("it can be run");
     let command = first_number(&mut run);
-    registered(&caller, command).await;
+    registered(&caller, Some(command)).await;
     run.kill().expect("it is our child");
     run.wait().expect("it is our child");
     assert!(runs(command), "nobody is left to end it but the server");
@@ -349,11 +349,11 @@ async fn a_command_whose_supervisor_was_killed_ends_with_its_session_all_the_sam
     assert!(!runs(command));
 }
 
-/// Waits until the server knows which process a command is.
-async fn registered(caller: &Caller, pid: u32) {
+/// Waits until the server knows which process a command is; without a number, any.
+pub(crate) async fn registered(caller: &Caller, pid: Option<u32>) {
     let began = Instant::now();
     let is_known = |resource: &pb::Resource| match &resource.target {
-        Some(pb::resource::Target::Process(process)) => process.pid == pid,
+        Some(pb::resource::Target::Process(process)) => pid.is_none_or(|pid| process.pid == pid),
         Some(pb::resource::Target::Tmux(_)) | None => false,
     };
     loop {
@@ -362,7 +362,7 @@ async fn registered(caller: &Caller, pid: u32) {
         if listed.resources.iter().any(is_known) {
             return;
         }
-        assert!(began.elapsed() < PATIENCE, "{pid} is not registered");
+        assert!(began.elapsed() < PATIENCE, "{pid:?} is not registered");
         caller.a_moment().await;
     }
 }

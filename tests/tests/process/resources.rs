@@ -9,12 +9,14 @@ mod outside;
 use std::time::{Duration, Instant};
 
 use outside::Outside;
+use sessiond_client::Client;
 use sessiond_proto::v1 as pb;
 use sessiond_tests::caller::Caller;
 use sessiond_tests::processes::{ESCAPEE, runs};
 use sessiond_tests::requests::{end, key, millis};
 use sessiond_tests::server::Server;
 use sessiond_tests::watch_stream::WatchStream;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 /// Two seconds of grace, one of verification, and time to spare on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -167,4 +169,33 @@ async fn what_was_declared_and_never_registered_is_found_by_its_mark() {
     let events = until_released(&caller, &session).await;
     assert_eq!(releases(&events), ["killed"]);
     assert!(!runs(tree.pid()));
+}
+
+/// Proves: F13, G5.
+#[tokio::test]
+async fn a_command_that_the_sdk_spawned_ends_with_its_session() {
+    let server = Server::start();
+    let caller = Caller::to(&server).await;
+    let client = Client::builder()
+        .addr(server.url())
+        .build()
+        .expect("a client");
+    let session = client.session("a").open().await.expect("opened");
+    let mut shell = tokio::process::Command::new("sh");
+    shell.args(["-c", &format!("{ESCAPEE} wait")]);
+    shell.stdout(std::process::Stdio::piped());
+    let mut spawned = session.spawn(shell).await.expect("spawned");
+    let stdout = spawned.child.stdout.take().expect("it is piped");
+    let mut lines = BufReader::new(stdout).lines();
+    let line = lines.next_line().await.expect("it says").expect("a line");
+    let escapee: u32 = line.trim().parse().expect("a number");
+    let end = session.end(pb::EndReason::Completed);
+    let wait = Duration::from_secs(20);
+    let ended = end.wait(pb::WaitFor::Released, wait).send().await;
+    let ended = ended.expect("ended").session.expect("a session");
+    assert_eq!(ended.unreleased_resources, 0);
+    assert!(!runs(escapee));
+    let status = spawned.child.wait().await.expect("it is our child");
+    assert!(!status.success(), "it was ended");
+    assert_eq!(left(&caller).await, 0);
 }

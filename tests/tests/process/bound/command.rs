@@ -14,14 +14,14 @@ use sessiond_tests::processes::signal;
 use sessiond_tests::server::Server;
 
 /// Two seconds of grace, one of verification, and time to spare on a busy machine.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A command under `sessiond run`; what is left of it is killed when a test fails.
-pub(super) struct Bound {
+pub(crate) struct Bound {
     run: Child,
     stdin: ChildStdin,
     /// What the command says, line by line.
-    pub(super) lines: Receiver<String>,
+    pub(crate) lines: Receiver<String>,
     /// What `sessiond run` and the command complain of.
     complaints: Option<JoinHandle<String>>,
     /// What must not outlive a test that fails.
@@ -30,11 +30,11 @@ pub(super) struct Bound {
 
 impl Bound {
     /// Runs a script of the shell for a session.
-    pub(super) fn script(server: &Server, of: &str, script: &str) -> Self {
+    pub(crate) fn script(server: &Server, of: &str, script: &str) -> Self {
         Self::script_with(server, &["--key", of], script)
     }
 
-    pub(super) fn script_with(server: &Server, arguments: &[&str], script: &str) -> Self {
+    pub(crate) fn script_with(server: &Server, arguments: &[&str], script: &str) -> Self {
         let mut run = Command::new(binaries::sessiond())
             .arg("run")
             .args(["--addr", &server.url()])
@@ -69,27 +69,27 @@ impl Bound {
     }
 
     /// The next line of the command.
-    pub(super) fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         self.lines
             .recv_timeout(PATIENCE)
             .expect("the command says something")
     }
 
     /// The next line, which is the number of a process.
-    pub(super) fn number(&mut self) -> u32 {
+    pub(crate) fn number(&mut self) -> u32 {
         let number = self.line().trim().parse().expect("a number");
         self.noted = Some(number);
         number
     }
 
     /// Lets a command go on that reads a line.
-    pub(super) fn go_on(&mut self) {
+    pub(crate) fn go_on(&mut self) {
         self.stdin.write_all(b"go\n").expect("it reads");
     }
 
     /// Waits for its end; answers with how it ended and what it complained of. Whoever still has its outputs open then is
     /// waited for as well.
-    pub(super) fn over(&mut self) -> (ExitStatus, String) {
+    pub(crate) fn over(&mut self) -> (ExitStatus, String) {
         let began = Instant::now();
         // The end of its output is the end of all that was started with it.
         while let Ok(said) = self
@@ -104,7 +104,7 @@ impl Bound {
         (self.run.wait().expect("it is our child"), said)
     }
 
-    pub(super) fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         signal(self.run.id(), name);
     }
 }
