@@ -26,10 +26,11 @@ pub(super) fn discard(draft: &mut Draft<'_>, discard: &Discard) -> Result<Reply,
     let session = find::any(draft, &discard.namespace, &discard.session)?;
     let queue = purge::own_queue(draft, &session)?;
     let mut tally = MessageTally::default();
+    let mut letters = 0;
     if let Some(queue) = &queue {
         draft.know_letters(discard.seqs.iter().map(|seq| (queue.id, *seq)))?;
         for seq in &discard.seqs {
-            one(draft, &session, queue, *seq, &mut tally)?;
+            letters += one(draft, queue, *seq, &mut tally)?;
         }
     } else {
         // A queue that a successor has adopted is the successor's.
@@ -42,20 +43,22 @@ pub(super) fn discard(draft: &mut Draft<'_>, discard: &Discard) -> Result<Reply,
         return Ok(Reply::counted(tally, false));
     }
     if tally.done > 0 {
-        finish::if_drained(draft, session.no)?;
+        // First: what goes out now keeps the session, which else would be looked at in vain.
         hand_out::offer(draft, session.queue)?;
+        count(draft, &session, tally.done, letters)?;
+        finish::if_drained(draft, session.no)?;
     }
     request::record_tally(draft, &discard.namespace, tag, session.no, tally)?;
     Ok(Reply::counted(tally, false))
 }
 
+/// Deletes one message, if it may be; answers how many dead letters that makes less.
 fn one(
     draft: &mut Draft<'_>,
-    session: &SessionRow,
     queue: &QueueRow,
     seq: Seq,
     tally: &mut MessageTally,
-) -> Result<(), Stop> {
+) -> Result<u64, Stop> {
     let gone = matches!(queue.disposition, Disposition::Discarded { .. });
     let found = match draft.dead_letter(queue.id, seq)? {
         Some(letter) => Some(letter),
@@ -65,21 +68,29 @@ fn one(
     };
     let Some(message) = found else {
         tally.not_found += 1;
-        return Ok(());
+        return Ok(0);
     };
     if matches!(message.standing, Standing::InFlight(_)) {
         tally.in_flight += 1;
-        return Ok(());
+        return Ok(0);
     }
     draft.move_message(Some(&message), None)?;
-    let mut activity = draft.activity(session.no)?;
+    tally.done += 1;
     let given_up = matches!(message.standing, Standing::Dead { .. })
         || matches!(queue.disposition, Disposition::Dead { .. });
-    if given_up && !faulty!(DiscardKept) {
-        activity.totals.dead_lettered = activity.totals.dead_lettered.saturating_sub(1);
-    }
-    activity.totals.discarded += 1;
-    draft.put_activity(session, activity)?;
-    tally.done += 1;
-    Ok(())
+    Ok(u64::from(given_up && !faulty!(DiscardKept)))
+}
+
+/// Counts what was deleted, of which some were dead letters.
+fn count(
+    draft: &mut Draft<'_>,
+    session: &SessionRow,
+    deleted: u64,
+    letters: u64,
+) -> Result<(), Stop> {
+    let mut activity = draft.activity(session.no)?;
+    let totals = &mut activity.totals;
+    totals.dead_lettered = totals.dead_lettered.saturating_sub(letters);
+    totals.discarded += deleted;
+    draft.put_activity(session, activity)
 }
