@@ -99,6 +99,8 @@ async fn next(mut export: Export) -> Result<Option<(pb::ExportSessionResponse, E
             return Ok(None);
         }
         export.read_page()?;
+        // Pages may hold nothing of this session, as many as the log has: others get their turn between them.
+        tokio::task::yield_now().await;
     }
     let record = export.ready.pop_front();
     Ok(Some((pb::ExportSessionResponse { record }, export)))
