@@ -163,8 +163,8 @@ fn finish_with(
         release::supersede(draft, &session, lost)?;
     }
     rest::end(draft, &session, lost);
-    let session = draft.session(no)?;
-    let_go::of_session(draft, &session)?;
+    drop(session);
+    let_go::of_session(draft, no)?;
     let session = draft.session(no)?;
     let stages = (Stage::of(&session), Stage::after_end(session.unreleased()));
     slot::count(draft, &slot::pool_of(&session), Some(stages.0), stages.1)?;

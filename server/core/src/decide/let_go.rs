@@ -19,7 +19,6 @@ use crate::reply::Reply;
 use crate::resource::{
     Attempt, Lingering, ReleaseOutcome, Resource, ResourceToken, ResourcesRow, Scope, Standing,
 };
-use crate::session::SessionRow;
 
 /// Writes the resources of a session, and into its own row how many of them are not released. The slot of an ended
 /// session follows from that.
@@ -51,33 +50,27 @@ pub(super) fn row_of(
 }
 
 /// Has everything go that a session has, at its end.
-pub(super) fn of_session(draft: &mut Draft<'_>, session: &SessionRow) -> Result<(), Stop> {
+pub(super) fn of_session(draft: &mut Draft<'_>, no: SessionNo) -> Result<(), Stop> {
     if faulty!(ResourcesKept) {
         return Ok(());
     }
-    mark(draft, session, |_| true)
+    mark(draft, no, |_| true)
 }
 
 /// Has go what belonged to a lease that holds the session no more.
-pub(super) fn of_lease(
-    draft: &mut Draft<'_>,
-    session: &SessionRow,
-    epoch: Epoch,
-) -> Result<(), Stop> {
-    mark(draft, session, |resource| {
-        resource.scope == Scope::Lease(epoch)
-    })
+pub(super) fn of_lease(draft: &mut Draft<'_>, no: SessionNo, epoch: Epoch) -> Result<(), Stop> {
+    mark(draft, no, |resource| resource.scope == Scope::Lease(epoch))
 }
 
 fn mark(
     draft: &mut Draft<'_>,
-    session: &SessionRow,
+    no: SessionNo,
     goes: impl Fn(&Resource) -> bool,
 ) -> Result<(), Stop> {
-    if session.unreleased().count == 0 {
+    if draft.session(no)?.unreleased().count == 0 {
         return Ok(());
     }
-    let Some(mut row) = draft.resources(session.no)? else {
+    let Some(mut row) = draft.resources(no)? else {
         return Ok(());
     };
     let held = |resource: &&mut Resource| resource.standing == Standing::Held;
@@ -112,7 +105,7 @@ pub(super) fn release(draft: &mut Draft<'_>, release: &Release) -> Result<Reply,
             draft.releases = true;
             put(draft, row)?;
         }
-        // It is tried again at once.
+        // It is on its way; whoever releases it is woken, and keeps the pause of an attempt that failed.
         (Standing::Releasing(_), ReleaseManner::Verified) => draft.releases = true,
     }
     declare::answer(draft, token.session, token.number, false)

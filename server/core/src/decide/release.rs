@@ -151,8 +151,8 @@ pub(super) fn moved(draft: &mut Draft<'_>, epoch: Epoch) {
 fn unhold(draft: &mut Draft<'_>, lease: &LeaseRow) -> Result<(), Stop> {
     let mut session = Arc::unwrap_or_clone(draft.session(lease.session)?);
     session.lease = None;
-    draft.put_session(session.clone());
-    let_go::of_lease(draft, &session, lease.epoch)?;
+    draft.put_session(session);
+    let_go::of_lease(draft, lease.session, lease.epoch)?;
     let mut queue = draft.queue(lease.queue)?;
     queue.lease = None;
     draft.put_queue(queue)?;

@@ -1,7 +1,7 @@
 //! Slots: which session of a pool has one, which waits for one, and who is let in when one frees.
 //!
-//! ACTIVE and DRAINING sessions have a slot, and ended ones for as long as anything of them is left outside; QUEUED ones wait in the order in which they were opened. Nobody
-//! passes those who wait, and no slot is free while somebody does: whatever frees one, at whatever point of a
+//! ACTIVE and DRAINING sessions have a slot, and ended ones for as long as anything of them is left outside; QUEUED
+//! ones wait in the order in which they were opened. Nobody passes those who wait, and no slot is free while somebody does: whatever frees one, at whatever point of a
 //! decision, lets the first of the line in before the decision is over. A successor takes over its predecessor's
 //! slot, or its place in the line, which is why a full pool never refuses one. How a full pool makes room is in
 //! `make_room`.
