@@ -242,6 +242,44 @@ mod tests {
         );
     }
 
+    /// A store of this format, without some of its tables.
+    fn without(missing: &[Table]) -> Database {
+        let database = redb::Builder::new()
+            .create_with_backend(InMemoryBackend::new())
+            .expect("create");
+        commit_schema(&database, Kind::State, &record(SCHEMA)).expect("commit");
+        let transaction = database.begin_write().expect("begin");
+        for table in missing {
+            let was_there = transaction.delete_table(state::definition(*table));
+            assert!(was_there.expect("delete"), "{}", table.name());
+        }
+        transaction.commit().expect("commit");
+        database
+    }
+
+    #[test]
+    fn a_store_of_before_the_added_tables_gets_them() {
+        let database = without(&Table::ADDED);
+        let found = check_tables(&database, Kind::State);
+        assert_eq!(found.expect("admitted"), Tables::OfEarlier);
+        commit_schema(&database, Kind::State, &record(SCHEMA)).expect("commit");
+        let found = check_tables(&database, Kind::State);
+        assert_eq!(found.expect("admitted"), Tables::All);
+    }
+
+    #[test]
+    fn a_store_without_any_other_table_is_refused() {
+        for table in Table::ALL {
+            let found = check_tables(&without(&[table]), Kind::State);
+            if Table::ADDED.contains(&table) {
+                assert_eq!(found.expect("admitted"), Tables::OfEarlier);
+            } else {
+                let refused = found.expect_err(table.name()).to_string();
+                assert!(refused.contains(table.name()), "{refused}");
+            }
+        }
+    }
+
     #[test]
     fn a_redb_file_without_the_record_is_foreign() {
         assert!(matches!(stored(None), Err(Refusal::Foreign { .. })));
