@@ -21,6 +21,18 @@ pub(crate) fn boot_id() -> Result<String, Fault> {
     Err(Fault::Unsupported)
 }
 
+pub(crate) fn own_pid() -> i32 {
+    rustix::process::getpid().as_raw_pid()
+}
+
+pub(crate) fn cgroup_path(_pid: i32) -> Option<String> {
+    None
+}
+
+pub(crate) fn mounts() -> io::Result<String> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 pub(crate) fn own_uid() -> u32 {
     rustix::process::getuid().as_raw()
 }

@@ -23,8 +23,12 @@ use crate::fault::{Fault, Mark, Row};
 use crate::marker::Marker;
 use crate::terms::PROCESSES_MAX;
 
+#[path = "linux/cgroup.rs"]
+mod cgroup;
 #[path = "linux/stat.rs"]
 mod stat;
+
+pub(crate) use cgroup::{cgroup_path, mounts};
 
 /// What `fstatfs` answers for a pidfd whose inode identifies its process until the next boot (Linux 6.9).
 const PID_FS_MAGIC: FsWord = 0x5049_4446;
@@ -48,6 +52,11 @@ pub(crate) fn boot_id() -> Result<String, Fault> {
     Ok(text("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
 }
 
+/// The number of this process.
+pub(crate) fn own_pid() -> i32 {
+    rustix::process::getpid().as_raw_pid()
+}
+
 /// The real user of this process.
 pub(crate) fn own_uid() -> u32 {
     rustix::process::getuid().as_raw()
@@ -56,7 +65,7 @@ pub(crate) fn own_uid() -> u32 {
 /// This process, which also shows that `/proc` speaks of the processes that the kernel's calls mean.
 pub(crate) fn own_row() -> Result<Row, Fault> {
     let row = stat::parse(&text("/proc/self/stat")?)?;
-    if row.pid != rustix::process::getpid().as_raw_pid() {
+    if row.pid != own_pid() {
         return Err(Fault::ForeignProc);
     }
     Ok(row)
@@ -71,7 +80,7 @@ pub(crate) fn adopt_orphans() -> io::Result<()> {
 
 /// Takes note of children that have ended. Their numbers are their own until then, so none of them can be another.
 pub(crate) fn reap(spared: Option<u32>) -> Result<(), Fault> {
-    let own = rustix::process::getpid().as_raw_pid();
+    let own = own_pid();
     let spared = spared.and_then(|pid| i32::try_from(pid).ok());
     for row in rows(PROCESSES_MAX)? {
         let is_left = row.parent == own && row.state == 'Z' && Some(row.pid) != spared;
@@ -132,7 +141,7 @@ pub(crate) fn mark(pid: i32, marker: &Marker) -> Mark {
 
 /// Whether this process was started with the marker.
 pub(crate) fn are_we_marked(marker: &Marker) -> Result<bool, Fault> {
-    let environment = environment(rustix::process::getpid().as_raw_pid())?;
+    let environment = environment(own_pid())?;
     Ok(marker.is_in(&environment))
 }
 

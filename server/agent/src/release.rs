@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! verify ─► gather ─► TERM, CONT ─► wait ─┐      gather ─► STOP what is new ─► KILL ─► wait ─┐
-//!             ▲                           │        ▲                                         │
+//!             ▲                           │        ▲               cgroup.kill               │
 //!             └── grace left, some run ◄──┘        └────────── time left, some run ◄─────────┘
 //!                      │ grace over ──────────────►│
 //!                      └─ none runs ─► outcome ◄───┴─ none runs, or time over
@@ -12,8 +12,11 @@
 //! processes, never for time alone. What this deliberately does not do: remember a release that was cut short. It can
 //! be repeated, and finds what is left.
 //!
-//! What escapes: a process that left its group, its session and its parent without the marker, and one that was forked
-//! so by a member that ended between two looks.
+//! What is in a cgroup of the resource is killed by one write to `cgroup.kill` as well, which leaves out nothing that is
+//! forked meanwhile.
+//!
+//! What escapes, where the resource has no such cgroup or a process of root left it: a process that left its group, its
+//! session and its parent without the marker, and one that was forked so by a member that ended between two looks.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -66,18 +69,21 @@ fn try_release(identity: &Identity, terms: &Terms) -> Result<Released, Denial> {
     run(sweep)
 }
 
-/// Ends all members of a sweep.
+/// Ends all members of a sweep; when nothing is left, the cgroups of the resource go too.
 pub(crate) fn run(mut sweep: Sweep<'_>) -> Result<Released, Denial> {
     ask(&mut sweep)?;
-    if sweep.is_over() {
-        return Ok(sweep.outcome());
-    }
-    if let Err(denial) = kill(&mut sweep) {
+    if !sweep.is_over()
+        && let Err(denial) = kill(&mut sweep)
+    {
         // What was frozen must not stay so: it can neither go on nor end by itself.
         sweep.bring(Step::Killed)?;
         return Err(denial);
     }
-    Ok(sweep.outcome())
+    let released = sweep.outcome();
+    if matches!(released, Released::Killed | Released::AlreadyGone) {
+        sweep.remove_cgroups();
+    }
+    Ok(released)
 }
 
 fn ask(sweep: &mut Sweep<'_>) -> Result<(), Denial> {
@@ -100,6 +106,7 @@ fn kill(sweep: &mut Sweep<'_>) -> Result<(), Denial> {
     let until = Instant::now() + sweep.terms().verify;
     loop {
         freeze(sweep)?;
+        sweep.kill_cgroups();
         sweep.bring(Step::Killed)?;
         sweep.wait(until.min(Instant::now() + LOOK_EVERY))?;
         sweep.gather()?;

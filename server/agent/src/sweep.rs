@@ -8,6 +8,7 @@
 //! a process belongs if   its parent is a member
 //!                   or   its group or session is led by a member, or was and a member is still in it
 //!                   or   it is of our user and carries the marker
+//!                   or   it is in a cgroup that is named after the marker
 //! ```
 //!
 //! Invariant: only members are signalled, and no member is on the deny list. A group or a session that a member is in
@@ -23,8 +24,10 @@ use crate::ourselves::{denial_of, ourselves, refuse_own_marker};
 use crate::platform::{self, Pin};
 use crate::terms::{PROCESSES_MAX, Released, Survivor, Terms};
 
+mod cgroups;
 mod member;
 
+use cgroups::Cgroups;
 pub(crate) use member::Step;
 pub(crate) use member::survivor;
 use member::{Member, send};
@@ -44,6 +47,7 @@ pub(crate) struct Sweep<'a> {
     groups: BTreeSet<i32>,
     /// Sessions likewise.
     sessions: BTreeSet<i32>,
+    cgroups: Cgroups,
     /// What belongs but is not signalled, by pid, as of the last look.
     spared: BTreeMap<i32, Survivor>,
     /// Members that processes without room may hang on, as of the last look.
@@ -66,6 +70,7 @@ impl<'a> Sweep<'a> {
             members: BTreeMap::new(),
             groups: BTreeSet::new(),
             sessions: BTreeSet::new(),
+            cgroups: Cgroups::find(terms.marker.as_ref()),
             spared: BTreeMap::new(),
             anchors: BTreeSet::new(),
             unsure: BTreeSet::new(),
@@ -86,7 +91,10 @@ impl<'a> Sweep<'a> {
             Err(fault) => return Err(fault.into()),
         };
         match denial_of(&pin, &row, &self.ourselves) {
-            Ok(None) => self.insert(pin, row),
+            Ok(None) => {
+                self.cgroups.note(row.pid);
+                self.insert(pin, row);
+            }
             Ok(Some(denial)) => return Err(denial),
             Err(Fault::Gone) => {}
             Err(fault) => return Err(fault.into()),
@@ -170,9 +178,25 @@ impl<'a> Sweep<'a> {
         Ok(platform::wait_all(&pins, until)?)
     }
 
-    /// Whether no member runs.
+    /// Ends at once what is in cgroups of the resource, with whatever it starts meanwhile.
+    pub(crate) fn kill_cgroups(&mut self) {
+        self.signalled |= self.cgroups.kill(&self.ourselves);
+    }
+
+    /// Removes the cgroups of the resource, once nothing is in them.
+    pub(crate) fn remove_cgroups(&self) {
+        self.cgroups.remove();
+    }
+
+    /// Whether no member runs, and nothing that was not seen.
     pub(crate) fn is_over(&self) -> bool {
-        self.running().next().is_none()
+        self.running().next().is_none() && !self.is_some_unseen()
+    }
+
+    /// Whether something is in a cgroup of the resource that no look found: it is in another pid namespace, or ends and
+    /// starts faster than can be looked.
+    fn is_some_unseen(&self) -> bool {
+        self.spared.is_empty() && self.cgroups.are_populated()
     }
 
     /// What may turn out to belong at another look.
@@ -195,6 +219,9 @@ impl<'a> Sweep<'a> {
         let survivors: Vec<Survivor> = by_pid.into_values().collect();
         match (survivors.is_empty(), self.signalled) {
             (false, _) => Released::TimedOut { survivors },
+            (true, _) if self.is_some_unseen() => Released::Denied(Denial::Unverifiable {
+                what: "processes in its cgroup cannot be seen".to_owned(),
+            }),
             (true, true) => Released::Killed,
             (true, false) => Released::AlreadyGone,
         }
@@ -247,7 +274,7 @@ impl<'a> Sweep<'a> {
         }
     }
 
-    /// What carries the marker; read once for a look, as it is the dearest question.
+    /// What is in a cgroup of the resource or carries the marker; read once for a look, as it is the dearest question.
     fn marked(&mut self, rows: &[Row]) -> BTreeSet<i32> {
         self.unsure.clear();
         let mut marked = BTreeSet::new();
@@ -255,8 +282,14 @@ impl<'a> Sweep<'a> {
             return marked;
         };
         for row in rows {
-            let is_known = self.members.contains_key(&row.pid);
-            if is_known || row.kernel_thread || row.state == 'Z' {
+            if self.members.contains_key(&row.pid) || row.kernel_thread {
+                continue;
+            }
+            if self.cgroups.note(row.pid) {
+                marked.insert(row.pid);
+                continue;
+            }
+            if row.state == 'Z' {
                 continue;
             }
             match platform::mark(row.pid, marker) {
@@ -321,7 +354,7 @@ impl<'a> Sweep<'a> {
             let marker = self.terms.marker.as_ref();
             marker.is_some_and(|marker| pin.is_marked(marker))
         };
-        by_parent() || by_group() || by_session() || by_marker()
+        by_parent() || by_group() || by_session() || self.cgroups.vouch_for(pin) || by_marker()
     }
 
     /// Whether the number of a group or session cannot have gone to another: its leader has it, or a member is in it.

@@ -5,6 +5,8 @@
 //! start.
 #![cfg(target_os = "linux")]
 
+#[path = "agent/cgroups.rs"]
+mod cgroups;
 #[path = "agent/children.rs"]
 mod children;
 #[path = "agent/denials.rs"]

@@ -194,6 +194,14 @@ impl Fixture {
         Seen::of(self.word().parse().expect("a number"))
     }
 
+    /// What the script prints until nothing has its output any more.
+    pub(crate) fn rest(&mut self) -> String {
+        let out = self.child.stdout.as_mut().expect("it is piped");
+        let mut rest = String::new();
+        out.read_to_string(&mut rest).expect("text");
+        rest
+    }
+
     /// Ends what the script reads.
     pub(crate) fn let_go(&mut self) {
         self.child.stdin = None;
