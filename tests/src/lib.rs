@@ -7,6 +7,7 @@ pub mod scale;
 pub mod sim_disk;
 
 pub mod binaries;
+pub mod cgroups;
 pub mod processes;
 pub mod progress;
 pub mod recording;

@@ -7,6 +7,10 @@ use std::process::{Command, Stdio};
 /// shell, to be followed by others.
 pub const ESCAPEE: &str = r#"setsid sh -c 'trap "" TERM HUP; echo $$; exec sleep 600' &"#;
 
+/// The same, and clears its environment and leaves its parent as well.
+pub const RUNAWAY: &str =
+    r#"(exec setsid env -i sh -c 'trap "" TERM HUP; echo $$; exec sleep 600' &)"#;
+
 /// Whether a process runs; one that is nobody's to wait for does not.
 #[must_use]
 pub fn runs(pid: u32) -> bool {

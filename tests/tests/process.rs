@@ -11,6 +11,8 @@ mod cleanup_log;
 mod config;
 #[path = "process/disk.rs"]
 mod disk;
+#[path = "process/enclosed.rs"]
+mod enclosed;
 #[path = "process/full.rs"]
 mod full;
 #[path = "process/letters.rs"]

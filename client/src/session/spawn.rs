@@ -8,6 +8,10 @@ use std::path::Path;
 
 use tokio::process::{Child, Command};
 
+mod cgroup;
+
+use cgroup::Cgroup;
+
 use super::SessionHandle;
 use crate::error::Error;
 use crate::resources::{RESOURCE_ENV, ReleaseSelection};
@@ -55,6 +59,12 @@ impl SessionHandle {
     /// and this process are gone. The server must run here, as the same user. The
     /// command finds its session in [`SESSION_ID_ENV`] and [`SESSION_KEY_ENV`].
     ///
+    /// Where Linux delegates cgroup v2 to this process, the command is moved into a
+    /// cgroup of its own as soon as it is started, and all that it starts from then
+    /// on is found there. What it starts in the moment before is found as
+    /// everything is elsewhere: by its parent, its group, its session, and by the
+    /// mark in its environment.
+    ///
     /// # Errors
     ///
     /// [`SpawnError`]; nothing is left running then.
@@ -65,15 +75,22 @@ impl SessionHandle {
             .env(RESOURCE_ENV, &resource_id)
             .env(SESSION_ID_ENV, self.id())
             .env(SESSION_KEY_ENV, self.key());
+        let cgroup = Cgroup::make(&resource_id);
         let mut child = match command.spawn() {
             Ok(child) => child,
             Err(error) => {
+                drop(cgroup.map(Cgroup::remove));
                 self.release(resource_id).await;
                 return Err(SpawnError::Start(error));
             }
         };
         // One that has ended already and was not waited for has its number still.
         let pid = child.id().expect("nobody waited for it");
+        // The process that starts it cannot go there for it, as others start theirs
+        // from it meanwhile, and nothing else is safe between fork and exec.
+        if let Err(why) = cgroup.and_then(|cgroup| cgroup.take(pid)) {
+            tracing::trace!(%why, "the command has no cgroup of its own");
+        }
         let resources = self.client().resources();
         match resources.register_process(&resource_id, pid).await {
             Ok(_) => Ok(Spawned { child, resource_id }),

@@ -1,8 +1,9 @@
 //! The command and everything it starts.
 //!
 //! Invariant: all of it carries a mark in its environment and stays below this process, which adopts what its parents leave
-//! behind; so all of it is found when it is time, and `Left` says what is true of all of it. What this deliberately does
-//! not do: decide when that is.
+//! behind; so all of it is found when it is time, and `Left` says what is true of all of it. Where cgroup v2 is delegated to
+//! this process, all of it is in a cgroup of its own besides, by which the server finds it when this process is killed. What
+//! this deliberately does not do: decide when that is.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -11,6 +12,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use sessiond_agent::adoption::{self, Children};
+use sessiond_agent::cgroup;
 use sessiond_agent::marker::Marker;
 use sessiond_agent::terms::{Released, Survivor, Terms};
 use sessiond_client::{ADDR_ENV, NAMESPACE_ENV, SESSION_ID_ENV, SESSION_KEY_ENV, SessionHandle};
@@ -89,9 +91,12 @@ impl Tree {
         if !args.namespace.is_empty() {
             command.env(NAMESPACE_ENV, &args.namespace);
         }
-        let child = command
-            .spawn()
-            .map_err(|error| not_spawned(&program.to_string_lossy(), error))?;
+        // Nothing else is started here, so nothing else gets in there.
+        let (child, enclosed) = cgroup::start_within(&marker, || command.spawn());
+        if let Err(why) = enclosed {
+            tracing::trace!(%why, "the command has no cgroup of its own");
+        }
+        let child = child.map_err(|error| not_spawned(&program.to_string_lossy(), error))?;
         Ok(Self {
             child,
             marker,

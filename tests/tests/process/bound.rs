@@ -339,14 +339,19 @@ async fn a_command_whose_supervisor_was_killed_ends_with_its_session_all_the_sam
     run.kill().expect("it is our child");
     run.wait().expect("it is our child");
     assert!(runs(command), "nobody is left to end it but the server");
+    released(&caller, "a").await;
+    assert!(!runs(command));
+}
+
+/// Ends a session, and waits until nothing that it had outside is left.
+pub(crate) async fn released(caller: &Caller, of: &str) {
     let request = pb::EndSessionRequest {
         wait: millis(20_000),
         wait_for: pb::WaitFor::Released.into(),
-        ..end(key("a"), pb::EndReason::Deleted, pb::EndMode::Immediate)
+        ..end(key(of), pb::EndReason::Deleted, pb::EndMode::Immediate)
     };
     let ended = caller.end(request).await.expect("it ends").session;
     assert_eq!(ended.expect("a session").unreleased_resources, 0);
-    assert!(!runs(command));
 }
 
 /// Waits until the server knows which process a command is; without a number, any.
