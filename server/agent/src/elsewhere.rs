@@ -57,6 +57,10 @@ pub(crate) fn reap(_spared: Option<u32>) -> Result<(), Fault> {
     Err(Fault::Unsupported)
 }
 
+pub(crate) fn is_of_our_user(_pid: i32) -> bool {
+    false
+}
+
 pub(crate) fn mark(_pid: i32, _marker: &Marker) -> Mark {
     Mark::Absent
 }

@@ -128,7 +128,7 @@ pub(crate) fn rows(max: usize) -> Result<Vec<Row>, Fault> {
 
 /// Whether the process that has the number is of our user and carries the marker; not when that cannot be read.
 pub(crate) fn mark(pid: i32, marker: &Marker) -> Mark {
-    if real_uid(pid).is_ok_and(|uid| uid == own_uid()) {
+    if is_of_our_user(pid) {
         match environment(pid) {
             Ok(environment) if environment.is_empty() => Mark::NotShown,
             Ok(environment) if marker.is_in(&environment) => Mark::Carried,
@@ -137,6 +137,11 @@ pub(crate) fn mark(pid: i32, marker: &Marker) -> Mark {
     } else {
         Mark::Absent
     }
+}
+
+/// Whether the process that has the number is of our user; not when that cannot be read.
+pub(crate) fn is_of_our_user(pid: i32) -> bool {
+    real_uid(pid).is_ok_and(|uid| uid == own_uid())
 }
 
 /// Whether this process was started with the marker.

@@ -16,7 +16,7 @@ use super::{Name, PROCESSES, write};
 use crate::platform;
 use crate::terms::PROCESSES_MAX;
 
-/// How many directories are looked at for those of a name: a large machine has some thousands.
+/// How many directories are looked at for those of a name: a large machine has some thousands, which take some 5 µs each.
 const DIRECTORIES_MAX: usize = 4_096;
 
 /// How many directories a resource's cgroup may have below it for anything to be done with it as a whole.
@@ -46,7 +46,7 @@ pub(crate) struct Hierarchy {
     own: PathBuf,
 }
 
-/// A cgroup that is there.
+/// A cgroup that is there, and that our user made.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
     /// As in `/proc/PID/cgroup` of what is in it.
@@ -98,16 +98,12 @@ impl Hierarchy {
         &self.own
     }
 
-    /// The cgroup of a path, if it is there.
+    /// The cgroup of a path, if it is there and our user's.
     pub(crate) fn place(&self, path: &str) -> Option<Place> {
-        let directory = directory(&self.root, &self.point, path)?;
-        directory.is_dir().then(|| Place {
-            path: path.to_owned(),
-            directory,
-        })
+        Place::at(path.to_owned(), directory(&self.root, &self.point, path)?)
     }
 
-    /// All cgroups of a name, as far as there are not too many others.
+    /// All cgroups of a name that are our user's, as far as there are not too many others.
     pub(crate) fn named(&self, name: &Name) -> Vec<Place> {
         let mut found = Vec::new();
         let mut left = VecDeque::from([(self.root.clone(), self.point.clone())]);
@@ -123,8 +119,7 @@ impl Hierarchy {
                 };
                 let path = format!("{}/{last}", path.trim_end_matches('/'));
                 if last == name.as_str() {
-                    let directory = child;
-                    found.push(Place { path, directory });
+                    found.extend(Place::at(path, child));
                 } else if fs::metadata(&child).is_ok_and(|of| of.nlink() > LEAF_LINKS) {
                     left.push_back((path, child));
                 }
@@ -137,6 +132,12 @@ impl Hierarchy {
 // === impl Place ===
 
 impl Place {
+    fn at(path: String, directory: PathBuf) -> Option<Self> {
+        let of = fs::metadata(&directory).ok()?;
+        let is_ours = of.is_dir() && of.uid() == platform::own_uid();
+        is_ours.then_some(Self { path, directory })
+    }
+
     /// Whether a process runs in it or below it.
     pub(crate) fn is_populated(&self) -> bool {
         self.says("populated 1")

@@ -2,7 +2,8 @@
 //!
 //! Invariant: a cgroup is killed only when everything in it was looked at and nothing of it is on the deny list, while
 //! nothing in it runs; what is in one with something that must not be signalled is ended one by one. What this deliberately
-//! does not do: end anything outside of them. If this process is in one itself, it is as if there were none.
+//! does not do: end anything outside of them, or look at one that another user made, but for what is ours in it. If this
+//! process is in one itself, it is as if there were none.
 
 use std::collections::BTreeSet;
 
@@ -47,17 +48,19 @@ impl Cgroups {
         let Some(path) = self.path_of(pid) else {
             return false;
         };
-        if self.places.len() < PLACES_MAX
-            && let Some(hierarchy) = &self.hierarchy
-        {
-            self.places.extend(hierarchy.place(&path));
+        let place = self.place(&path);
+        let is_one = place.is_some() || platform::is_of_our_user(pid);
+        if self.places.len() < PLACES_MAX {
+            self.places.extend(place);
         }
-        true
+        is_one
     }
 
     /// Whether a process that is held is in one.
     pub(super) fn vouch_for(&self, pin: &Pin) -> bool {
-        self.path_of(pin.pid()).is_some() && pin.has_number().unwrap_or(false)
+        let pid = pin.pid();
+        let is_one = |path: String| self.place(&path).is_some() || platform::is_of_our_user(pid);
+        self.path_of(pid).is_some_and(is_one) && pin.has_number().unwrap_or(false)
     }
 
     /// Whether anything runs in one of them, seen or not.
@@ -79,6 +82,12 @@ impl Cgroups {
         for place in &self.places {
             remove(&place.directory);
         }
+    }
+
+    /// Where a cgroup is that our user made. Names can be seen by all, and so be taken by somebody whose processes would
+    /// keep the resource from ever being gone.
+    fn place(&self, path: &str) -> Option<Place> {
+        self.hierarchy.as_ref()?.place(path)
     }
 
     /// The path of the cgroup of the name that the process is in or below.

@@ -8,6 +8,7 @@
 mod home;
 
 use std::fs;
+use std::process::{Command, Stdio};
 
 use home::Home;
 use sessiond_agent::cgroup::start_within;
@@ -44,6 +45,9 @@ for _ in range(400):
     os.wait()
 time.sleep(1000)' &)";
 
+/// A user that is not us; nobody's, on most machines.
+const OTHER: u32 = 65534;
+
 /// Holds the marker of what is outside in a test program that runs in a namespace.
 const OUTSIDE: &str = "SESSIOND_AGENT_OUTSIDE";
 
@@ -61,6 +65,18 @@ fn escaped(home: &Home) -> Seen {
     let stray = fixture.next();
     fixture.reap();
     stray
+}
+
+/// A script of a process of another user, which only root may start.
+fn as_other() -> String {
+    format!("exec setpriv --reuid {OTHER} --clear-groups sh -c 'echo $$; exec sleep 1000'")
+}
+
+fn may_be_other() -> bool {
+    let mut setpriv = Command::new("setpriv");
+    setpriv.args(["--reuid", &OTHER.to_string(), "--clear-groups", "true"]);
+    setpriv.stderr(Stdio::null());
+    setpriv.status().is_ok_and(|status| status.success())
 }
 
 /// What is true where there is no cgroup for us.
@@ -181,13 +197,10 @@ fn a_cgroup_with_something_that_must_not_be_signalled_is_not_ended_as_one() {
     home.take(parent);
     let mut expected = vec![(parent, Denial::Ancestor)];
     let ours = rustix::process::getuid().as_raw();
-    let others = (ours == 0).then(|| {
-        let other = "exec setpriv --reuid 65534 --clear-groups sh -c 'echo $$; exec sleep 1000'";
-        within(&home, other)
-    });
+    let others = may_be_other().then(|| within(&home, &as_other()));
     let others = others.map(|mut fixture| (fixture.next(), fixture));
     if let Some((process, _)) = &others {
-        let uid = 65534;
+        let uid = OTHER;
         expected.push((process.pid, Denial::OtherUser { uid, ours }));
     }
     let stray = escaped(&home);
@@ -275,6 +288,26 @@ fn a_cgroup_that_we_are_in_ourselves_counts_for_nothing() {
     assert!(!fixture.seen().runs());
     assert!(bystander.seen().runs());
     home.leave(bystander.pid());
+}
+
+/// Whoever sees the name of a cgroup can give it to one of its own, and must not keep the resource from being gone by that.
+#[test]
+fn a_cgroup_that_another_user_made_counts_for_nothing() {
+    let marker = marker();
+    let Some(home) = Home::of(&marker) else {
+        return ends_without(&marker);
+    };
+    let ours = rustix::process::getuid().as_raw();
+    let other = if ours == OTHER { 0 } else { OTHER };
+    let given = std::os::unix::fs::chown(home.directory(), Some(other), None);
+    if !may_be_other() {
+        return assert!(given.is_err(), "only root can make it look like this");
+    }
+    given.expect("root may");
+    let mut fixture = within(&home, &as_other());
+    let process = fixture.next();
+    assert_eq!(release_marked(&marker, &terms()), Released::AlreadyGone);
+    assert!(process.runs() && home.exists());
 }
 
 /// As a container sees what its host has put into a cgroup that both have.
