@@ -83,7 +83,7 @@ impl Resources {
         }
     }
 
-    /// Says that a declared resource is this process of the server's machine. It
+    /// Says that a declared resource is this process of the resource's machine. It
     /// must have been started with [`RESOURCE_ENV`] set to the id, unless the
     /// server is called over its UNIX socket as its own user.
     ///
@@ -166,6 +166,13 @@ impl DeclareBuilder {
         self
     }
 
+    /// It is on another machine, the one that its agent, `sessiond agent`, calls
+    /// so. Default: on the server's own.
+    pub fn node(mut self, node: impl Into<String>) -> Self {
+        self.request.node = node.into();
+        self
+    }
+
     /// Has it go with the lease of this epoch, which the session has at the
     /// moment. Default: with the session.
     pub fn lease_scope(mut self, epoch: u64) -> Self {
@@ -175,7 +182,8 @@ impl DeclareBuilder {
     }
 
     /// It is this process, which runs already: for callers who are the user of the
-    /// server, over its UNIX socket. Default: it is about to be started.
+    /// server, over its UNIX socket, and on a node whose agent lets everybody.
+    /// Default: it is about to be started.
     pub fn process(mut self, pid: u32) -> Self {
         self.request.target = Some(Target::Process(pb::ProcessTarget { pid }));
         self

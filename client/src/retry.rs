@@ -164,6 +164,7 @@ fn by_reason(reason: Reason) -> Verdict {
         | Reason::StoreFull
         | Reason::LeaseHeld
         | Reason::RestartLimited
+        | Reason::NodeAway
         | Reason::SessionQueued => Verdict::Never,
         // Facts that no repeat changes.
         Reason::SessionNotFound
@@ -171,6 +172,8 @@ fn by_reason(reason: Reason) -> Verdict {
         | Reason::PoolNotFound
         | Reason::RequestNotFound
         | Reason::ResourceNotFound
+        | Reason::NodeNotFound
+        | Reason::NodeElsewhere
         | Reason::SessionKeyInUse
         | Reason::SessionIdInUse
         | Reason::NamespaceNotFound

@@ -61,6 +61,9 @@ reasons! {
     /// No such resource is recorded.
     ResourceNotFound = "RESOURCE_NOT_FOUND",
         "Stop: the resource is released or was never recorded.";
+    /// No agent of such a node was ever linked.
+    NodeNotFound = "NODE_NOT_FOUND",
+        "Correct the name of the node, or start its agent.";
     /// The key has a live session, and the call does not accept it.
     SessionKeyInUse = "SESSION_KEY_IN_USE",
         "Use the session that is named, or choose another conflict policy.";
@@ -112,6 +115,9 @@ reasons! {
     /// Workers failed too often on the session.
     RestartLimited = "RESTART_LIMITED",
         "Find out why its workers fail, and wait as long as the answer says.";
+    /// Another machine has the name of the node, and something is left there.
+    NodeElsewhere = "NODE_ELSEWHERE",
+        "Give the agent a name of its own, or have what is left on the other machine released.";
     /// The caller's lease is not the current one.
     LeaseFenced = "LEASE_FENCED",
         "Drop the work: another worker has the session.";
@@ -151,6 +157,9 @@ reasons! {
     /// The server is shutting down.
     ServerDraining = "SERVER_DRAINING",
         "Repeat the call with the same request id after a back-off, on a new connection.";
+    /// The agent of the node is not linked.
+    NodeAway = "NODE_AWAY",
+        "Start the agent of the node, and repeat the call.";
     /// The store cannot be reached or has failed.
     StoreUnavailable = "STORE_UNAVAILABLE",
         "Repeat the call with the same request id after a back-off: the outcome may be unknown.";
@@ -215,12 +224,14 @@ mod tests {
     /// changed on purpose.
     const CONTRACT: &str = "\
         SESSION_NOT_FOUND SUBSCRIPTION_NOT_FOUND POOL_NOT_FOUND REQUEST_NOT_FOUND \
-        RESOURCE_NOT_FOUND SESSION_KEY_IN_USE SESSION_ID_IN_USE NAMESPACE_NOT_FOUND \
+        RESOURCE_NOT_FOUND NODE_NOT_FOUND SESSION_KEY_IN_USE SESSION_ID_IN_USE NAMESPACE_NOT_FOUND \
         UNAUTHENTICATED PERMISSION_DENIED NOT_BUILT SESSION_ENDED SESSION_DRAINING \
         SESSION_QUEUED SESSION_ACTIVE QUEUE_HELD RESOURCE_RELEASED RESOURCE_REGISTERED \
         RESOURCES_UNRELEASED CAUSE_TOO_DEEP LEASE_HELD RESTART_LIMITED \
+        NODE_ELSEWHERE \
         LEASE_FENCED STALE_DELIVERY ETAG_MISMATCH TOO_MANY_SESSIONS QUEUE_FULL QUOTA_EXCEEDED RATE_LIMITED \
         STORE_FULL OVERLOADED REVISION_COMPACTED LOG_CHANGED SUBSCRIPTION_STALE SERVER_DRAINING \
+        NODE_AWAY \
         STORE_UNAVAILABLE REQUEST_ID_REUSED FIELD_INVALID MESSAGE_TOO_LARGE";
 
     #[test]

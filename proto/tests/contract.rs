@@ -35,6 +35,7 @@ const RPCS: &[&str] = &[
     "MessageService.ListMessages",
     "MessageService.RequeueDeadLetters",
     "MessageService.SettleMessages",
+    "ResourceService.AgentLink (stream) returns (stream)",
     "ResourceService.DeclareResource",
     "ResourceService.ListResources",
     "ResourceService.ReleaseResource",

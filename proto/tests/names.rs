@@ -28,7 +28,7 @@ const FIELDS: &[(&str, &str)] = &[
     (
         "Resource",
         "resource_id session_id key name scope epoch state process tmux outcome lingering_cause \
-         detail create_time lingering_time release_time",
+         detail create_time lingering_time release_time node",
     ),
     ("ProcessResource", "pid start_ticks uid"),
     (
@@ -36,10 +36,16 @@ const FIELDS: &[(&str, &str)] = &[
         "socket session_name tmux_id server_pid private",
     ),
     ("ProcessTarget", "pid"),
+    ("AgentLinkRequest", "hello heartbeat answer"),
+    (
+        "AgentLinkResponse",
+        "welcome command noted heartbeat go_away",
+    ),
+    ("AgentHello", "node instance_id machine_id build_id"),
     ("TmuxTarget", "socket session_name"),
     (
         "DeclareResourceRequest",
-        "ref name scope epoch resource_id process tmux request_id",
+        "ref name scope epoch resource_id process tmux request_id node",
     ),
     ("DeclareResourceResponse", "resource duplicate revision"),
     ("ListResourcesRequest", "ref states page_size page_token"),
@@ -270,7 +276,8 @@ const VALUES: &[(&str, &str)] = &[
     ("RESOURCE_SCOPE", "SESSION LEASE"),
     ("RESOURCE_STATE", "HELD RELEASING LINGERING RELEASED"),
     ("RESOURCE_OUTCOME", "KILLED ALREADY_GONE MISMATCH FORCED"),
-    ("LINGERING_CAUSE", "DENIED TIMEOUT"),
+    ("LINGERING_CAUSE", "DENIED TIMEOUT NODE_AWAY"),
+    ("AGENT_PRESENCE", "THERE GONE"),
     ("RELEASE_OUTCOME", "RELEASING RELEASED WOULD_RELEASE FAILED"),
     ("ORDERING", "STRICT SERIAL RELAXED"),
     (

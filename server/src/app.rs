@@ -31,6 +31,7 @@ use crate::limits::{
     STOP_CONNECTIONS_WITHIN, STOP_LOG_WITHIN, STOP_RELEASES_WITHIN, STOP_STORE_WITHIN,
     STOP_STREAMS_WITHIN,
 };
+use crate::nodes::Nodes;
 use crate::presence;
 use crate::reconcile::{self, Reconciler};
 use crate::releaser::{self, Bell, Releaser};
@@ -105,6 +106,7 @@ pub async fn start(settings: &Settings, env: &Env) -> Result<Running, StartError
     let dispatcher = Arc::new(Dispatcher::default());
     let policy = Arc::new(settings.policy.clone());
     let releases = Bell::default();
+    let nodes = Nodes::new(env.ids.salt() >> 1, Arc::clone(&env.spawn));
     let parts = Parts {
         policy: Arc::clone(&policy),
         clock: Arc::clone(&env.clock),
@@ -131,6 +133,7 @@ pub async fn start(settings: &Settings, env: &Env) -> Result<Running, StartError
         reader: reader.clone(),
         feed: Arc::clone(&feed),
         dispatcher,
+        nodes: nodes.clone(),
         env: env.clone(),
         policy: Arc::clone(&policy),
         events: settings.events,
@@ -144,7 +147,8 @@ pub async fn start(settings: &Settings, env: &Env) -> Result<Running, StartError
     let checkpoints = checkpoint::run(checkpointer, pace, handle.clone());
     env.spawn.thread("checkpoint", Box::pin(checkpoints));
     let compaction = compaction::run(reader.clone(), handle.clone(), settings.events);
-    let released = run_resources(settings, env, &reader, &handle, releases, &stopping);
+    let outside = Outside::new(&reader, &handle, nodes);
+    let released = run_resources(settings, env, outside, releases, &stopping);
     let reconciler = Reconciler::new(reader, handle.clone(), policy);
     run_watches(room, reconciler, compaction, &handle, env);
     let served = run_transport(bound, routes, &stopping, env);
@@ -210,28 +214,46 @@ fn run_watches(
     env.spawn.thread("reconcile", Box::pin(reconcile));
 }
 
+/// What whoever looks after what is outside works with.
+struct Outside {
+    reader: Reader,
+    engine: Handle,
+    nodes: Nodes,
+}
+
+impl Outside {
+    fn new(reader: &Reader, engine: &Handle, nodes: Nodes) -> Self {
+        Self {
+            reader: reader.clone(),
+            engine: engine.clone(),
+            nodes,
+        }
+    }
+}
+
 /// Ends what sessions leave outside, and looks whether what they have is there; answers when what was begun is over.
 fn run_resources(
     settings: &Settings,
     env: &Env,
-    reader: &Reader,
-    engine: &Handle,
+    outside: Outside,
     bell: Bell,
     stopping: &Stopping,
 ) -> oneshot::Receiver<()> {
     let presence = presence::run(presence::Watch {
-        reader: reader.clone(),
-        engine: engine.clone(),
+        reader: outside.reader.clone(),
+        engine: outside.engine.clone(),
         agent: Arc::clone(&env.agent),
+        nodes: outside.nodes.clone(),
         terms: settings.resources,
         namespaces: settings.namespaces.iter().cloned().collect(),
         every: Duration::from_millis(settings.policy.cleanup_interval.0),
     });
     env.spawn.thread("presence", Box::pin(presence));
     let releaser = Releaser {
-        reader: reader.clone(),
-        engine: engine.clone(),
+        reader: outside.reader,
+        engine: outside.engine,
         agent: Arc::clone(&env.agent),
+        nodes: outside.nodes,
         clock: Arc::clone(&env.clock),
         terms: settings.resources,
         bell,

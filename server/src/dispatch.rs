@@ -49,10 +49,15 @@ pub struct Waiter<'d> {
 impl Dispatcher {
     /// Registers a worker's stream.
     pub fn open(&self) -> (StreamId, mpsc::Receiver<Vec<Frame>>) {
-        let id = StreamId(self.next_stream.fetch_add(1, Ordering::Relaxed) + 1);
+        let id = self.number();
         let (sender, receiver) = mpsc::channel(STREAM_COMMITS_MAX);
         self.lock_streams().insert(id, sender);
         (id, receiver)
+    }
+
+    /// A number that no other stream of this start has.
+    pub fn number(&self) -> StreamId {
+        StreamId(self.next_stream.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
     /// Forgets a stream; frames for it are dropped from here on.

@@ -42,8 +42,8 @@ pub struct Env {
 pub trait Agent: Send + Sync + Debug {
     /// Ends a resource and sees that it is gone.
     fn release(&self, token: ResourceToken, target: &Target, terms: &ReleaseTerms) -> Attempt;
-    /// Whether a resource is there that was registered.
-    fn presence(&self, target: &Target, terms: &ReleaseTerms) -> Presence;
+    /// Whether a resource is there that was registered: what it turned out to be, or anything else that carries its mark.
+    fn presence(&self, token: ResourceToken, target: &Target, terms: &ReleaseTerms) -> Presence;
     /// The processes that carry the mark of any resource; none if that cannot be told.
     fn marked(&self) -> Vec<Marked>;
     /// Finds out what is meant by somebody who names it, and whether they may have it ended some day.

@@ -24,6 +24,7 @@ use context::Context;
 use resource::Lookups;
 
 mod admin;
+mod agent_link;
 mod bulk;
 mod claim;
 pub mod context;

@@ -20,6 +20,7 @@ pub mod http;
 pub mod limits;
 mod local_agent;
 pub mod logging;
+pub mod nodes;
 mod notices;
 mod over;
 mod presence;

@@ -131,6 +131,26 @@ pub const RELEASES_PAGE: usize = 256;
 pub const RELEASE_LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Sessions whose resources are looked at from one page of the index.
 pub const PRESENCE_PAGE: usize = 256;
+/// Frames that wait for one node's agent: all that is asked of it at a time, which is what is released and looked up at a time
+/// and two walks, and what is noted of as many.
+pub const NODE_FRAMES_MAX: usize = 2 * (RELEASES_AT_ONCE + REGISTRATIONS_AT_ONCE + 2);
+/// Resources that an agent ended and keeps the outcome of until it is noted; the oldest go first, and are told as gone already
+/// if somebody asks.
+pub const NODE_KEPT_MAX: usize = 4_096;
+/// How long an agent may take to answer, beside what it was given for what it does: a node's lease for a link that breaks,
+/// and some seconds for a tmux server that hangs.
+pub const NODE_ANSWER_MARGIN: Duration = Duration::from_secs(25);
+/// How long an agent may take to say what is there: more than a tmux server that hangs takes it, and little of the pause between
+/// two looks.
+pub const NODE_LOOK_WITHIN: Duration = Duration::from_secs(10);
+/// How often the engine is told that an agent was heard of, at most.
+pub const NODE_HEARD_EVERY: Duration = Duration::from_secs(1);
+/// Processes with a mark that an agent tells of at once.
+pub const MARKED_MAX: usize = 4_096;
+/// Bytes of the kernel's random number of a boot, as an agent tells it; a UUID has 36.
+pub const BOOT_ID_BYTES_MAX: usize = 64;
+/// Bytes of an agent's words about why something is no resource.
+pub const UNFIT_BYTES_MAX: usize = 1_024;
 /// How long after an attempt in vain the next one begins at first, in milliseconds.
 pub const RELEASE_PAUSE_MIN_MS: u64 = 1_000;
 /// And at last: soon after whatever kept it is out of the way.

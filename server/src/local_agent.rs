@@ -65,8 +65,8 @@ impl Agent for LocalAgent {
         }
     }
 
-    fn presence(&self, target: &Target, terms: &ReleaseTerms) -> Presence {
-        match target {
+    fn presence(&self, token: ResourceToken, target: &Target, terms: &ReleaseTerms) -> Presence {
+        let found = match target {
             Target::Marked => Presence::Unknown,
             Target::Process(process) => match identity_of(process) {
                 Some(identity) => match verify(&identity, weak(terms)) {
@@ -81,6 +81,15 @@ impl Agent for LocalAgent {
                 Some(Ok(None)) | None => Presence::Gone,
                 Some(Err(_)) => Presence::Unknown,
             },
+        };
+        if found != Presence::Gone {
+            return found;
+        }
+        // What was registered may have ended and left the work to others, as a daemon does when it begins.
+        match release::is_left(&marker_of(token)) {
+            Ok(true) => Presence::There,
+            Ok(false) => Presence::Gone,
+            Err(_) => Presence::Unknown,
         }
     }
 

@@ -12,6 +12,7 @@ use sessiond::env::Machine;
 use sessiond::logging;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+mod agent;
 mod demo;
 mod inspect;
 mod run;
@@ -56,6 +57,8 @@ enum Command {
     /// Play recorded agent sessions through a real server on a temporary store, kill it in the middle,
     /// and check that nothing was lost or done twice.
     Demo(demo::DemoArgs),
+    /// Look after a machine other than the server's: what sessions have on it is identified and ended here.
+    Agent(agent::AgentArgs),
     /// Run a command that lives and dies with a session: whoever ends first, nothing of the command is left.
     Run(run::RunArgs),
     /// Check the configuration, or show what it comes to.
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let serve_args = match cli.command {
         Some(Command::Demo(args)) => return finish(demo::run(args)),
+        Some(Command::Agent(args)) => return finish(agent::run(args)),
         Some(Command::Run(args)) => return finish(run::run(args)),
         Some(Command::Config(args)) => return ExitCode::from(inspect::run(&args)),
         Some(Command::Serve(args)) => *args,

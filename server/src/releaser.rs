@@ -1,6 +1,6 @@
 //! Releaser: ends what sessions left outside, and reports what came of it.
 //!
-//! The rules mark what is to go; here it is looked for in the store, ended by the agent of this machine, and the outcome
+//! The rules mark what is to go; here it is looked for in the store, ended by the agent of its machine, and the outcome
 //! handed to the engine as a command. Nothing but the record says what is to go, so a server that was killed between an
 //! end and its kill finds the same at its start, and what was killed before it could be reported is found gone.
 //!
@@ -13,8 +13,9 @@ use std::sync::Arc;
 
 use sessiond_core::command::Command;
 use sessiond_core::command::resource::{Attempted, Knowledge};
-use sessiond_core::ids::{ResourceNo, SessionNo};
-use sessiond_core::resource::{Attempt, Resource, ResourceToken, Standing};
+use sessiond_core::ids::{Namespace, ResourceNo, SessionNo};
+use sessiond_core::node::{NodeKey, Witness};
+use sessiond_core::resource::{Attempt, LingeringCause, Resource, ResourceToken, Standing};
 use sessiond_store::snapshot::{ReadAhead, Reader};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -25,6 +26,8 @@ use crate::limits::{
     RELEASE_LOOK_EVERY, RELEASE_PAUSE_MAX_MS, RELEASE_PAUSE_MIN_MS, RELEASE_RETRIES_AT_ONCE,
     RELEASES_AT_ONCE, RELEASES_PAGE,
 };
+use crate::nodes::Nodes;
+use crate::nodes::ask::{self, Ask, Outcome};
 use crate::over::Over;
 use crate::stopping::Stopping;
 
@@ -48,6 +51,7 @@ pub(crate) struct Releaser {
     pub(crate) reader: Reader,
     pub(crate) engine: Handle,
     pub(crate) agent: Arc<dyn Agent>,
+    pub(crate) nodes: Nodes,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) terms: ReleaseTerms,
     pub(crate) bell: Bell,
@@ -77,7 +81,15 @@ enum Tried {
 #[derive(Debug, Default)]
 struct Attempts {
     tried: BTreeMap<Place, Tried>,
-    running: JoinSet<Attempted>,
+    running: JoinSet<Done>,
+}
+
+/// An attempt that is over.
+#[derive(Debug)]
+struct Done {
+    attempted: Attempted,
+    /// The agent that keeps what came of it, and as which command.
+    kept: Option<(NodeKey, u64)>,
 }
 
 /// Releases until the engine has ended, or until the server stops and what was begun is over.
@@ -107,8 +119,8 @@ impl Releaser {
                 () = self.bell.0.notified() => {}
                 () = tokio::time::sleep(RELEASE_LOOK_EVERY) => {}
                 Some(done) = attempts.running.join_next() => {
-                    let attempted = done.expect("an attempt does not panic");
-                    self.report(&mut attempts, attempted).await?;
+                    let done = done.expect("an attempt does not panic");
+                    self.report(&mut attempts, done).await?;
                 }
             }
         }
@@ -127,7 +139,7 @@ impl Releaser {
                 };
                 for resource in row.list.iter().filter(|one| one.is_releasing()) {
                     open.insert((*no, resource.number));
-                    self.begin(attempts, resource.token(*no), resource);
+                    self.begin(attempts, &row.namespace, resource.token(*no), resource);
                 }
             }
             match page.last() {
@@ -143,8 +155,21 @@ impl Releaser {
     }
 
     /// Begins an attempt at a resource, unless one is under way or its pause is not over, or there are enough.
-    fn begin(&self, attempts: &mut Attempts, token: ResourceToken, resource: &Resource) {
+    fn begin(
+        &self,
+        attempts: &mut Attempts,
+        namespace: &Namespace,
+        token: ResourceToken,
+        resource: &Resource,
+    ) {
         let place = (token.session, token.number);
+        let node = resource.node.clone().map(|name| (namespace.clone(), name));
+        if node
+            .as_ref()
+            .is_some_and(|node| self.is_known_away(node, resource))
+        {
+            return;
+        }
         let lingers = matches!(resource.standing, Standing::Releasing(Some(_)));
         let (again, pause) = match attempts.tried.get(&place) {
             Some(Tried::Now { .. }) => return,
@@ -157,31 +182,88 @@ impl Releaser {
             return;
         }
         attempts.tried.insert(place, Tried::Now { again, pause });
-        let (agent, terms) = (Arc::clone(&self.agent), self.terms);
-        let target = resource.target.clone();
-        attempts.running.spawn_blocking(move || Attempted {
-            session: token.session,
-            number: token.number,
-            knew: Knowledge::of(&target),
-            attempt: agent.release(token, &target, &terms),
+        let (target, terms) = (resource.target.clone(), self.terms);
+        if let Some(node) = node {
+            let nodes = self.nodes.clone();
+            let ask = Ask::Release {
+                token,
+                target,
+                terms,
+            };
+            attempts.running.spawn(attempt_on(nodes, node, token, ask));
+            return;
+        }
+        let agent = Arc::clone(&self.agent);
+        attempts.running.spawn_blocking(move || Done {
+            attempted: Attempted {
+                session: token.session,
+                number: token.number,
+                knew: Knowledge::of(&target),
+                attempt: agent.release(token, &target, &terms),
+                witness: Witness::Server,
+            },
+            kept: None,
         });
     }
 
+    /// Whether the agent that would end a resource is away, and that is on record: it is begun when it comes back.
+    fn is_known_away(&self, node: &NodeKey, resource: &Resource) -> bool {
+        let on_record = match &resource.standing {
+            Standing::Releasing(Some(lingering)) => lingering.cause == LingeringCause::NodeAway,
+            Standing::Held | Standing::Releasing(None) | Standing::Released { .. } => false,
+        };
+        on_record && !self.nodes.is_here(node)
+    }
+
     /// Tells the engine what came of an attempt, however busy it is.
-    async fn report(&self, attempts: &mut Attempts, attempted: Attempted) -> Result<(), Over> {
+    async fn report(&self, attempts: &mut Attempts, done: Done) -> Result<(), Over> {
+        let Done { attempted, kept } = done;
         let place = (attempted.session, attempted.number);
         let pause = match attempts.tried.remove(&place) {
             Some(Tried::Now { pause, .. }) => pause,
             Some(Tried::InVain { .. }) | None => RELEASE_PAUSE_MIN_MS,
         };
-        if matches!(attempted.attempt, Attempt::Left { .. }) {
+        // One whose agent is away is tried when that is back, and not before.
+        let is_away = |cause: &LingeringCause| *cause == LingeringCause::NodeAway;
+        if matches!(&attempted.attempt, Attempt::Left { cause, .. } if !is_away(cause)) {
             let next = self.clock.monotonic_ms() + pause;
             attempts.tried.insert(place, Tried::InVain { next, pause });
         }
         let command = Command::Attempted(attempted);
         let answer = self.engine.post_waiting(command, ReadAhead::default());
         answer.await?.await.map_err(|_| Over::Ended)?;
+        if let Some((node, command)) = kept {
+            self.nodes.noted(&node, command);
+        }
         Ok(())
+    }
+}
+
+/// One attempt by the agent of a node.
+async fn attempt_on(nodes: Nodes, node: NodeKey, token: ResourceToken, ask: Ask) -> Done {
+    let knew = match &ask {
+        Ask::Release { target, .. } => Knowledge::of(target),
+        Ask::Look { .. } | Ask::Register { .. } | Ask::ListMarked => Knowledge::Mark,
+    };
+    let (attempt, witness, kept) = match nodes.ask(&node, ask).await {
+        Ok(answered) => {
+            let Outcome::Released(attempt) = answered.outcome else {
+                unreachable!("what does not answer the question is not taken");
+            };
+            let witness = Witness::Agent(answered.epoch);
+            (attempt, witness, Some((node, answered.command)))
+        }
+        Err(away) => (ask::away(&away.to_string()), Witness::Server, None),
+    };
+    Done {
+        attempted: Attempted {
+            session: token.session,
+            number: token.number,
+            knew,
+            attempt,
+            witness,
+        },
+        kept,
     }
 }
 

@@ -17,6 +17,8 @@ use anyhow::Context;
 use clap::Args;
 use sessiond_client::{ADDR_DEFAULT, ADDR_ENV, Client, NAMESPACE_ENV, RetryPolicy, TOKEN_ENV};
 
+use super::agent::NODE_ENV;
+
 mod bond;
 mod pane;
 mod signals;
@@ -95,6 +97,10 @@ pub(crate) struct RunArgs {
     /// end of the session waits for its own grace at most, 5 s by default.
     #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=3_600))]
     grace: u32,
+    /// The name of the agent (`sessiond agent`) that looks after this machine, if the server runs on another one. It ends the
+    /// command when this process cannot [default: the server does, on its own machine].
+    #[arg(long, env = NODE_ENV, default_value = "", hide_default_value = true)]
+    node: String,
     /// Run it in a tmux session of its own, on a private tmux server that ends with it; how to attach is told.
     #[arg(long)]
     tmux: bool,
@@ -129,7 +135,7 @@ async fn supervise(args: &RunArgs) -> anyhow::Result<u8> {
     }
     let pane = args.tmux.then(Pane::new).transpose();
     let pane = pane.context("there is no place for a tmux server")?;
-    let mark = match bond.declare(&args.command).await {
+    let mark = match bond.declare(args).await {
         Ok(mark) => mark,
         Err(error) => {
             bond.give_up(&format!("{error:#}")).await;

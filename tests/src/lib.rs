@@ -6,6 +6,7 @@
 pub mod scale;
 pub mod sim_disk;
 
+pub mod agent_link;
 pub mod binaries;
 pub mod cgroups;
 pub mod processes;

@@ -90,7 +90,7 @@ impl Agent for ScriptedAgent {
         }
     }
 
-    fn presence(&self, _target: &Target, _terms: &ReleaseTerms) -> Presence {
+    fn presence(&self, _token: ResourceToken, _target: &Target, _terms: &ReleaseTerms) -> Presence {
         Presence::Unknown
     }
 

@@ -3,6 +3,8 @@
 //! Invariant: a refused request changes nothing, and the server goes on. What it deliberately does not
 //! do: refusals that depend on what is on record; those are rules and tested as such.
 
+#[path = "bad_input/agent_link.rs"]
+mod agent_link;
 #[path = "bad_input/dead_letters.rs"]
 mod dead_letters;
 #[path = "bad_input/end.rs"]

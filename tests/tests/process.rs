@@ -17,6 +17,8 @@ mod enclosed;
 mod full;
 #[path = "process/letters.rs"]
 mod letters;
+#[path = "process/nodes.rs"]
+mod nodes;
 #[path = "process/notices.rs"]
 mod notices;
 #[path = "process/permission.rs"]

@@ -64,6 +64,10 @@ mod lists;
 mod modes;
 #[path = "rules/namespaces.rs"]
 mod namespaces;
+#[path = "rules/nodes.rs"]
+mod nodes;
+#[path = "rules/nodes_held.rs"]
+mod nodes_held;
 #[path = "rules/open.rs"]
 mod open;
 #[path = "rules/order.rs"]

@@ -25,7 +25,8 @@ pub(crate) enum ResourceCommand {
     /// Says what a declared resource turned out to be: a process or tmux session that was started with SESSIOND_RESOURCE
     /// set to its id.
     Register(RegisterArgs),
-    /// Puts a process or a tmux session on record that runs already: over the UNIX socket of the server, as its user.
+    /// Puts a process or a tmux session on record that runs already: over the UNIX socket of the server, as its user, or on
+    /// a node whose agent lets everybody (`--adopt`).
     Adopt(AdoptArgs),
     /// Lists resources: of one session, or what is not released in the namespace.
     Ls(ListArgs),
@@ -66,6 +67,9 @@ struct TermArgs {
     /// It goes with the lease of this epoch, which the session has at the moment [default: with the session].
     #[arg(long, value_name = "EPOCH", value_parser = clap::value_parser!(u64).range(1..))]
     lease: Option<u64>,
+    /// The machine it is on, by the name of its agent (`sessiond agent --node NAME`) [default: the server's own].
+    #[arg(long, value_name = "NAME")]
+    node: Option<String>,
     /// Makes a repeat of this command harmless for 24 h.
     #[arg(long)]
     request_id: Option<String>,
@@ -75,7 +79,7 @@ struct TermArgs {
 #[derive(Debug, Args)]
 #[group(id = "what", required = true, multiple = true)]
 struct TargetArgs {
-    /// A process of the server's machine, with all that descends from it.
+    /// A process of the resource's machine, with all that descends from it.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "tmux")]
     pid: Option<u32>,
     /// A tmux session by its exact name, with all that runs in it.
@@ -164,6 +168,7 @@ impl TermArgs {
             resource_id: String::new(),
             target,
             request_id: self.request_id.unwrap_or_default(),
+            node: self.node.unwrap_or_default(),
         }
     }
 }

@@ -85,6 +85,27 @@ impl Client {
         .await
     }
 
+    /// Opens the link of a node's agent: `sessiond agent` is one. The first of
+    /// `frames` must be a hello. It is not opened again when it breaks.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Deadline`] if the server does not begin to answer `within` this
+    /// time; what `AgentLink` refuses comes as the error of the stream.
+    pub async fn agent_link(
+        &self,
+        frames: impl Stream<Item = pb::AgentLinkRequest> + Send + 'static,
+        within: Duration,
+    ) -> Result<tonic::Streaming<pb::AgentLinkResponse>, Error> {
+        let mut resources = ResourceCalls::new(self.channels.streams.clone())
+            .max_decoding_message_size(DECODE_BYTES_MAX);
+        let request = self.request(frames);
+        match tokio::time::timeout(within, resources.agent_link(request)).await {
+            Ok(answer) => Ok(answer.map_err(Error::from)?.into_inner()),
+            Err(_) => Err(Error::deadline(format!("no answer within {within:?}"))),
+        }
+    }
+
     fn resource_calls(&self) -> ResourceCalls {
         ResourceCalls::new(self.channels.unary.clone()).max_decoding_message_size(DECODE_BYTES_MAX)
     }

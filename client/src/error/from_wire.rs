@@ -126,6 +126,7 @@ fn by_reason(reason: Reason, refusal: Box<Refusal>, violations: Vec<Violation>) 
         | Reason::PoolNotFound
         | Reason::RequestNotFound
         | Reason::ResourceNotFound
+        | Reason::NodeNotFound
         | Reason::NamespaceNotFound => Error::NotFound(refusal),
         Reason::SessionKeyInUse | Reason::SessionIdInUse => Error::AlreadyExists(refusal),
         Reason::Unauthenticated => Error::Unauthenticated(refusal),
@@ -141,6 +142,7 @@ fn by_reason(reason: Reason, refusal: Box<Refusal>, violations: Vec<Violation>) 
         | Reason::ResourcesUnreleased
         | Reason::CauseTooDeep
         | Reason::LeaseHeld
+        | Reason::NodeElsewhere
         | Reason::RestartLimited
         | Reason::SubscriptionStale => Error::FailedPrecondition(refusal),
         Reason::LeaseFenced | Reason::StaleDelivery => Error::LeaseLost(refusal),
@@ -153,7 +155,9 @@ fn by_reason(reason: Reason, refusal: Box<Refusal>, violations: Vec<Violation>) 
         | Reason::Overloaded => exhausted(refusal),
         Reason::RevisionCompacted => compacted(refusal),
         Reason::LogChanged => Error::LogChanged(refusal),
-        Reason::ServerDraining | Reason::StoreUnavailable => Error::Unavailable(refusal),
+        Reason::ServerDraining | Reason::NodeAway | Reason::StoreUnavailable => {
+            Error::Unavailable(refusal)
+        }
         Reason::RequestIdReused | Reason::FieldInvalid | Reason::MessageTooLarge => {
             Error::Invalid {
                 violations,

@@ -14,7 +14,7 @@ use cgroup::Cgroup;
 
 use super::SessionHandle;
 use crate::error::Error;
-use crate::resources::{RESOURCE_ENV, ReleaseSelection};
+use crate::resources::{DeclareBuilder, RESOURCE_ENV, ReleaseSelection};
 
 /// Tells a command the id of its session.
 pub const SESSION_ID_ENV: &str = "SESSIOND_SESSION_ID";
@@ -68,8 +68,31 @@ impl SessionHandle {
     /// # Errors
     ///
     /// [`SpawnError`]; nothing is left running then.
-    pub async fn spawn(&self, mut command: Command) -> Result<Spawned, SpawnError> {
-        let declared = self.declare_resource().name(name(&command)).send().await;
+    pub async fn spawn(&self, command: Command) -> Result<Spawned, SpawnError> {
+        self.spawn_as(self.declare_resource(), command).await
+    }
+
+    /// The same on another machine than the server's: the one that its agent,
+    /// `sessiond agent`, calls so, which is where this process runs.
+    ///
+    /// # Errors
+    ///
+    /// [`SpawnError`]; nothing is left running then.
+    pub async fn spawn_on(
+        &self,
+        node: impl Into<String>,
+        command: Command,
+    ) -> Result<Spawned, SpawnError> {
+        self.spawn_as(self.declare_resource().node(node), command)
+            .await
+    }
+
+    async fn spawn_as(
+        &self,
+        declaration: DeclareBuilder,
+        mut command: Command,
+    ) -> Result<Spawned, SpawnError> {
+        let declared = declaration.name(name(&command)).send().await;
         let resource_id = declared.map_err(SpawnError::Declare)?.resource_id;
         command
             .env(RESOURCE_ENV, &resource_id)

@@ -3237,6 +3237,980 @@ pub mod admin_service_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+/// The last warning on a stream that the server is about to close. The client
+/// opens a new stream and resumes there; nothing is lost.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GoAway {
+    /// When the server closes the stream if the client has not done so.
+    #[prost(message, optional, tag = "1")]
+    pub close_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Why it closes.
+    #[prost(enumeration = "GoAwayReason", tag = "2")]
+    pub reason: i32,
+}
+/// Why the server closes a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum GoAwayReason {
+    /// Never sent by the server.
+    Unspecified = 0,
+    /// The server shuts down. Reconnect with back-off; it may be another process.
+    ServerDraining = 1,
+    /// The stream is old and is closed to spread connections. Reconnect at once.
+    MaxAge = 2,
+    /// Another stream took over: the same worker instance connected again, or
+    /// another consumer took the subscription. Do not reconnect by yourself.
+    TakenOver = 3,
+    /// The client read too slowly or stayed silent too long. Reconnect.
+    Unresponsive = 4,
+}
+impl GoAwayReason {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "GO_AWAY_REASON_UNSPECIFIED",
+            Self::ServerDraining => "GO_AWAY_REASON_SERVER_DRAINING",
+            Self::MaxAge => "GO_AWAY_REASON_MAX_AGE",
+            Self::TakenOver => "GO_AWAY_REASON_TAKEN_OVER",
+            Self::Unresponsive => "GO_AWAY_REASON_UNRESPONSIVE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "GO_AWAY_REASON_UNSPECIFIED" => Some(Self::Unspecified),
+            "GO_AWAY_REASON_SERVER_DRAINING" => Some(Self::ServerDraining),
+            "GO_AWAY_REASON_MAX_AGE" => Some(Self::MaxAge),
+            "GO_AWAY_REASON_TAKEN_OVER" => Some(Self::TakenOver),
+            "GO_AWAY_REASON_UNRESPONSIVE" => Some(Self::Unresponsive),
+            _ => None,
+        }
+    }
+}
+/// Something outside of the server that must not outlive a session: a process
+/// with all that descends from it, or a tmux session. It is declared before it is
+/// there, so that a crash in between loses none of it, and counts until it was
+/// seen to be gone: an ended session keeps its slot for it, and the next session
+/// of its key waits.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Resource {
+    /// Names it, and marks it: whatever belongs to it should be started with the
+    /// environment variable SESSIOND_RESOURCE set to exactly this, by which it is
+    /// found again whatever became of its parents. Opaque; at most 256 bytes. Never
+    /// used twice.
+    #[prost(string, tag = "1")]
+    pub resource_id: ::prost::alloc::string::String,
+    /// The session that has it.
+    #[prost(string, tag = "2")]
+    pub session_id: ::prost::alloc::string::String,
+    /// The key of that session. Empty: it has none.
+    #[prost(string, tag = "3")]
+    pub key: ::prost::alloc::string::String,
+    /// What its caller calls it. UTF-8 without control characters, at most 256
+    /// bytes; several may have one name. Empty: none was given.
+    #[prost(string, tag = "4")]
+    pub name: ::prost::alloc::string::String,
+    /// What it must not outlive.
+    #[prost(enumeration = "ResourceScope", tag = "5")]
+    pub scope: i32,
+    /// The lease that it must not outlive. 0 unless the scope is LEASE.
+    #[prost(uint64, tag = "6")]
+    pub epoch: u64,
+    /// Whether it is there.
+    #[prost(enumeration = "ResourceState", tag = "7")]
+    pub state: i32,
+    /// How it is known to be gone. Unset before RELEASED.
+    #[prost(enumeration = "ResourceOutcome", tag = "10")]
+    pub outcome: i32,
+    /// Why it did not go. Unset but for LINGERING.
+    #[prost(enumeration = "LingeringCause", tag = "11")]
+    pub lingering_cause: i32,
+    /// More about why it did not go, for a person. At most 4 KiB. Empty but for
+    /// LINGERING.
+    #[prost(string, tag = "12")]
+    pub detail: ::prost::alloc::string::String,
+    /// When it was declared.
+    #[prost(message, optional, tag = "13")]
+    pub create_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Since when it is known not to go. Unset but for LINGERING.
+    #[prost(message, optional, tag = "14")]
+    pub lingering_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// When it was released. Unset before.
+    #[prost(message, optional, tag = "15")]
+    pub release_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// The machine it is on, as the agent there calls it. Empty: the server's own.
+    #[prost(string, tag = "16")]
+    pub node: ::prost::alloc::string::String,
+    /// What it is. Unset: declared only; it is whatever carries its marker.
+    #[prost(oneof = "resource::Target", tags = "8, 9")]
+    pub target: ::core::option::Option<resource::Target>,
+}
+/// Nested message and enum types in `Resource`.
+pub mod resource {
+    /// What it is. Unset: declared only; it is whatever carries its marker.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Target {
+        /// A process and all that descends from it.
+        #[prost(message, tag = "8")]
+        Process(super::ProcessResource),
+        /// A tmux session and all that runs in it.
+        #[prost(message, tag = "9")]
+        Tmux(super::TmuxResource),
+    }
+}
+/// A process that is a resource, as the kernel tells it from all others.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ProcessResource {
+    /// Its number.
+    #[prost(uint32, tag = "1")]
+    pub pid: u32,
+    /// Clock ticks from the machine's boot to its start. Another process that gets
+    /// the same number has others.
+    #[prost(uint64, tag = "2")]
+    pub start_ticks: u64,
+    /// The user it runs as.
+    #[prost(uint32, tag = "3")]
+    pub uid: u32,
+}
+/// A tmux session that is a resource.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TmuxResource {
+    /// Where its server was reached: the path of a socket. At most 107 bytes.
+    #[prost(string, tag = "1")]
+    pub socket: ::prost::alloc::string::String,
+    /// Its name when it was registered. At most 256 bytes.
+    #[prost(string, tag = "2")]
+    pub session_name: ::prost::alloc::string::String,
+    /// What tmux calls it, for example `$3`. A server gives that once.
+    #[prost(string, tag = "3")]
+    pub tmux_id: ::prost::alloc::string::String,
+    /// The process of its server.
+    #[prost(uint32, tag = "4")]
+    pub server_pid: u32,
+    /// Whether the server was made for it, and ends with it: it carries the marker.
+    /// Unset: the other sessions of the server stay.
+    #[prost(bool, tag = "5")]
+    pub private: bool,
+}
+/// A process that is to be a resource.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ProcessTarget {
+    /// Its number on the machine of the resource. 1 to 2,147,483,647.
+    #[prost(uint32, tag = "1")]
+    pub pid: u32,
+}
+/// A tmux session that is to be a resource.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TmuxTarget {
+    /// The socket of its server on the machine of the resource: an absolute path
+    /// without control characters, at most 107 bytes. Empty: the one that tmux takes
+    /// by default for the user of the sessiond server, or of the node's agent.
+    #[prost(string, tag = "1")]
+    pub socket: ::prost::alloc::string::String,
+    /// Its exact name. UTF-8 without control characters, 1 to 256 bytes.
+    #[prost(string, tag = "2")]
+    pub session_name: ::prost::alloc::string::String,
+}
+/// What to put on record. Either `resource_id` is empty, and a resource of `ref`
+/// is declared; or it names a resource that was declared, and `target` says what
+/// it turned out to be: then everything but these two must be unset.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeclareResourceRequest {
+    /// The session that has it: an ACTIVE one. A key means the live session only.
+    /// Required without `resource_id`.
+    #[prost(message, optional, tag = "1")]
+    pub r#ref: ::core::option::Option<SessionRef>,
+    /// What to call it. UTF-8 without control characters, at most 256 bytes. Empty:
+    /// nothing.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// What it must not outlive. Unset: SESSION.
+    #[prost(enumeration = "ResourceScope", tag = "3")]
+    pub scope: i32,
+    /// The epoch of the lease that it must not outlive, which is the session's at
+    /// the moment, else LEASE_FENCED. Required with LEASE, else refused
+    /// FIELD_INVALID.
+    #[prost(uint64, tag = "4")]
+    pub epoch: u64,
+    /// The resource to register. UTF-8 without control characters, at most 256
+    /// bytes. Empty: declare one.
+    #[prost(string, tag = "5")]
+    pub resource_id: ::prost::alloc::string::String,
+    /// Makes a repeat of a declaration harmless for 24 h. UTF-8 without control
+    /// characters, at most 256 bytes. Empty: every call counts. A registration is
+    /// harmless to repeat by nature.
+    #[prost(string, tag = "8")]
+    pub request_id: ::prost::alloc::string::String,
+    /// The machine it is on, as the agent there calls it: one that was linked before,
+    /// whether or not it is now, else NODE_NOT_FOUND. UTF-8 without control
+    /// characters, at most 256 bytes. Empty: the server's own machine.
+    #[prost(string, tag = "9")]
+    pub node: ::prost::alloc::string::String,
+    /// What it is. Unset without `resource_id`: it is about to be made.
+    ///
+    /// Whoever names a process or a tmux session has it ended some day, so not
+    /// everybody may. One that carries the marker of the resource, SESSIOND_RESOURCE
+    /// in its environment or in that of the tmux server, may be registered as it by
+    /// every caller. Any other only by a caller who is the user of the server, as
+    /// the UNIX socket of the server tells; else it is refused PERMISSION_DENIED.
+    /// On another machine its agent may have been started to let callers name any of
+    /// its own user. What must not be signalled is refused FIELD_INVALID; NODE_AWAY
+    /// when the agent that would find out is not linked.
+    #[prost(oneof = "declare_resource_request::Target", tags = "6, 7")]
+    pub target: ::core::option::Option<declare_resource_request::Target>,
+}
+/// Nested message and enum types in `DeclareResourceRequest`.
+pub mod declare_resource_request {
+    /// What it is. Unset without `resource_id`: it is about to be made.
+    ///
+    /// Whoever names a process or a tmux session has it ended some day, so not
+    /// everybody may. One that carries the marker of the resource, SESSIOND_RESOURCE
+    /// in its environment or in that of the tmux server, may be registered as it by
+    /// every caller. Any other only by a caller who is the user of the server, as
+    /// the UNIX socket of the server tells; else it is refused PERMISSION_DENIED.
+    /// On another machine its agent may have been started to let callers name any of
+    /// its own user. What must not be signalled is refused FIELD_INVALID; NODE_AWAY
+    /// when the agent that would find out is not linked.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Target {
+        /// A process, with all that descends from it.
+        #[prost(message, tag = "6")]
+        Process(super::ProcessTarget),
+        /// A tmux session, with all that runs in it.
+        #[prost(message, tag = "7")]
+        Tmux(super::TmuxTarget),
+    }
+}
+/// What is on record.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeclareResourceResponse {
+    /// The resource.
+    #[prost(message, optional, tag = "1")]
+    pub resource: ::core::option::Option<Resource>,
+    /// Whether this repeats an earlier request with the same id. The resource is
+    /// shown as it is, not as it was.
+    #[prost(bool, tag = "2")]
+    pub duplicate: bool,
+    /// The newest revision of the store's log at the commit. Neither takes one.
+    #[prost(uint64, tag = "3")]
+    pub revision: u64,
+}
+/// Which resources to list.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListResourcesRequest {
+    /// The session whose resources are listed, released ones that are on record
+    /// included. A key means the live session, else one that drains, else the
+    /// newest that has ended. Unset: those of all sessions of the namespace that are
+    /// not released.
+    #[prost(message, optional, tag = "1")]
+    pub r#ref: ::core::option::Option<SessionRef>,
+    /// In one of these states. RELEASED is refused FIELD_INVALID without `ref`. At
+    /// most 64. Empty: in any.
+    #[prost(enumeration = "ResourceState", repeated, tag = "2")]
+    pub states: ::prost::alloc::vec::Vec<i32>,
+    /// How many to return at most. Up to 1,000, more is refused FIELD_INVALID. 0:
+    /// 100.
+    #[prost(uint32, tag = "3")]
+    pub page_size: u32,
+    /// Where to go on: the `next_page_token` of an answer to the same `ref` and
+    /// `states`. Empty: from the start.
+    #[prost(string, tag = "4")]
+    pub page_token: ::prost::alloc::string::String,
+}
+/// A page of resources.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListResourcesResponse {
+    /// The resources: by their sessions, in the order in which these were opened,
+    /// then in the order in which they were declared.
+    #[prost(message, repeated, tag = "1")]
+    pub resources: ::prost::alloc::vec::Vec<Resource>,
+    /// Gets the next page. A page may have fewer resources than asked for, even
+    /// none, when more follow. Empty: there is none. Opaque.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+/// Which resources to release. Exactly one of `resource_ids`, `name` and
+/// `name_glob` chooses them; none or several are refused FIELD_INVALID. It has no
+/// `request_id` because a repeat is harmless by nature.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReleaseResourceRequest {
+    /// These, whatever their state, in this order. At most 256, each at most 256
+    /// bytes. Empty: chosen otherwise.
+    #[prost(string, repeated, tag = "1")]
+    pub resource_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Those of the namespace that are called exactly so and are not released. UTF-8
+    /// without control characters, at most 256 bytes. Empty: chosen otherwise.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// Those of the namespace that are not released and have a name that matches:
+    /// `*` stands for any run of characters, `?` for one. At most 256 bytes. Empty:
+    /// chosen otherwise.
+    #[prost(string, tag = "3")]
+    pub name_glob: ::prost::alloc::string::String,
+    /// Count them as gone at once, whatever is true; nothing is signalled any more.
+    /// For what lingers and does no harm: it frees the slot of their session and lets
+    /// the next one of its key go on. Unset: they are ended, and count until they
+    /// were seen to be gone.
+    #[prost(bool, tag = "4")]
+    pub force: bool,
+    /// Change nothing, and answer which ones a call without it would release at this
+    /// moment. Unset: release them.
+    #[prost(bool, tag = "5")]
+    pub validate_only: bool,
+    /// How many to answer for at most. Up to 1,000, more is refused FIELD_INVALID,
+    /// as is any number with `resource_ids`. 0: 1,000.
+    #[prost(uint32, tag = "6")]
+    pub page_size: u32,
+    /// Where to go on: the `next_page_token` of an answer to the same `name` or
+    /// `name_glob`. Refused with `resource_ids`. Empty: from the oldest session.
+    #[prost(string, tag = "7")]
+    pub page_token: ::prost::alloc::string::String,
+}
+/// What became of the resources.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ReleaseResourceResponse {
+    /// One result for each resource that was chosen: in the order of
+    /// `resource_ids`, else by their sessions, in the order in which these were
+    /// opened.
+    #[prost(message, repeated, tag = "1")]
+    pub results: ::prost::alloc::vec::Vec<ReleaseResult>,
+    /// Gets the next page. A page may have fewer results than asked for, even none,
+    /// when more follow. Resources of sessions that are opened after the first page
+    /// began are on no page. Empty: there is none. Opaque.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+    /// The newest revision of the store's log at the last commit of the call; at
+    /// the time of reading when it changed nothing.
+    #[prost(uint64, tag = "3")]
+    pub revision: u64,
+}
+/// What became of one resource.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ReleaseResult {
+    /// The resource, as it was named.
+    #[prost(string, tag = "1")]
+    pub resource_id: ::prost::alloc::string::String,
+    /// The resource as it is. Unset with FAILED.
+    #[prost(message, optional, tag = "2")]
+    pub resource: ::core::option::Option<Resource>,
+    /// What became of it.
+    #[prost(enumeration = "ReleaseOutcome", tag = "3")]
+    pub outcome: i32,
+    /// Why it was refused, with FAILED. Else unset.
+    #[prost(message, optional, tag = "4")]
+    pub error: ::core::option::Option<RefusalStatus>,
+}
+/// What a resource must not outlive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ResourceScope {
+    /// RESOURCE_SCOPE_SESSION in a request. Never sent by the server.
+    Unspecified = 0,
+    /// Its session: it is released when that ends.
+    Session = 1,
+    /// A lease of its session: it is released when the worker loses that or gives
+    /// it back, and with the session.
+    Lease = 2,
+}
+impl ResourceScope {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "RESOURCE_SCOPE_UNSPECIFIED",
+            Self::Session => "RESOURCE_SCOPE_SESSION",
+            Self::Lease => "RESOURCE_SCOPE_LEASE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "RESOURCE_SCOPE_UNSPECIFIED" => Some(Self::Unspecified),
+            "RESOURCE_SCOPE_SESSION" => Some(Self::Session),
+            "RESOURCE_SCOPE_LEASE" => Some(Self::Lease),
+            _ => None,
+        }
+    }
+}
+/// Whether a resource is there. It never goes backwards, but for RELEASING and
+/// LINGERING; RELEASED is final.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ResourceState {
+    /// Never sent by the server; refused FIELD_INVALID in a filter.
+    Unspecified = 0,
+    /// It is there, or may be any moment.
+    Held = 1,
+    /// It is being ended.
+    Releasing = 2,
+    /// It was to go and did not; `lingering_cause` says why. It is tried again.
+    Lingering = 3,
+    /// It is gone; `outcome` says how that is known.
+    Released = 4,
+}
+impl ResourceState {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "RESOURCE_STATE_UNSPECIFIED",
+            Self::Held => "RESOURCE_STATE_HELD",
+            Self::Releasing => "RESOURCE_STATE_RELEASING",
+            Self::Lingering => "RESOURCE_STATE_LINGERING",
+            Self::Released => "RESOURCE_STATE_RELEASED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "RESOURCE_STATE_UNSPECIFIED" => Some(Self::Unspecified),
+            "RESOURCE_STATE_HELD" => Some(Self::Held),
+            "RESOURCE_STATE_RELEASING" => Some(Self::Releasing),
+            "RESOURCE_STATE_LINGERING" => Some(Self::Lingering),
+            "RESOURCE_STATE_RELEASED" => Some(Self::Released),
+            _ => None,
+        }
+    }
+}
+/// How it is known that a resource is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ResourceOutcome {
+    /// It is not gone.
+    Unspecified = 0,
+    /// It was ended, and seen to be gone.
+    Killed = 1,
+    /// There was nothing left of it.
+    AlreadyGone = 2,
+    /// Something else has its number or its place by now: it is gone, and that was
+    /// not touched.
+    Mismatch = 3,
+    /// It is not known: an operator let it go unseen.
+    Forced = 4,
+}
+impl ResourceOutcome {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "RESOURCE_OUTCOME_UNSPECIFIED",
+            Self::Killed => "RESOURCE_OUTCOME_KILLED",
+            Self::AlreadyGone => "RESOURCE_OUTCOME_ALREADY_GONE",
+            Self::Mismatch => "RESOURCE_OUTCOME_MISMATCH",
+            Self::Forced => "RESOURCE_OUTCOME_FORCED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "RESOURCE_OUTCOME_UNSPECIFIED" => Some(Self::Unspecified),
+            "RESOURCE_OUTCOME_KILLED" => Some(Self::Killed),
+            "RESOURCE_OUTCOME_ALREADY_GONE" => Some(Self::AlreadyGone),
+            "RESOURCE_OUTCOME_MISMATCH" => Some(Self::Mismatch),
+            "RESOURCE_OUTCOME_FORCED" => Some(Self::Forced),
+            _ => None,
+        }
+    }
+}
+/// Why a resource did not go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum LingeringCause {
+    /// It goes, or is gone.
+    Unspecified = 0,
+    /// It must not be signalled, or cannot be told from what must not be.
+    Denied = 1,
+    /// Some of it is left after everything was tried.
+    Timeout = 2,
+    /// The agent of its node cannot be reached. It is released once that is back.
+    NodeAway = 3,
+}
+impl LingeringCause {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "LINGERING_CAUSE_UNSPECIFIED",
+            Self::Denied => "LINGERING_CAUSE_DENIED",
+            Self::Timeout => "LINGERING_CAUSE_TIMEOUT",
+            Self::NodeAway => "LINGERING_CAUSE_NODE_AWAY",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "LINGERING_CAUSE_UNSPECIFIED" => Some(Self::Unspecified),
+            "LINGERING_CAUSE_DENIED" => Some(Self::Denied),
+            "LINGERING_CAUSE_TIMEOUT" => Some(Self::Timeout),
+            "LINGERING_CAUSE_NODE_AWAY" => Some(Self::NodeAway),
+            _ => None,
+        }
+    }
+}
+/// What became of a resource that was to be released.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ReleaseOutcome {
+    /// Never sent by the server.
+    Unspecified = 0,
+    /// It is to go, which is durable; whether it went shows in its state.
+    Releasing = 1,
+    /// It is released, by this call or before it.
+    Released = 2,
+    /// A call without `validate_only` would release it.
+    WouldRelease = 3,
+    /// It was refused, for example RESOURCE_NOT_FOUND; the others are not affected.
+    Failed = 4,
+}
+impl ReleaseOutcome {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "RELEASE_OUTCOME_UNSPECIFIED",
+            Self::Releasing => "RELEASE_OUTCOME_RELEASING",
+            Self::Released => "RELEASE_OUTCOME_RELEASED",
+            Self::WouldRelease => "RELEASE_OUTCOME_WOULD_RELEASE",
+            Self::Failed => "RELEASE_OUTCOME_FAILED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "RELEASE_OUTCOME_UNSPECIFIED" => Some(Self::Unspecified),
+            "RELEASE_OUTCOME_RELEASING" => Some(Self::Releasing),
+            "RELEASE_OUTCOME_RELEASED" => Some(Self::Released),
+            "RELEASE_OUTCOME_WOULD_RELEASE" => Some(Self::WouldRelease),
+            "RELEASE_OUTCOME_FAILED" => Some(Self::Failed),
+            _ => None,
+        }
+    }
+}
+/// A frame of a node's agent: the process that identifies and ends what sessions
+/// have on one machine other than the server's. The first frame is `hello`; any
+/// frame renews the agent's lease of the node.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AgentLinkRequest {
+    /// What it says. Required.
+    #[prost(oneof = "agent_link_request::Frame", tags = "1, 2, 3")]
+    pub frame: ::core::option::Option<agent_link_request::Frame>,
+}
+/// Nested message and enum types in `AgentLinkRequest`.
+pub mod agent_link_request {
+    /// What it says. Required.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Frame {
+        /// Who it is. First, and once.
+        #[prost(message, tag = "1")]
+        Hello(super::AgentHello),
+        /// It is alive. At least every `heartbeat_interval` of the welcome, as long as
+        /// it has nothing else to say.
+        #[prost(message, tag = "2")]
+        Heartbeat(super::AgentHeartbeat),
+        /// What came of a command.
+        #[prost(message, tag = "3")]
+        Answer(super::AgentAnswer),
+    }
+}
+/// A frame of the server to a node's agent.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AgentLinkResponse {
+    /// What it says.
+    #[prost(oneof = "agent_link_response::Frame", tags = "1, 2, 3, 4, 5")]
+    pub frame: ::core::option::Option<agent_link_response::Frame>,
+}
+/// Nested message and enum types in `AgentLinkResponse`.
+pub mod agent_link_response {
+    /// What it says.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Frame {
+        /// The node is the agent's. First, and once.
+        #[prost(message, tag = "1")]
+        Welcome(super::AgentWelcome),
+        /// Something to do.
+        #[prost(message, tag = "2")]
+        Command(super::AgentCommand),
+        /// What came of a command is on record, and need not be kept any longer.
+        #[prost(message, tag = "3")]
+        Noted(super::AgentNoted),
+        /// The server is alive. At least every `heartbeat_interval`.
+        #[prost(message, tag = "4")]
+        Heartbeat(super::AgentHeartbeat),
+        /// The link is about to be closed. TAKEN_OVER: another agent has the node.
+        #[prost(message, tag = "5")]
+        GoAway(super::GoAway),
+    }
+}
+/// Who an agent is.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AgentHello {
+    /// The machine, by the name under which resources are declared on it; unique in
+    /// its namespace. UTF-8 without control characters, 1 to 256 bytes. Required.
+    #[prost(string, tag = "1")]
+    pub node: ::prost::alloc::string::String,
+    /// This run of the agent, unlike any other: whoever comes back with it goes on
+    /// under its epoch. UTF-8 without control characters, 1 to 256 bytes. Required.
+    #[prost(string, tag = "2")]
+    pub instance_id: ::prost::alloc::string::String,
+    /// What tells the machine from all others, however often it boots. A node on
+    /// which something is left is not given to another machine. UTF-8 without control
+    /// characters, at most 256 bytes. Empty: it has nothing of the kind.
+    #[prost(string, tag = "3")]
+    pub machine_id: ::prost::alloc::string::String,
+    /// What the agent is built from, for people. UTF-8 without control characters, at
+    /// most 256 bytes. Empty: unknown.
+    #[prost(string, tag = "4")]
+    pub build_id: ::prost::alloc::string::String,
+}
+/// A sign of life.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AgentHeartbeat {}
+/// The node is the agent's.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AgentWelcome {
+    /// The fencing token of the agent. Whoever takes the node over has a larger one,
+    /// and from then on nothing that an earlier one says counts.
+    #[prost(uint64, tag = "1")]
+    pub epoch: u64,
+    /// How long the node stays the agent's without a frame from it: 15 s. An agent
+    /// that hears nothing of the server for as long begins nothing any more.
+    #[prost(message, optional, tag = "2")]
+    pub lease_duration: ::core::option::Option<::prost_types::Duration>,
+    /// How often both sides say something: 5 s.
+    #[prost(message, optional, tag = "3")]
+    pub heartbeat_interval: ::core::option::Option<::prost_types::Duration>,
+    /// The version of the server.
+    #[prost(string, tag = "4")]
+    pub server_version: ::prost::alloc::string::String,
+}
+/// Something an agent is asked to do. A command that was not answered when a link
+/// broke is sent again on the next one; an agent that has it under way, or has done
+/// it, answers without doing it again.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AgentCommand {
+    /// Names it: unlike any other of the same server process.
+    #[prost(uint64, tag = "1")]
+    pub command_number: u64,
+    /// What to do.
+    #[prost(oneof = "agent_command::Command", tags = "2, 3, 4, 5")]
+    pub command: ::core::option::Option<agent_command::Command>,
+}
+/// Nested message and enum types in `AgentCommand`.
+pub mod agent_command {
+    /// What to do.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Command {
+        /// End something and see that it is gone.
+        #[prost(message, tag = "2")]
+        Release(super::AgentRelease),
+        /// Look whether something is there.
+        #[prost(message, tag = "3")]
+        Look(super::AgentLook),
+        /// Find out what is meant, and whether it may be a resource.
+        #[prost(message, tag = "4")]
+        Register(super::AgentRegister),
+        /// List the processes that carry the mark of any resource.
+        #[prost(message, tag = "5")]
+        ListMarked(super::AgentListMarked),
+    }
+}
+/// What came of commands is on record.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AgentNoted {
+    /// Which commands. At most 256.
+    #[prost(uint64, repeated, tag = "1")]
+    pub command_numbers: ::prost::alloc::vec::Vec<u64>,
+}
+/// End something and see that it is gone.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AgentRelease {
+    /// The resource, which is its mark too.
+    #[prost(string, tag = "1")]
+    pub resource_id: ::prost::alloc::string::String,
+    /// What it is. Unset: whatever carries its mark.
+    #[prost(message, optional, tag = "2")]
+    pub identity: ::core::option::Option<ResourceIdentity>,
+    /// How long it has to end by itself once it was asked to. 0: none.
+    #[prost(message, optional, tag = "3")]
+    pub grace: ::core::option::Option<::prost_types::Duration>,
+    /// How long it is waited for after it was killed.
+    #[prost(message, optional, tag = "4")]
+    pub verify: ::core::option::Option<::prost_types::Duration>,
+    /// Whether a process may be ended that only its number and the tick of its start
+    /// tell from others. Unset: it may not.
+    #[prost(bool, tag = "5")]
+    pub weak_identities: bool,
+}
+/// Look whether something is there.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AgentLook {
+    /// At what. At most 64.
+    #[prost(message, repeated, tag = "1")]
+    pub subjects: ::prost::alloc::vec::Vec<AgentSubject>,
+    /// As for a release.
+    #[prost(bool, tag = "2")]
+    pub weak_identities: bool,
+}
+/// Something that is looked at.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AgentSubject {
+    /// The resource, which is its mark too: as long as something carries it, it is
+    /// there, whatever became of what was registered.
+    #[prost(string, tag = "1")]
+    pub resource_id: ::prost::alloc::string::String,
+    /// What it is. Required.
+    #[prost(message, optional, tag = "2")]
+    pub identity: ::core::option::Option<ResourceIdentity>,
+}
+/// Find out what is meant.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AgentRegister {
+    /// The resource whose mark it must carry. Empty: it need not carry one, if the
+    /// agent lets callers name what carries none.
+    #[prost(string, tag = "1")]
+    pub resource_id: ::prost::alloc::string::String,
+    /// How its caller names it.
+    #[prost(oneof = "agent_register::Target", tags = "2, 3")]
+    pub target: ::core::option::Option<agent_register::Target>,
+}
+/// Nested message and enum types in `AgentRegister`.
+pub mod agent_register {
+    /// How its caller names it.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Target {
+        /// A process.
+        #[prost(message, tag = "2")]
+        Process(super::ProcessTarget),
+        /// A tmux session.
+        #[prost(message, tag = "3")]
+        Tmux(super::TmuxTarget),
+    }
+}
+/// List the processes that carry the mark of any resource.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AgentListMarked {}
+/// What came of a command.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AgentAnswer {
+    /// Which command.
+    #[prost(uint64, tag = "1")]
+    pub command_number: u64,
+    /// What came of it, of the kind of the command. Required.
+    #[prost(oneof = "agent_answer::Outcome", tags = "2, 3, 4, 5")]
+    pub outcome: ::core::option::Option<agent_answer::Outcome>,
+}
+/// Nested message and enum types in `AgentAnswer`.
+pub mod agent_answer {
+    /// What came of it, of the kind of the command. Required.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Outcome {
+        /// Of a release.
+        #[prost(message, tag = "2")]
+        Released(super::AgentReleased),
+        /// Of a look.
+        #[prost(message, tag = "3")]
+        Looked(super::AgentLooked),
+        /// Of a registration.
+        #[prost(message, tag = "4")]
+        Registered(super::AgentRegistered),
+        /// Of a list.
+        #[prost(message, tag = "5")]
+        Marked(super::AgentMarked),
+    }
+}
+/// What came of a release.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AgentReleased {
+    /// How it is known to be gone: KILLED, ALREADY_GONE or MISMATCH. Unset: it is
+    /// not gone.
+    #[prost(enumeration = "ResourceOutcome", tag = "1")]
+    pub outcome: i32,
+    /// Why it is not gone: DENIED or TIMEOUT. Set unless `outcome` is.
+    #[prost(enumeration = "LingeringCause", tag = "2")]
+    pub lingering_cause: i32,
+    /// More about that, for a person. UTF-8, at most 4 KiB; more is cut off.
+    #[prost(string, tag = "3")]
+    pub detail: ::prost::alloc::string::String,
+}
+/// What was seen.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AgentLooked {
+    /// One for each of what was asked for, in its order.
+    #[prost(enumeration = "AgentPresence", repeated, tag = "1")]
+    pub presences: ::prost::alloc::vec::Vec<i32>,
+}
+/// What is meant by a registration.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AgentRegistered {
+    /// What came of it. Required.
+    #[prost(oneof = "agent_registered::Result", tags = "1, 2")]
+    pub result: ::core::option::Option<agent_registered::Result>,
+}
+/// Nested message and enum types in `AgentRegistered`.
+pub mod agent_registered {
+    /// What came of it. Required.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Result {
+        /// What is meant.
+        #[prost(message, tag = "1")]
+        Identity(super::ResourceIdentity),
+        /// Why it is no resource.
+        #[prost(message, tag = "2")]
+        Unfit(super::AgentUnfit),
+    }
+}
+/// Why something is not registered.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AgentUnfit {
+    /// Whether its caller may not name it. Unset: it cannot be a resource, or is not
+    /// there.
+    #[prost(bool, tag = "1")]
+    pub not_entitled: bool,
+    /// Why, and what to do. UTF-8, at most 1 KiB; more is cut off.
+    #[prost(string, tag = "2")]
+    pub why: ::prost::alloc::string::String,
+    /// The field of a DeclareResourceRequest that is wrong, for example
+    /// `process.pid`. Empty with `not_entitled`.
+    #[prost(string, tag = "3")]
+    pub field: ::prost::alloc::string::String,
+}
+/// Processes that carry a mark.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AgentMarked {
+    /// The processes. At most 4,096; the others are left out.
+    #[prost(message, repeated, tag = "1")]
+    pub processes: ::prost::alloc::vec::Vec<MarkedProcess>,
+}
+/// A process that carries a mark.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MarkedProcess {
+    /// Its number.
+    #[prost(uint32, tag = "1")]
+    pub pid: u32,
+    /// Clock ticks from the machine's boot to its start.
+    #[prost(uint64, tag = "2")]
+    pub start_ticks: u64,
+    /// The mark. At most 256 bytes.
+    #[prost(string, tag = "3")]
+    pub resource_id: ::prost::alloc::string::String,
+}
+/// What tells something on a machine from everything else that was there or will
+/// be. Found out by the agent, and only handed back to it.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ResourceIdentity {
+    /// What it is. Required.
+    #[prost(oneof = "resource_identity::Identity", tags = "1, 2")]
+    pub identity: ::core::option::Option<resource_identity::Identity>,
+}
+/// Nested message and enum types in `ResourceIdentity`.
+pub mod resource_identity {
+    /// What it is. Required.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Identity {
+        /// A process.
+        #[prost(message, tag = "1")]
+        Process(super::ProcessIdentity),
+        /// A tmux session.
+        #[prost(message, tag = "2")]
+        Tmux(super::TmuxIdentity),
+    }
+}
+/// A process as the kernel tells it from all others.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ProcessIdentity {
+    /// The kernel's random number of the boot. UTF-8, at most 64 bytes.
+    #[prost(string, tag = "1")]
+    pub boot_id: ::prost::alloc::string::String,
+    /// Its number. 1 to 2,147,483,647.
+    #[prost(uint32, tag = "2")]
+    pub pid: u32,
+    /// Clock ticks from the boot to its start.
+    #[prost(uint64, tag = "3")]
+    pub start_ticks: u64,
+    /// The inode of its pidfd. Unset: the kernel has none.
+    #[prost(uint64, optional, tag = "4")]
+    pub inode: ::core::option::Option<u64>,
+    /// The user it runs as.
+    #[prost(uint32, tag = "5")]
+    pub uid: u32,
+    /// Its process group when it was registered.
+    #[prost(uint32, tag = "6")]
+    pub group: u32,
+    /// Its session of processes when it was registered.
+    #[prost(uint32, tag = "7")]
+    pub session: u32,
+}
+/// A tmux session as its server tells it from all others.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TmuxIdentity {
+    /// Where its server was reached. At most 107 bytes.
+    #[prost(string, tag = "1")]
+    pub socket: ::prost::alloc::string::String,
+    /// The process of its server. Required.
+    #[prost(message, optional, tag = "2")]
+    pub server: ::core::option::Option<ProcessIdentity>,
+    /// The number of tmux's id: 3 for `$3`.
+    #[prost(uint32, tag = "3")]
+    pub session: u32,
+    /// When it was created, in seconds since 1970.
+    #[prost(uint64, tag = "4")]
+    pub created: u64,
+    /// Its name when it was registered. At most 256 bytes.
+    #[prost(string, tag = "5")]
+    pub name: ::prost::alloc::string::String,
+    /// The first processes of its panes when it was registered. At most 32.
+    #[prost(message, repeated, tag = "6")]
+    pub panes: ::prost::alloc::vec::Vec<ProcessIdentity>,
+    /// Whether the server was made for it and ends with it.
+    #[prost(bool, tag = "7")]
+    pub private: bool,
+}
+/// Whether something is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum AgentPresence {
+    /// That cannot be told.
+    Unspecified = 0,
+    /// It is.
+    There = 1,
+    /// It is not, or something else is in its place.
+    Gone = 2,
+}
+impl AgentPresence {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "AGENT_PRESENCE_UNSPECIFIED",
+            Self::There => "AGENT_PRESENCE_THERE",
+            Self::Gone => "AGENT_PRESENCE_GONE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "AGENT_PRESENCE_UNSPECIFIED" => Some(Self::Unspecified),
+            "AGENT_PRESENCE_THERE" => Some(Self::There),
+            "AGENT_PRESENCE_GONE" => Some(Self::Gone),
+            _ => None,
+        }
+    }
+}
 /// A message that was given up and is kept for a person to look at. A worker that
 /// still holds its latest hand-out may acknowledge it all the same, and then it
 /// is gone.
@@ -4285,59 +5259,6 @@ pub struct ExportSummary {
     /// Payload bytes.
     #[prost(uint64, tag = "4")]
     pub payload_bytes: u64,
-}
-/// The last warning on a stream that the server is about to close. The client
-/// opens a new stream and resumes there; nothing is lost.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct GoAway {
-    /// When the server closes the stream if the client has not done so.
-    #[prost(message, optional, tag = "1")]
-    pub close_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// Why it closes.
-    #[prost(enumeration = "GoAwayReason", tag = "2")]
-    pub reason: i32,
-}
-/// Why the server closes a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
-#[repr(i32)]
-pub enum GoAwayReason {
-    /// Never sent by the server.
-    Unspecified = 0,
-    /// The server shuts down. Reconnect with back-off; it may be another process.
-    ServerDraining = 1,
-    /// The stream is old and is closed to spread connections. Reconnect at once.
-    MaxAge = 2,
-    /// Another stream took over: the same worker instance connected again, or
-    /// another consumer took the subscription. Do not reconnect by yourself.
-    TakenOver = 3,
-    /// The client read too slowly or stayed silent too long. Reconnect.
-    Unresponsive = 4,
-}
-impl GoAwayReason {
-    /// String value of the enum field names used in the ProtoBuf definition.
-    ///
-    /// The values are not transformed in any way and thus are considered stable
-    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
-    pub fn as_str_name(&self) -> &'static str {
-        match self {
-            Self::Unspecified => "GO_AWAY_REASON_UNSPECIFIED",
-            Self::ServerDraining => "GO_AWAY_REASON_SERVER_DRAINING",
-            Self::MaxAge => "GO_AWAY_REASON_MAX_AGE",
-            Self::TakenOver => "GO_AWAY_REASON_TAKEN_OVER",
-            Self::Unresponsive => "GO_AWAY_REASON_UNRESPONSIVE",
-        }
-    }
-    /// Creates an enum from field names used in the ProtoBuf definition.
-    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
-        match value {
-            "GO_AWAY_REASON_UNSPECIFIED" => Some(Self::Unspecified),
-            "GO_AWAY_REASON_SERVER_DRAINING" => Some(Self::ServerDraining),
-            "GO_AWAY_REASON_MAX_AGE" => Some(Self::MaxAge),
-            "GO_AWAY_REASON_TAKEN_OVER" => Some(Self::TakenOver),
-            "GO_AWAY_REASON_UNRESPONSIVE" => Some(Self::Unresponsive),
-            _ => None,
-        }
-    }
 }
 /// Which ended sessions to delete for good: their records, and the messages and
 /// dead letters of their queues unless a successor took the queue over. Either
@@ -7894,499 +8815,6 @@ pub mod message_service_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
-/// Something outside of the server that must not outlive a session: a process
-/// with all that descends from it, or a tmux session. It is declared before it is
-/// there, so that a crash in between loses none of it, and counts until it was
-/// seen to be gone: an ended session keeps its slot for it, and the next session
-/// of its key waits.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Resource {
-    /// Names it, and marks it: whatever belongs to it should be started with the
-    /// environment variable SESSIOND_RESOURCE set to exactly this, by which it is
-    /// found again whatever became of its parents. Opaque; at most 256 bytes. Never
-    /// used twice.
-    #[prost(string, tag = "1")]
-    pub resource_id: ::prost::alloc::string::String,
-    /// The session that has it.
-    #[prost(string, tag = "2")]
-    pub session_id: ::prost::alloc::string::String,
-    /// The key of that session. Empty: it has none.
-    #[prost(string, tag = "3")]
-    pub key: ::prost::alloc::string::String,
-    /// What its caller calls it. UTF-8 without control characters, at most 256
-    /// bytes; several may have one name. Empty: none was given.
-    #[prost(string, tag = "4")]
-    pub name: ::prost::alloc::string::String,
-    /// What it must not outlive.
-    #[prost(enumeration = "ResourceScope", tag = "5")]
-    pub scope: i32,
-    /// The lease that it must not outlive. 0 unless the scope is LEASE.
-    #[prost(uint64, tag = "6")]
-    pub epoch: u64,
-    /// Whether it is there.
-    #[prost(enumeration = "ResourceState", tag = "7")]
-    pub state: i32,
-    /// How it is known to be gone. Unset before RELEASED.
-    #[prost(enumeration = "ResourceOutcome", tag = "10")]
-    pub outcome: i32,
-    /// Why it did not go. Unset but for LINGERING.
-    #[prost(enumeration = "LingeringCause", tag = "11")]
-    pub lingering_cause: i32,
-    /// More about why it did not go, for a person. At most 4 KiB. Empty but for
-    /// LINGERING.
-    #[prost(string, tag = "12")]
-    pub detail: ::prost::alloc::string::String,
-    /// When it was declared.
-    #[prost(message, optional, tag = "13")]
-    pub create_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// Since when it is known not to go. Unset but for LINGERING.
-    #[prost(message, optional, tag = "14")]
-    pub lingering_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// When it was released. Unset before.
-    #[prost(message, optional, tag = "15")]
-    pub release_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// What it is. Unset: declared only; it is whatever carries its marker.
-    #[prost(oneof = "resource::Target", tags = "8, 9")]
-    pub target: ::core::option::Option<resource::Target>,
-}
-/// Nested message and enum types in `Resource`.
-pub mod resource {
-    /// What it is. Unset: declared only; it is whatever carries its marker.
-    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
-    pub enum Target {
-        /// A process and all that descends from it.
-        #[prost(message, tag = "8")]
-        Process(super::ProcessResource),
-        /// A tmux session and all that runs in it.
-        #[prost(message, tag = "9")]
-        Tmux(super::TmuxResource),
-    }
-}
-/// A process that is a resource, as the kernel tells it from all others.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ProcessResource {
-    /// Its number.
-    #[prost(uint32, tag = "1")]
-    pub pid: u32,
-    /// Clock ticks from the machine's boot to its start. Another process that gets
-    /// the same number has others.
-    #[prost(uint64, tag = "2")]
-    pub start_ticks: u64,
-    /// The user it runs as.
-    #[prost(uint32, tag = "3")]
-    pub uid: u32,
-}
-/// A tmux session that is a resource.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct TmuxResource {
-    /// Where its server was reached: the path of a socket. At most 107 bytes.
-    #[prost(string, tag = "1")]
-    pub socket: ::prost::alloc::string::String,
-    /// Its name when it was registered. At most 256 bytes.
-    #[prost(string, tag = "2")]
-    pub session_name: ::prost::alloc::string::String,
-    /// What tmux calls it, for example `$3`. A server gives that once.
-    #[prost(string, tag = "3")]
-    pub tmux_id: ::prost::alloc::string::String,
-    /// The process of its server.
-    #[prost(uint32, tag = "4")]
-    pub server_pid: u32,
-    /// Whether the server was made for it, and ends with it: it carries the marker.
-    /// Unset: the other sessions of the server stay.
-    #[prost(bool, tag = "5")]
-    pub private: bool,
-}
-/// A process that is to be a resource.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ProcessTarget {
-    /// Its number on the machine of the server. 1 to 2,147,483,647.
-    #[prost(uint32, tag = "1")]
-    pub pid: u32,
-}
-/// A tmux session that is to be a resource.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct TmuxTarget {
-    /// The socket of its server on the machine of the sessiond server: an absolute
-    /// path without control characters, at most 107 bytes. Empty: the one that tmux
-    /// takes by default for the user of the server.
-    #[prost(string, tag = "1")]
-    pub socket: ::prost::alloc::string::String,
-    /// Its exact name. UTF-8 without control characters, 1 to 256 bytes.
-    #[prost(string, tag = "2")]
-    pub session_name: ::prost::alloc::string::String,
-}
-/// What to put on record. Either `resource_id` is empty, and a resource of `ref`
-/// is declared; or it names a resource that was declared, and `target` says what
-/// it turned out to be: then everything but these two must be unset.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct DeclareResourceRequest {
-    /// The session that has it: an ACTIVE one. A key means the live session only.
-    /// Required without `resource_id`.
-    #[prost(message, optional, tag = "1")]
-    pub r#ref: ::core::option::Option<SessionRef>,
-    /// What to call it. UTF-8 without control characters, at most 256 bytes. Empty:
-    /// nothing.
-    #[prost(string, tag = "2")]
-    pub name: ::prost::alloc::string::String,
-    /// What it must not outlive. Unset: SESSION.
-    #[prost(enumeration = "ResourceScope", tag = "3")]
-    pub scope: i32,
-    /// The epoch of the lease that it must not outlive, which is the session's at
-    /// the moment, else LEASE_FENCED. Required with LEASE, else refused
-    /// FIELD_INVALID.
-    #[prost(uint64, tag = "4")]
-    pub epoch: u64,
-    /// The resource to register. UTF-8 without control characters, at most 256
-    /// bytes. Empty: declare one.
-    #[prost(string, tag = "5")]
-    pub resource_id: ::prost::alloc::string::String,
-    /// Makes a repeat of a declaration harmless for 24 h. UTF-8 without control
-    /// characters, at most 256 bytes. Empty: every call counts. A registration is
-    /// harmless to repeat by nature.
-    #[prost(string, tag = "8")]
-    pub request_id: ::prost::alloc::string::String,
-    /// What it is. Unset without `resource_id`: it is about to be made.
-    ///
-    /// Whoever names a process or a tmux session has it ended some day, so not
-    /// everybody may. One that carries the marker of the resource, SESSIOND_RESOURCE
-    /// in its environment or in that of the tmux server, may be registered as it by
-    /// every caller. Any other only by a caller who is the user of the server, as
-    /// the UNIX socket of the server tells; else it is refused PERMISSION_DENIED.
-    /// What the server must not signal is refused FIELD_INVALID.
-    #[prost(oneof = "declare_resource_request::Target", tags = "6, 7")]
-    pub target: ::core::option::Option<declare_resource_request::Target>,
-}
-/// Nested message and enum types in `DeclareResourceRequest`.
-pub mod declare_resource_request {
-    /// What it is. Unset without `resource_id`: it is about to be made.
-    ///
-    /// Whoever names a process or a tmux session has it ended some day, so not
-    /// everybody may. One that carries the marker of the resource, SESSIOND_RESOURCE
-    /// in its environment or in that of the tmux server, may be registered as it by
-    /// every caller. Any other only by a caller who is the user of the server, as
-    /// the UNIX socket of the server tells; else it is refused PERMISSION_DENIED.
-    /// What the server must not signal is refused FIELD_INVALID.
-    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
-    pub enum Target {
-        /// A process, with all that descends from it.
-        #[prost(message, tag = "6")]
-        Process(super::ProcessTarget),
-        /// A tmux session, with all that runs in it.
-        #[prost(message, tag = "7")]
-        Tmux(super::TmuxTarget),
-    }
-}
-/// What is on record.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct DeclareResourceResponse {
-    /// The resource.
-    #[prost(message, optional, tag = "1")]
-    pub resource: ::core::option::Option<Resource>,
-    /// Whether this repeats an earlier request with the same id. The resource is
-    /// shown as it is, not as it was.
-    #[prost(bool, tag = "2")]
-    pub duplicate: bool,
-    /// The newest revision of the store's log at the commit. Neither takes one.
-    #[prost(uint64, tag = "3")]
-    pub revision: u64,
-}
-/// Which resources to list.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ListResourcesRequest {
-    /// The session whose resources are listed, released ones that are on record
-    /// included. A key means the live session, else one that drains, else the
-    /// newest that has ended. Unset: those of all sessions of the namespace that are
-    /// not released.
-    #[prost(message, optional, tag = "1")]
-    pub r#ref: ::core::option::Option<SessionRef>,
-    /// In one of these states. RELEASED is refused FIELD_INVALID without `ref`. At
-    /// most 64. Empty: in any.
-    #[prost(enumeration = "ResourceState", repeated, tag = "2")]
-    pub states: ::prost::alloc::vec::Vec<i32>,
-    /// How many to return at most. Up to 1,000, more is refused FIELD_INVALID. 0:
-    /// 100.
-    #[prost(uint32, tag = "3")]
-    pub page_size: u32,
-    /// Where to go on: the `next_page_token` of an answer to the same `ref` and
-    /// `states`. Empty: from the start.
-    #[prost(string, tag = "4")]
-    pub page_token: ::prost::alloc::string::String,
-}
-/// A page of resources.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct ListResourcesResponse {
-    /// The resources: by their sessions, in the order in which these were opened,
-    /// then in the order in which they were declared.
-    #[prost(message, repeated, tag = "1")]
-    pub resources: ::prost::alloc::vec::Vec<Resource>,
-    /// Gets the next page. A page may have fewer resources than asked for, even
-    /// none, when more follow. Empty: there is none. Opaque.
-    #[prost(string, tag = "2")]
-    pub next_page_token: ::prost::alloc::string::String,
-}
-/// Which resources to release. Exactly one of `resource_ids`, `name` and
-/// `name_glob` chooses them; none or several are refused FIELD_INVALID. It has no
-/// `request_id` because a repeat is harmless by nature.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ReleaseResourceRequest {
-    /// These, whatever their state, in this order. At most 256, each at most 256
-    /// bytes. Empty: chosen otherwise.
-    #[prost(string, repeated, tag = "1")]
-    pub resource_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// Those of the namespace that are called exactly so and are not released. UTF-8
-    /// without control characters, at most 256 bytes. Empty: chosen otherwise.
-    #[prost(string, tag = "2")]
-    pub name: ::prost::alloc::string::String,
-    /// Those of the namespace that are not released and have a name that matches:
-    /// `*` stands for any run of characters, `?` for one. At most 256 bytes. Empty:
-    /// chosen otherwise.
-    #[prost(string, tag = "3")]
-    pub name_glob: ::prost::alloc::string::String,
-    /// Count them as gone at once, whatever is true; nothing is signalled any more.
-    /// For what lingers and does no harm: it frees the slot of their session and lets
-    /// the next one of its key go on. Unset: they are ended, and count until they
-    /// were seen to be gone.
-    #[prost(bool, tag = "4")]
-    pub force: bool,
-    /// Change nothing, and answer which ones a call without it would release at this
-    /// moment. Unset: release them.
-    #[prost(bool, tag = "5")]
-    pub validate_only: bool,
-    /// How many to answer for at most. Up to 1,000, more is refused FIELD_INVALID,
-    /// as is any number with `resource_ids`. 0: 1,000.
-    #[prost(uint32, tag = "6")]
-    pub page_size: u32,
-    /// Where to go on: the `next_page_token` of an answer to the same `name` or
-    /// `name_glob`. Refused with `resource_ids`. Empty: from the oldest session.
-    #[prost(string, tag = "7")]
-    pub page_token: ::prost::alloc::string::String,
-}
-/// What became of the resources.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct ReleaseResourceResponse {
-    /// One result for each resource that was chosen: in the order of
-    /// `resource_ids`, else by their sessions, in the order in which these were
-    /// opened.
-    #[prost(message, repeated, tag = "1")]
-    pub results: ::prost::alloc::vec::Vec<ReleaseResult>,
-    /// Gets the next page. A page may have fewer results than asked for, even none,
-    /// when more follow. Resources of sessions that are opened after the first page
-    /// began are on no page. Empty: there is none. Opaque.
-    #[prost(string, tag = "2")]
-    pub next_page_token: ::prost::alloc::string::String,
-    /// The newest revision of the store's log at the last commit of the call; at
-    /// the time of reading when it changed nothing.
-    #[prost(uint64, tag = "3")]
-    pub revision: u64,
-}
-/// What became of one resource.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct ReleaseResult {
-    /// The resource, as it was named.
-    #[prost(string, tag = "1")]
-    pub resource_id: ::prost::alloc::string::String,
-    /// The resource as it is. Unset with FAILED.
-    #[prost(message, optional, tag = "2")]
-    pub resource: ::core::option::Option<Resource>,
-    /// What became of it.
-    #[prost(enumeration = "ReleaseOutcome", tag = "3")]
-    pub outcome: i32,
-    /// Why it was refused, with FAILED. Else unset.
-    #[prost(message, optional, tag = "4")]
-    pub error: ::core::option::Option<RefusalStatus>,
-}
-/// What a resource must not outlive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
-#[repr(i32)]
-pub enum ResourceScope {
-    /// RESOURCE_SCOPE_SESSION in a request. Never sent by the server.
-    Unspecified = 0,
-    /// Its session: it is released when that ends.
-    Session = 1,
-    /// A lease of its session: it is released when the worker loses that or gives
-    /// it back, and with the session.
-    Lease = 2,
-}
-impl ResourceScope {
-    /// String value of the enum field names used in the ProtoBuf definition.
-    ///
-    /// The values are not transformed in any way and thus are considered stable
-    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
-    pub fn as_str_name(&self) -> &'static str {
-        match self {
-            Self::Unspecified => "RESOURCE_SCOPE_UNSPECIFIED",
-            Self::Session => "RESOURCE_SCOPE_SESSION",
-            Self::Lease => "RESOURCE_SCOPE_LEASE",
-        }
-    }
-    /// Creates an enum from field names used in the ProtoBuf definition.
-    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
-        match value {
-            "RESOURCE_SCOPE_UNSPECIFIED" => Some(Self::Unspecified),
-            "RESOURCE_SCOPE_SESSION" => Some(Self::Session),
-            "RESOURCE_SCOPE_LEASE" => Some(Self::Lease),
-            _ => None,
-        }
-    }
-}
-/// Whether a resource is there. It never goes backwards, but for RELEASING and
-/// LINGERING; RELEASED is final.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
-#[repr(i32)]
-pub enum ResourceState {
-    /// Never sent by the server; refused FIELD_INVALID in a filter.
-    Unspecified = 0,
-    /// It is there, or may be any moment.
-    Held = 1,
-    /// It is being ended.
-    Releasing = 2,
-    /// It was to go and did not; `lingering_cause` says why. It is tried again.
-    Lingering = 3,
-    /// It is gone; `outcome` says how that is known.
-    Released = 4,
-}
-impl ResourceState {
-    /// String value of the enum field names used in the ProtoBuf definition.
-    ///
-    /// The values are not transformed in any way and thus are considered stable
-    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
-    pub fn as_str_name(&self) -> &'static str {
-        match self {
-            Self::Unspecified => "RESOURCE_STATE_UNSPECIFIED",
-            Self::Held => "RESOURCE_STATE_HELD",
-            Self::Releasing => "RESOURCE_STATE_RELEASING",
-            Self::Lingering => "RESOURCE_STATE_LINGERING",
-            Self::Released => "RESOURCE_STATE_RELEASED",
-        }
-    }
-    /// Creates an enum from field names used in the ProtoBuf definition.
-    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
-        match value {
-            "RESOURCE_STATE_UNSPECIFIED" => Some(Self::Unspecified),
-            "RESOURCE_STATE_HELD" => Some(Self::Held),
-            "RESOURCE_STATE_RELEASING" => Some(Self::Releasing),
-            "RESOURCE_STATE_LINGERING" => Some(Self::Lingering),
-            "RESOURCE_STATE_RELEASED" => Some(Self::Released),
-            _ => None,
-        }
-    }
-}
-/// How it is known that a resource is gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
-#[repr(i32)]
-pub enum ResourceOutcome {
-    /// It is not gone.
-    Unspecified = 0,
-    /// It was ended, and seen to be gone.
-    Killed = 1,
-    /// There was nothing left of it.
-    AlreadyGone = 2,
-    /// Something else has its number or its place by now: it is gone, and that was
-    /// not touched.
-    Mismatch = 3,
-    /// It is not known: an operator let it go unseen.
-    Forced = 4,
-}
-impl ResourceOutcome {
-    /// String value of the enum field names used in the ProtoBuf definition.
-    ///
-    /// The values are not transformed in any way and thus are considered stable
-    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
-    pub fn as_str_name(&self) -> &'static str {
-        match self {
-            Self::Unspecified => "RESOURCE_OUTCOME_UNSPECIFIED",
-            Self::Killed => "RESOURCE_OUTCOME_KILLED",
-            Self::AlreadyGone => "RESOURCE_OUTCOME_ALREADY_GONE",
-            Self::Mismatch => "RESOURCE_OUTCOME_MISMATCH",
-            Self::Forced => "RESOURCE_OUTCOME_FORCED",
-        }
-    }
-    /// Creates an enum from field names used in the ProtoBuf definition.
-    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
-        match value {
-            "RESOURCE_OUTCOME_UNSPECIFIED" => Some(Self::Unspecified),
-            "RESOURCE_OUTCOME_KILLED" => Some(Self::Killed),
-            "RESOURCE_OUTCOME_ALREADY_GONE" => Some(Self::AlreadyGone),
-            "RESOURCE_OUTCOME_MISMATCH" => Some(Self::Mismatch),
-            "RESOURCE_OUTCOME_FORCED" => Some(Self::Forced),
-            _ => None,
-        }
-    }
-}
-/// Why a resource did not go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
-#[repr(i32)]
-pub enum LingeringCause {
-    /// It goes, or is gone.
-    Unspecified = 0,
-    /// It must not be signalled, or cannot be told from what must not be.
-    Denied = 1,
-    /// Some of it is left after everything was tried.
-    Timeout = 2,
-}
-impl LingeringCause {
-    /// String value of the enum field names used in the ProtoBuf definition.
-    ///
-    /// The values are not transformed in any way and thus are considered stable
-    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
-    pub fn as_str_name(&self) -> &'static str {
-        match self {
-            Self::Unspecified => "LINGERING_CAUSE_UNSPECIFIED",
-            Self::Denied => "LINGERING_CAUSE_DENIED",
-            Self::Timeout => "LINGERING_CAUSE_TIMEOUT",
-        }
-    }
-    /// Creates an enum from field names used in the ProtoBuf definition.
-    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
-        match value {
-            "LINGERING_CAUSE_UNSPECIFIED" => Some(Self::Unspecified),
-            "LINGERING_CAUSE_DENIED" => Some(Self::Denied),
-            "LINGERING_CAUSE_TIMEOUT" => Some(Self::Timeout),
-            _ => None,
-        }
-    }
-}
-/// What became of a resource that was to be released.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
-#[repr(i32)]
-pub enum ReleaseOutcome {
-    /// Never sent by the server.
-    Unspecified = 0,
-    /// It is to go, which is durable; whether it went shows in its state.
-    Releasing = 1,
-    /// It is released, by this call or before it.
-    Released = 2,
-    /// A call without `validate_only` would release it.
-    WouldRelease = 3,
-    /// It was refused, for example RESOURCE_NOT_FOUND; the others are not affected.
-    Failed = 4,
-}
-impl ReleaseOutcome {
-    /// String value of the enum field names used in the ProtoBuf definition.
-    ///
-    /// The values are not transformed in any way and thus are considered stable
-    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
-    pub fn as_str_name(&self) -> &'static str {
-        match self {
-            Self::Unspecified => "RELEASE_OUTCOME_UNSPECIFIED",
-            Self::Releasing => "RELEASE_OUTCOME_RELEASING",
-            Self::Released => "RELEASE_OUTCOME_RELEASED",
-            Self::WouldRelease => "RELEASE_OUTCOME_WOULD_RELEASE",
-            Self::Failed => "RELEASE_OUTCOME_FAILED",
-        }
-    }
-    /// Creates an enum from field names used in the ProtoBuf definition.
-    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
-        match value {
-            "RELEASE_OUTCOME_UNSPECIFIED" => Some(Self::Unspecified),
-            "RELEASE_OUTCOME_RELEASING" => Some(Self::Releasing),
-            "RELEASE_OUTCOME_RELEASED" => Some(Self::Released),
-            "RELEASE_OUTCOME_WOULD_RELEASE" => Some(Self::WouldRelease),
-            "RELEASE_OUTCOME_FAILED" => Some(Self::Failed),
-            _ => None,
-        }
-    }
-}
 /// Generated client implementations.
 #[cfg(feature = "client")]
 pub mod resource_service_client {
@@ -8486,14 +8914,15 @@ pub mod resource_service_client {
             self
         }
         /// Puts a resource on record before it is there, or says what one that was
-        /// declared turned out to be. The server finds out itself, on its own machine,
-        /// which process or tmux session is meant. What is registered when its session
+        /// declared turned out to be. Which process or tmux session is meant is found out
+        /// by the server on its own machine, and on others by the agent there. What is registered when its session
         /// has ended meanwhile is released like everything else the session had. Refuses
         /// SESSION_NOT_FOUND, SESSION_QUEUED, SESSION_DRAINING, SESSION_ENDED,
         /// LEASE_FENCED, QUOTA_EXCEEDED (64 of the session are on record and none of
         /// them is released), PERMISSION_DENIED, RESOURCE_NOT_FOUND, RESOURCE_RELEASED,
         /// RESOURCE_REGISTERED (it turned out to be something else before),
-        /// REQUEST_ID_REUSED and SERVER_DRAINING (a declaration).
+        /// NODE_NOT_FOUND, NODE_AWAY, REQUEST_ID_REUSED and SERVER_DRAINING (a
+        /// declaration).
         pub async fn declare_resource(
             &mut self,
             request: impl tonic::IntoRequest<super::DeclareResourceRequest>,
@@ -8575,6 +9004,36 @@ pub mod resource_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Serves a machine other than the server's: the agent there looks at, and ends,
+        /// what sessions have on it, as it is told. A node is one agent's at a time, for
+        /// as long as it is heard of. Refuses LEASE_HELD (another run of an agent has the
+        /// node), NODE_ELSEWHERE (another machine has the name, and something is left
+        /// there), QUOTA_EXCEEDED (1,024 nodes are in use) and SERVER_DRAINING, as the
+        /// status of the stream.
+        pub async fn agent_link(
+            &mut self,
+            request: impl tonic::IntoStreamingRequest<Message = super::AgentLinkRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::AgentLinkResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sessiond.v1.ResourceService/AgentLink",
+            );
+            let mut req = request.into_streaming_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("sessiond.v1.ResourceService", "AgentLink"));
+            self.inner.streaming(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -8592,14 +9051,15 @@ pub mod resource_service_server {
     #[async_trait]
     pub trait ResourceService: std::marker::Send + std::marker::Sync + 'static {
         /// Puts a resource on record before it is there, or says what one that was
-        /// declared turned out to be. The server finds out itself, on its own machine,
-        /// which process or tmux session is meant. What is registered when its session
+        /// declared turned out to be. Which process or tmux session is meant is found out
+        /// by the server on its own machine, and on others by the agent there. What is registered when its session
         /// has ended meanwhile is released like everything else the session had. Refuses
         /// SESSION_NOT_FOUND, SESSION_QUEUED, SESSION_DRAINING, SESSION_ENDED,
         /// LEASE_FENCED, QUOTA_EXCEEDED (64 of the session are on record and none of
         /// them is released), PERMISSION_DENIED, RESOURCE_NOT_FOUND, RESOURCE_RELEASED,
         /// RESOURCE_REGISTERED (it turned out to be something else before),
-        /// REQUEST_ID_REUSED and SERVER_DRAINING (a declaration).
+        /// NODE_NOT_FOUND, NODE_AWAY, REQUEST_ID_REUSED and SERVER_DRAINING (a
+        /// declaration).
         async fn declare_resource(
             &self,
             request: tonic::Request<super::DeclareResourceRequest>,
@@ -8626,6 +9086,22 @@ pub mod resource_service_server {
             tonic::Response<super::ReleaseResourceResponse>,
             tonic::Status,
         >;
+        /// Server streaming response type for the AgentLink method.
+        type AgentLinkStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::AgentLinkResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Serves a machine other than the server's: the agent there looks at, and ends,
+        /// what sessions have on it, as it is told. A node is one agent's at a time, for
+        /// as long as it is heard of. Refuses LEASE_HELD (another run of an agent has the
+        /// node), NODE_ELSEWHERE (another machine has the name, and something is left
+        /// there), QUOTA_EXCEEDED (1,024 nodes are in use) and SERVER_DRAINING, as the
+        /// status of the stream.
+        async fn agent_link(
+            &self,
+            request: tonic::Request<tonic::Streaming<super::AgentLinkRequest>>,
+        ) -> std::result::Result<tonic::Response<Self::AgentLinkStream>, tonic::Status>;
     }
     /// Records what sessions have outside of the server, and has it go: processes and
     /// tmux sessions that must not outlive a session or a lease of it.
@@ -8843,6 +9319,54 @@ pub mod resource_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/sessiond.v1.ResourceService/AgentLink" => {
+                    #[allow(non_camel_case_types)]
+                    struct AgentLinkSvc<T: ResourceService>(pub Arc<T>);
+                    impl<
+                        T: ResourceService,
+                    > tonic::server::StreamingService<super::AgentLinkRequest>
+                    for AgentLinkSvc<T> {
+                        type Response = super::AgentLinkResponse;
+                        type ResponseStream = T::AgentLinkStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                tonic::Streaming<super::AgentLinkRequest>,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ResourceService>::agent_link(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AgentLinkSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

@@ -55,6 +55,20 @@ pub fn release_marked(marker: &Marker, terms: &Terms) -> Released {
         .unwrap_or_else(Released::Denied)
 }
 
+/// Whether there is anything that [`release_marked`] would end, or may not.
+///
+/// # Errors
+/// Why that cannot be told.
+pub fn is_left(marker: &Marker) -> Result<bool, Denial> {
+    let terms = Terms {
+        marker: Some(marker.clone()),
+        ..Terms::default()
+    };
+    let mut sweep = Sweep::new(&terms)?;
+    sweep.gather()?;
+    Ok(sweep.outcome() != Released::AlreadyGone)
+}
+
 fn try_release(identity: &Identity, terms: &Terms) -> Result<Released, Denial> {
     let found = match find(identity, terms.weak)? {
         Found::OtherBoot => return Ok(Released::AlreadyGone),

@@ -13,6 +13,7 @@ use crate::presence::{InstanceKey, Shortage};
 use crate::time::CalendarDay;
 
 pub mod letters;
+pub mod node;
 pub mod resource;
 mod session;
 mod work;
@@ -91,6 +92,10 @@ pub enum Command {
     Release(resource::Release),
     /// It is gone, or did not go.
     Attempted(resource::Attempted),
+    /// A frame of the link of a node's agent, or its end.
+    Node(node::NodeCommand),
+    /// Forget a node that nobody needs.
+    ForgetNode(node::ForgetNode),
     /// Leases found at start; each gets one full term.
     Restore(Vec<Epoch>),
     /// A pool may have slots for those that wait: its limits changed while the server was down, or more

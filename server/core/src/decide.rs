@@ -44,6 +44,7 @@ mod lease_progress;
 mod let_go;
 mod list_workers;
 mod make_room;
+mod node;
 mod open;
 mod purge;
 mod reap;
@@ -188,6 +189,8 @@ fn dispatch(draft: &mut Draft<'_>, command: &Command) -> Result<Reply, Stop> {
         Command::Register(asked) => declare::register(draft, asked),
         Command::Release(asked) => let_go::release(draft, asked),
         Command::Attempted(report) => let_go::attempted(draft, report),
+        Command::Node(command) => node::node(draft, command),
+        Command::ForgetNode(asked) => node::forget(draft, asked),
         Command::Restore(epochs) => restore::restore(draft, epochs),
         Command::Room(shortage) => Ok(room::note(draft, *shortage)),
         Command::Attached { namespace } => Ok(attached::counts(draft, namespace)),

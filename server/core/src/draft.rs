@@ -16,7 +16,8 @@ use crate::event::EventRow;
 use crate::ids::{Epoch, Namespace, PoolName, QueueId, StreamId};
 use crate::index::IndexDelta;
 use crate::limits::Policy;
-use crate::presence::{Instance, InstanceKey, LeaseClock, PresenceChange, Shortage};
+use crate::node::NodeKey;
+use crate::presence::{AgentLink, Instance, InstanceKey, LeaseClock, PresenceChange, Shortage};
 use crate::rejection::Rejection;
 use crate::reply::{Frame, Push, Wake};
 use crate::rows::{Counters, Read, Row, RowKey};
@@ -83,6 +84,8 @@ pub(crate) struct Draft<'v> {
     clocks: BTreeMap<Epoch, Option<LeaseClock>>,
     /// What the decision says of the disk's room, if that is what it is about.
     room: Option<Option<Shortage>>,
+    /// What it says of the link of a node's agent, if that is what it is about.
+    link: Option<(NodeKey, Option<AgentLink>)>,
 }
 
 impl<'v> Draft<'v> {
@@ -104,6 +107,7 @@ impl<'v> Draft<'v> {
             instances: BTreeMap::new(),
             clocks: BTreeMap::new(),
             room: None,
+            link: None,
         }
     }
 
@@ -164,6 +168,10 @@ impl<'v> Draft<'v> {
             .into_iter()
             .map(|(epoch, clock)| PresenceChange::Clock(epoch, clock));
         let room = self.room.map(PresenceChange::Room);
-        (changes, instances.chain(clocks).chain(room).collect())
+        let link = self
+            .link
+            .map(|(node, link)| PresenceChange::Link(node, link));
+        let presence = instances.chain(clocks).chain(room).chain(link);
+        (changes, presence.collect())
     }
 }

@@ -50,6 +50,10 @@ faults! {
     ReleasedTwice,
     /// An attempt that knew only the mark of a resource counts after its registration.
     StaleAttempt,
+    /// What an agent says that lost its node counts.
+    FencedAgentHeard,
+    /// A machine takes over the name of another one on which something is left.
+    NodeMoved,
     /// A slot that was kept for a successor is given to whoever waits.
     SlotNotPassed,
     /// A full pool evicts one session after the other while the first one's resources go.

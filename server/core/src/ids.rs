@@ -66,7 +66,7 @@ number!(
     ResourceNo
 );
 number!(
-    /// One open `Work` stream, numbered by the server since its start.
+    /// One open stream of a worker or of a node's agent, numbered by the server since its start.
     StreamId
 );
 
@@ -174,6 +174,14 @@ text!(
 text!(
     /// What a caller calls a resource of a session.
     ResourceName
+);
+text!(
+    /// Another machine, as its agent calls it.
+    NodeName
+);
+text!(
+    /// What a machine is known by, whatever it is called and however often it boots.
+    MachineId
 );
 text!(
     /// A caller's name for one control mutation.

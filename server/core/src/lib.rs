@@ -36,6 +36,7 @@ pub mod key_window;
 pub mod lease;
 pub mod limits;
 pub mod message;
+pub mod node;
 pub mod presence;
 pub mod purging;
 pub mod queue;

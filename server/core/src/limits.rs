@@ -59,6 +59,10 @@ pub const EVENTS_COMPACTED_MAX: u64 = 1_024;
 /// Resources of one session that are on record, those that were released included: an agent's shells and servers are a
 /// handful, and all of them are one row.
 pub const RESOURCES_PER_SESSION_MAX: usize = 64;
+/// How long a node is its agent's without a sign of it, as long as a worker's lease by default: three heartbeats may be lost.
+pub const NODE_LEASE: Span = Span::seconds(15);
+/// Nodes on record in a store; a node is a machine, and its row some 200 bytes. One that nobody needs gives way to a new one.
+pub const NODES_MAX: u64 = 1_024;
 /// Panes of a tmux session that are noted when it is registered; the others are found while its server answers.
 pub const PANES_MAX: usize = 32;
 /// Sessions that one decision lets into a pool; the rest follows in the next one.

@@ -1,5 +1,5 @@
-//! Presence: which worker instances are here, what they have room for, and when leases lapse; and whether the disk has
-//! room.
+//! Presence: which worker instances are here, what they have room for, and when leases lapse; which nodes' agents are here;
+//! and whether the disk has room.
 //!
 //! This half of the view is memory only. It is empty at start, refilled by recovery with one full
 //! lease for every current lease row, and changed only by decisions, in order with everything else.
@@ -8,12 +8,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::ids::{
-    Epoch, InstanceId, Namespace, PoolName, QueueId, SessionNo, StreamId, WorkerName,
-};
-use crate::lease::LeaseMode;
+use crate::ids::{Epoch, InstanceId, Namespace, PoolName, SessionNo, StreamId, WorkerName};
+use crate::node::NodeKey;
 use crate::session::Labels;
-use crate::time::{EngineTime, Limit, Span, WallTime};
+use crate::time::{EngineTime, WallTime};
+
+mod lease_clock;
+
+pub use lease_clock::LeaseClock;
 
 /// A worker instance, within its namespace.
 pub type InstanceKey = (Namespace, InstanceId);
@@ -28,6 +30,17 @@ pub struct Presence {
     /// Leases that hold sessions of each pool; pools without any are left out.
     attached: BTreeMap<(Namespace, PoolName), u64>,
     shortage: Option<Shortage>,
+    /// Of the nodes whose agents are here.
+    links: BTreeMap<NodeKey, AgentLink>,
+}
+
+/// The link of a node's agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AgentLink {
+    /// Which it is.
+    pub stream: StreamId,
+    /// When something came by it last.
+    pub heard_at: EngineTime,
 }
 
 /// That the disk is short of room, in bytes.
@@ -120,34 +133,6 @@ pub struct SessionFilter {
     pub pool: Option<String>,
 }
 
-/// When a lease was last renewed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LeaseClock {
-    /// Who holds it.
-    pub holder: InstanceKey,
-    /// Which session.
-    pub session: SessionNo,
-    /// Its pool, which it never leaves.
-    pub pool: PoolName,
-    /// Its own last renewal, by claim, attach or extend.
-    pub renewed_at: EngineTime,
-    /// How long it lasts from each renewal.
-    pub duration: Span,
-    /// Which queue its deliveries come from.
-    pub queue: QueueId,
-    /// How it is renewed: by any frame of the holder, or by itself.
-    pub mode: LeaseMode,
-    /// The last sign that work under it moves: it was taken, a first delivery was handed out, one was settled or extended,
-    /// or progress was told. A heartbeat is none.
-    pub moved_at: EngineTime,
-    /// When recovery gave it a fresh term; it has not been heard of while that term runs.
-    pub restored_at: Option<EngineTime>,
-    /// What it has in flight.
-    pub load: Load,
-    /// When it is looked at next.
-    pub alarm: EngineTime,
-}
-
 /// One change of presence, part of a decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PresenceChange {
@@ -157,6 +142,8 @@ pub enum PresenceChange {
     Clock(Epoch, Option<LeaseClock>),
     /// The disk is short of room as given, or is not.
     Room(Option<Shortage>),
+    /// The node's agent has this link, or none.
+    Link(NodeKey, Option<AgentLink>),
 }
 
 impl SessionFilter {
@@ -221,36 +208,6 @@ impl Instance {
     #[must_use]
     pub fn takes_sessions(&self) -> bool {
         self.room().is_some() && self.in_flight.sessions < self.window.sessions
-    }
-}
-
-impl LeaseClock {
-    /// How long its holder may have the session without anything to do. A claim ends by itself.
-    #[must_use]
-    pub fn rest(&self, limit: Limit) -> Limit {
-        match self.mode {
-            LeaseMode::Stream => limit,
-            LeaseMode::Claim => Limit::Never,
-        }
-    }
-
-    /// The instant the lease lapses unless something renews it, given its holder.
-    #[must_use]
-    pub fn lapse_at(&self, holder: Option<&Instance>) -> EngineTime {
-        let heard = match self.mode {
-            LeaseMode::Stream => holder.map_or(self.renewed_at, |instance| instance.last_seen),
-            LeaseMode::Claim => self.renewed_at,
-        };
-        self.renewed_at.max(heard) + self.duration
-    }
-
-    /// How long its holder may have deliveries without getting on. A claim said itself how long it may be silent.
-    #[must_use]
-    pub fn patience(&self, limit: Limit) -> Limit {
-        match (limit, self.mode) {
-            (Limit::After(span), LeaseMode::Claim) => Limit::After(span.max(self.duration)),
-            (Limit::After(_), LeaseMode::Stream) | (Limit::Never, _) => limit,
-        }
     }
 }
 
@@ -320,6 +277,12 @@ impl Presence {
         self.shortage
     }
 
+    /// The link of a node's agent, if it is here.
+    #[must_use]
+    pub fn link(&self, node: &NodeKey) -> Option<AgentLink> {
+        self.links.get(node).copied()
+    }
+
     /// The earliest lease to look at, and when.
     #[must_use]
     pub fn next_alarm(&self) -> Option<(EngineTime, Epoch)> {
@@ -348,6 +311,12 @@ impl Presence {
             }
             PresenceChange::Clock(epoch, clock) => self.set_clock(epoch, clock),
             PresenceChange::Room(shortage) => self.shortage = shortage,
+            PresenceChange::Link(node, Some(link)) => {
+                self.links.insert(node, link);
+            }
+            PresenceChange::Link(node, None) => {
+                self.links.remove(&node);
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 //! status mapping and nowhere else.
 
 use crate::ids::{Epoch, Namespace, PoolName, SessionId, SessionRef, WorkerName};
+use crate::node::NodeRejection;
 use crate::presence::Shortage;
 use crate::requests::RequestToken;
 use crate::resource::{ReleaseOutcome, ResourceToken};
@@ -184,6 +185,8 @@ pub enum Rejection {
         /// Which.
         token: ResourceToken,
     },
+    /// A node, or its agent, cannot be had.
+    Node(NodeRejection),
     /// The session has as many resources as it may.
     TooManyResources {
         /// The session.

@@ -119,6 +119,13 @@ pub enum Reply {
         /// Whether an earlier call with the same request id did it.
         duplicate: bool,
     },
+    /// To the hello of a node's agent.
+    NodeTaken {
+        /// Its fencing token.
+        epoch: Epoch,
+        /// The link that the node had until now.
+        replaced: Option<StreamId>,
+    },
     /// To compact: up to where events are deleted now.
     Compacted(Revision),
     /// To restore: those that had no clock and have one now.

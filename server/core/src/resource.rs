@@ -5,9 +5,10 @@
 //! is never in use again. What this deliberately does not do: look at a process or signal one. An identity is what
 //! whoever registered it found out and is only handed on, to be compared by the part that may signal.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::ids::{Epoch, Namespace, ResourceName, ResourceNo, SessionNo};
+use crate::ids::{Epoch, Namespace, NodeName, ResourceName, ResourceNo, SessionNo};
 use crate::limits::RESOURCES_PER_SESSION_MAX;
 use crate::time::WallTime;
 
@@ -86,6 +87,8 @@ pub struct Resource {
     pub name: Option<ResourceName>,
     /// What it must not outlive.
     pub scope: Scope,
+    /// The machine that it is on; none is the server's own.
+    pub node: Option<NodeName>,
     /// What it is, as far as it is known.
     pub target: Target,
     /// Whether it is there.
@@ -187,6 +190,8 @@ pub enum LingeringCause {
     Denied,
     /// Some of it is left after everything was tried.
     TimedOut,
+    /// The agent of its node is not here.
+    NodeAway,
 }
 
 /// How it is known that a resource is gone.
@@ -230,6 +235,7 @@ pub(crate) fn cause_name(cause: LingeringCause) -> &'static str {
     match cause {
         LingeringCause::Denied => "denied",
         LingeringCause::TimedOut => "timeout",
+        LingeringCause::NodeAway => "node_away",
     }
 }
 
@@ -301,6 +307,17 @@ impl ResourcesRow {
             sum.lingering += u32::from(lingers);
         }
         sum
+    }
+
+    /// How many are not released, on each of the nodes that has some.
+    pub(crate) fn unreleased_by_node(&self) -> BTreeMap<&NodeName, u32> {
+        let mut counts = BTreeMap::new();
+        for resource in self.list.iter().filter(|one| one.is_unreleased()) {
+            if let Some(node) = &resource.node {
+                *counts.entry(node).or_default() += 1;
+            }
+        }
+        counts
     }
 
     /// Makes room for one more: of what was released, the one declared first is forgotten. Answers whether there is room.

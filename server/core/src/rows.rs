@@ -9,13 +9,14 @@ use bytes::Bytes;
 
 use crate::event::EventRow;
 use crate::ids::{
-    Epoch, Namespace, PoolName, QueueId, RequestId, ResourceNo, Revision, Seq, SessionId,
+    Epoch, Namespace, NodeName, PoolName, QueueId, RequestId, ResourceNo, Revision, Seq, SessionId,
     SessionKey, SessionNo,
 };
 use crate::index::Scan;
 use crate::key_window::{BlockNo, KeyBlock};
 use crate::lease::LeaseRow;
 use crate::message::MessageRow;
+use crate::node::NodeRow;
 use crate::queue::QueueRow;
 use crate::resource::ResourcesRow;
 use crate::session::{ActivityRow, SessionRow};
@@ -54,6 +55,8 @@ pub enum RowKey {
     Event(Revision),
     /// What a session has outside.
     Resources(SessionNo),
+    /// Another machine.
+    Node(Namespace, NodeName),
 }
 
 /// A row, small to move and cheap to clone: what is larger than a few words is shared.
@@ -87,6 +90,8 @@ pub enum Row {
     Event(Arc<EventRow>),
     /// Under [`RowKey::Resources`].
     Resources(Arc<ResourcesRow>),
+    /// Under [`RowKey::Node`].
+    Node(Arc<NodeRow>),
 }
 
 /// Store-wide counters; written with every commit that has anything to write.
@@ -122,6 +127,8 @@ pub struct Counters {
     pub calendar: Calendar,
     /// Up to which revision events were deleted: the log begins behind it.
     pub compacted: Revision,
+    /// Nodes on record.
+    pub nodes: u64,
 }
 
 /// Where the calendar of resets stands: which of its days have come, and whether the resets of the last one are done.

@@ -196,6 +196,7 @@ fn is_of_session(key: &RowKey) -> bool {
         | RowKey::Request(..)
         | RowKey::Pool(..)
         | RowKey::Resources(_)
+        | RowKey::Node(..)
         | RowKey::Event(_) => false,
     }
 }
@@ -215,6 +216,7 @@ fn is_passing(key: &RowKey, row: Option<&Row>) -> bool {
         | RowKey::Key(..)
         | RowKey::SessionId(..)
         | RowKey::Resources(_)
+        | RowKey::Node(..)
         | RowKey::Pool(..) => row.is_none(),
     }
 }

@@ -328,6 +328,8 @@ fn payload_bytes(command: &Command) -> usize {
         | Command::Register(_)
         | Command::Release(_)
         | Command::Attempted(_)
+        | Command::Node(_)
+        | Command::ForgetNode(_)
         | Command::Requeue(_)
         | Command::Discard(_)
         | Command::Worker(_)

@@ -25,6 +25,7 @@ use crate::engine::{Handle, Refused};
 use crate::env::{Clock, Env};
 use crate::feed::Feed;
 use crate::limits::STOP_STREAMS_WITHIN;
+use crate::nodes::Nodes;
 use crate::stopping::Stopping;
 use crate::wire::show::reply::Shown;
 use crate::wire::status::Refusal;
@@ -41,6 +42,8 @@ pub struct Context {
     pub feed: Arc<Feed>,
     /// Streams and waiting claims.
     pub dispatcher: Arc<Dispatcher>,
+    /// The agents of other machines.
+    pub nodes: Nodes,
     /// The seams.
     pub env: Env,
     /// The limits in force.

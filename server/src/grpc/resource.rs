@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use sessiond_core::command::Command;
 use sessiond_core::command::resource::{Declare, Register};
-use sessiond_core::ids::Namespace;
+use sessiond_core::ids::{Namespace, NodeName};
+use sessiond_core::node::{NodeKey, NodeRejection, Witness};
 use sessiond_core::rejection::Rejection;
 use sessiond_core::resource::{ResourceToken, Standing, Target};
 use sessiond_core::rows::RowKey;
@@ -15,12 +16,14 @@ use sessiond_proto::v1 as pb;
 use sessiond_proto::v1::resource_service_server::ResourceService;
 use tokio::sync::Semaphore;
 use tonic::transport::server::UdsConnectInfo;
-use tonic::{Extensions, Request, Response, Status};
+use tonic::{Extensions, Request, Response, Status, Streaming};
 
 use super::context::{Context, faulted};
-use super::{Handlers, list_resources, release_resource};
+use super::{Handlers, agent_link, list_resources, release_resource};
 use crate::env::{LocalCaller, Proof, Sought};
 use crate::limits::REGISTRATIONS_AT_ONCE;
+use crate::nodes::Answered;
+use crate::nodes::ask::{Ask, Outcome};
 use crate::wire::parse::declare_resource::{Declaration, DeclareCall};
 use crate::wire::status::Refusal;
 use crate::wire::{parse, show};
@@ -51,18 +54,38 @@ impl ResourceService for Handlers {
                 self.declaration(&namespace, asked, caller).await?
             }
             DeclareCall::Register { resource, sought } => {
-                self.refuse_released(&namespace, resource)?;
+                let node = self.node_of(&namespace, resource)?;
                 let marker = Some(resource);
-                let target = self.find_out(sought, Proof { marker, caller }).await?;
+                let found = match node {
+                    None => self.find_out(sought, Proof { marker, caller }).await?,
+                    Some(name) => {
+                        self.find_out_on((namespace.clone(), name), sought, marker)
+                            .await?
+                    }
+                };
+                let (target, witness) = found;
                 Command::Register(Box::new(Register {
                     namespace,
                     resource,
                     target,
+                    witness,
                 }))
             }
         };
         let (revision, reply) = self.context.ask(command).await?;
         Ok(Response::new(show::resource::declared(reply, revision)))
+    }
+
+    type AgentLinkStream = agent_link::Frames;
+
+    async fn agent_link(
+        &self,
+        request: Request<Streaming<pb::AgentLinkRequest>>,
+    ) -> Result<Response<agent_link::Frames>, Status> {
+        let namespace = self.context.namespace(request.metadata())?;
+        self.context.refuse_if_stopping()?;
+        let frames = agent_link::serve(&self.context, namespace, request.into_inner());
+        Ok(Response::new(frames))
     }
 
     async fn list_resources(
@@ -85,6 +108,10 @@ impl ResourceService for Handlers {
     }
 }
 
+/// Who else may have something registered that does not carry a mark.
+const ON_SERVER: &str = "the user of the server, over its UNIX socket";
+const ON_NODE: &str = "everybody, if the agent of the node is started with --adopt";
+
 impl Handlers {
     async fn declaration(
         &self,
@@ -96,19 +123,23 @@ impl Handlers {
             marker: None,
             caller,
         };
-        let target = match asked.sought.clone() {
+        let node = asked.node.clone().map(|name| (namespace.clone(), name));
+        let (target, witness) = match asked.sought.clone() {
             // Whatever it was when the first call came may have ended since: the record has the answer.
-            Some(sought) if !self.is_repeat(namespace, &asked)? => {
-                self.find_out(sought, proof).await?
-            }
-            Some(_) | None => Target::Marked,
+            Some(sought) if !self.is_repeat(namespace, &asked)? => match node {
+                None => self.find_out(sought, proof).await?,
+                Some(node) => self.find_out_on(node, sought, None).await?,
+            },
+            Some(_) | None => (Target::Marked, Witness::Server),
         };
         Ok(Command::Declare(Box::new(Declare {
             namespace: namespace.clone(),
             session: asked.session,
             name: asked.name,
             scope: asked.scope,
+            node: asked.node,
             target,
+            witness,
             salt: self.context.env.ids.salt(),
             request: asked.request,
             actor: Context::caller(),
@@ -125,8 +156,13 @@ impl Handlers {
         Ok(row.map_err(|fault| faulted(&fault))?.is_some())
     }
 
-    /// What is not on record, or is released already, is told before anything is looked for.
-    fn refuse_released(&self, namespace: &Namespace, token: ResourceToken) -> Result<(), Status> {
+    /// The machine that a resource is on. What is not on record, or is released already, is told before anything is looked
+    /// for.
+    fn node_of(
+        &self,
+        namespace: &Namespace,
+        token: ResourceToken,
+    ) -> Result<Option<NodeName>, Status> {
         let row = self.context.rows()?.resources_of(token.session);
         let row = row.map_err(|fault| faulted(&fault))?;
         let row = row.filter(|row| row.namespace == *namespace);
@@ -136,14 +172,14 @@ impl Handlers {
                 Standing::Released { outcome, .. } => {
                     Rejection::ResourceReleased { token, outcome }
                 }
-                Standing::Held | Standing::Releasing(_) => return Ok(()),
+                Standing::Held | Standing::Releasing(_) => return Ok(resource.node.clone()),
             },
         };
         Err(Refusal::rejected(&rejection).into())
     }
 
     /// Finds out what is meant. A caller that hangs up meanwhile stops nothing, and nothing comes of it.
-    async fn find_out(&self, sought: Sought, proof: Proof) -> Result<Target, Status> {
+    async fn find_out(&self, sought: Sought, proof: Proof) -> Result<(Target, Witness), Status> {
         let room = Arc::clone(&self.lookups.0).acquire_owned().await;
         let room = room.expect("nobody closes the semaphore");
         let agent = Arc::clone(&self.context.env.agent);
@@ -153,7 +189,39 @@ impl Handlers {
             found
         });
         let found = found.await.expect("a lookup does not panic");
-        found.map_err(|unregistered| Refusal::unregistered(&unregistered).into())
+        let found = found.map_err(|why| Refusal::unregistered(&why, ON_SERVER))?;
+        Ok((found, Witness::Server))
+    }
+
+    /// The same on another machine, by its agent.
+    async fn find_out_on(
+        &self,
+        node: NodeKey,
+        sought: Sought,
+        marker: Option<ResourceToken>,
+    ) -> Result<(Target, Witness), Status> {
+        let _room = self.lookups.0.acquire().await;
+        let ask = Ask::Register { sought, marker };
+        match self.context.nodes.ask(&node, ask).await {
+            Ok(Answered {
+                epoch,
+                outcome: Outcome::Registered(found),
+                ..
+            }) => {
+                let found = found.map_err(|why| Refusal::unregistered(&why, ON_NODE))?;
+                Ok((found, Witness::Agent(epoch)))
+            }
+            Ok(_) | Err(_) => {
+                let (namespace, node) = node;
+                let place = RowKey::Node(namespace, node.clone());
+                let row = self.context.rows()?.row(&place);
+                let rejection = match row.map_err(|fault| faulted(&fault))? {
+                    Some(_) => Rejection::Node(NodeRejection::Away { node }),
+                    None => Rejection::Node(NodeRejection::NotFound { node }),
+                };
+                Err(Refusal::rejected(&rejection).into())
+            }
+        }
     }
 }
 

@@ -32,8 +32,8 @@ pub(super) fn register(sought: &Sought, proof: Proof) -> Result<Target, Unregist
     let marker = proof.marker.map(marker_of);
     if marker.is_none() && proof.caller == LocalCaller::Unknown {
         let why = format!(
-            "only the user of the server, over its UNIX socket, may name something that runs already: declare the \
-             resource first, and start it with {VARIABLE} set to its id"
+            "not everybody may name something that runs already: declare the resource first, and start it with \
+             {VARIABLE} set to its id"
         );
         return Err(Unregistered::NotEntitled { why });
     }
@@ -110,7 +110,7 @@ fn default_socket() -> PathBuf {
 }
 
 fn not_marked(error: &str) -> Unregistered {
-    let why = format!("{error}, or have the user of the server register it over its UNIX socket");
+    let why = error.to_owned();
     Unregistered::NotEntitled { why }
 }
 

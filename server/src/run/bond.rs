@@ -4,7 +4,6 @@
 //! owner's limit is renewed with the request. An end that is decided is seen before it is over, because it waits for the
 //! request. What this deliberately does not do: signal anything.
 
-use std::ffi::OsString;
 use std::fmt;
 use std::path::Path;
 use std::process::ExitStatus;
@@ -111,10 +110,17 @@ impl Bond {
     }
 
     /// Puts the command on record, before it is there; answers with its mark.
-    pub(super) async fn declare(&mut self, command: &[OsString]) -> anyhow::Result<String> {
-        let program = command.first().map(Path::new).and_then(Path::file_name);
+    pub(super) async fn declare(&mut self, args: &RunArgs) -> anyhow::Result<String> {
+        let program = args
+            .command
+            .first()
+            .map(Path::new)
+            .and_then(Path::file_name);
         let name = program.map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        let declared = self.session.declare_resource().name(printable(&name));
+        let mut declared = self.session.declare_resource().name(printable(&name));
+        if !args.node.is_empty() {
+            declared = declared.node(&args.node);
+        }
         let resource = declared
             .send()
             .await

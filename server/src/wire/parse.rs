@@ -3,6 +3,7 @@
 //! A command that comes out is valid: ids are checked, spans are in bounds, nothing that was set is
 //! ignored. Files named after a sort of field hold the checks that several requests share.
 
+pub(crate) mod agent_link;
 pub(crate) mod begin_request;
 pub(crate) mod claim;
 pub(crate) mod dead_letter_filter;

@@ -3,6 +3,7 @@
 //! Nothing is decided or looked up here: what a message needs beyond the value is an argument. What
 //! the contract has and the core does not is left unset, and says so where it is left.
 
+pub(crate) mod agent_link;
 pub(crate) mod dead_letter;
 pub(crate) mod delivery;
 pub(crate) mod encoded;

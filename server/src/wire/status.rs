@@ -33,6 +33,9 @@ const RETRY_OVERLOADED: Span = Span(250);
 /// How long to wait for another process in the place of one that stops.
 const RETRY_DRAINING: Span = Span::seconds(1);
 
+/// How long to wait for a node's agent that is not linked: it tries again every few seconds.
+const RETRY_NODE: Span = Span::seconds(5);
+
 /// How long to wait for a store that has failed: the process must be started anew.
 const RETRY_STORE: Span = Span::seconds(5);
 
@@ -59,6 +62,7 @@ pub(crate) fn code(reason: Reason) -> Code {
         | Reason::PoolNotFound
         | Reason::RequestNotFound
         | Reason::ResourceNotFound
+        | Reason::NodeNotFound
         | Reason::NamespaceNotFound => Code::NotFound,
         Reason::SessionKeyInUse | Reason::SessionIdInUse => Code::AlreadyExists,
         Reason::Unauthenticated => Code::Unauthenticated,
@@ -74,6 +78,7 @@ pub(crate) fn code(reason: Reason) -> Code {
         | Reason::ResourcesUnreleased
         | Reason::CauseTooDeep
         | Reason::LeaseHeld
+        | Reason::NodeElsewhere
         | Reason::RestartLimited
         | Reason::LeaseFenced
         | Reason::StaleDelivery
@@ -87,7 +92,7 @@ pub(crate) fn code(reason: Reason) -> Code {
         | Reason::StoreFull
         | Reason::Overloaded => Code::ResourceExhausted,
         Reason::RevisionCompacted => Code::OutOfRange,
-        Reason::ServerDraining | Reason::StoreUnavailable => Code::Unavailable,
+        Reason::ServerDraining | Reason::NodeAway | Reason::StoreUnavailable => Code::Unavailable,
         Reason::RequestIdReused | Reason::FieldInvalid | Reason::MessageTooLarge => {
             Code::InvalidArgument
         }

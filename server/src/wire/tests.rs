@@ -1,5 +1,6 @@
 //! Tests of the edge through its functions: what they build, and what they refuse and how.
 
+mod agent_link;
 mod calls;
 mod claim;
 mod end;

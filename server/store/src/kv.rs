@@ -81,6 +81,8 @@ pub enum Table {
     UnreleasedSessions,
     /// Index: sessions with resources that are to go.
     ReleasingSessions,
+    /// Other machines and their agents, by (namespace, name).
+    Nodes,
 }
 
 /// Where a row lies in its table. Most keys have 24 bytes or fewer, three numbers, and need no memory of their own.

@@ -16,6 +16,7 @@ mod key_block;
 mod lease;
 mod lookup;
 mod message;
+mod node;
 mod numbers;
 mod queue;
 mod range;
@@ -37,8 +38,8 @@ use thiserror::Error;
 pub use self::entry::key_of_entry;
 pub use self::key::key_of_row;
 pub(crate) use self::range::{
-    after_prefix, dead_queues_from, due_until, key_blocks_of, live_after, pools_of, range_of,
-    releasing_after, unreleased_after, unserved_after,
+    after_prefix, dead_queues_from, due_until, key_blocks_of, live_after, nodes, pools_of,
+    range_of, releasing_after, unreleased_after, unserved_after,
 };
 
 use crate::fault::Fault;
@@ -183,6 +184,7 @@ fn encode_row(key: &RowKey, row: &Row) -> Bytes {
         Row::Pool(row) => lookup::Pool::from(row).encode_to_vec(),
         Row::Event(row) => event::Event::from(&**row).encode_to_vec(),
         Row::Resources(row) => resources::Resources::from(&**row).encode_to_vec(),
+        Row::Node(row) => node::Node::from(&**row).encode_to_vec(),
     }
     .into()
 }
@@ -212,6 +214,7 @@ pub(crate) fn decode_row(key: &RowKey, value: Bytes) -> Result<Row, DecodeError>
         RowKey::Resources(_) => {
             Row::Resources(Arc::new(resources::Resources::decode(value)?.try_into()?))
         }
+        RowKey::Node(..) => Row::Node(Arc::new(node::Node::decode(value)?.try_into()?)),
     };
     if key::agree(key, &row) {
         Ok(row)

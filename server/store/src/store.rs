@@ -149,7 +149,8 @@ fn load_beside(view: &mut View, rows: &Rows, row: Option<&Row>) -> Result<(), Fa
             | Row::Request(_)
             | Row::Pool(_)
             | Row::Event(_)
-            | Row::Resources(_),
+            | Row::Resources(_)
+            | Row::Node(_),
         )
         | None => Vec::new(),
     };
@@ -316,7 +317,8 @@ fn is_new(first: &Change, fates: &Fates<'_>) -> bool {
             | RowKey::KeyBlock(..)
             | RowKey::Request(..)
             | RowKey::Pool(..)
-            | RowKey::Resources(_),
+            | RowKey::Resources(_)
+            | RowKey::Node(..),
             _,
         ) => false,
     }

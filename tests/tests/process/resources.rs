@@ -4,7 +4,7 @@
 //! What this deliberately does not do: try every kind of tree; the tests of `sessiond-agent` do.
 
 #[path = "resources/outside.rs"]
-mod outside;
+pub(super) mod outside;
 
 use std::time::{Duration, Instant};
 
@@ -24,13 +24,13 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Sessions that one call ends.
 const CROWD: usize = 200;
 
-async fn over(caller: &Caller, of: &str) {
+pub(super) async fn over(caller: &Caller, of: &str) {
     let request = end(key(of), pb::EndReason::Completed, pb::EndMode::Immediate);
     caller.end(request).await.expect("ended");
 }
 
 /// Everything on record until nothing of a session is left.
-async fn until_released(caller: &Caller, session: &str) -> Vec<pb::SessionEvent> {
+pub(super) async fn until_released(caller: &Caller, session: &str) -> Vec<pb::SessionEvent> {
     let mut events = WatchStream::from_the_start(caller).await;
     let is_last = |event: &pb::SessionEvent| {
         let about = event
@@ -42,7 +42,7 @@ async fn until_released(caller: &Caller, session: &str) -> Vec<pb::SessionEvent>
     events.until(is_last).await
 }
 
-fn releases(events: &[pb::SessionEvent]) -> Vec<&str> {
+pub(super) fn releases(events: &[pb::SessionEvent]) -> Vec<&str> {
     let released = events
         .iter()
         .filter(|event| event.r#type() == pb::EventType::ResourceReleased);
@@ -156,6 +156,34 @@ async fn a_process_that_ends_by_itself_is_found_gone_while_its_session_goes_on()
     let now = caller.session(key("a")).await;
     assert_eq!(now.state(), pb::SessionState::Active);
     assert_eq!(now.unreleased_resources, 0);
+}
+
+/// A daemon begins by leaving its first process: that it is gone says nothing of the others.
+///
+/// Proves: F33, G5.
+#[tokio::test]
+async fn a_tree_whose_first_process_has_ended_is_there_and_goes_with_its_session() {
+    let server = Server::configured("[session]\ncleanup_interval = \"1s\"\n");
+    let caller = Caller::to(&server).await;
+    let session = caller.opened("a").await.session_id;
+    let mut tree = Outside::of(&caller, "a", &format!("{ESCAPEE} exec sleep 600")).await;
+    let daemon = tree.number();
+    tree.register(&caller).await;
+    let other = Outside::of(&caller, "a", "exec sleep 600").await;
+    other.register(&caller).await;
+    tree.end();
+    let mut other = other;
+    other.end();
+    // Both are looked at in one walk, so the first one was seen when the second is found gone.
+    while left(&caller).await > 1 {
+        caller.a_moment().await;
+    }
+    assert_eq!(left(&caller).await, 1, "the tree is there");
+    assert!(runs(daemon));
+    over(&caller, "a").await;
+    let events = until_released(&caller, &session).await;
+    assert_eq!(releases(&events), ["already_gone", "killed"]);
+    assert!(!runs(daemon));
 }
 
 /// Proves: F33.

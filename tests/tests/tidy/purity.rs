@@ -27,7 +27,7 @@ const CORE: &str = "server/core/src/";
 const SERVER: &str = "server/src/";
 
 /// Where the binary of the server begins: Cargo has no dependencies for one target only.
-const BINARY: [&str; 4] = ["main.rs", "demo.rs", "demo/", "run"];
+const BINARY: [&str; 6] = ["main.rs", "demo.rs", "demo/", "run", "agent.rs", "agent/"];
 
 /// Effects in the core.
 pub(super) fn core(source: &Source) -> Vec<Finding> {
@@ -56,7 +56,7 @@ pub(super) fn client_in_server(source: &Source) -> Vec<Finding> {
     if BINARY.iter().any(|allowed| place.starts_with(allowed)) || !source.is_own_rust() {
         return Vec::new();
     }
-    let what = "only the binary (main, demo, run) may use the client: move the code there";
+    let what = "only the binary (main, demo, run, agent) may use the client: move the code there";
     let lines = source.code.lines().enumerate();
     let hits = lines.filter(|(_, line)| has_word(line, "sessiond_client"));
     hits.map(|(at, _)| source.finding(at + 1, what)).collect()
@@ -170,6 +170,8 @@ mod tests {
             "demo/replay.rs",
             "run.rs",
             "run/spawn.rs",
+            "agent.rs",
+            "agent/link.rs",
         ] {
             assert_eq!(lines(&format!("server/src/{path}")), 0, "{path}");
         }

@@ -43,7 +43,7 @@ fn refused(code: Code, reason: &str, domain: &str) -> Status {
 /// What each reason becomes, spelled out: changed on purpose only.
 const KINDS: &str = "\
     SESSION_NOT_FOUND NotFound SUBSCRIPTION_NOT_FOUND NotFound POOL_NOT_FOUND NotFound \
-    REQUEST_NOT_FOUND NotFound RESOURCE_NOT_FOUND NotFound SESSION_KEY_IN_USE AlreadyExists \
+    REQUEST_NOT_FOUND NotFound RESOURCE_NOT_FOUND NotFound NODE_NOT_FOUND NotFound SESSION_KEY_IN_USE AlreadyExists \
     SESSION_ID_IN_USE AlreadyExists NAMESPACE_NOT_FOUND NotFound UNAUTHENTICATED \
     Unauthenticated PERMISSION_DENIED PermissionDenied NOT_BUILT NotBuilt SESSION_ENDED \
     FailedPrecondition SESSION_DRAINING FailedPrecondition SESSION_QUEUED FailedPrecondition \
@@ -51,11 +51,11 @@ const KINDS: &str = "\
     RESOURCE_RELEASED FailedPrecondition RESOURCE_REGISTERED FailedPrecondition \
     RESOURCES_UNRELEASED FailedPrecondition \
     CAUSE_TOO_DEEP FailedPrecondition LEASE_HELD FailedPrecondition RESTART_LIMITED \
-    FailedPrecondition LEASE_FENCED LeaseLost STALE_DELIVERY LeaseLost ETAG_MISMATCH Conflict \
+    FailedPrecondition NODE_ELSEWHERE FailedPrecondition LEASE_FENCED LeaseLost STALE_DELIVERY LeaseLost ETAG_MISMATCH Conflict \
     TOO_MANY_SESSIONS ResourceExhausted QUEUE_FULL ResourceExhausted QUOTA_EXCEEDED \
     ResourceExhausted RATE_LIMITED ResourceExhausted STORE_FULL ResourceExhausted OVERLOADED \
     ResourceExhausted REVISION_COMPACTED Compacted LOG_CHANGED LogChanged SUBSCRIPTION_STALE \
-    FailedPrecondition SERVER_DRAINING Unavailable STORE_UNAVAILABLE Unavailable \
+    FailedPrecondition SERVER_DRAINING Unavailable NODE_AWAY Unavailable STORE_UNAVAILABLE Unavailable \
     REQUEST_ID_REUSED Invalid FIELD_INVALID Invalid MESSAGE_TOO_LARGE Invalid";
 
 #[test]

@@ -97,7 +97,17 @@ service! {
 }
 
 service! {
-    ResourceService {}
+    ResourceService {
+        type AgentLinkStream = Frames<pb::AgentLinkResponse>;
+
+        // Nothing of the SDK is an agent; `sessiond agent` is tried with a real server.
+        async fn agent_link(
+            &self,
+            _request: Request<tonic::Streaming<pb::AgentLinkRequest>>,
+        ) -> Result<Response<Self::AgentLinkStream>, Status> {
+            Err(Status::unimplemented("no agent is served here"))
+        }
+    }
     declare_resource(DeclareResourceRequest) -> DeclareResourceResponse: DeclareResource;
     list_resources(ListResourcesRequest) -> ListResourcesResponse: ListResources;
     release_resource(ReleaseResourceRequest) -> ReleaseResourceResponse: ReleaseResource;

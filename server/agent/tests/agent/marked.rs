@@ -3,6 +3,7 @@
 use sessiond_agent::deny::Denial;
 use sessiond_agent::marker::Marker;
 use sessiond_agent::registration::{Proof, RegisterError, register};
+use sessiond_agent::release::is_left;
 use sessiond_agent::strays::{Marked, any_marked, marked_processes};
 
 use super::denials::{INSIDE, run_inside};
@@ -35,9 +36,11 @@ fn processes_are_found_with_their_markers_until_they_end() {
     both.sort_unstable();
     assert_eq!(carriers(&other), both);
     assert_eq!(any_marked(&one), Ok(true));
+    assert_eq!(is_left(&one), Ok(true));
     fixture.let_go();
     process.await_state("Z");
     assert_eq!(any_marked(&one), Ok(false));
+    assert_eq!(is_left(&one), Ok(false));
     assert_eq!(carriers(&one), []);
     assert_eq!(any_marked(&other), Ok(true));
 }

@@ -5,7 +5,8 @@
 
 use super::RequestTag;
 use crate::event::Actor;
-use crate::ids::{Namespace, ResourceName, ResourceNo, SessionNo, SessionRef};
+use crate::ids::{Namespace, NodeName, ResourceName, ResourceNo, SessionNo, SessionRef};
+use crate::node::Witness;
 use crate::resource::{Attempt, ResourceToken, Scope, Target};
 
 /// Put a resource on record, before it is there or when it is taken over.
@@ -19,8 +20,12 @@ pub struct Declare {
     pub name: Option<ResourceName>,
     /// What it must not outlive.
     pub scope: Scope,
+    /// The machine it is on; none is the server's own.
+    pub node: Option<NodeName>,
     /// What it is, if it is there already.
     pub target: Target,
+    /// Who says what it is.
+    pub witness: Witness,
     /// Drawn at random, see [`ResourceToken`].
     pub salt: u64,
     /// Its name as a mutation.
@@ -38,6 +43,8 @@ pub struct Register {
     pub resource: ResourceToken,
     /// What it is.
     pub target: Target,
+    /// Who says so.
+    pub witness: Witness,
 }
 
 /// Have a resource go before what it belongs to ends.
@@ -93,4 +100,6 @@ pub struct Attempted {
     pub knew: Knowledge,
     /// What came of it.
     pub attempt: Attempt,
+    /// Who says so.
+    pub witness: Witness,
 }

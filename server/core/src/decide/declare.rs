@@ -4,11 +4,12 @@
 //! before the resource is there. Whoever declared it may say later what it turned out to be, once; if the session ended
 //! meanwhile, the release under way takes note of it, and what was released already takes nothing any more.
 
-use super::{find, let_go, request};
+use super::{find, let_go, node, request};
 use crate::command::resource::{Declare, Register};
 use crate::draft::{Draft, Stop};
-use crate::ids::{ResourceNo, SessionNo};
+use crate::ids::{Namespace, NodeName, ResourceNo, SessionNo};
 use crate::limits::RESOURCES_PER_SESSION_MAX;
+use crate::node::{NodeRejection, Witness};
 use crate::rejection::Rejection;
 use crate::reply::Reply;
 use crate::resource::{Resource, ResourceToken, ResourcesRow, Scope, Standing, Target};
@@ -20,6 +21,17 @@ pub(super) fn declare(draft: &mut Draft<'_>, declare: &Declare) -> Result<Reply,
         return answer(draft, row.subject, row.resource.unwrap_or_default(), true);
     }
     let session = find::in_use(draft, &declare.namespace, &declare.session)?;
+    if let Some(name) = &declare.node {
+        node::known(draft, &(declare.namespace.clone(), name.clone()))?;
+    }
+    if declare.target != Target::Marked {
+        refuse_other_witness(
+            draft,
+            &declare.namespace,
+            declare.node.as_ref(),
+            declare.witness,
+        )?;
+    }
     refuse_other_lease(&session, declare.scope)?;
     let mut row = draft
         .resources(session.no)?
@@ -38,6 +50,7 @@ pub(super) fn declare(draft: &mut Draft<'_>, declare: &Declare) -> Result<Reply,
         salt: declare.salt,
         name: declare.name.clone(),
         scope: declare.scope,
+        node: declare.node.clone(),
         target: declare.target.clone(),
         standing: Standing::Held,
         create_time: draft.now.wall,
@@ -51,6 +64,20 @@ pub(super) fn declare(draft: &mut Draft<'_>, declare: &Declare) -> Result<Reply,
         number,
     )?;
     answer(draft, session.no, number, false)
+}
+
+/// What is on a node is known from its agent, which may not be the one any more that said so.
+fn refuse_other_witness(
+    draft: &Draft<'_>,
+    namespace: &Namespace,
+    node: Option<&NodeName>,
+    witness: Witness,
+) -> Result<(), Stop> {
+    if node::may_speak(draft, namespace, node, witness)? {
+        return Ok(());
+    }
+    let node = node.expect("the server speaks of its own machine").clone();
+    Err(Rejection::Node(NodeRejection::Away { node }).into())
 }
 
 /// What belongs to a lease is declared under the one that its session has.
@@ -69,6 +96,8 @@ fn refuse_other_lease(session: &SessionRow, scope: Scope) -> Result<(), Stop> {
 pub(super) fn register(draft: &mut Draft<'_>, register: &Register) -> Result<Reply, Stop> {
     let token = register.resource;
     let mut row = let_go::row_of(draft, &register.namespace, token)?;
+    let node = row.get(token).and_then(|resource| resource.node.clone());
+    refuse_other_witness(draft, &row.namespace, node.as_ref(), register.witness)?;
     let resource = row
         .get_mut(token.number)
         .expect("the row has what its token names");

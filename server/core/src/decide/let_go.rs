@@ -8,16 +8,18 @@
 use std::sync::Arc;
 
 use super::slot::{self, Stage};
-use super::{behind, declare};
+use super::{behind, declare, node};
 use crate::command::resource::{Attempted, Knowledge, Release, ReleaseManner};
 use crate::draft::events::Particulars;
 use crate::draft::{Draft, Stop};
 use crate::event::{Actor, EventKind};
 use crate::ids::{Epoch, Namespace, SessionNo};
+use crate::node::Witness;
 use crate::rejection::Rejection;
 use crate::reply::Reply;
 use crate::resource::{
-    Attempt, Lingering, ReleaseOutcome, Resource, ResourceToken, ResourcesRow, Scope, Standing,
+    Attempt, Lingering, LingeringCause, ReleaseOutcome, Resource, ResourceToken, ResourcesRow,
+    Scope, Standing,
 };
 
 /// Writes the resources of a session, and into its own row how many of them are not released. The slot of an ended
@@ -25,6 +27,7 @@ use crate::resource::{
 pub(super) fn put(draft: &mut Draft<'_>, row: ResourcesRow) -> Result<(), Stop> {
     let mut session = draft.session(row.session)?;
     let before = Stage::of(&session);
+    node::recount(draft, &row)?;
     let unreleased = Some(row.unreleased());
     if session.resources != unreleased {
         Arc::make_mut(&mut session).resources = unreleased;
@@ -117,10 +120,14 @@ pub(super) fn attempted(draft: &mut Draft<'_>, attempted: &Attempted) -> Result<
         return Ok(Reply::Done);
     };
     let session = row.session;
+    let namespace = row.namespace.clone();
     let Some(resource) = row.get_mut(attempted.number) else {
         return Ok(Reply::Done);
     };
     let token = resource.token(session);
+    if !is_heard(draft, &namespace, resource, attempted)? {
+        return Ok(Reply::Done);
+    }
     if attempted.knew != Knowledge::of(&resource.target) && !faulty!(StaleAttempt) {
         // It was registered since: what was not found by its mark may be there. Whoever tried it tries again.
         return Ok(Reply::Done);
@@ -152,6 +159,27 @@ pub(super) fn attempted(draft: &mut Draft<'_>, attempted: &Attempted) -> Result<
         (Standing::Released { .. }, Attempt::Left { .. }) => {}
     }
     Ok(Reply::Done)
+}
+
+/// Whether a report counts: the server's own of its machine, or that of the agent of the node. Of a node the server knows
+/// only that it cannot be reached.
+fn is_heard(
+    draft: &Draft<'_>,
+    namespace: &Namespace,
+    resource: &Resource,
+    attempted: &Attempted,
+) -> Result<bool, Stop> {
+    let is_away = matches!(
+        attempted.attempt,
+        Attempt::Left {
+            cause: LingeringCause::NodeAway,
+            ..
+        }
+    );
+    if is_away && attempted.witness == Witness::Server {
+        return Ok(resource.node.is_some());
+    }
+    node::may_speak(draft, namespace, resource.node.as_ref(), attempted.witness)
 }
 
 /// A resource is gone, and with the last of them what was waited for.

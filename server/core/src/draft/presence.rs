@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use super::{Draft, PoolKey};
 use crate::ids::Epoch;
-use crate::presence::{Instance, InstanceKey, LeaseClock, Shortage};
+use crate::node::NodeKey;
+use crate::presence::{AgentLink, Instance, InstanceKey, LeaseClock, Shortage};
 use crate::time::EngineTime;
 
 impl Draft<'_> {
@@ -59,6 +60,18 @@ impl Draft<'_> {
 
     pub(crate) fn set_clock(&mut self, epoch: Epoch, clock: Option<LeaseClock>) {
         self.clocks.insert(epoch, clock);
+    }
+
+    /// The link of a node's agent, if it is here.
+    pub(crate) fn link(&self, node: &NodeKey) -> Option<AgentLink> {
+        match &self.link {
+            Some((own, link)) if own == node => *link,
+            Some(_) | None => self.view.presence.link(node),
+        }
+    }
+
+    pub(crate) fn set_link(&mut self, node: NodeKey, link: Option<AgentLink>) {
+        self.link = Some((node, link));
     }
 
     pub(crate) fn set_room(&mut self, shortage: Option<Shortage>) {

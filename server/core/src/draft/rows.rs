@@ -10,7 +10,8 @@ use crate::change::Membership;
 use crate::deadlines;
 use crate::event::EventRow;
 use crate::ids::{
-    Epoch, Namespace, PoolName, QueueId, RequestId, Revision, Seq, SessionId, SessionKey, SessionNo,
+    Epoch, Namespace, NodeName, PoolName, QueueId, RequestId, Revision, Seq, SessionId, SessionKey,
+    SessionNo,
 };
 use crate::index::{
     Entries, IndexEntry, Scan, entries_of_activity, entries_of_lease, entries_of_queue,
@@ -18,6 +19,7 @@ use crate::index::{
 };
 use crate::lease::LeaseRow;
 use crate::message::MessageRow;
+use crate::node::NodeRow;
 use crate::queue::QueueRow;
 use crate::resource::ResourcesRow;
 use crate::rows::{Counters, KeyRow, PoolRow, Read, RequestRow, Row, RowKey};
@@ -60,6 +62,7 @@ impl Draft<'_> {
     reader!(pool_row, Pool, PoolRow, (ns: &Namespace, pool: &PoolName), RowKey::Pool(ns.clone(), pool.clone()));
     reader!(event_row, Event, Arc<EventRow>, (revision: Revision), RowKey::Event(revision));
     reader!(resources_row, Resources, Arc<ResourcesRow>, (no: SessionNo), RowKey::Resources(no));
+    reader!(node_row, Node, Arc<NodeRow>, (ns: &Namespace, name: &NodeName), RowKey::Node(ns.clone(), name.clone()));
     reader!(counters_row, Counters, Arc<Counters>, (), RowKey::Counters);
 
     /// A session, to be looked at; whoever changes it takes a copy.
@@ -177,6 +180,19 @@ impl Draft<'_> {
         self.reindex(&before, entries_of_resources(&row));
         self.put(RowKey::Resources(row.session), Row::Resources(row.into()));
         Ok(())
+    }
+
+    pub(crate) fn node(&self, ns: &Namespace, name: &NodeName) -> Result<Option<NodeRow>, Stop> {
+        Ok(self.node_row(ns, name)?.map(|row| NodeRow::clone(row)))
+    }
+
+    pub(crate) fn put_node(&mut self, row: NodeRow) {
+        let key = RowKey::Node(row.namespace.clone(), row.name.clone());
+        self.put(key, Row::Node(row.into()));
+    }
+
+    pub(crate) fn remove_node(&mut self, ns: &Namespace, name: &NodeName) {
+        self.remove(RowKey::Node(ns.clone(), name.clone()));
     }
 
     pub(crate) fn counters(&self) -> Result<Counters, Stop> {

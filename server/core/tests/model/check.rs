@@ -10,6 +10,7 @@ use sessiond_core::rows::{Row, RowKey};
 use sessiond_core::time::{EngineTime, Limit, Span};
 
 use super::marks::Mark;
+use super::nodes;
 use super::state::{Fate, Model, Session, State, Status, Turn};
 use super::store::Store;
 
@@ -73,6 +74,7 @@ pub(crate) fn presence(model: &Model, presence: &Presence, namespace: &Namespace
             "the alarm of lease {epoch} is late"
         );
     }
+    nodes::check_links(model, presence, namespace);
     let clocks = presence.due(EngineTime(u64::MAX), usize::MAX);
     let current = model.leases.values().filter(|lease| lease.until.is_none());
     assert_eq!(clocks.len(), current.count(), "a clock without a lease");

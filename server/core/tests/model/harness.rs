@@ -4,6 +4,7 @@
 //! Both the model test and the proof that it finds deliberate faults use these parts. Nothing here reads a clock or a
 //! disk: a run follows from its seed alone.
 
+pub(crate) mod agents;
 pub(crate) mod behind;
 pub(crate) mod breakdowns;
 pub(crate) mod calendar;
@@ -21,6 +22,7 @@ pub(crate) mod letters;
 pub(crate) mod log;
 pub(crate) mod marks;
 pub(crate) mod messages;
+pub(crate) mod nodes;
 pub(crate) mod outside;
 pub(crate) mod pauses;
 pub(crate) mod pools;

@@ -279,6 +279,9 @@ impl Model {
         self.marks.hit_if(in_flight, Mark::RestartInFlight);
         // It is looked at anew before anything is asked.
         self.shortage = None;
+        for node in self.nodes.values_mut() {
+            node.link = None;
+        }
         for worker in self.workers.values_mut() {
             worker.stream = None;
             worker.last_seen = now;

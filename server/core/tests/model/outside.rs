@@ -11,6 +11,7 @@ use sessiond_core::ids::{
     Epoch, Namespace, RequestId, ResourceName, ResourceNo, SessionNo, SessionRef,
 };
 use sessiond_core::limits::RESOURCES_PER_SESSION_MAX;
+use sessiond_core::node::Witness;
 use sessiond_core::resource::{
     Attempt, LingeringCause, ProcessIdentity, ReleaseOutcome, ResourceToken, Scope, Target,
     TmuxIdentity,
@@ -78,12 +79,16 @@ impl World {
             0 => a_process(self.rng.u32(1..4)),
             _ => Target::Marked,
         };
+        let node = self.some_machine();
+        let witness = self.some_witness(node.as_ref());
         Declare {
             namespace: self.namespace.clone(),
             session,
             name: named.then(|| ResourceName::parse("shell").unwrap()),
             scope,
+            node,
             target,
+            witness,
             salt: self.rng.u64(..),
             request: self.tag(10),
             actor: self.actor(),
@@ -173,10 +178,12 @@ impl World {
             0 => a_tmux(),
             _ => a_process(self.rng.u32(1..3)),
         };
+        let node = self.machine_of(resource);
         let register = Register {
             namespace: self.some_namespace(),
             resource,
             target,
+            witness: self.some_witness(node.as_ref()),
         };
         let _ = self.submit(&Command::Register(Box::new(register)));
     }
@@ -199,17 +206,33 @@ impl World {
 
     /// What comes of an attempt that began just now.
     fn tell(&mut self, token: ResourceToken, attempt: Attempt) {
-        let known = self.model.resource(token.session.0, token.number.0);
-        let knew = known.map_or(Knowledge::Mark, |known| Knowledge::of(&known.target));
+        let knew = self.knowledge(token);
         self.tell_known(token, knew, attempt);
     }
 
+    fn knowledge(&self, token: ResourceToken) -> Knowledge {
+        let known = self.model.resource(token.session.0, token.number.0);
+        known.map_or(Knowledge::Mark, |known| Knowledge::of(&known.target))
+    }
+
     fn tell_known(&mut self, token: ResourceToken, knew: Knowledge, attempt: Attempt) {
+        let witness = self.witness(self.machine_of(token).as_ref());
+        self.tell_as(witness, token, knew, attempt);
+    }
+
+    fn tell_as(
+        &mut self,
+        witness: Witness,
+        token: ResourceToken,
+        knew: Knowledge,
+        attempt: Attempt,
+    ) {
         let attempted = Attempted {
             session: token.session,
             number: token.number,
             knew,
             attempt,
+            witness,
         };
         self.submit(&Command::Attempted(attempted)).unwrap();
     }
@@ -230,6 +253,12 @@ impl World {
             0 => self.left(),
             _ => self.gone(),
         };
+        if self.rng.u32(..4) == 0 {
+            // Somebody else may have the node since, or the server may not reach it.
+            let node = self.machine_of(token);
+            let (witness, knew) = (self.some_witness(node.as_ref()), self.knowledge(token));
+            return self.tell_as(witness, token, knew, attempt);
+        }
         if self.rng.u32(..3) == 0 {
             // It may have been registered since it began.
             return self.tell_known(token, Knowledge::Mark, attempt);
@@ -242,7 +271,11 @@ impl World {
     }
 
     fn left(&mut self) -> Attempt {
-        let causes = [LingeringCause::Denied, LingeringCause::TimedOut];
+        let causes = [
+            LingeringCause::Denied,
+            LingeringCause::TimedOut,
+            LingeringCause::NodeAway,
+        ];
         let cause = causes[self.rng.usize(..causes.len())];
         Attempt::Left {
             cause,

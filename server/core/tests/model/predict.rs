@@ -88,6 +88,8 @@ impl Model {
             Command::Register(asked) => return self.register(asked, out),
             Command::Release(asked) => return self.release_one(asked, out),
             Command::Attempted(report) => self.attempted(report, out),
+            Command::Node(command) => return self.node_frame(command, out),
+            Command::ForgetNode(asked) => self.forget_node(asked),
             Command::Requeue(requeue) => return self.requeue(requeue),
             Command::Discard(discard) => return self.discard(discard, out),
             Command::Worker(command) => self.frame(command, out),

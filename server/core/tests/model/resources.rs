@@ -10,6 +10,7 @@ use sessiond_core::command::resource::{
 use sessiond_core::event::Actor;
 use sessiond_core::ids::{Namespace, ResourceNo, SessionNo};
 use sessiond_core::limits::RESOURCES_PER_SESSION_MAX;
+use sessiond_core::node::Witness;
 use sessiond_core::resource::{
     Attempt, LingeringCause, ReleaseOutcome, ResourceToken, Scope, Target,
 };
@@ -27,6 +28,16 @@ impl Model {
             return self.declared_before(request.subject, number);
         }
         let no = self.find_in_use(&asked.session)?;
+        if let Some(name) = &asked.node
+            && !self.nodes.contains_key(name)
+        {
+            self.marks.hit(Outside::NodeUnknown);
+            return Err(Refusal::NodeNotFound);
+        }
+        let known = asked.target != Target::Marked;
+        if known && !self.may_speak(asked.node.as_ref(), asked.witness) {
+            return Err(Refusal::NodeAway);
+        }
         let lease = match asked.scope {
             Scope::Session => None,
             Scope::Lease(epoch) => Some(epoch.0),
@@ -46,6 +57,7 @@ impl Model {
             salt: asked.salt,
             name: asked.name.clone(),
             lease,
+            node: asked.node.clone(),
             target: asked.target.clone(),
             standing: Standing::Held,
             declared: wall,
@@ -90,6 +102,10 @@ impl Model {
     pub(crate) fn register(&mut self, asked: &Register, out: &mut Expected) -> Verdict {
         let token = asked.resource;
         let (no, number) = self.named(&asked.namespace, token)?;
+        let node = self.resource_mut(no, number).node.clone();
+        if !self.may_speak(node.as_ref(), asked.witness) {
+            return Err(Refusal::NodeAway);
+        }
         let resource = self.resource_mut(no, number);
         let to_go = resource.is_releasing();
         if let Standing::Released(outcome, _) = resource.standing {
@@ -137,6 +153,23 @@ impl Model {
     /// An attempt to release a resource is over, or it was found gone.
     pub(crate) fn attempted(&mut self, report: &Attempted, out: &mut Expected) {
         let (no, number) = (report.session.0, report.number.0);
+        let Some(node) = self.resource(no, number).map(|one| one.node.clone()) else {
+            return self.marks.hit(Outside::ReportStale);
+        };
+        let is_away = matches!(
+            report.attempt,
+            Attempt::Left {
+                cause: LingeringCause::NodeAway,
+                ..
+            }
+        );
+        let counts = match report.witness {
+            Witness::Server if is_away => node.is_some(),
+            Witness::Server | Witness::Agent(_) => self.may_speak(node.as_ref(), report.witness),
+        };
+        if !counts {
+            return self.marks.hit(Outside::ReportUnheard);
+        }
         let known = self.resource(no, number);
         let Some(resource) = known.filter(|resource| !resource.is_released()) else {
             return self.marks.hit(Outside::ReportStale);

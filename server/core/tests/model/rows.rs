@@ -15,6 +15,7 @@ use sessiond_core::session::{ActivityRow, Lifecycle, SessionRow};
 use sessiond_core::time::Limit;
 
 use super::circuits;
+use super::nodes;
 use super::queue_rows::{check_lease, check_message, check_queue};
 use super::resource_rows as outside;
 use super::state::{Fate, Model, State};
@@ -75,6 +76,7 @@ pub(crate) fn check(model: &Model, store: &Store, care: Care) {
     };
     assert_eq!(seen, wanted, "rows are missing or too many");
     check_requests(model, store, &seen);
+    nodes::check_all(model, store);
     for session in &model.sessions {
         let ended = matches!(session.state, State::Ended(_));
         assert_eq!(
@@ -170,6 +172,7 @@ fn check_name(model: &Model, key: &RowKey, row: &Row, seen: &mut Seen) {
             let wanted = outside::pool_row(model, pool);
             assert_eq!(*row, wanted, "the counts of pool {pool}");
         }
+        (RowKey::Node(_, name), Row::Node(row)) => nodes::check_row(model, name, row),
         (key, row) => panic!("under {key:?} lies {row:?}"),
     }
 }
@@ -218,6 +221,7 @@ fn check_counters(model: &Model, row: &Counters) {
     assert_eq!(row.epoch.0, model.last_epoch, "the newest token");
     assert_eq!(row.calendar, model.calendar, "where the calendar stands");
     assert_eq!(row.compacted.0, model.compacted, "where the log begins");
+    assert_eq!(row.nodes, model.nodes.len() as u64, "the nodes");
     assert_eq!(
         row.active,
         sessions(|s| matches!(s, State::Active)),

@@ -290,6 +290,7 @@ impl Clients {
             | Reply::Held(_)
             | Reply::Explained(_)
             | Reply::Reaped { .. }
+            | Reply::NodeTaken { .. }
             | Reply::Workers(_) => None,
         };
         if let Some(id) = opened.filter(|id| !self.sessions.contains(id)) {

@@ -11,7 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use sessiond_core::event::Actor;
 use sessiond_core::ids::{
-    CoalesceKey, IdempotencyKey, InstanceId, PoolName, RequestId, SessionId, SessionKey, StreamId,
+    CoalesceKey, IdempotencyKey, InstanceId, NodeName, PoolName, RequestId, SessionId, SessionKey,
+    StreamId,
 };
 use sessiond_core::lease::LeaseMode;
 use sessiond_core::limits::Policy;
@@ -43,6 +44,7 @@ pub(crate) struct Model {
     /// Queues that wait for the next session of a key.
     pub(crate) held: BTreeMap<SessionKey, u64>,
     pub(crate) requests: BTreeMap<RequestId, Request>,
+    pub(crate) nodes: BTreeMap<NodeName, super::nodes::Node>,
     pub(crate) calendar: Calendar,
     pub(crate) last_epoch: u64,
     pub(crate) revision: u64,
@@ -269,6 +271,7 @@ impl Model {
             held: BTreeMap::new(),
             requests: BTreeMap::new(),
             calendar: Calendar::default(),
+            nodes: BTreeMap::new(),
             last_epoch: 0,
             revision: 0,
             log: Vec::new(),

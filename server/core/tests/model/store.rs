@@ -324,6 +324,7 @@ impl Store {
             | Row::Request(_)
             | Row::Pool(_)
             | Row::Resources(_)
+            | Row::Node(_)
             | Row::Event(_) => None,
         })
         .collect()

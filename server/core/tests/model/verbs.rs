@@ -61,6 +61,7 @@ pub(crate) enum Verb {
     LetGo,
     Report,
     Releaser,
+    Link,
 }
 
 /// How often each happens, relative to the others.
@@ -109,6 +110,7 @@ pub(crate) const VERBS: &[(Verb, u32)] = &[
     (Verb::LetGo, 2),
     (Verb::Report, 3),
     (Verb::Releaser, 5),
+    (Verb::Link, 5),
 ];
 
 /// Instants at which due work is run on a longer way; then the clock jumps, as after a suspend.
@@ -166,6 +168,7 @@ impl World {
             Verb::LetGo => self.let_go(),
             Verb::Report => self.report(),
             Verb::Releaser => self.release_some(),
+            Verb::Link => self.link(),
         }
     }
 

@@ -10,6 +10,7 @@ use sessiond_core::command::{
 use sessiond_core::event::{Actor, EventKind};
 use sessiond_core::ids::{PoolName, ResourceNo, SessionId, SessionKey, SessionNo, SessionRef};
 use sessiond_core::limits::{KEY_SESSIONS_MAX, PoolOverrides, WhenFull};
+use sessiond_core::node::Witness;
 use sessiond_core::reply::Reply;
 use sessiond_core::resource::{Attempt, ReleaseOutcome, Scope, Target};
 use sessiond_core::session::{EndMode, EndReason, PendingPolicy, Profile};
@@ -24,7 +25,9 @@ fn declare(desk: &mut Desk, session: SessionRef) {
         session,
         name: None,
         scope: Scope::Session,
+        node: None,
         target: Target::Marked,
+        witness: Witness::Server,
         salt: 7,
         request: None,
         actor: Actor::reaper(),
@@ -39,6 +42,7 @@ fn gone(desk: &mut Desk, session: u64) {
         number: ResourceNo(1),
         knew: Knowledge::Mark,
         attempt: Attempt::Gone(ReleaseOutcome::Killed),
+        witness: Witness::Server,
     }));
 }
 

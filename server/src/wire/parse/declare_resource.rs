@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use sessiond_core::command::RequestTag;
-use sessiond_core::ids::{Epoch, ResourceName, SessionRef, TextError, check_text};
+use sessiond_core::ids::{Epoch, NodeName, ResourceName, SessionRef, TextError, check_text};
 use sessiond_core::resource::{ResourceToken, Scope};
 use sessiond_proto::v1 as pb;
 use sessiond_proto::v1::declare_resource_request::Target;
@@ -39,6 +39,8 @@ pub(crate) struct Declaration {
     pub(crate) name: Option<ResourceName>,
     /// What it must not outlive.
     pub(crate) scope: Scope,
+    /// The machine it is on; none is the server's own.
+    pub(crate) node: Option<NodeName>,
     /// What it is, if it is there already.
     pub(crate) sought: Option<Sought>,
     /// The call's name as a mutation.
@@ -67,11 +69,13 @@ fn declaration(
     let session = reference::required(faults, "ref", request.r#ref);
     let name = text::optional(faults, "name", request.name, ResourceName::parse);
     let scope = scope(faults, request.scope, request.epoch);
+    let node = text::optional(faults, "node", request.node, NodeName::parse);
     let sought = request.target.map(|target| sought(faults, target));
     Some(Declaration {
         session: session?,
         name,
         scope: scope?,
+        node,
         sought: match sought {
             Some(sought) => Some(sought?),
             None => None,
@@ -86,6 +90,7 @@ fn registration(faults: &mut Faults, request: pb::DeclareResourceRequest) -> Opt
         ("name", !request.name.is_empty()),
         ("scope", request.scope != 0),
         ("epoch", request.epoch != 0),
+        ("node", !request.node.is_empty()),
         ("request_id", !request.request_id.is_empty()),
     ];
     for (field, _) in given.iter().filter(|(_, given)| *given) {
@@ -142,16 +147,26 @@ fn scope(faults: &mut Faults, number: i32, epoch: u64) -> Option<Scope> {
 
 fn sought(faults: &mut Faults, target: Target) -> Option<Sought> {
     match target {
-        Target::Process(process) => faults.within("process", |faults| pid(faults, process.pid)),
-        Target::Tmux(tmux) => faults.within("tmux", |faults| {
-            let socket = socket(faults, tmux.socket);
-            let name = checked(faults, "session_name", tmux.session_name);
-            Some(Sought::Tmux {
-                socket: socket?,
-                name: name?,
-            })
-        }),
+        Target::Process(process) => sought_process(faults, &process),
+        Target::Tmux(tmux) => sought_tmux(faults, tmux),
     }
+}
+
+/// A process as its caller names it.
+pub(super) fn sought_process(faults: &mut Faults, given: &pb::ProcessTarget) -> Option<Sought> {
+    faults.within("process", |faults| pid(faults, given.pid))
+}
+
+/// A tmux session as its caller names it.
+pub(super) fn sought_tmux(faults: &mut Faults, given: pb::TmuxTarget) -> Option<Sought> {
+    faults.within("tmux", |faults| {
+        let socket = socket(faults, given.socket);
+        let name = checked(faults, "session_name", given.session_name);
+        Some(Sought::Tmux {
+            socket: socket?,
+            name: name?,
+        })
+    })
 }
 
 fn pid(faults: &mut Faults, pid: u32) -> Option<Sought> {

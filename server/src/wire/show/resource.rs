@@ -28,6 +28,7 @@ pub(crate) fn resource(session: &SessionRow, resource: &Resource) -> pb::Resourc
         state: state(&resource.standing).into(),
         target: target(&resource.target),
         create_time: Some(timestamp(resource.create_time)),
+        node: text(resource.node.as_ref().map(|node| node as _)),
         ..pb::Resource::default()
     };
     match &resource.standing {
@@ -85,7 +86,7 @@ pub(crate) fn declared(reply: Reply, revision: Revision) -> pb::DeclareResourceR
     }
 }
 
-fn outcome(outcome: ReleaseOutcome) -> pb::ResourceOutcome {
+pub(super) fn outcome(outcome: ReleaseOutcome) -> pb::ResourceOutcome {
     match outcome {
         ReleaseOutcome::Killed => pb::ResourceOutcome::Killed,
         ReleaseOutcome::AlreadyGone => pb::ResourceOutcome::AlreadyGone,
@@ -94,10 +95,11 @@ fn outcome(outcome: ReleaseOutcome) -> pb::ResourceOutcome {
     }
 }
 
-fn lingering_cause(cause: LingeringCause) -> pb::LingeringCause {
+pub(super) fn lingering_cause(cause: LingeringCause) -> pb::LingeringCause {
     match cause {
         LingeringCause::Denied => pb::LingeringCause::Denied,
         LingeringCause::TimedOut => pb::LingeringCause::Timeout,
+        LingeringCause::NodeAway => pb::LingeringCause::NodeAway,
     }
 }
 

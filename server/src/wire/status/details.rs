@@ -74,6 +74,7 @@ fn resource_type(reason: Reason) -> &'static str {
         Reason::ResourceNotFound | Reason::ResourceReleased | Reason::ResourceRegistered => {
             "resource"
         }
+        Reason::NodeNotFound | Reason::NodeElsewhere | Reason::NodeAway => "node",
         Reason::NamespaceNotFound => "namespace",
         Reason::SessionNotFound
         | Reason::SessionKeyInUse

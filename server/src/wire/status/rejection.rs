@@ -34,6 +34,7 @@ impl Refusal {
             Rejection::ResourceReleased { token, outcome } => resources::released(*token, *outcome),
             Rejection::ResourceRegistered { token } => resources::registered(*token),
             Rejection::TooManyResources { session, limit } => resources::too_many(session, *limit),
+            Rejection::Node(rejection) => resources::node(rejection),
             Rejection::SubjectPurged { request_id } => subject_purged(request_id),
             Rejection::PoolNotFound { pool } => pool_not_found(pool),
             Rejection::TooManySessions {

@@ -46,6 +46,7 @@ fn declaration() -> pb::DeclareResourceRequest {
         resource_id: String::new(),
         target: process(41),
         request_id: "r".to_owned(),
+        node: "far".to_owned(),
     }
 }
 

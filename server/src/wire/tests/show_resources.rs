@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use sessiond_core::ids::{Epoch, ResourceName, ResourceNo, SessionNo};
+use sessiond_core::ids::{Epoch, InstanceId, NodeName, ResourceName, ResourceNo, SessionNo};
+use sessiond_core::node::NodeRejection;
 use sessiond_core::rejection::Rejection;
 use sessiond_core::resource::{
     Lingering, LingeringCause, ProcessIdentity, ReleaseOutcome, Resource, ResourceToken, Scope,
     Standing, Target, TmuxIdentity,
 };
 use sessiond_core::session::{Behind, Lifecycle, PredecessorSlot, Wait};
-use sessiond_core::time::{EngineTime, Now, WallTime};
+use sessiond_core::time::{EngineTime, Now, Span, WallTime};
 use sessiond_proto::reason::Reason;
 use sessiond_proto::v1 as pb;
 use tonic::Code;
@@ -39,6 +40,7 @@ fn held() -> Resource {
         salt: 0xab,
         name: Some(ResourceName::parse("shell").unwrap()),
         scope: Scope::Lease(Epoch(7)),
+        node: Some(NodeName::parse("far").unwrap()),
         target: Target::Process(process(41)),
         standing: Standing::Held,
         create_time: WallTime(1_000),
@@ -66,12 +68,14 @@ fn every_field_of_a_resource_is_shown() {
         state: pb::ResourceState::Held.into(),
         target: Some(pb::resource::Target::Process(target)),
         create_time: millis(1_000),
+        node: "far".to_owned(),
         ..pb::Resource::default()
     };
     assert_eq!(shown(&held()), expected);
     let bare = Resource {
         name: None,
         scope: Scope::Session,
+        node: None,
         target: Target::Marked,
         ..held()
     };
@@ -80,6 +84,7 @@ fn every_field_of_a_resource_is_shown() {
         scope: pb::ResourceScope::Session.into(),
         epoch: 0,
         target: None,
+        node: String::new(),
         ..expected
     };
     assert_eq!(shown(&bare), expected);
@@ -119,6 +124,7 @@ fn what_became_of_a_resource_is_shown() {
     for (cause, name) in [
         (LingeringCause::Denied, pb::LingeringCause::Denied),
         (LingeringCause::TimedOut, pb::LingeringCause::Timeout),
+        (LingeringCause::NodeAway, pb::LingeringCause::NodeAway),
     ] {
         let left = standing(Standing::Releasing(Some(Lingering {
             cause,
@@ -232,15 +238,52 @@ fn refusals_about_resources_say_which_and_why() {
 fn what_is_not_registered_says_why() {
     let why = "only its user may".to_owned();
     check(
-        Refusal::unregistered(&Unregistered::NotEntitled { why: why.clone() }),
+        Refusal::unregistered(&Unregistered::NotEntitled { why: why.clone() }, "somebody"),
         &Expected::of(Reason::PermissionDenied, Code::PermissionDenied),
     );
     let field = "process.pid";
     check(
-        Refusal::unregistered(&Unregistered::Unfit { field, why }),
+        Refusal::unregistered(&Unregistered::Unfit { field, why }, "somebody"),
         &Expected {
             violations: &[field],
             ..Expected::of(Reason::FieldInvalid, Code::InvalidArgument)
+        },
+    );
+}
+
+#[test]
+fn a_node_that_cannot_be_used_says_why_and_when_to_come_back() {
+    let node = || NodeName::parse("far").unwrap();
+    check(
+        Refusal::rejected(&Rejection::Node(NodeRejection::NotFound { node: node() })),
+        &Expected {
+            metadata: &[("node", "far")],
+            resource: Some(("node", "far")),
+            ..Expected::of(Reason::NodeNotFound, Code::NotFound)
+        },
+    );
+    check(
+        Refusal::rejected(&Rejection::Node(NodeRejection::Elsewhere {
+            node: node(),
+            resources: 3,
+        })),
+        &Expected {
+            metadata: &[("count", "3"), ("node", "far")],
+            resource: Some(("node", "far")),
+            ..Expected::of(Reason::NodeElsewhere, Code::FailedPrecondition)
+        },
+    );
+    let held = Rejection::Node(NodeRejection::Held {
+        node: node(),
+        holder: InstanceId::parse("a1").unwrap(),
+        retry_after: Span(1_500),
+    });
+    check(
+        Refusal::rejected(&held),
+        &Expected {
+            metadata: &[("holder", "a1"), ("node", "far")],
+            retry_ms: Some(1_500),
+            ..Expected::of(Reason::LeaseHeld, Code::FailedPrecondition)
         },
     );
 }

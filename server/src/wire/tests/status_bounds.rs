@@ -21,6 +21,7 @@ const CONTRACT: [(Code, &[&str]); 11] = [
             "POOL_NOT_FOUND",
             "REQUEST_NOT_FOUND",
             "RESOURCE_NOT_FOUND",
+            "NODE_NOT_FOUND",
             "NAMESPACE_NOT_FOUND",
         ],
     ),
@@ -45,6 +46,7 @@ const CONTRACT: [(Code, &[&str]); 11] = [
             "CAUSE_TOO_DEEP",
             "LEASE_HELD",
             "RESTART_LIMITED",
+            "NODE_ELSEWHERE",
             "LEASE_FENCED",
             "STALE_DELIVERY",
             "LOG_CHANGED",
@@ -64,7 +66,10 @@ const CONTRACT: [(Code, &[&str]); 11] = [
         ],
     ),
     (Code::OutOfRange, &["REVISION_COMPACTED"]),
-    (Code::Unavailable, &["SERVER_DRAINING", "STORE_UNAVAILABLE"]),
+    (
+        Code::Unavailable,
+        &["SERVER_DRAINING", "NODE_AWAY", "STORE_UNAVAILABLE"],
+    ),
     (
         Code::InvalidArgument,
         &["REQUEST_ID_REUSED", "FIELD_INVALID", "MESSAGE_TOO_LARGE"],

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use sessiond_core::ids::{Epoch, Namespace, PoolName, WorkerName};
+use sessiond_core::ids::{Epoch, Namespace, NodeName, PoolName, WorkerName};
+use sessiond_core::node::NodeRejection;
 use sessiond_core::presence::Shortage;
 use sessiond_core::rejection::{Crowd, Rejection};
 use sessiond_core::session::EndReason;
@@ -60,6 +61,10 @@ fn throttles() -> Vec<Rejection> {
             session: session(),
             limit: 64,
         },
+        Rejection::Node(NodeRejection::TooMany { limit: 5 }),
+        Rejection::Node(NodeRejection::Away {
+            node: NodeName::parse("far").unwrap(),
+        }),
         Rejection::TooManyAttached {
             namespace: namespace.clone(),
             pool: pool.clone(),
@@ -79,6 +84,8 @@ fn throttle_name(rejection: &Rejection) -> Option<&'static str> {
         Rejection::TooManyRequests { .. } => Some("requests"),
         Rejection::TooManyResources { .. } => Some("resources"),
         Rejection::TooManyAttached { .. } => Some("attached"),
+        Rejection::Node(NodeRejection::TooMany { .. }) => Some("nodes"),
+        Rejection::Node(NodeRejection::Away { .. }) => Some("node"),
         Rejection::SessionNotFound { .. }
         | Rejection::SessionKeyInUse { .. }
         | Rejection::SessionIdInUse { .. }
@@ -91,6 +98,9 @@ fn throttle_name(rejection: &Rejection) -> Option<&'static str> {
         | Rejection::ResourceNotFound { .. }
         | Rejection::ResourceReleased { .. }
         | Rejection::ResourceRegistered { .. }
+        | Rejection::Node(NodeRejection::NotFound { .. })
+        | Rejection::Node(NodeRejection::Held { .. })
+        | Rejection::Node(NodeRejection::Elsewhere { .. })
         | Rejection::SubjectPurged { .. }
         | Rejection::PoolNotFound { .. }
         | Rejection::LeaseHeld { .. }
@@ -112,7 +122,7 @@ fn throttle_name(rejection: &Rejection) -> Option<&'static str> {
 fn every_throttle_names_what_is_full_where_it_counts_and_when_to_come_back() {
     let rejections = throttles();
     let named: BTreeSet<_> = rejections.iter().filter_map(throttle_name).collect();
-    assert_eq!(named.len(), 7, "a throttle of the core has no row");
+    assert_eq!(named.len(), 9, "a throttle of the core has no row");
     let mut refusals: Vec<Refusal> = rejections.iter().map(Refusal::rejected).collect();
     refusals.push(Refusal::overloaded(Backlog {
         of: "commands",

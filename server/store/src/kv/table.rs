@@ -7,7 +7,7 @@ use crate::kv::Table;
 
 impl Table {
     /// Every table, in the order of declaration. The tags 10 and 19 were given out before the format was a promise.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::Counters,
         Self::Sessions,
         Self::Activities,
@@ -38,14 +38,16 @@ impl Table {
         Self::BehindSessions,
         Self::UnreleasedSessions,
         Self::ReleasingSessions,
+        Self::Nodes,
     ];
 
     /// Those that the first versions of format 1 did not have. A file without them has nothing in them.
-    pub(crate) const ADDED: [Self; 4] = [
+    pub(crate) const ADDED: [Self; 5] = [
         Self::Resources,
         Self::BehindSessions,
         Self::UnreleasedSessions,
         Self::ReleasingSessions,
+        Self::Nodes,
     ];
 
     /// The name of the table on disk, its version included.
@@ -100,6 +102,7 @@ impl Table {
             Self::BehindSessions => (91, "behind_sessions.v1"),
             Self::UnreleasedSessions => (92, "unreleased_sessions.v1"),
             Self::ReleasingSessions => (93, "releasing_sessions.v1"),
+            Self::Nodes => (94, "nodes.v1"),
         }
     }
 }

@@ -38,6 +38,8 @@ pub(crate) struct Counters {
     calendar_outstanding: Option<u64>,
     #[prost(uint64, tag = "52")]
     compacted: u64,
+    #[prost(uint64, tag = "53")]
+    nodes: u64,
 }
 
 impl From<&domain::Counters> for Counters {
@@ -59,6 +61,7 @@ impl From<&domain::Counters> for Counters {
             calendar_day: row.calendar.day.map(|day| day.0),
             calendar_outstanding: row.calendar.outstanding.map(|no| no.0),
             compacted: row.compacted.0,
+            nodes: row.nodes,
         }
     }
 }
@@ -84,6 +87,7 @@ impl From<Counters> for domain::Counters {
                 outstanding: row.calendar_outstanding.map(SessionNo),
             },
             compacted: Revision(row.compacted),
+            nodes: row.nodes,
         }
     }
 }

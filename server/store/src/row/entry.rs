@@ -202,6 +202,7 @@ pub(crate) fn entry(table: Table, key: &[u8]) -> Result<IndexEntry, DecodeError>
         Table::ReleasingSessions => IndexEntry::Releasing(session(c)?),
         Table::Counters
         | Table::Resources
+        | Table::Nodes
         | Table::Sessions
         | Table::Activities
         | Table::Queues

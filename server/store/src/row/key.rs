@@ -6,7 +6,7 @@
 //!   leases, events, resources
 //! messages, dead_letters, payloads  u64 queue | u64 seq
 //! keys, session_ids, requests,      u16 length | namespace | text
-//!   pools
+//!   pools, nodes
 //! key_blocks                        u64 queue | u64 block
 //! ```
 //!
@@ -43,6 +43,7 @@ pub fn key_of_row(key: &RowKey) -> (Table, Key) {
         RowKey::Pool(namespace, pool) => (Table::Pools, scoped(namespace, pool.as_str())),
         RowKey::Event(revision) => (Table::Events, one(revision.0)),
         RowKey::Resources(no) => (Table::Resources, one(no.0)),
+        RowKey::Node(namespace, name) => (Table::Nodes, scoped(namespace, name.as_str())),
     }
 }
 
@@ -73,6 +74,7 @@ pub(crate) fn row_key(table: Table, bytes: &[u8]) -> Option<Result<RowKey, Decod
         Table::Pools => unscoped(bytes).map(|(namespace, pool)| RowKey::Pool(namespace, pool)),
         Table::Events => number(bytes).map(|revision| RowKey::Event(Revision(revision))),
         Table::Resources => number(bytes).map(|no| RowKey::Resources(SessionNo(no))),
+        Table::Nodes => unscoped(bytes).map(|(namespace, name)| RowKey::Node(namespace, name)),
         Table::Ready
         | Table::InFlight
         | Table::Returned
@@ -149,6 +151,9 @@ pub(crate) fn agree(key: &RowKey, row: &Row) -> bool {
         (RowKey::Lease(epoch), Row::Lease(row)) => row.epoch == *epoch,
         (RowKey::Event(revision), Row::Event(row)) => row.revision == *revision,
         (RowKey::Resources(no), Row::Resources(row)) => row.session == *no,
+        (RowKey::Node(namespace, name), Row::Node(row)) => {
+            row.namespace == *namespace && row.name == *name
+        }
         (
             RowKey::Counters
             | RowKey::Session(_)
@@ -164,7 +169,8 @@ pub(crate) fn agree(key: &RowKey, row: &Row) -> bool {
             | RowKey::Request(..)
             | RowKey::Pool(..)
             | RowKey::Event(_)
-            | RowKey::Resources(_),
+            | RowKey::Resources(_)
+            | RowKey::Node(..),
             _,
         ) => false,
     }

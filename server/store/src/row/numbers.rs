@@ -133,6 +133,7 @@ numbers! {
     LingeringCause ("the cause of a resource that is left") {
         Denied = 1,
         TimedOut = 2,
+        NodeAway = 3,
     }
     ReleaseOutcome ("the outcome of a release") {
         Killed = 1,

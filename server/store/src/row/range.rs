@@ -134,6 +134,17 @@ pub(crate) fn pools_of(namespace: &Namespace) -> Range {
     }
 }
 
+/// The rows of all nodes.
+pub(crate) fn nodes() -> Range {
+    Range {
+        table: Table::Nodes,
+        from: Vec::new(),
+        to: None,
+        order: Order::Ascending,
+        limit: usize::MAX,
+    }
+}
+
 /// The queues of a namespace that have dead letters, from `first` on.
 pub(crate) fn dead_queues_from(namespace: &Namespace, first: QueueId, limit: usize) -> Range {
     let mut from = namespace_prefix(namespace);

@@ -37,6 +37,9 @@ struct Resource {
     standing: Option<Standing>,
     #[prost(uint64, tag = "11")]
     create_time: u64,
+    /// The machine it is on; the server's own has no name.
+    #[prost(string, optional, tag = "12")]
+    node: Option<String>,
 }
 
 #[derive(Clone, PartialEq, prost::Oneof)]
@@ -161,6 +164,7 @@ impl From<&domain::Resource> for Resource {
             }),
             standing: Some((&resource.standing).into()),
             create_time: resource.create_time.0,
+            node: resource.node.as_ref().map(|node| node.as_str().to_owned()),
         }
     }
 }
@@ -184,6 +188,7 @@ impl TryFrom<Resource> for domain::Resource {
             },
             standing: need(resource.standing, "whether a resource is there")?.try_into()?,
             create_time: WallTime(resource.create_time),
+            node: text_if(resource.node)?,
         })
     }
 }

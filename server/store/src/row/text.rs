@@ -3,8 +3,8 @@
 //! A stored id that does not parse was not written by this schema. No text is changed on its way.
 
 use sessiond_core::ids::{
-    CoalesceKey, IdempotencyKey, InstanceId, MessageKind, Namespace, PoolName, RequestId,
-    ResourceName, SessionId, SessionKey, TextError, WorkerName,
+    CoalesceKey, IdempotencyKey, InstanceId, MachineId, MessageKind, Namespace, NodeName, PoolName,
+    RequestId, ResourceName, SessionId, SessionKey, TextError, WorkerName,
 };
 
 use crate::row::DecodeError;
@@ -33,8 +33,10 @@ texts! {
     CoalesceKey: "the coalesce key",
     IdempotencyKey: "the idempotency key",
     InstanceId: "the instance id",
+    MachineId: "the machine id",
     MessageKind: "the message kind",
     Namespace: "the namespace",
+    NodeName: "the node name",
     PoolName: "the pool name",
     RequestId: "the request id",
     ResourceName: "the resource name",

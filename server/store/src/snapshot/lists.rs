@@ -10,6 +10,7 @@ use sessiond_core::index::{Due, IndexEntry, Scan};
 use sessiond_core::key_window::{BlockNo, KeyBlock};
 use sessiond_core::lease::{LeaseRow, LeaseStanding};
 use sessiond_core::message::MessageRow;
+use sessiond_core::node::NodeRow;
 use sessiond_core::rows::{PoolRow, Row, RowKey};
 use sessiond_core::session::SessionRow;
 use sessiond_core::time::EngineTime;
@@ -142,6 +143,15 @@ impl Rows {
                 unreachable!("a key of this table is that of a pool: {key:?}");
             };
             Ok((namespace, pool, of_kind!(row, Pool)))
+        })
+    }
+
+    /// All nodes on record, in order of their namespaces and names.
+    pub fn nodes(&self) -> Result<Vec<Arc<NodeRow>>, Fault> {
+        let range = row::nodes();
+        self.decoded(&range, |key, value| {
+            let row = row::decode_row(&row::decode_key(range.table, key)?, value)?;
+            Ok(of_kind!(row, Node))
         })
     }
 

@@ -1,10 +1,14 @@
 //! Random commands about what sessions have outside.
 
 use sessiond_core::command::Command;
+use sessiond_core::command::node::{ForgetNode, NodeCommand, NodeFrame};
 use sessiond_core::command::resource::{
     Attempted, Declare, Knowledge, Register, Release, ReleaseManner,
 };
-use sessiond_core::ids::{ResourceName, ResourceNo, SessionNo};
+use sessiond_core::ids::{
+    Epoch, InstanceId, NodeName, ResourceName, ResourceNo, SessionNo, StreamId,
+};
+use sessiond_core::node::Witness;
 use sessiond_core::resource::{
     Attempt, LingeringCause, ProcessIdentity, ReleaseOutcome, ResourceToken, Scope, Target,
 };
@@ -19,22 +23,41 @@ const SALT: u64 = 7;
 impl Asker {
     pub(super) fn resource(&mut self, world: &World) -> Command {
         let (namespace, session) = self.session();
-        match self.rng.u8(..6) {
+        let node = self.node();
+        match self.rng.u8(..8) {
+            6 => Command::Node(NodeCommand {
+                node: (namespace, NodeName::parse("far").expect("an id")),
+                stream: StreamId(1),
+                frame: NodeFrame::Hello {
+                    instance: InstanceId::parse("a").expect("an id"),
+                    machine: None,
+                },
+            }),
+            7 => Command::ForgetNode(ForgetNode {
+                node: (namespace, NodeName::parse("far").expect("an id")),
+                epoch: Epoch(self.rng.u64(..4)),
+            }),
             0..3 => Command::Declare(Box::new(Declare {
                 namespace,
                 session,
                 name: ResourceName::parse("shell").ok(),
                 scope: Scope::Session,
+                node,
                 target: Target::Marked,
+                witness: Witness::Server,
                 salt: SALT,
                 request: self.request(),
                 actor: caller(),
             })),
-            3 => Command::Register(Box::new(Register {
-                namespace,
-                resource: self.token(world),
-                target: Target::Process(process(self.rng.u32(1..3))),
-            })),
+            3 => {
+                let resource = self.token(world);
+                Command::Register(Box::new(Register {
+                    namespace,
+                    resource,
+                    target: Target::Process(process(self.rng.u32(1..3))),
+                    witness: self.witness(world, resource),
+                }))
+            }
             4 => Command::Release(Release {
                 namespace,
                 resource: self.token(world),
@@ -65,7 +88,23 @@ impl Asker {
                 },
                 _ => Attempt::Gone(one_of(&mut self.rng, &gone)),
             },
+            witness: self.witness(world, token),
         })
+    }
+
+    fn node(&mut self) -> Option<NodeName> {
+        (self.rng.u8(..3) == 0).then(|| NodeName::parse("far").expect("an id"))
+    }
+
+    /// Whoever may speak of it, or an agent that may not any more.
+    fn witness(&mut self, world: &World, token: ResourceToken) -> Witness {
+        let rows = world.store.reader().snapshot().expect("snapshot");
+        let row = rows.resources_of(token.session).expect("resources");
+        let resource = row.as_ref().and_then(|row| row.get(token));
+        match resource.and_then(|resource| resource.node.as_ref()) {
+            Some(_) => Witness::Agent(Epoch(self.rng.u64(..9))),
+            None => Witness::Server,
+        }
     }
 
     /// Of a session with something that is to go, if there is one.

@@ -6,9 +6,9 @@
 use bytes::Bytes;
 use fastrand::Rng;
 use sessiond_core::ids::{
-    CoalesceKey, DeliveryId, Epoch, IdempotencyKey, InstanceId, MessageKind, Namespace, PoolName,
-    QueueId, RequestId, ResourceNo, Revision, Seq, SessionId, SessionKey, SessionNo, TextError,
-    WorkerName,
+    CoalesceKey, DeliveryId, Epoch, IdempotencyKey, InstanceId, MessageKind, Namespace, NodeName,
+    PoolName, QueueId, RequestId, ResourceNo, Revision, Seq, SessionId, SessionKey, SessionNo,
+    TextError, WorkerName,
 };
 use sessiond_core::key_window::{KeyBlock, RememberedKey};
 use sessiond_core::lease::{LeaseMode, LeaseRow, LeaseStanding};
@@ -23,7 +23,7 @@ use sessiond_core::rows::{
 use sessiond_core::session::Labels;
 use sessiond_core::time::{CalendarDay, EngineTime, Span, WallTime};
 
-use crate::draw_resources::resources;
+use crate::draw_resources::{node, resources};
 use crate::draw_session::{activity, event, session};
 
 pub(crate) fn one_of<T: Copy>(rng: &mut Rng, all: &[T]) -> T {
@@ -108,12 +108,13 @@ pub(crate) fn key(rng: &mut Rng, kind: usize) -> RowKey {
         11 => RowKey::Request(namespace(rng), id(rng, RequestId::parse)),
         12 => RowKey::Pool(namespace(rng), id(rng, PoolName::parse)),
         13 => RowKey::Resources(no),
+        14 => RowKey::Node(namespace(rng), id(rng, NodeName::parse)),
         _ => RowKey::Event(Revision(number(rng))),
     }
 }
 
 /// How many kinds of keys there are.
-pub(crate) const KEY_KINDS: usize = 15;
+pub(crate) const KEY_KINDS: usize = 16;
 
 /// A row that belongs under `key`.
 pub(crate) fn row(rng: &mut Rng, key: &RowKey) -> Row {
@@ -171,6 +172,7 @@ pub(crate) fn row(rng: &mut Rng, key: &RowKey) -> Row {
             lingering: number(rng),
         }),
         RowKey::Resources(no) => Row::Resources(std::sync::Arc::new(resources(rng, *no))),
+        RowKey::Node(namespace, name) => Row::Node(std::sync::Arc::new(node(rng, namespace, name))),
         RowKey::Event(revision) => Row::Event(std::sync::Arc::new(event(rng, *revision))),
     }
 }
@@ -204,6 +206,7 @@ fn counters(rng: &mut Rng) -> Counters {
             day: option(rng, |rng| CalendarDay(rng.u32(..))),
             outstanding: option(rng, |rng| SessionNo(number(rng))),
         },
+        nodes: number(rng),
     }
 }
 

@@ -1,7 +1,10 @@
 //! Random resources of a session.
 
 use fastrand::Rng;
-use sessiond_core::ids::{Epoch, ResourceName, ResourceNo, SessionNo};
+use sessiond_core::ids::{
+    Epoch, InstanceId, MachineId, Namespace, NodeName, ResourceName, ResourceNo, SessionNo,
+};
+use sessiond_core::node::NodeRow;
 use sessiond_core::resource::{
     Lingering, LingeringCause, ProcessIdentity, ReleaseOutcome, Resource, ResourcesRow, Scope,
     Standing, Target, TmuxIdentity,
@@ -18,6 +21,18 @@ pub(crate) fn resources(rng: &mut Rng, session: SessionNo) -> ResourcesRow {
     }
 }
 
+pub(crate) fn node(rng: &mut Rng, namespace: &Namespace, name: &NodeName) -> NodeRow {
+    NodeRow {
+        namespace: namespace.clone(),
+        name: name.clone(),
+        epoch: Epoch(number(rng)),
+        instance: id(rng, InstanceId::parse),
+        machine: option(rng, |rng| id(rng, MachineId::parse)),
+        acquire_time: wall(rng),
+        unreleased: small(rng),
+    }
+}
+
 fn resource(rng: &mut Rng) -> Resource {
     Resource {
         number: ResourceNo(number(rng)),
@@ -27,6 +42,7 @@ fn resource(rng: &mut Rng) -> Resource {
             true => Scope::Session,
             false => Scope::Lease(Epoch(number(rng))),
         },
+        node: option(rng, |rng| id(rng, NodeName::parse)),
         target: match rng.u8(..3) {
             0 => Target::Marked,
             1 => Target::Process(process(rng)),
@@ -38,7 +54,11 @@ fn resource(rng: &mut Rng) -> Resource {
 }
 
 fn standing(rng: &mut Rng) -> Standing {
-    let causes = [LingeringCause::Denied, LingeringCause::TimedOut];
+    let causes = [
+        LingeringCause::Denied,
+        LingeringCause::TimedOut,
+        LingeringCause::NodeAway,
+    ];
     let outcomes = [
         ReleaseOutcome::Killed,
         ReleaseOutcome::AlreadyGone,

@@ -12,7 +12,7 @@ use sessiond_tests::processes::{runs, signal};
 use sessiond_tests::requests::key;
 
 /// A command of the shell.
-pub(super) struct Outside {
+pub(crate) struct Outside {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
     /// The resource it is, if it is one.
@@ -23,15 +23,25 @@ pub(super) struct Outside {
 
 impl Outside {
     /// A command that is no resource of anybody.
-    pub(super) fn unmarked(script: &str) -> Self {
+    pub(crate) fn unmarked(script: &str) -> Self {
         Self::start(script, None)
     }
 
     /// A command that is declared before it is started, and carries its mark.
-    pub(super) async fn of(caller: &Caller, session: &str, script: &str) -> Self {
+    pub(crate) async fn of(caller: &Caller, session: &str, script: &str) -> Self {
+        Self::on(caller, session, "", script).await
+    }
+
+    /// The same on node `far`.
+    pub(crate) async fn on_node(caller: &Caller, session: &str, script: &str) -> Self {
+        Self::on(caller, session, "far", script).await
+    }
+
+    async fn on(caller: &Caller, session: &str, node: &str, script: &str) -> Self {
         let request = pb::DeclareResourceRequest {
             r#ref: key(session),
             name: "shell".to_owned(),
+            node: node.to_owned(),
             ..pb::DeclareResourceRequest::default()
         };
         let declared = caller.declare_resource(request).await.expect("declared");
@@ -60,7 +70,7 @@ impl Outside {
     }
 
     /// Says which process the resource is.
-    pub(super) async fn register(&self, caller: &Caller) {
+    pub(crate) async fn register(&self, caller: &Caller) {
         let pid = self.pid();
         let request = pb::DeclareResourceRequest {
             resource_id: self.resource.clone().expect("it was declared"),
@@ -77,12 +87,12 @@ impl Outside {
         assert_eq!(process.pid, pid);
     }
 
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// The next line, which is the number of a process.
-    pub(super) fn number(&mut self) -> u32 {
+    pub(crate) fn number(&mut self) -> u32 {
         let line = self.lines.next().expect("a line").expect("text");
         let number = line.trim().parse().expect("a number");
         self.noted.push(number);
@@ -90,7 +100,7 @@ impl Outside {
     }
 
     /// Ends it, as somebody would who has nothing to do with sessions.
-    pub(super) fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         self.child.kill().expect("it is our child");
         self.child.wait().expect("it is our child");
     }

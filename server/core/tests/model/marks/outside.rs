@@ -39,6 +39,26 @@ marks! { Outside {
     ReportStale,
     /// A report was of an attempt that began before the resource was registered.
     ReportOutdated,
+    /// A report was of somebody who may not speak of its machine.
+    ReportUnheard,
+    /// An agent spoke of a node that it had lost.
+    AgentFenced,
+    /// A resource was declared on a node that there never was.
+    NodeUnknown,
+    /// An agent came while another one had the node.
+    NodeHeld,
+    /// An agent took a node over from one that was silent.
+    NodeSilent,
+    /// The agent of a node came back.
+    NodeBack,
+    /// Another machine came under the name of one on which something was left.
+    NodeElsewhere,
+    /// Another machine took a name over from one on which nothing was left.
+    NodeMoved,
+    /// A node was forgotten.
+    NodeForgotten,
+    /// A node was to be forgotten that somebody needs.
+    NodeNeeded,
     /// What belonged to a lease was to go when the lease lapsed.
     LeaseLapsed,
     /// The same, when its worker gave the lease back.

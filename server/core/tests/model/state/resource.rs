@@ -3,7 +3,7 @@
 //! Invariant: what was forgotten has no record here either. What this deliberately does not do: decide, or count what
 //! can be found by looking.
 
-use sessiond_core::ids::{ResourceName, ResourceNo, SessionNo};
+use sessiond_core::ids::{NodeName, ResourceName, ResourceNo, SessionNo};
 use sessiond_core::resource::{
     self as core, LingeringCause, ReleaseOutcome, ResourceToken, Scope, Target,
 };
@@ -18,6 +18,7 @@ pub(crate) struct Resource {
     pub(crate) name: Option<ResourceName>,
     /// The lease that it must not outlive, if it must not outlive one.
     pub(crate) lease: Option<u64>,
+    pub(crate) node: Option<NodeName>,
     pub(crate) target: Target,
     pub(crate) standing: Standing,
     /// When it was declared, by the wall clock.
@@ -55,6 +56,7 @@ impl Resource {
                 Scope::Session => None,
                 Scope::Lease(epoch) => Some(epoch.0),
             },
+            node: resource.node.clone(),
             target: resource.target.clone(),
             standing: match &resource.standing {
                 core::Standing::Held => Standing::Held,

@@ -3,7 +3,7 @@
 use sessiond_core::explanation::{
     Deadline, DeadlineKind, Effect, Explanation, HoldKind, Stall, StallReason,
 };
-use sessiond_core::ids::{Epoch, PoolName, QueueId, SessionId};
+use sessiond_core::ids::{Epoch, PoolName, QueueId, SessionId, StreamId};
 use sessiond_core::lease::LeaseView;
 use sessiond_core::reply::{
     Delivery, EnqueueResult, EnqueueStatus, LeaseProgress, Reply, SettleCode, WorkerView,
@@ -78,6 +78,8 @@ pub(crate) enum Answer {
         resource: Box<Resource>,
         duplicate: bool,
     },
+    /// By which token, and the link before.
+    NodeTaken(u64, Option<StreamId>),
     /// Up to where events are deleted.
     Compacted(u64),
     /// Who is here and what they hold, or when leases lapse.
@@ -88,16 +90,13 @@ impl Answer {
     pub(crate) fn of(reply: &Reply) -> Self {
         match reply {
             Reply::Done | Reply::Restored(_) => Self::Done,
+            Reply::NodeTaken { epoch, replaced } => Self::NodeTaken(epoch.0, *replaced),
             Reply::Compacted(through) => Self::Compacted(through.0),
             Reply::Opened {
                 session,
                 created,
                 duplicate,
-            } => Self::Opened {
-                session: session.session.no.0,
-                created: *created,
-                duplicate: *duplicate,
-            },
+            } => opened(session, *created, *duplicate),
             Reply::Session {
                 session,
                 already_ended,
@@ -154,6 +153,14 @@ impl Answer {
             Reply::Attached(pools) => Self::Listing(pools.iter().map(attached).collect()),
             Reply::Workers(workers) => Self::Listing(workers.iter().map(listed).collect()),
         }
+    }
+}
+
+fn opened(session: &SessionView, created: bool, duplicate: bool) -> Answer {
+    Answer::Opened {
+        session: session.session.no.0,
+        created,
+        duplicate,
     }
 }
 

@@ -239,6 +239,7 @@ fn cause(word: &str) -> LingeringCause {
     match word {
         "denied" => LingeringCause::Denied,
         "timeout" => LingeringCause::TimedOut,
+        "node_away" => LingeringCause::NodeAway,
         other => panic!("a resource is left for {other:?}"),
     }
 }

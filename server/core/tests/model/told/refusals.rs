@@ -1,6 +1,7 @@
 //! Why a command was refused.
 
-use sessiond_core::ids::SessionId;
+use sessiond_core::ids::{InstanceId, SessionId};
+use sessiond_core::node::NodeRejection;
 use sessiond_core::rejection::{Crowd, Liveness, Rejection};
 use sessiond_core::resource::{ReleaseOutcome, ResourceToken};
 use sessiond_core::session::{Awaited, EndReason};
@@ -39,6 +40,12 @@ pub(crate) enum Refusal {
     ResourceNotFound(ResourceToken),
     ResourceReleased(ResourceToken, ReleaseOutcome),
     ResourceRegistered(ResourceToken),
+    NodeNotFound,
+    NodeAway,
+    /// By which run of an agent, and for how long.
+    NodeHeld(InstanceId, u64),
+    /// How many resources of the node are not released.
+    NodeElsewhere(u32),
     /// How many resources of the session are not released.
     Unreleased(SessionId, u32),
     /// The worker said goodbye on this stream.
@@ -101,7 +108,19 @@ impl Refusal {
             } => Self::RestartLimited(*failures, retry_in.0),
             Rejection::LeaseFenced { current, .. } => Self::Fenced(current.map(|epoch| epoch.0)),
             Rejection::WorkerLeft => Self::WorkerLeft,
-            Rejection::TooManyLeases { .. } | Rejection::StreamReplaced => {
+            Rejection::Node(NodeRejection::NotFound { .. }) => Self::NodeNotFound,
+            Rejection::Node(NodeRejection::Away { .. }) => Self::NodeAway,
+            Rejection::Node(NodeRejection::Held {
+                holder,
+                retry_after,
+                ..
+            }) => Self::NodeHeld(holder.clone(), retry_after.0),
+            Rejection::Node(NodeRejection::Elsewhere { resources, .. }) => {
+                Self::NodeElsewhere(*resources)
+            }
+            Rejection::TooManyLeases { .. }
+            | Rejection::StreamReplaced
+            | Rejection::Node(NodeRejection::TooMany { .. }) => {
                 Self::Other(format!("{rejection:?}"))
             }
         }
