@@ -187,6 +187,7 @@ fn by_reason(reason: Reason) -> Verdict {
         | Reason::ResourceReleased
         | Reason::ResourceRegistered
         | Reason::ResourcesUnreleased
+        | Reason::ExportFailed
         | Reason::CauseTooDeep
         | Reason::LeaseFenced
         | Reason::StaleDelivery

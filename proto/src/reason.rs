@@ -106,6 +106,9 @@ reasons! {
     /// The session has resources that are not released.
     ResourcesUnreleased = "RESOURCES_UNRELEASED",
         "Wait until they are released, or have what lingers released by force.";
+    /// The session goes only once an export of it is on disk, and none is.
+    ExportFailed = "EXPORT_FAILED",
+        "Mend what the message names, then repeat the call: nothing was deleted.";
     /// The change is too deep in a chain of changes that cause one another.
     CauseTooDeep = "CAUSE_TOO_DEEP",
         "Stop: the handler reacts to events which it causes itself.";
@@ -227,7 +230,7 @@ mod tests {
         RESOURCE_NOT_FOUND NODE_NOT_FOUND SESSION_KEY_IN_USE SESSION_ID_IN_USE NAMESPACE_NOT_FOUND \
         UNAUTHENTICATED PERMISSION_DENIED NOT_BUILT SESSION_ENDED SESSION_DRAINING \
         SESSION_QUEUED SESSION_ACTIVE QUEUE_HELD RESOURCE_RELEASED RESOURCE_REGISTERED \
-        RESOURCES_UNRELEASED CAUSE_TOO_DEEP LEASE_HELD RESTART_LIMITED \
+        RESOURCES_UNRELEASED EXPORT_FAILED CAUSE_TOO_DEEP LEASE_HELD RESTART_LIMITED \
         NODE_ELSEWHERE \
         LEASE_FENCED STALE_DELIVERY ETAG_MISMATCH TOO_MANY_SESSIONS QUEUE_FULL QUOTA_EXCEEDED RATE_LIMITED \
         STORE_FULL OVERLOADED REVISION_COMPACTED LOG_CHANGED SUBSCRIPTION_STALE SERVER_DRAINING \

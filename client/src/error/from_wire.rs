@@ -140,6 +140,7 @@ fn by_reason(reason: Reason, refusal: Box<Refusal>, violations: Vec<Violation>) 
         | Reason::ResourceReleased
         | Reason::ResourceRegistered
         | Reason::ResourcesUnreleased
+        | Reason::ExportFailed
         | Reason::CauseTooDeep
         | Reason::LeaseHeld
         | Reason::NodeElsewhere

@@ -4894,6 +4894,10 @@ pub struct SessionHold {
     /// The worker, for LEASE. Else empty.
     #[prost(string, tag = "4")]
     pub worker: ::prost::alloc::string::String,
+    /// What kept it from being exported when that was tried last, for EXPORT. Empty:
+    /// it was not tried since the server started, or nothing did.
+    #[prost(string, tag = "5")]
+    pub detail: ::prost::alloc::string::String,
 }
 /// Something that happens when its time has come.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -4948,6 +4952,9 @@ pub enum HoldKind {
     /// It has resources that are not released. They spare it no end; once it has
     /// ended it keeps its slot for them, and the next session of its key waits.
     Resources = 5,
+    /// It has ended, and by `\[session\] export_before_purge` is deleted only once an
+    /// export of it is on disk. That spares it its deletion.
+    Export = 6,
 }
 impl HoldKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -4962,6 +4969,7 @@ impl HoldKind {
             Self::Pending => "HOLD_KIND_PENDING",
             Self::Request => "HOLD_KIND_REQUEST",
             Self::Resources => "HOLD_KIND_RESOURCES",
+            Self::Export => "HOLD_KIND_EXPORT",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -4973,6 +4981,7 @@ impl HoldKind {
             "HOLD_KIND_PENDING" => Some(Self::Pending),
             "HOLD_KIND_REQUEST" => Some(Self::Request),
             "HOLD_KIND_RESOURCES" => Some(Self::Resources),
+            "HOLD_KIND_EXPORT" => Some(Self::Export),
             _ => None,
         }
     }
@@ -5005,7 +5014,8 @@ pub enum DeadlineKind {
     /// The wait of a QUEUED session for a slot of its pool.
     Slot = 10,
     /// `\[session\] retention` of an ended session. Told only once no message of it
-    /// is kept: one with dead letters stays as long as they do.
+    /// is kept: one with dead letters stays as long as they do. With
+    /// `\[session\] export_before_purge` dead letters go with it, and this says when.
     Retention = 11,
     /// `\[queue\] dead_letter_retention` of what an end left behind.
     DeadLetters = 12,
@@ -5285,7 +5295,8 @@ pub struct PurgeSessionsRequest {
     /// refuses it QUEUE_HELD, DISCARD deletes them too. Unset: KEEP.
     #[prost(enumeration = "PendingPolicy", tag = "4")]
     pub pending_policy: i32,
-    /// Change nothing, and answer what a call without it would do at this moment.
+    /// Change nothing, export nothing, and answer what a call without it would do at
+    /// this moment, were every export to succeed.
     /// Unset: delete them.
     #[prost(bool, tag = "5")]
     pub validate_only: bool,
@@ -6519,7 +6530,9 @@ pub mod session_service_client {
         /// for each when that is durable. Live ones are refused SESSION_ACTIVE or
         /// SESSION_DRAINING, one by one; ids that name none SESSION_NOT_FOUND; sessions
         /// with resources that are not released RESOURCES_UNRELEASED; sessions whose
-        /// messages wait for the next session of the key QUEUE_HELD. Sessions
+        /// messages wait for the next session of the key QUEUE_HELD. With
+        /// `[session] export_before_purge` each is first exported into a file, and one
+        /// of which that failed stays and is refused EXPORT_FAILED. Sessions
         /// that nobody purges are deleted in the same way when they have been on record
         /// for the configured time, 7 days by default, and no message and no resource of
         /// theirs is left. What it has begun it finishes, even when its caller hangs
@@ -6757,7 +6770,9 @@ pub mod session_service_server {
         /// for each when that is durable. Live ones are refused SESSION_ACTIVE or
         /// SESSION_DRAINING, one by one; ids that name none SESSION_NOT_FOUND; sessions
         /// with resources that are not released RESOURCES_UNRELEASED; sessions whose
-        /// messages wait for the next session of the key QUEUE_HELD. Sessions
+        /// messages wait for the next session of the key QUEUE_HELD. With
+        /// `[session] export_before_purge` each is first exported into a file, and one
+        /// of which that failed stays and is refused EXPORT_FAILED. Sessions
         /// that nobody purges are deleted in the same way when they have been on record
         /// for the configured time, 7 days by default, and no message and no resource of
         /// theirs is left. What it has begun it finishes, even when its caller hangs

@@ -20,7 +20,7 @@ mod work;
 
 pub use session::{
     BeginRequest, Carry, ConflictPolicy, End, EndRequest, Explain, NewSessionId, Open, Purge, Reap,
-    Reset, Thresholds, TimeoutOverrides, Touch, Update,
+    Reset, Retire, Thresholds, TimeoutOverrides, Touch, Update,
 };
 pub use work::{
     CancelOutcome, Claim, Hello, NackKind, Outcome, Resume, Settle, Settlement, WorkerCommand,
@@ -50,6 +50,8 @@ pub enum Command {
     Revoke(Revoke),
     /// Delete a session that has ended.
     Purge(Purge),
+    /// Delete a session that was on record long enough and is exported.
+    Retire(Retire),
     /// Accept messages.
     Enqueue(Enqueue),
     /// Take or renew a lease and hand out messages.

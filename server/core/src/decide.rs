@@ -8,7 +8,7 @@ use crate::change::Change;
 use crate::command::{Command, WorkerFrame};
 use crate::draft::Draft;
 pub use crate::draft::Stop;
-use crate::ids::Revision;
+use crate::ids::{Revision, SessionNo};
 use crate::presence::PresenceChange;
 use crate::rejection::Rejection;
 use crate::reply::{Push, Reply, Wake};
@@ -82,6 +82,8 @@ pub struct Decision {
     pub follow_ups: Vec<Command>,
     /// Whether resources are to go: whoever may signal should look.
     pub releases: bool,
+    /// Sessions that wait to be exported, after which they may be deleted.
+    pub exports: Vec<SessionNo>,
     /// Messages that were acked.
     pub acked: u64,
     /// What the caller is told.
@@ -139,6 +141,7 @@ fn conclude(
     let pushes = std::mem::take(&mut draft.pushes);
     let wakes = std::mem::take(&mut draft.wakes);
     let follow_ups = std::mem::take(&mut draft.follow_ups);
+    let exports = std::mem::take(&mut draft.exports);
     let (releases, acked) = (draft.releases, draft.acked);
     let (changes, presence) = draft.into_changes();
     Ok(Decision {
@@ -148,6 +151,7 @@ fn conclude(
         wakes,
         follow_ups,
         releases,
+        exports,
         acked,
         reply,
         refused,
@@ -172,6 +176,7 @@ fn dispatch(draft: &mut Draft<'_>, command: &Command) -> Result<Reply, Stop> {
         Command::ResetCircuit(reset) => circuits::reset_circuit(draft, reset),
         Command::Revoke(asked) => revoke::revoke(draft, asked),
         Command::Purge(purge) => purge::purge(draft, purge),
+        Command::Retire(retire) => retention::retire(draft, retire),
         Command::Enqueue(enqueue) => enqueue::enqueue(draft, enqueue),
         Command::Claim(claim) => claim::claim(draft, claim),
         Command::Settle(settle) => settle::settle(draft, settle),

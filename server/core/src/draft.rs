@@ -13,7 +13,7 @@ use indexmap::IndexMap;
 use crate::change::{Change, Membership};
 use crate::command::Command;
 use crate::event::EventRow;
-use crate::ids::{Epoch, Namespace, PoolName, QueueId, StreamId};
+use crate::ids::{Epoch, Namespace, PoolName, QueueId, SessionNo, StreamId};
 use crate::index::IndexDelta;
 use crate::limits::Policy;
 use crate::node::NodeKey;
@@ -76,6 +76,8 @@ pub(crate) struct Draft<'v> {
     pub(crate) follow_ups: Vec<Command>,
     /// Whether resources are to go.
     pub(crate) releases: bool,
+    /// Sessions that wait to be exported.
+    pub(crate) exports: Vec<SessionNo>,
     /// Messages that it acks.
     pub(crate) acked: u64,
     /// Pools in whose line for slots something changed, or in which a slot was freed that somebody waits for.
@@ -102,6 +104,7 @@ impl<'v> Draft<'v> {
             wakes: Vec::new(),
             follow_ups: Vec::new(),
             releases: false,
+            exports: Vec::new(),
             acked: 0,
             lines: BTreeSet::new(),
             instances: BTreeMap::new(),

@@ -48,6 +48,8 @@ pub enum HoldKind {
     /// It has something outside that is not released. That spares it nothing; once it has ended it keeps its slot for it,
     /// and its successor waits.
     Resources,
+    /// It has ended, and is deleted only once an export of it is on disk.
+    Export,
 }
 
 /// Something that is looked at when its time has come.

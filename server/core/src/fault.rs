@@ -64,6 +64,10 @@ faults! {
     DayTwice,
     /// An ended session goes although messages of it wait for the next one.
     RetentionBlind,
+    /// A session is deleted whatever became of it since it was exported.
+    ExportOutdated,
+    /// A session that was on record long enough goes without an export.
+    RetiredUnexported,
     /// The oldest message stays the oldest after it is gone.
     OldestStale,
     /// Deleting a discarded message leaves it counted.

@@ -28,6 +28,7 @@ pub mod decide;
 pub mod draft;
 pub mod event;
 pub mod explanation;
+pub mod exported;
 #[cfg(sessiond_faults)]
 pub mod fault;
 pub mod ids;

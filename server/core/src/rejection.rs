@@ -84,6 +84,13 @@ pub enum Rejection {
         /// How many messages.
         messages: u64,
     },
+    /// The session goes only once an export has all that it has, and none does.
+    SessionUnexported {
+        /// Which session.
+        session: SessionId,
+        /// What kept it from being exported, in words; none if nothing did and it changed meanwhile, or nobody tried.
+        why: Option<String>,
+    },
     /// The session that the request id stands for was purged.
     SubjectPurged {
         /// The request id.

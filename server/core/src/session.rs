@@ -188,6 +188,15 @@ impl SessionRow {
         matches!(self.lifecycle, Lifecycle::Ended(_))
     }
 
+    /// When it ended; none before.
+    #[must_use]
+    pub fn ended_at(&self) -> Option<EngineTime> {
+        match &self.lifecycle {
+            Lifecycle::Ended(end) => Some(self.created_at + end.duration),
+            Lifecycle::Queued(_) | Lifecycle::Active | Lifecycle::Draining(_) => None,
+        }
+    }
+
     /// What it waits for, while it does.
     #[must_use]
     pub fn awaited(&self) -> Awaited {

@@ -322,6 +322,7 @@ fn payload_bytes(command: &Command) -> usize {
         | Command::Reset(_)
         | Command::ResetCircuit(_)
         | Command::Purge(_)
+        | Command::Retire(_)
         | Command::Claim(_)
         | Command::Settle(_)
         | Command::Declare(_)

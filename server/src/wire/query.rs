@@ -12,7 +12,7 @@ use sessiond_core::ids::{MessageKind, Namespace, Revision, SessionId};
 use sessiond_core::message::MessageRow;
 use sessiond_core::presence::SessionFilter;
 use sessiond_core::queue::Disposition;
-use sessiond_core::session::{Labels, Lifecycle, SessionRow};
+use sessiond_core::session::{Labels, SessionRow};
 use sessiond_core::time::{EngineTime, Span, WallTime};
 use sessiond_proto::v1 as pb;
 
@@ -121,10 +121,9 @@ impl LiveQuery {
 impl EndedQuery {
     /// Whether a session is meant at this time.
     pub(crate) fn matches(&self, session: &SessionRow, now: EngineTime) -> bool {
-        let Lifecycle::Ended(end) = &session.lifecycle else {
+        let Some(ended_at) = session.ended_at() else {
             return false;
         };
-        let ended_at = session.created_at + end.duration;
         let long_ago = |span| now.since(ended_at) >= span;
         self.ended_for.is_none_or(long_ago) && self.query.matches(session)
     }

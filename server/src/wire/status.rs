@@ -76,6 +76,7 @@ pub(crate) fn code(reason: Reason) -> Code {
         | Reason::ResourceReleased
         | Reason::ResourceRegistered
         | Reason::ResourcesUnreleased
+        | Reason::ExportFailed
         | Reason::CauseTooDeep
         | Reason::LeaseHeld
         | Reason::NodeElsewhere

@@ -41,6 +41,7 @@ fn every_reason_has_the_exit_code_of_its_remedy() {
         ("QUEUE_HELD", FAILED_PRECONDITION, Exit::Conflict),
         ("RESOURCE_RELEASED", FAILED_PRECONDITION, Exit::Conflict),
         ("RESOURCES_UNRELEASED", FAILED_PRECONDITION, Exit::Conflict),
+        ("EXPORT_FAILED", FAILED_PRECONDITION, Exit::Conflict),
         ("LEASE_HELD", FAILED_PRECONDITION, Exit::Conflict),
         ("LEASE_FENCED", FAILED_PRECONDITION, Exit::Conflict),
         ("ETAG_MISMATCH", 10, Exit::Conflict),

@@ -53,7 +53,11 @@ fn held_by(hold: &pb::SessionHold, now: Timestamp) -> String {
     } else {
         format!("worker {}", hold.worker)
     };
-    format!("{what}{}", for_long(hold.until_time, now))
+    let until = for_long(hold.until_time, now);
+    if hold.detail.is_empty() {
+        return format!("{what}{until}");
+    }
+    format!("{what}{until}: {}", hold.detail)
 }
 
 fn becomes(deadline: &pb::SessionDeadline) -> String {
@@ -109,10 +113,17 @@ mod tests {
                     count: 1,
                     until_time: at(1_015),
                     worker: "w".to_owned(),
+                    ..pb::SessionHold::default()
                 },
                 pb::SessionHold {
                     kind: pb::HoldKind::InFlight.into(),
                     count: 2,
+                    ..pb::SessionHold::default()
+                },
+                pb::SessionHold {
+                    kind: pb::HoldKind::Export.into(),
+                    count: 1,
+                    detail: "the disk is full".to_owned(),
                     ..pb::SessionHold::default()
                 },
             ],
@@ -136,6 +147,7 @@ mod tests {
             ["state", "active"],
             ["held by", "worker w, for 15s"],
             ["held by", "2 in-flight"],
+            ["held by", "1 export: the disk is full"],
             ["in 1m", "ends idle (idle), spared by in-flight"],
             ["does not move", "3 pending: not-due, for 8s"],
         ];

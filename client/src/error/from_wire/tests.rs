@@ -49,7 +49,7 @@ const KINDS: &str = "\
     FailedPrecondition SESSION_DRAINING FailedPrecondition SESSION_QUEUED FailedPrecondition \
     SESSION_ACTIVE FailedPrecondition QUEUE_HELD FailedPrecondition \
     RESOURCE_RELEASED FailedPrecondition RESOURCE_REGISTERED FailedPrecondition \
-    RESOURCES_UNRELEASED FailedPrecondition \
+    RESOURCES_UNRELEASED FailedPrecondition EXPORT_FAILED FailedPrecondition \
     CAUSE_TOO_DEEP FailedPrecondition LEASE_HELD FailedPrecondition RESTART_LIMITED \
     FailedPrecondition NODE_ELSEWHERE FailedPrecondition LEASE_FENCED LeaseLost STALE_DELIVERY LeaseLost ETAG_MISMATCH Conflict \
     TOO_MANY_SESSIONS ResourceExhausted QUEUE_FULL ResourceExhausted QUOTA_EXCEEDED \

@@ -6,7 +6,8 @@ use std::num::NonZeroU32;
 
 use super::RequestTag;
 use crate::event::Actor;
-use crate::ids::{Namespace, PoolName, SessionId, SessionKey, SessionRef};
+use crate::exported::Exported;
+use crate::ids::{Namespace, PoolName, SessionId, SessionKey, SessionNo, SessionRef};
 use crate::requests::RequestToken;
 use crate::session::{EndMode, EndReason, Labels, Ordering, PendingPolicy, Profile, Usage};
 use crate::time::{Limit, Span};
@@ -269,6 +270,17 @@ pub struct Purge {
     pub session: SessionId,
     /// What if its messages wait for the next session of its key: KEEP refuses, DISCARD deletes them too.
     pub pending: PendingPolicy,
+    /// As what it was exported, if it was.
+    pub exported: Option<Box<Exported>>,
     /// Who asks.
     pub actor: Actor,
+}
+
+/// Delete a session that was on record long enough, of which an export was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retire {
+    /// Which.
+    pub session: SessionNo,
+    /// As what it was exported.
+    pub exported: Box<Exported>,
 }

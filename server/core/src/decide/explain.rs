@@ -57,7 +57,13 @@ fn holds(draft: &Draft<'_>, session: &SessionView) -> Vec<Hold> {
         holder: String::new(),
     });
     if session.session.is_ended() {
-        return outside.into_iter().collect();
+        let unexported = draft.policy().export_before_purge.then(|| Hold {
+            kind: HoldKind::Export,
+            count: 1,
+            until: None,
+            holder: String::new(),
+        });
+        return outside.into_iter().chain(unexported).collect();
     }
     if let Some(lease) = &session.lease {
         holds.push(Hold {
@@ -196,11 +202,15 @@ fn suspension(draft: &Draft<'_>, view: &SessionView) -> Option<Deadline> {
 
 fn deletion(draft: &Draft<'_>, view: &SessionView) -> Result<Option<Deadline>, Stop> {
     let goes = retention::goes_at(draft, &view.session, &view.activity)?;
+    let spared_by = draft
+        .policy()
+        .export_before_purge
+        .then_some(HoldKind::Export);
     Ok(goes.map(|at| Deadline {
         kind: DeadlineKind::Retention,
         at: draft.now.wall_of(at),
         effect: Effect::Deletes,
-        spared_by: Vec::new(),
+        spared_by: spared_by.into_iter().collect(),
     }))
 }
 
@@ -227,6 +237,8 @@ fn queue_deadlines(
                 Effect::DeadLetters,
             )]
         }
+        // With its session, when that does.
+        Disposition::Dead { .. } if draft.policy().export_before_purge => Vec::new(),
         Disposition::Dead { until, .. } => until
             .map(|until| deadline(DeadlineKind::DeadLetters, until, Effect::Deletes))
             .into_iter()

@@ -3,6 +3,7 @@
 //! The rows by which it is found go in one commit, with one SESSION_PURGED event; the messages of its queue follow a few at
 //! a time, so that a purge costs the same however many it leaves. A queue that a successor took over is the successor's
 //! and stays. Nothing that lives is deleted, and nothing that waits for the next session of a key unless the caller says so.
+//! Where an export must come first, nothing is deleted that has changed since it was exported.
 
 use std::sync::Arc;
 
@@ -11,12 +12,14 @@ use crate::command::Purge;
 use crate::draft::events::Particulars;
 use crate::draft::{Draft, Stop};
 use crate::event::{Actor, EventKind};
+use crate::exported::Exported;
 use crate::ids::{QueueId, Seq, SessionRef};
 use crate::index::{IndexEntry, Scan};
 use crate::limits::DISCARD_ROWS_PER_DECISION;
 use crate::message::MessageRow;
 use crate::purging;
 use crate::queue::{Disposition, QueueRow};
+use crate::rejection::Rejection;
 use crate::reply::Reply;
 use crate::rows::{Row, RowKey};
 use crate::session::SessionRow;
@@ -28,6 +31,7 @@ pub(super) fn purge(draft: &mut Draft<'_>, purge: &Purge) -> Result<Reply, Stop>
     let session = find::any(draft, &purge.namespace, &asked)?;
     let own = own_queue(draft, &session)?;
     purging::judge(&session, own.as_ref(), purge.pending)?;
+    require_export(draft, &session, purge.exported.as_deref())?;
     let messages = delete(draft, &session, &purge.actor)?;
     Ok(Reply::Purged {
         key: session.key.clone(),
@@ -39,6 +43,30 @@ pub(super) fn purge(draft: &mut Draft<'_>, purge: &Purge) -> Result<Reply, Stop>
 pub(super) fn own_queue(draft: &Draft<'_>, session: &SessionRow) -> Result<Option<QueueRow>, Stop> {
     let queue = draft.queue_if(session.queue)?;
     Ok(queue.filter(|queue| queue.owner == session.no))
+}
+
+/// Refuses a session that must be exported first, unless all that it has was.
+pub(super) fn require_export(
+    draft: &Draft<'_>,
+    session: &SessionRow,
+    exported: Option<&Exported>,
+) -> Result<(), Stop> {
+    if !draft.policy().export_before_purge {
+        return Ok(());
+    }
+    let own = own_queue(draft, session)?;
+    let activity = draft.activity(session.no)?;
+    let is_whole = |exported: &Exported| {
+        exported.is_of(session, &activity, own.as_ref()) || faulty!(ExportOutdated)
+    };
+    if exported.is_some_and(is_whole) {
+        return Ok(());
+    }
+    Err(Rejection::SessionUnexported {
+        session: session.id.clone(),
+        why: None,
+    }
+    .into())
 }
 
 /// Deletes an ended session; answers with how many messages go with it.

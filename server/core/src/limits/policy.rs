@@ -43,6 +43,8 @@ pub struct Policy {
     pub pools: BTreeMap<PoolName, PoolOverrides>,
     /// How long a session stays on record after its end.
     pub session_retention: Limit,
+    /// Whether a session is deleted only with the proof that an export has all that it has.
+    pub export_before_purge: bool,
     /// How long a dead letter is kept.
     pub dead_letter_retention: Limit,
     /// Grace of a GRACEFUL end.
@@ -225,6 +227,7 @@ impl Default for Policy {
             all_pools: PoolPolicy::default(),
             pools: [(default_pool(), PoolOverrides::default())].into(),
             session_retention: Limit::After(Span::seconds(7 * 86_400)),
+            export_before_purge: false,
             dead_letter_retention: Limit::After(Span::seconds(7 * 86_400)),
             end_grace: Span::seconds(5),
             after_pending_grace: Span::seconds(600),

@@ -161,7 +161,9 @@ impl Model {
         self.mark_heir_ended(no);
         let requests = std::mem::take(&mut self.session_mut(no).requests);
         self.marks.hit_if(!requests.is_empty(), Mark::RequestVoided);
+        let now = self.now;
         self.session_mut(no).state = State::Ended(ending.reason);
+        self.session_mut(no).ended_at = now;
         self.session_mut(no).suspended = None;
         if let Some(epoch) = self.lease_of(no) {
             self.supersede(epoch, lost, out);
@@ -174,6 +176,7 @@ impl Model {
         let dead_until = self.dead_until();
         let queue = self.queue_mut(id);
         queue.fate = fate;
+        queue.dead_since = now;
         if fate == Fate::Dead && unsettled > 0 {
             queue.dead_until = dead_until;
         }

@@ -14,6 +14,7 @@ pub(crate) mod check;
 pub(crate) mod circuits;
 pub(crate) mod endings;
 pub(crate) mod explaining;
+pub(crate) mod exporting;
 pub(crate) mod failing;
 pub(crate) mod finding;
 pub(crate) mod healing;

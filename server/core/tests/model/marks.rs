@@ -2,6 +2,7 @@
 //!
 //! A mark is hit where the model itself reaches the state. A mark that nobody hits fails the run.
 
+pub(crate) mod exports;
 pub(crate) mod hits;
 pub(crate) mod outside;
 

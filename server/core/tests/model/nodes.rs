@@ -6,9 +6,10 @@
 use sessiond_core::command::node::{ForgetNode, NodeCommand, NodeFrame};
 use sessiond_core::ids::{InstanceId, MachineId, Namespace, NodeName, StreamId};
 use sessiond_core::limits::NODE_LEASE;
-use sessiond_core::node::{NodeRow, Witness};
+use sessiond_core::node::{NodeRejection, NodeRow, Witness};
 use sessiond_core::presence::{AgentLink, Presence};
 use sessiond_core::rows::RowKey;
+use sessiond_core::time::Span;
 
 use super::marks::outside::Outside;
 use super::sessions::Verdict;
@@ -66,7 +67,11 @@ impl Model {
             let until = link.map_or(0, |(_, heard)| heard + NODE_LEASE.0);
             if !own && until > now {
                 self.marks.hit(Outside::NodeHeld);
-                return Err(Refusal::NodeHeld(node.instance.clone(), until - now));
+                return Err(Refusal::Node(NodeRejection::Held {
+                    node: name.clone(),
+                    holder: node.instance.clone(),
+                    retry_after: Span(until - now),
+                }));
             }
             let moved = node
                 .machine
@@ -75,7 +80,10 @@ impl Model {
                 .is_some_and(|(a, b)| a != b);
             if moved && left > 0 {
                 self.marks.hit(Outside::NodeElsewhere);
-                return Err(Refusal::NodeElsewhere(left));
+                return Err(Refusal::Node(NodeRejection::Elsewhere {
+                    node: name.clone(),
+                    resources: left,
+                }));
             }
             self.marks.hit_if(moved, Outside::NodeMoved);
             self.marks
@@ -126,6 +134,21 @@ impl Model {
                 own
             }
             (Some(_), Witness::Server) | (None, Witness::Agent(_)) => false,
+        }
+    }
+
+    /// What is on a node is known from its agent.
+    pub(crate) fn refuse_other_witness(
+        &mut self,
+        node: Option<&NodeName>,
+        witness: Witness,
+    ) -> Result<(), Refusal> {
+        match (self.may_speak(node, witness), node) {
+            (false, Some(node)) => {
+                let node = node.clone();
+                Err(Refusal::Node(NodeRejection::Away { node }))
+            }
+            (true, _) | (false, None) => Ok(()),
         }
     }
 

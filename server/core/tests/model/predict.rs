@@ -48,6 +48,7 @@ impl Model {
                 let refused = refused.map(|rejection| Refusal::of(rejection));
                 assert_eq!(refused, Some(wanted), "the refusal, not {:?}", got.reply);
                 assert_eq!(got.releases, out.releases, "whether something is to go");
+                assert_eq!(got.exports, [], "a refusal that asks for an export");
                 self.compare_events(&out, got);
                 got
             }
@@ -55,6 +56,8 @@ impl Model {
             (Ok(wanted), Ok(got)) => {
                 assert_eq!(got.refused, None, "a refusal");
                 assert_eq!(got.releases, out.releases, "whether something is to go");
+                let exports: Vec<u64> = got.exports.iter().map(|no| no.0).collect();
+                assert_eq!(exports, out.exports, "what is to be exported");
                 self.compare_events(&out, got);
                 self.compare_reply(command, &wanted, &got.reply);
                 got
@@ -77,6 +80,7 @@ impl Model {
             Command::ResetCircuit(reset) => return self.reset_circuit(reset, out),
             Command::Revoke(asked) => return self.revoke(asked, out),
             Command::Purge(purge) => return self.purge(purge, out),
+            Command::Retire(retire) => return self.retire(retire.session.0, out),
             Command::Enqueue(enqueue) => return self.enqueue(enqueue, out),
             Command::Claim(claim) => return self.claim(claim, out),
             Command::Settle(settle) => {

@@ -10,6 +10,7 @@ use sessiond_core::session::PendingPolicy;
 
 use super::finding::queued;
 use super::marks::Mark;
+use super::marks::exports::Exports;
 use super::marks::outside::Outside;
 use super::sessions::Verdict;
 use super::state::{Fate, Model, State};
@@ -46,18 +47,19 @@ impl Model {
             }
             self.marks.hit(Mark::PurgeOfHeld);
         }
+        self.require_export(no)?;
         let messages = self.delete(no, &purge.actor, out);
         Ok(Answer::Purged(messages))
     }
 
     /// The queue of an ended session, unless a successor took it over.
-    fn own_queue(&self, no: u64) -> Option<u64> {
+    pub(crate) fn own_queue(&self, no: u64) -> Option<u64> {
         let id = self.session(no).queue;
         let queue = self.queue(id);
         (queue.owner == no && queue.fate != Fate::Gone).then_some(id)
     }
 
-    fn delete(&mut self, no: u64, actor: &Actor, out: &mut Expected) -> u64 {
+    pub(crate) fn delete(&mut self, no: u64, actor: &Actor, out: &mut Expected) -> u64 {
         let own = self.own_queue(no);
         let messages = own.map_or(0, |id| {
             let queue = self.queue(id);
@@ -110,6 +112,14 @@ impl Model {
                 self.marks.hit_if(left, Outside::RetentionExcused);
                 self.session_mut(no).check_at = Some(at.max(now) + 1);
             }
+            None if self.policy.export_before_purge => {
+                let letters = self.own_queue(no).map(|id| self.queue(id).messages.len());
+                let some = letters.is_some_and(|letters| letters > 0);
+                self.marks.hit(Exports::Asked);
+                self.marks.hit_if(some, Exports::AskedWithLetters);
+                self.session_mut(no).check_at = Some(now + self.policy.cleanup_interval.0);
+                out.exports.push(no);
+            }
             None => {
                 self.marks.hit(Mark::SessionRetired);
                 self.delete(no, &Actor::reaper(), out);
@@ -117,11 +127,14 @@ impl Model {
         }
     }
 
-    fn stays_until(&self, no: u64) -> Option<u64> {
+    pub(crate) fn stays_until(&self, no: u64) -> Option<u64> {
         if self.session(no).unreleased() > 0 {
             return Some(self.now + PURGE_RECHECK.0);
         }
         let queue = self.queue(self.own_queue(no)?);
+        if self.policy.export_before_purge {
+            return self.stays_with_letters(no, queue);
+        }
         if queue.given_up() > 0 {
             return Some(self.now + PURGE_RECHECK.0);
         }
@@ -142,9 +155,15 @@ impl Model {
     /// A message that was given up by itself has been kept long enough.
     pub(crate) fn letter_due(&mut self, id: u64, seq: u64) {
         let now = self.now;
+        let exported = self.policy.export_before_purge;
         let queue = self.queue_mut(id);
         let until = queue.messages[&seq].dead_until;
         if until.is_none_or(|until| until > now) {
+            return;
+        }
+        if exported && matches!(queue.fate, Fate::Held { .. } | Fate::Dead | Fate::Discarded) {
+            queue.messages.get_mut(&seq).unwrap().dead_until = Some(now + PURGE_RECHECK.0);
+            self.marks.hit(Exports::LettersStayed);
             return;
         }
         queue.messages.remove(&seq);
@@ -182,7 +201,10 @@ impl Model {
             }
             Fate::Dead if queue.dead_until.is_some_and(|until| until <= self.now) => {
                 self.queue_mut(id).dead_until = None;
-                if unsettled > 0 {
+                if unsettled > 0 && self.policy.export_before_purge {
+                    self.queue_mut(id).dead_until = Some(self.now + PURGE_RECHECK.0);
+                    self.marks.hit(Exports::LettersStayed);
+                } else if unsettled > 0 {
                     self.marks.hit(Mark::DeadQueueExpired);
                     self.queue_mut(id).fate = Fate::Discarded;
                     self.count_deleted(owner, unsettled);
@@ -200,10 +222,11 @@ impl Model {
 
     fn held_due(&mut self, id: u64, out: &mut Expected) {
         self.marks.hit(Mark::HeldExpired);
-        let dead_until = self.dead_until();
+        let (now, dead_until) = (self.now, self.dead_until());
         let queue = self.queue_mut(id);
         let (unsettled, owner) = (queue.unsettled(), queue.owner);
         queue.fate = Fate::Dead;
+        queue.dead_since = now;
         queue.dead_until = dead_until.filter(|_| unsettled > 0);
         self.held.retain(|_, held| *held != id);
         self.session_mut(owner).totals.dead_lettered += unsettled;
@@ -227,6 +250,7 @@ impl World {
         };
         let purge = Purge {
             namespace: self.namespace.clone(),
+            exported: self.some_export(&session),
             session,
             pending: if self.rng.bool() {
                 PendingPolicy::Keep

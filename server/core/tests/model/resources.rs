@@ -10,7 +10,7 @@ use sessiond_core::command::resource::{
 use sessiond_core::event::Actor;
 use sessiond_core::ids::{Namespace, ResourceNo, SessionNo};
 use sessiond_core::limits::RESOURCES_PER_SESSION_MAX;
-use sessiond_core::node::Witness;
+use sessiond_core::node::{NodeRejection, Witness};
 use sessiond_core::resource::{
     Attempt, LingeringCause, ReleaseOutcome, ResourceToken, Scope, Target,
 };
@@ -32,11 +32,12 @@ impl Model {
             && !self.nodes.contains_key(name)
         {
             self.marks.hit(Outside::NodeUnknown);
-            return Err(Refusal::NodeNotFound);
+            let node = name.clone();
+            return Err(Refusal::Node(NodeRejection::NotFound { node }));
         }
         let known = asked.target != Target::Marked;
-        if known && !self.may_speak(asked.node.as_ref(), asked.witness) {
-            return Err(Refusal::NodeAway);
+        if known {
+            self.refuse_other_witness(asked.node.as_ref(), asked.witness)?;
         }
         let lease = match asked.scope {
             Scope::Session => None,
@@ -103,9 +104,7 @@ impl Model {
         let token = asked.resource;
         let (no, number) = self.named(&asked.namespace, token)?;
         let node = self.resource_mut(no, number).node.clone();
-        if !self.may_speak(node.as_ref(), asked.witness) {
-            return Err(Refusal::NodeAway);
-        }
+        self.refuse_other_witness(node.as_ref(), asked.witness)?;
         let resource = self.resource_mut(no, number);
         let to_go = resource.is_releasing();
         if let Standing::Released(outcome, _) = resource.standing {

@@ -125,6 +125,7 @@ fn policy(rng: &mut Rng) -> Policy {
     };
     policy.session_retention = retention();
     policy.dead_letter_retention = retention();
+    policy.export_before_purge = rng.bool();
     policy
 }
 

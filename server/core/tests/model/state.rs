@@ -25,6 +25,7 @@ use sessiond_core::session::{
 use sessiond_core::time::Limit;
 
 pub(crate) use self::resource::{Behind, Resource, Standing};
+use super::exporting::Handed;
 use super::marks::hits::Marks;
 
 /// Everything there is.
@@ -54,6 +55,8 @@ pub(crate) struct Model {
     pub(crate) compacted: u64,
     /// How much the disk has free and how much it must have, while it is short of room.
     pub(crate) shortage: Option<(u64, u64)>,
+    /// What the export is worth that comes with the next command.
+    pub(crate) handed: Handed,
     pub(crate) marks: Marks,
 }
 
@@ -99,6 +102,8 @@ pub(crate) struct Session {
     pub(crate) warned: [Option<u64>; 2],
     /// The newest event about it.
     pub(crate) revision: u64,
+    /// When it ended.
+    pub(crate) ended_at: u64,
     /// Once it has ended: when it is looked at whether it has been on record long enough.
     pub(crate) check_at: Option<u64>,
     /// Its rows are gone, and nobody finds it any more.
@@ -144,6 +149,8 @@ pub(crate) struct Queue {
     pub(crate) fate: Fate,
     /// When what was given up with its session is deleted.
     pub(crate) dead_until: Option<u64>,
+    /// Since when what is left of it is given up.
+    pub(crate) dead_since: u64,
     pub(crate) next_seq: u64,
     pub(crate) next_delivery: u64,
     /// Unsettled and given-up messages.
@@ -277,6 +284,7 @@ impl Model {
             log: Vec::new(),
             compacted: 0,
             shortage: None,
+            handed: Handed::default(),
             marks: Marks::default(),
         }
     }

@@ -126,6 +126,8 @@ pub(crate) struct Expected {
     pub(crate) frames: BTreeMap<StreamId, Vec<Told>>,
     /// Whether whoever may signal should look.
     pub(crate) releases: bool,
+    /// Sessions of which an export is asked for.
+    pub(crate) exports: Vec<u64>,
 }
 
 impl Expected {

@@ -205,6 +205,9 @@ impl World {
         if self.rng.bool() {
             self.release_some();
         }
+        if self.rng.bool() {
+            self.export_some();
+        }
     }
 
     /// The clock stands where a name or a request id is about to be forgotten, and somebody uses it again.

@@ -9,13 +9,14 @@ use std::sync::Arc;
 use fastrand::Rng;
 use sessiond_core::command::Command;
 use sessiond_core::decide::{Decision, Stop, decide};
-use sessiond_core::ids::{InstanceId, Namespace, StreamId};
+use sessiond_core::ids::{InstanceId, Namespace, SessionNo, StreamId};
 use sessiond_core::limits::Policy;
 use sessiond_core::rejection::Rejection;
 use sessiond_core::reply::{Delivery, Frame, Push, Reply};
 use sessiond_core::time::{EngineTime, Now, WallTime};
 use sessiond_core::view::View;
 
+use super::exporting::Export;
 use super::marks::Mark;
 use super::rows::Care;
 use super::script::limit_pools;
@@ -54,6 +55,10 @@ pub(crate) struct World {
     pub(crate) wire: BTreeMap<StreamId, VecDeque<Frame>>,
     pub(crate) rng: Rng,
     pub(crate) clients: super::script::Clients,
+    /// Exports of before.
+    pub(crate) exports: VecDeque<Export>,
+    /// Sessions of which an export was asked for.
+    pub(crate) asked: Vec<SessionNo>,
     /// Commands decided.
     pub(crate) commands: u64,
     pub(crate) trace: Trace,
@@ -85,6 +90,8 @@ impl World {
             wire: BTreeMap::new(),
             rng: Rng::with_seed(0),
             clients: super::script::Clients::default(),
+            exports: VecDeque::new(),
+            asked: Vec::new(),
             commands: 0,
             trace,
         }
@@ -127,6 +134,7 @@ impl World {
         self.view.apply(&decision.changes, decision.presence);
         self.store.apply(decision.changes);
         self.outbox.extend(decision.pushes);
+        self.asked.extend(decision.exports);
         follow_ups.extend(decision.follow_ups);
         rows::check(&self.model, &self.store, Care::Live);
         check::presence(&self.model, &self.view.presence, &self.namespace);
@@ -188,6 +196,7 @@ impl World {
         self.commit();
         self.view = View::new(Arc::clone(&self.policy));
         self.wire.clear();
+        self.asked.clear();
         self.model.now = self.engine_ms;
         self.model.restart();
         let leases = self.store.leases();

@@ -95,6 +95,7 @@ fn purge(desk: &mut Desk, text: &str) {
         namespace: desk.world.namespace.clone(),
         session: id(text),
         pending: PendingPolicy::Discard,
+        exported: None,
         actor: Actor::reaper(),
     }));
 }

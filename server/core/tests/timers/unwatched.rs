@@ -85,6 +85,7 @@ fn a_dead_letter_whose_time_comes_while_its_queue_is_emptied_is_gone() {
         namespace: desk.world.namespace.clone(),
         session: SessionId::parse("s").expect("an id"),
         pending: PendingPolicy::Keep,
+        exported: None,
         actor: Actor::reaper(),
     };
     desk.did(&Command::Purge(purge));

@@ -148,6 +148,7 @@ impl PurgeSessionsCall {
             namespace: self.namespace.clone(),
             session,
             pending: self.pending,
+            exported: None,
             actor: self.actor.clone(),
         }
     }

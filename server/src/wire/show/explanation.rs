@@ -28,6 +28,7 @@ fn hold(hold: &Hold) -> pb::SessionHold {
         count: hold.count,
         until_time: hold.until.map(timestamp),
         worker: hold.holder.clone(),
+        detail: String::new(),
     }
 }
 
@@ -58,6 +59,7 @@ fn hold_kind(kind: HoldKind) -> pb::HoldKind {
         HoldKind::InFlight => pb::HoldKind::InFlight,
         HoldKind::Pending => pb::HoldKind::Pending,
         HoldKind::Resources => pb::HoldKind::Resources,
+        HoldKind::Export => pb::HoldKind::Export,
     }
 }
 

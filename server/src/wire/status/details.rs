@@ -85,6 +85,7 @@ fn resource_type(reason: Reason) -> &'static str {
         | Reason::SessionActive
         | Reason::QueueHeld
         | Reason::ResourcesUnreleased
+        | Reason::ExportFailed
         | Reason::LeaseHeld
         | Reason::RestartLimited
         | Reason::LeaseFenced

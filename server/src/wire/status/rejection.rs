@@ -30,6 +30,7 @@ impl Refusal {
             Rejection::SessionUnreleased { session, resources } => {
                 resources::unreleased(session, *resources)
             }
+            Rejection::SessionUnexported { session, why } => unexported(session, why.as_deref()),
             Rejection::ResourceNotFound { token } => resources::not_found(*token),
             Rejection::ResourceReleased { token, outcome } => resources::released(*token, *outcome),
             Rejection::ResourceRegistered { token } => resources::registered(*token),
@@ -252,6 +253,14 @@ fn held(session: &SessionId, messages: u64) -> Refusal {
     Refusal::new(Reason::QueueHeld, message)
         .with("session_id", session)
         .with("messages", &messages)
+}
+
+fn unexported(session: &SessionId, why: Option<&str>) -> Refusal {
+    let why = why.unwrap_or("it changed meanwhile");
+    let message = format!("session `{session}` stays, for it could not be exported: {why}");
+    Refusal::new(Reason::ExportFailed, message)
+        .with("session_id", session)
+        .with("cause", why)
 }
 
 fn subject_purged(request_id: &str) -> Refusal {

@@ -59,6 +59,7 @@ fn every_field_reaches_the_command() {
         namespace: namespace(),
         session: id("a"),
         pending: PendingPolicy::Discard,
+        exported: None,
         actor: caller(),
     };
     assert_eq!(call.purge(id("a")), purge);

@@ -43,6 +43,7 @@ const CONTRACT: [(Code, &[&str]); 11] = [
             "RESOURCE_RELEASED",
             "RESOURCE_REGISTERED",
             "RESOURCES_UNRELEASED",
+            "EXPORT_FAILED",
             "CAUSE_TOO_DEEP",
             "LEASE_HELD",
             "RESTART_LIMITED",

@@ -1,10 +1,11 @@
 //! The table of refusals: what the edge refuses by itself, because the server cannot or the request is wrong.
 
 use sessiond_core::ids::Revision;
+use sessiond_core::rejection::Rejection;
 use sessiond_proto::reason::Reason;
 use tonic::{Code, Status};
 
-use super::status::{Expected, check};
+use super::status::{Expected, check, session};
 use crate::wire::faults::{Faults, Invalid};
 use crate::wire::status::Refusal;
 
@@ -51,6 +52,28 @@ fn what_the_server_cannot_do_now_says_when_it_may() {
             ..Expected::of(Reason::NotBuilt, Code::Unimplemented)
         },
     );
+}
+
+#[test]
+fn a_session_that_was_not_exported_says_why() {
+    let refused = |why: Option<&str>| {
+        Refusal::rejected(&Rejection::SessionUnexported {
+            session: session(),
+            why: why.map(str::to_owned),
+        })
+    };
+    for (why, cause) in [
+        (Some("the disk is full"), "the disk is full"),
+        (None, "it changed meanwhile"),
+    ] {
+        check(
+            refused(why),
+            &Expected {
+                metadata: &[("cause", cause), ("session_id", "s-1")],
+                ..Expected::of(Reason::ExportFailed, Code::FailedPrecondition)
+            },
+        );
+    }
 }
 
 pub(super) fn faulty(record: impl FnOnce(&mut Faults)) -> Invalid {

@@ -95,6 +95,7 @@ fn throttle_name(rejection: &Rejection) -> Option<&'static str> {
         | Rejection::SessionActive { .. }
         | Rejection::QueueHeld { .. }
         | Rejection::SessionUnreleased { .. }
+        | Rejection::SessionUnexported { .. }
         | Rejection::ResourceNotFound { .. }
         | Rejection::ResourceReleased { .. }
         | Rejection::ResourceRegistered { .. }

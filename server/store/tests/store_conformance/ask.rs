@@ -181,6 +181,7 @@ impl Asker {
                 &mut self.rng,
                 &[PendingPolicy::Keep, PendingPolicy::Discard],
             ),
+            exported: None,
             actor: caller(),
         }
     }

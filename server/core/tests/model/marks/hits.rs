@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::Mark;
+use super::exports::Exports;
 use super::outside::Outside;
 
 /// A mark of any list.
@@ -23,8 +24,15 @@ impl Listed for Outside {
     }
 }
 
+impl Listed for Exports {
+    fn place(self) -> usize {
+        Mark::NAMES.len() + Outside::NAMES.len() + self as usize
+    }
+}
+
 fn names() -> impl Iterator<Item = &'static str> {
-    Mark::NAMES.iter().chain(Outside::NAMES).copied()
+    let others = Outside::NAMES.iter().chain(Exports::NAMES);
+    Mark::NAMES.iter().chain(others).copied()
 }
 
 /// How often each mark was hit.

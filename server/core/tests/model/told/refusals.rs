@@ -1,6 +1,6 @@
 //! Why a command was refused.
 
-use sessiond_core::ids::{InstanceId, SessionId};
+use sessiond_core::ids::SessionId;
 use sessiond_core::node::NodeRejection;
 use sessiond_core::rejection::{Crowd, Liveness, Rejection};
 use sessiond_core::resource::{ReleaseOutcome, ResourceToken};
@@ -18,6 +18,8 @@ pub(crate) enum Refusal {
     Draining(SessionId, EndReason),
     Active(SessionId),
     QueueHeld(SessionId, u64),
+    /// It must be exported first.
+    Unexported(SessionId),
     SubjectPurged,
     PoolNotFound,
     /// Of what, how many there are, and how many there may be; so are the next two.
@@ -40,12 +42,7 @@ pub(crate) enum Refusal {
     ResourceNotFound(ResourceToken),
     ResourceReleased(ResourceToken, ReleaseOutcome),
     ResourceRegistered(ResourceToken),
-    NodeNotFound,
-    NodeAway,
-    /// By which run of an agent, and for how long.
-    NodeHeld(InstanceId, u64),
-    /// How many resources of the node are not released.
-    NodeElsewhere(u32),
+    Node(NodeRejection),
     /// How many resources of the session are not released.
     Unreleased(SessionId, u32),
     /// The worker said goodbye on this stream.
@@ -76,6 +73,10 @@ impl Refusal {
             Rejection::SessionActive { session } => Self::Active(session.clone()),
             Rejection::QueueHeld { session, messages } => {
                 Self::QueueHeld(session.clone(), *messages)
+            }
+            Rejection::SessionUnexported { session, why } => {
+                assert_eq!(*why, None, "nothing fails here");
+                Self::Unexported(session.clone())
             }
             Rejection::SubjectPurged { .. } => Self::SubjectPurged,
             Rejection::PoolNotFound { .. } => Self::PoolNotFound,
@@ -108,19 +109,8 @@ impl Refusal {
             } => Self::RestartLimited(*failures, retry_in.0),
             Rejection::LeaseFenced { current, .. } => Self::Fenced(current.map(|epoch| epoch.0)),
             Rejection::WorkerLeft => Self::WorkerLeft,
-            Rejection::Node(NodeRejection::NotFound { .. }) => Self::NodeNotFound,
-            Rejection::Node(NodeRejection::Away { .. }) => Self::NodeAway,
-            Rejection::Node(NodeRejection::Held {
-                holder,
-                retry_after,
-                ..
-            }) => Self::NodeHeld(holder.clone(), retry_after.0),
-            Rejection::Node(NodeRejection::Elsewhere { resources, .. }) => {
-                Self::NodeElsewhere(*resources)
-            }
-            Rejection::TooManyLeases { .. }
-            | Rejection::StreamReplaced
-            | Rejection::Node(NodeRejection::TooMany { .. }) => {
+            Rejection::Node(rejection) => Self::Node(rejection.clone()),
+            Rejection::TooManyLeases { .. } | Rejection::StreamReplaced => {
                 Self::Other(format!("{rejection:?}"))
             }
         }
