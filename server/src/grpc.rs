@@ -32,7 +32,7 @@ mod dead_letters;
 mod discard;
 mod end_sessions;
 mod enqueue_stream;
-mod export;
+pub(crate) mod export;
 mod letters;
 mod list;
 mod list_resources;

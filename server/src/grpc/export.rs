@@ -3,7 +3,8 @@
 //! Invariant: the summary comes last and counts what came before it, so that what was cut off is known to be. Each page is
 //! from a snapshot of its own, which nobody holds while the client reads; what happens meanwhile may show or not, but for
 //! events, which are those up to the header's revision. The connection asks for the next page when it has sent one, so a
-//! slow client costs nobody anything. What this deliberately does not do: keep a session from being purged meanwhile.
+//! slow client costs nobody anything. What this deliberately does not do: keep a session from being purged meanwhile; where
+//! exports come before purges, `exports` does.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -13,7 +14,7 @@ use futures_util::{Stream, stream};
 use sessiond_core::ids::{Namespace, QueueId, Revision, Seq};
 use sessiond_core::message::MessageRow;
 use sessiond_core::rows::{Row, RowKey};
-use sessiond_core::session::SessionRow;
+use sessiond_core::session::{SessionRow, SessionView};
 use sessiond_proto::v1 as pb;
 use sessiond_store::snapshot::Rows;
 use tonic::Status;
@@ -36,14 +37,23 @@ const FORMAT: u32 = 1;
 pub(super) type Records =
     Pin<Box<dyn Stream<Item = Result<pb::ExportSessionResponse, Status>> + Send>>;
 
+/// A session that is to be exported, as it was at one instant.
+pub(crate) struct Found {
+    pub(crate) seen: SessionView,
+    /// Its queue, unless a successor took it over.
+    pub(crate) queue: Option<QueueId>,
+    /// The newest event there was.
+    pub(crate) through: Revision,
+}
+
 /// One export under way.
-struct Export {
+pub(crate) struct Export {
     context: Arc<Context>,
     session: Arc<SessionRow>,
     stage: Stage,
     ready: VecDeque<Record>,
-    /// The newest event that is exported.
-    through: Revision,
+    /// The newest event about the session, which is the last one that is exported: what the log has behind it is not read.
+    last: Revision,
     sum: pb::ExportSummary,
 }
 
@@ -65,48 +75,74 @@ pub(super) async fn serve(
     request: pb::ExportSessionRequest,
 ) -> Result<Records, Status> {
     let asked = parse::export::export(request).map_err(|invalid| Refusal::invalid(&invalid))?;
-    let (session, queue, seen, through) = {
+    let (seen, queue, through) = {
         let rows = context.rows()?;
         let (session, queue) = letters::queue_of(&rows, namespace, &asked)?;
         let seen = context.see(&rows, session.no)?;
         let (_, newest) = rows.log_bounds().map_err(|fault| faulted(&fault))?;
-        (session, queue, seen, newest)
+        (seen, queue.map(|queue| queue.id), newest)
     };
-    let seen = seen.ok_or_else(Refusal::store_unavailable)?;
-    let shown = context.show(seen).await?;
-    let header = pb::ExportHeader {
-        format: FORMAT,
-        log_id: context.identification.log_id.clone(),
-        server_version: VERSION.to_owned(),
-        export_time: Some(timestamp(context.now().wall)),
-        revision: through.0,
-    };
-    let export = Export {
-        context: Arc::clone(context),
-        stage: Stage::Messages(queue.map(|queue| queue.id), Seq(0)),
-        session,
-        ready: [Record::Header(header), Record::Session(shown)].into(),
+    let found = Found {
+        seen: seen.ok_or_else(Refusal::store_unavailable)?,
+        queue,
         through,
-        sum: pb::ExportSummary::default(),
     };
-    Ok(Box::pin(stream::try_unfold(export, next)))
+    let export = Export::begin(context, found).await?;
+    Ok(Box::pin(stream::try_unfold(export, respond)))
 }
 
-/// The next record, and what is left.
-async fn next(mut export: Export) -> Result<Option<(pb::ExportSessionResponse, Export)>, Status> {
-    while export.ready.is_empty() {
-        if matches!(export.stage, Stage::Over) {
-            return Ok(None);
-        }
-        export.read_page()?;
-        // Pages may hold nothing of this session, as many as the log has: others get their turn between them.
-        tokio::task::yield_now().await;
-    }
-    let record = export.ready.pop_front();
-    Ok(Some((pb::ExportSessionResponse { record }, export)))
+/// The next record as a response, and what is left.
+async fn respond(
+    mut export: Export,
+) -> Result<Option<(pb::ExportSessionResponse, Export)>, Status> {
+    let record = export.next().await?;
+    let response = |record| pb::ExportSessionResponse {
+        record: Some(record),
+    };
+    Ok(record.map(|record| (response(record), export)))
 }
 
 impl Export {
+    /// Begins to export a session.
+    pub(crate) async fn begin(context: &Arc<Context>, found: Found) -> Result<Self, Status> {
+        let Found {
+            seen,
+            queue,
+            through,
+        } = found;
+        let session = Arc::clone(&seen.session);
+        let last = session.revision;
+        let shown = context.show(seen).await?;
+        let header = pb::ExportHeader {
+            format: FORMAT,
+            log_id: context.identification.log_id.clone(),
+            server_version: VERSION.to_owned(),
+            export_time: Some(timestamp(context.now().wall)),
+            revision: through.0,
+        };
+        Ok(Self {
+            context: Arc::clone(context),
+            stage: Stage::Messages(queue, Seq(0)),
+            session,
+            ready: [Record::Header(header), Record::Session(shown)].into(),
+            last,
+            sum: pb::ExportSummary::default(),
+        })
+    }
+
+    /// The next record; none behind the summary.
+    pub(crate) async fn next(&mut self) -> Result<Option<Record>, Status> {
+        while self.ready.is_empty() {
+            if matches!(self.stage, Stage::Over) {
+                return Ok(None);
+            }
+            self.read_page()?;
+            // Pages may hold nothing of this session, as many as the log has: others get their turn between them.
+            tokio::task::yield_now().await;
+        }
+        Ok(self.ready.pop_front())
+    }
+
     /// Reads a page of what comes next.
     fn read_page(&mut self) -> Result<(), Status> {
         let rows = self.context.rows()?;
@@ -186,7 +222,7 @@ impl Export {
             .events_after(after, EXPORT_PAGE_EVENTS)
             .map_err(|fault| faulted(&fault))?;
         let mut reached = after;
-        for event in page.iter().filter(|event| event.revision <= self.through) {
+        for event in page.iter().filter(|event| event.revision <= self.last) {
             reached = event.revision;
             if event.session.session.no == self.session.no {
                 self.sum.events += 1;
@@ -195,7 +231,7 @@ impl Export {
                     .push_back(Record::Event(show::event::event(event, log_id)));
             }
         }
-        if reached > after && reached < self.through {
+        if reached > after && reached < self.last {
             return Ok(Stage::Events(reached));
         }
         self.ready.push_back(Record::Summary(self.sum));
