@@ -4,17 +4,19 @@
 //! works. Stop: readiness off and new sessions refused, streams told to go away, connections closed and
 //! releases under way finished, engine emptied, store closed; each step has a deadline. Live sessions stay live on record.
 
+use std::convert::Infallible;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use sessiond_core::ids::Revision;
+use sessiond_core::limits::Policy;
 use sessiond_store::data_dir::OpenError;
 use sessiond_store::fault::Fault;
 use sessiond_store::kv::redb::Identity;
-use sessiond_store::snapshot::Reader;
 use sessiond_store::store::Store;
 use thiserror::Error;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::checkpoint::{self, Pace};
 use crate::cleanup_log;
@@ -23,13 +25,14 @@ use crate::config::Settings;
 use crate::dispatch::Dispatcher;
 use crate::engine::{Engine, Handle, Parts};
 use crate::env::Env;
+use crate::exports::Exporting;
 use crate::feed::Feed;
 use crate::grpc;
 use crate::grpc::context::{Context, Identification};
 use crate::health::Health;
 use crate::limits::{
-    STOP_CONNECTIONS_WITHIN, STOP_LOG_WITHIN, STOP_RELEASES_WITHIN, STOP_STORE_WITHIN,
-    STOP_STREAMS_WITHIN,
+    STOP_CONNECTIONS_WITHIN, STOP_EXPORTS_WITHIN, STOP_LOG_WITHIN, STOP_RELEASES_WITHIN,
+    STOP_STORE_WITHIN, STOP_STREAMS_WITHIN,
 };
 use crate::nodes::Nodes;
 use crate::presence;
@@ -51,6 +54,15 @@ pub enum StartError {
     /// The store could not be read.
     #[error("failed to recover from the store")]
     Recovery(#[from] Fault),
+    /// No export can be written.
+    #[error("failed to write into the directory for exports {}", directory.display())]
+    Exports {
+        /// The directory as it was set.
+        directory: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
     /// The address could not be bound.
     #[error("failed to listen on {address}")]
     Listen {
@@ -74,6 +86,7 @@ pub struct Running {
     engine_done: oneshot::Receiver<Result<(), Fault>>,
     logged: oneshot::Receiver<()>,
     released: oneshot::Receiver<()>,
+    exported: mpsc::Receiver<Infallible>,
     served: oneshot::Receiver<()>,
 }
 
@@ -98,15 +111,15 @@ pub async fn start(settings: &Settings, env: &Env) -> Result<Running, StartError
     let opened = env.disk.open(&settings.data_dir, &identity(env))?;
     let store = Store::new(opened.kv);
     let reader = store.reader();
-    let (pace, checkpointer) = (Pace::default(), store.checkpointer());
     let newest = reader.snapshot()?.counters()?.revision;
+    let (pace, checkpointer) = (Pace::default(), store.checkpointer());
     let identification = Identification::new(opened.log_id, env.clock.as_ref());
     let log_id = identification.log_id.clone();
     let feed = Arc::new(Feed::new(reader.clone(), log_id, newest));
     let dispatcher = Arc::new(Dispatcher::default());
-    let policy = Arc::new(settings.policy.clone());
+    let exporting = Exporting::prepare(settings, env)?;
+    let policy = policy(settings);
     let releases = Bell::default();
-    let nodes = Nodes::new(env.ids.salt() >> 1, Arc::clone(&env.spawn));
     let parts = Parts {
         policy: Arc::clone(&policy),
         clock: Arc::clone(&env.clock),
@@ -114,17 +127,13 @@ pub async fn start(settings: &Settings, env: &Env) -> Result<Running, StartError
         feed: Arc::clone(&feed),
         pace: pace.clone(),
         releases: releases.clone(),
+        exports: exporting.as_ref().map(Exporting::exports),
         daily_reset: settings.calendar.daily(),
         ids: Arc::clone(&env.ids),
     };
     let (engine, handle) = Engine::new(store, parts)?;
     // Bound before anything runs, so that a taken address leaves nothing to stop.
-    let (bound, address) = transport::bind(env.network.as_ref(), &settings.listen)
-        .await
-        .map_err(|source| StartError::Listen {
-            address: settings.listen.to_string(),
-            source,
-        })?;
+    let (bound, address) = bind(settings, env).await?;
     let room = room_watch(settings, env, &handle).await;
     let stopping = Stopping::default();
     let health = Health::new(handle.clone(), stopping.clone());
@@ -133,8 +142,9 @@ pub async fn start(settings: &Settings, env: &Env) -> Result<Running, StartError
         reader: reader.clone(),
         feed: Arc::clone(&feed),
         dispatcher,
-        nodes: nodes.clone(),
+        nodes: Nodes::new(env.ids.salt() >> 1, Arc::clone(&env.spawn)),
         env: env.clone(),
+        exports: exporting.as_ref().map(Exporting::exports),
         policy: Arc::clone(&policy),
         events: settings.events,
         namespaces: settings.namespaces.clone(),
@@ -147,8 +157,8 @@ pub async fn start(settings: &Settings, env: &Env) -> Result<Running, StartError
     let checkpoints = checkpoint::run(checkpointer, pace, handle.clone());
     env.spawn.thread("checkpoint", Box::pin(checkpoints));
     let compaction = compaction::run(reader.clone(), handle.clone(), settings.events);
-    let outside = Outside::new(&reader, &handle, nodes);
-    let released = run_resources(settings, env, outside, releases, &stopping);
+    let released = run_resources(settings, &context, releases);
+    let exported = Exporting::run(exporting, &context, env);
     let reconciler = Reconciler::new(reader, handle.clone(), policy);
     run_watches(room, reconciler, compaction, &handle, env);
     let served = run_transport(bound, routes, &stopping, env);
@@ -159,7 +169,16 @@ pub async fn start(settings: &Settings, env: &Env) -> Result<Running, StartError
         engine_done,
         logged,
         released,
+        exported,
         served,
+    })
+}
+
+async fn bind(settings: &Settings, env: &Env) -> Result<(transport::Bound, String), StartError> {
+    let bound = transport::bind(env.network.as_ref(), &settings.listen).await;
+    bound.map_err(|source| StartError::Listen {
+        address: settings.listen.to_string(),
+        source,
     })
 }
 
@@ -171,6 +190,14 @@ async fn room_watch(settings: &Settings, env: &Env, engine: &Handle) -> room::Wa
     // An engine that has ended by now is met by whoever asks it next.
     let _told = room.tell(engine).await;
     room
+}
+
+/// The limits in force.
+fn policy(settings: &Settings) -> Arc<Policy> {
+    Arc::new(Policy {
+        export_before_purge: settings.export_before_purge.is_some(),
+        ..settings.policy.clone()
+    })
 }
 
 /// What a new store is marked with.
@@ -214,50 +241,28 @@ fn run_watches(
     env.spawn.thread("reconcile", Box::pin(reconcile));
 }
 
-/// What whoever looks after what is outside works with.
-struct Outside {
-    reader: Reader,
-    engine: Handle,
-    nodes: Nodes,
-}
-
-impl Outside {
-    fn new(reader: &Reader, engine: &Handle, nodes: Nodes) -> Self {
-        Self {
-            reader: reader.clone(),
-            engine: engine.clone(),
-            nodes,
-        }
-    }
-}
-
 /// Ends what sessions leave outside, and looks whether what they have is there; answers when what was begun is over.
-fn run_resources(
-    settings: &Settings,
-    env: &Env,
-    outside: Outside,
-    bell: Bell,
-    stopping: &Stopping,
-) -> oneshot::Receiver<()> {
+fn run_resources(settings: &Settings, context: &Context, bell: Bell) -> oneshot::Receiver<()> {
+    let env = &context.env;
     let presence = presence::run(presence::Watch {
-        reader: outside.reader.clone(),
-        engine: outside.engine.clone(),
+        reader: context.reader.clone(),
+        engine: context.engine.clone(),
         agent: Arc::clone(&env.agent),
-        nodes: outside.nodes.clone(),
+        nodes: context.nodes.clone(),
         terms: settings.resources,
         namespaces: settings.namespaces.iter().cloned().collect(),
         every: Duration::from_millis(settings.policy.cleanup_interval.0),
     });
     env.spawn.thread("presence", Box::pin(presence));
     let releaser = Releaser {
-        reader: outside.reader,
-        engine: outside.engine,
+        reader: context.reader.clone(),
+        engine: context.engine.clone(),
         agent: Arc::clone(&env.agent),
-        nodes: outside.nodes,
+        nodes: context.nodes.clone(),
         clock: Arc::clone(&env.clock),
         terms: settings.resources,
         bell,
-        stopping: stopping.clone(),
+        stopping: context.stopping.clone(),
     };
     let (done, receiver) = oneshot::channel();
     let run = async move {
@@ -330,6 +335,9 @@ impl Running {
         let cut = served.is_err();
         self.engine.stop();
         let engine_done = tokio::time::timeout(STOP_STORE_WITHIN, self.engine_done).await;
+        let mut exported = self.exported;
+        // A file that is not whole by then is begun anew by the next start.
+        drop(tokio::time::timeout(STOP_EXPORTS_WITHIN, exported.recv()).await);
         // A log that nobody reads holds up nothing.
         drop(tokio::time::timeout(STOP_LOG_WITHIN, self.logged).await);
         match engine_done {

@@ -159,6 +159,8 @@ pub struct Settings {
     pub events: EventRetention,
     /// How what sessions leave outside is ended.
     pub resources: ReleaseTerms,
+    /// The directory into which sessions are exported before they are purged; none: they are not.
+    pub export_before_purge: Option<PathBuf>,
 }
 
 /// When sessions are reset by the calendar.
@@ -244,6 +246,7 @@ impl Default for Settings {
             listen: Listen::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 7377))),
             events: EventRetention::default(),
             resources: ReleaseTerms::default(),
+            export_before_purge: None,
             min_free: Some(MIN_FREE_DEFAULT),
             namespaces: [namespace.expect("the default namespace's name is an id")].into(),
             log: Log {

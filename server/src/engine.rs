@@ -21,6 +21,7 @@ use crate::calendar::DailyReset;
 use crate::checkpoint::Pace;
 use crate::dispatch::Dispatcher;
 use crate::env::{Clock, Ids};
+use crate::exports::Exports;
 use crate::feed::Feed;
 use crate::limits::{BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, RESTORE_PAGE, SETTLE_AFTER};
 use crate::releaser::Bell;
@@ -58,6 +59,8 @@ pub struct Parts {
     pub pace: Pace,
     /// Who ends what sessions leave outside.
     pub releases: Bell,
+    /// Who exports sessions before they are deleted; none where that need not be.
+    pub exports: Option<Arc<Exports>>,
     /// When sessions are reset by the calendar.
     pub daily_reset: Option<DailyReset>,
     /// Draws ids of their successors.
@@ -203,6 +206,9 @@ impl Engine {
         self.ahead.committed(&self.store, &self.view);
         if batch.releases() {
             self.parts.releases.ring();
+        }
+        if let Some(exports) = &self.parts.exports {
+            exports.ask(batch.exports());
         }
         let unsent = batch.speak(&self.parts.feed, &self.parts.dispatcher);
         let returned: Vec<Command> = unsent

@@ -18,6 +18,7 @@ use sessiond_store::kv::Kv;
 use sessiond_store::kv::redb::Identity;
 use sessiond_store::space::{self, Space};
 
+use crate::exports::files::{ExportFiles, LocalFiles};
 use crate::limits::{RELEASE_GRACE_DEFAULT, RELEASE_VERIFY_DEFAULT};
 use crate::local_agent::LocalAgent;
 
@@ -36,6 +37,8 @@ pub struct Env {
     pub spawn: Arc<dyn Spawn>,
     /// Ends what sessions have outside.
     pub agent: Arc<dyn Agent>,
+    /// Keeps exports of sessions.
+    pub exports: Arc<dyn ExportFiles>,
 }
 
 /// Ends what sessions have outside, and says whether it is there. All of it blocks, for as long as its terms say.
@@ -216,6 +219,7 @@ impl Machine {
             network: Arc::new(machine),
             spawn: Arc::new(machine),
             agent: Arc::new(LocalAgent),
+            exports: Arc::new(LocalFiles),
         }
     }
 }

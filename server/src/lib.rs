@@ -13,6 +13,7 @@ pub mod config;
 pub mod dispatch;
 pub mod engine;
 pub mod env;
+pub mod exports;
 pub mod feed;
 pub mod grpc;
 pub mod health;

@@ -112,6 +112,20 @@ pub const STOP_STORE_WITHIN: Duration = Duration::from_secs(5);
 pub const EXPORT_PAGE_BYTES: u64 = 4 * 1_024 * 1_024;
 /// Events that an export reads from one snapshot, most of which are other sessions'.
 pub const EXPORT_PAGE_EVENTS: usize = 1_024;
+/// Sessions that are exported at the same time before they are purged: some, for each waits for the disk several times.
+pub const EXPORT_LANES: usize = 4;
+/// Sessions of one lane of which an export is asked for, 8 bytes each. What has no room is asked for again.
+pub const EXPORTS_ASKED_MAX: usize = 65_536;
+/// Purges that callers have waiting in one lane; more wait for their turn where they come from.
+pub const PURGES_AHEAD: usize = 64;
+/// Times a session is exported anew because it changed meanwhile; what is left of an ended one changes seldom.
+pub const EXPORT_ROUNDS_MAX: usize = 3;
+/// Sessions of which it is remembered what kept them from being exported, and so warned of once: about 300 bytes each.
+pub const EXPORT_FAILURES_KEPT: usize = 10_000;
+/// Bytes of an export after which it is looked anew whether the store has room.
+pub const EXPORT_ROOM_LOOK_BYTES: usize = 16 * 1_024 * 1_024;
+/// How long a stop waits for an export that is being written, after the engine has ended.
+pub const STOP_EXPORTS_WITHIN: Duration = Duration::from_millis(500);
 /// How long it may take to log what was done at the end.
 pub const STOP_LOG_WITHIN: Duration = Duration::from_millis(500);
 /// Lookups for resources that are to be registered, at the same time: each may wait for a tmux server for some seconds.

@@ -3,10 +3,12 @@
 //! What a server is made of is in the library; this file starts one, waits for a signal or a fault,
 //! and turns the outcome into an exit code.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use sessiond::app::{self, StartError, Stopped};
+use sessiond::config::problem::{KeyPath, Origin, Problem};
 use sessiond::config::{self, Environment, ServeArgs};
 use sessiond::env::Machine;
 use sessiond::logging;
@@ -111,7 +113,7 @@ async fn serve(args: &ServeArgs) -> u8 {
     let mut signals = Signals::take();
     let mut running = match app::start(&settings, &Machine::env()).await {
         Ok(running) => running,
-        Err(error) => return refused(&error),
+        Err(error) => return refused(&error, &loaded.origins),
     };
     let file = loaded
         .file
@@ -135,14 +137,29 @@ async fn serve(args: &ServeArgs) -> u8 {
     }
 }
 
-fn refused(error: &StartError) -> u8 {
-    eprintln!("error: {}", chain(error));
-    match error {
+fn refused(error: &StartError, origins: &BTreeMap<KeyPath, Origin>) -> u8 {
+    let code = match error {
+        StartError::Exports { .. } => return refused_exports(error, origins),
         StartError::Store(_) => exit::DATA_DIR,
         StartError::Listen { .. } => exit::ADDRESS,
         StartError::Recovery(_) => exit::STORE,
         StartError::Reflection(_) => exit::UNCLEAN,
-    }
+    };
+    eprintln!("error: {}", chain(error));
+    code
+}
+
+/// What only the disk knows of a setting is told as what is wrong with others.
+fn refused_exports(error: &StartError, origins: &BTreeMap<KeyPath, Origin>) -> u8 {
+    let key = KeyPath {
+        section: "session",
+        name: String::new(),
+        key: "export_before_purge",
+    };
+    let problems = [Problem::of(origins, &key, chain(error))];
+    inspect::tell(&problems);
+    eprintln!("error: {}; nothing was started", inspect::count(&problems));
+    exit::USAGE
 }
 
 fn store_failed(fault: Option<&sessiond_store::fault::Fault>) -> u8 {

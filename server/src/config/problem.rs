@@ -2,6 +2,7 @@
 //!
 //! Invariant: a problem is one line that names the place, the key, what is wrong with it and what it takes.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -52,6 +53,13 @@ pub struct Problem {
 }
 
 impl Problem {
+    /// What is wrong with the value of a key, wherever it is from.
+    #[must_use]
+    pub fn of(origins: &BTreeMap<KeyPath, Origin>, key: &KeyPath, what: String) -> Self {
+        let origin = origins.get(key).unwrap_or(&Origin::Default);
+        Self::new(origin.clone(), key.to_string(), what)
+    }
+
     pub(super) fn new(origin: Origin, subject: impl Into<String>, what: impl Into<String>) -> Self {
         Self {
             origin,

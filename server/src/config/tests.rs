@@ -125,6 +125,7 @@ max_sessions = 7
 emergency_idle = "20s"
 emergency_age = "10m"
 retention = "3d"
+export_before_purge = "/exports"
 daily_reset = "04:00"
 time_zone = "Europe/Berlin"
 cleanup_on_shutdown = false
@@ -253,6 +254,8 @@ fn every_key_is_set_where_it_belongs() {
     assert_eq!(settings.events.age, day_and_a_half);
     assert_eq!(settings.events.max, Some(50_000));
     assert_eq!(settings.resources, releases());
+    let exports = settings.export_before_purge.as_deref();
+    assert_eq!(exports, Some(Path::new("/exports")));
     assert_eq!(settings.data_dir, Path::new("/data"));
     assert_eq!(settings.listen.to_string(), "unix:/run/sessiond.sock");
     let log = Log {
@@ -284,6 +287,25 @@ fn times_of_day_and_zones_are_known() {
     );
     let never = loaded("[session]\ndaily_reset = \"never\"\n").settings;
     assert_eq!(never.calendar.daily(), None);
+}
+
+#[test]
+fn exports_go_into_a_full_path_or_nowhere() {
+    check_refused(
+        "[session]\nexport_before_purge = \"exports\"\n",
+        &[
+            "2:1: [session] export_before_purge: \"exports\": does not begin with /; takes the full path of a \
+             directory, or \"never\"",
+        ],
+    );
+    for refused in ["\"\"", "1", "true", "\"/a\\u0000b\""] {
+        let lines = super::tests::refused(&format!("[session]\nexport_before_purge = {refused}\n"));
+        let place = "2:1: [session] export_before_purge: ";
+        assert!(lines[0].starts_with(place), "{lines:?}");
+    }
+    let never = loaded("[session]\nexport_before_purge = \"never\"\n").settings;
+    assert_eq!(never.export_before_purge, None);
+    assert_eq!(loaded("").settings.export_before_purge, None);
 }
 
 #[test]

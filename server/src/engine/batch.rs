@@ -10,7 +10,7 @@ use sessiond_core::change::Change;
 use sessiond_core::command::Command;
 use sessiond_core::decide::{Decision, Stop, decide};
 use sessiond_core::event::EventRow;
-use sessiond_core::ids::{Revision, StreamId};
+use sessiond_core::ids::{Revision, SessionNo, StreamId};
 use sessiond_core::reply::{Answer, Frame, Push, Wake};
 use sessiond_core::rows::{Counters, Read, Row, RowKey};
 use sessiond_core::time::{EngineTime, Now};
@@ -35,6 +35,8 @@ pub(super) struct Batch {
     follow_ups: Vec<Command>,
     /// Resources are to go.
     releases: bool,
+    /// Sessions that wait to be exported.
+    exports: Vec<SessionNo>,
     tally: Tally,
     events: Vec<Arc<EventRow>>,
 }
@@ -84,6 +86,7 @@ impl Batch {
         self.wakes.extend(decision.wakes);
         self.follow_ups.extend(decision.follow_ups);
         self.releases |= decision.releases;
+        self.exports.extend(decision.exports);
         self.tally.acked += decision.acked;
         Answer {
             revision: decision.revision,
@@ -133,6 +136,11 @@ impl Batch {
     /// Whether resources are to go.
     pub(super) fn releases(&self) -> bool {
         self.releases
+    }
+
+    /// Sessions that wait to be exported.
+    pub(super) fn exports(&self) -> &[SessionNo] {
+        &self.exports
     }
 
     pub(super) fn has_changes(&self) -> bool {

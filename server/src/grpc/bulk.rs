@@ -130,8 +130,17 @@ pub(super) async fn ask<R, S>(
     subject: S,
     (command, ahead): (Command, ReadAhead),
 ) -> Result<Pending<R, S>, Status> {
+    ask_by(bulk, subject, context.engine.post_waiting(command, ahead)).await
+}
+
+/// The same for a command that gets to the engine in its own way.
+pub(super) async fn ask_by<R, S>(
+    bulk: &Bulk,
+    subject: S,
+    post: impl Future<Output = Result<oneshot::Receiver<Answer>, Refused>>,
+) -> Result<Pending<R, S>, Status> {
     let room = permit(&bulk.ahead).await;
-    let answer = context.engine.post_waiting(command, ahead).await;
+    let answer = post.await;
     Ok(Pending::Asked {
         subject,
         answer: answer.map_err(refused)?,

@@ -23,6 +23,7 @@ use crate::compaction::EventRetention;
 use crate::dispatch::Dispatcher;
 use crate::engine::{Handle, Refused};
 use crate::env::{Clock, Env};
+use crate::exports::Exports;
 use crate::feed::Feed;
 use crate::limits::STOP_STREAMS_WITHIN;
 use crate::nodes::Nodes;
@@ -46,6 +47,8 @@ pub struct Context {
     pub nodes: Nodes,
     /// The seams.
     pub env: Env,
+    /// Who exports sessions before they are purged; none where that need not be.
+    pub exports: Option<Arc<Exports>>,
     /// The limits in force.
     pub policy: Arc<Policy>,
     /// How long events are kept.

@@ -1,22 +1,24 @@
 //! PurgeSessions: ended sessions deleted by one call, each by a decision of its own.
 //!
 //! What is read here only says whom to ask for: every purge is judged again where it is decided. How sessions get to the
-//! engine and their results back is in `bulk.rs`. What this deliberately does not do: undo.
+//! engine and their results back is in `bulk.rs`; those that must be exported first get there by `exports`. What this
+//! deliberately does not do: undo.
 
 use std::sync::Arc;
 
-use sessiond_core::command::Command;
+use sessiond_core::command::{Command, Effect};
 use sessiond_core::ids::{Namespace, SessionId, SessionRef};
 use sessiond_core::purging;
 use sessiond_core::rejection::Rejection;
 use sessiond_core::rows::{Row, RowKey};
 use sessiond_proto::v1 as pb;
 use sessiond_store::fault::Fault;
-use sessiond_store::snapshot::Rows;
+use sessiond_store::snapshot::{ReadAhead, Rows};
 use tonic::Status;
 
 use super::bulk::{self, Bulk, Results, Room};
 use super::context::{Context, faulted};
+use crate::exports::Exports;
 use crate::limits::{BULK_CHUNK, PURGE_SESSIONS_SCAN_MAX};
 use crate::wire::parse::page::Page;
 use crate::wire::parse::purge_sessions::{PurgeSessionsCall, Selection};
@@ -96,10 +98,36 @@ impl Call {
         ids: &[SessionId],
         results: &Results<pb::PurgeResult>,
     ) -> Result<(), Status> {
+        if let (Some(exports), Effect::Made) = (&self.context.exports, self.asked.effect) {
+            return self.exported(exports, ids, results).await;
+        }
         let engine = (&*self.context, &*self.bulk);
         let purge = |id| Command::Purge(self.asked.purge(id));
         let foresee = |ids: &[SessionId]| self.foresee(ids);
         bulk::named(engine, ids, self.asked.effect, purge, foresee, results).await
+    }
+
+    /// Hands over sessions that must be exported before they are purged.
+    async fn exported(
+        &self,
+        exports: &Exports,
+        ids: &[SessionId],
+        results: &Results<pb::PurgeResult>,
+    ) -> Result<(), Status> {
+        for id in ids {
+            let asked = SessionRef::Id(id.clone());
+            let found = self.context.rows()?.find(&self.asked.namespace, &asked);
+            let purge = self.asked.purge(id.clone());
+            let pending = match found.map_err(|fault| faulted(&fault))? {
+                Some(no) => bulk::ask_by(&self.bulk, id.clone(), exports.purge(no, purge)).await?,
+                None => {
+                    let unread = (Command::Purge(purge), ReadAhead::default());
+                    bulk::ask(&self.context, &self.bulk, id.clone(), unread).await?
+                }
+            };
+            bulk::send(results, pending).await?;
+        }
+        Ok(())
     }
 
     /// Hands over a page of the ended sessions that match; answers with where the next one begins.

@@ -162,7 +162,12 @@ impl SessionService for Handlers {
             panic!("explain is answered with an explanation: {reply:?}");
         };
         let shown = context.shown(revision);
-        let answer = show::explanation::explained(&explanation, shown);
+        let no = explanation.session.session.no;
+        let unexported = context
+            .exports
+            .as_ref()
+            .and_then(|exports| exports.failure(no));
+        let answer = show::explanation::explained(&explanation, unexported.as_deref(), shown);
         Ok(Response::new(answer))
     }
 

@@ -176,8 +176,12 @@ fn remove_if_there(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Makes the directory and what is missing above it, each entry durable before the next one depends on it.
-fn make_directory(directory: &Path) -> io::Result<()> {
+/// Makes a directory and what is missing above it, with mode 0700, each entry durable before the next one depends on it.
+///
+/// # Errors
+///
+/// What the operating system reports.
+pub fn make_directory(directory: &Path) -> io::Result<()> {
     let missing = directory
         .ancestors()
         .take_while(|path| !path.as_os_str().is_empty() && !path.exists())

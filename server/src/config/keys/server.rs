@@ -55,7 +55,10 @@ pub(super) static SECTION: Section = Section {
 };
 
 /// A path that means the same wherever the server is started.
-fn full_path(text: &str) -> Result<PathBuf, String> {
+pub(super) fn full_path(text: &str) -> Result<PathBuf, String> {
+    if text.contains('\0') {
+        return Err("no path has a NUL in it".to_owned());
+    }
     if Path::new(text).is_absolute() {
         Ok(PathBuf::from(text))
     } else {
@@ -64,7 +67,7 @@ fn full_path(text: &str) -> Result<PathBuf, String> {
 }
 
 /// What a shell means by a path: from the directory it is in.
-fn absolute(text: &str) -> String {
+pub(super) fn absolute(text: &str) -> String {
     // An empty one stays, and is refused.
     match std::path::absolute(text).ok().map(PathBuf::into_os_string) {
         Some(path) => path.into_string().unwrap_or_else(|_| text.to_owned()),

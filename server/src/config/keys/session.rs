@@ -4,6 +4,7 @@ use jiff::tz::TimeZone;
 use sessiond_core::limits::{END_GRACE_MAX, TIMEOUT_MAX, WARNING_LEAD_MIN};
 use sessiond_core::time::Span;
 
+use super::server::{absolute, full_path};
 use super::{Key, Section};
 use crate::config::field::Field;
 use crate::limits::{CLEANUP_INTERVAL_MAX, CLEANUP_INTERVAL_MIN, POOL_SESSIONS_MAX};
@@ -113,6 +114,31 @@ pub(super) static SECTION: Section = Section {
              stays longer while messages of it do: those that wait for the next session of its key, and dead \
              letters. With `\"never\"` those on record stay too.",
         ),
+        Key {
+            shell: Some(absolute_or_never),
+            ..Key::new(
+                "export_before_purge",
+                Field::Text {
+                    takes: "the full path of a directory, or \"never\"",
+                    get: |settings, _| match &settings.export_before_purge {
+                        Some(directory) => directory.display().to_string(),
+                        None => "never".to_owned(),
+                    },
+                    put: |settings, _, text| {
+                        settings.export_before_purge = match text {
+                            "never" => None,
+                            text => Some(full_path(text)?),
+                        };
+                        Ok(())
+                    },
+                },
+                "Each session that is purged, by a call or after its `retention`, is first exported into a file of this \
+                 directory, which `sessionctl session import` reads. One that cannot be exported stays on record and is \
+                 tried again each `cleanup_interval`. Dead letters of a session that has ended then go with it, once \
+                 `[queue] dead_letter_retention` is over too; what is deleted of a session in use is in no file. The \
+                 directory is created with mode 0700 if it is missing when the server starts.",
+            )
+        },
         Key::new(
             "daily_reset",
             Field::Text {
@@ -186,3 +212,11 @@ pub(super) static SECTION: Section = Section {
         ),
     ],
 };
+
+/// What a shell means by a directory, unless there is to be none.
+fn absolute_or_never(text: &str) -> String {
+    match text {
+        "never" => text.to_owned(),
+        path => absolute(path),
+    }
+}

@@ -10,11 +10,16 @@ use super::reply::Shown;
 use super::session::session;
 use super::time::timestamp;
 
-/// The answer to ExplainSession.
-pub(crate) fn explained(explanation: &Explanation, shown: Shown) -> pb::ExplainSessionResponse {
+/// The answer to ExplainSession. `unexported` is what kept the session from being exported, if something did.
+pub(crate) fn explained(
+    explanation: &Explanation,
+    unexported: Option<&str>,
+    shown: Shown,
+) -> pb::ExplainSessionResponse {
+    let holds = explanation.holds.iter();
     pb::ExplainSessionResponse {
         session: Some(session(&explanation.session, shown.now)),
-        holds: explanation.holds.iter().map(hold).collect(),
+        holds: holds.map(|one| hold(one, unexported)).collect(),
         deadlines: explanation.deadlines.iter().map(deadline).collect(),
         stalls: explanation.stalls.iter().map(stall).collect(),
         revision: shown.revision.0,
@@ -22,13 +27,14 @@ pub(crate) fn explained(explanation: &Explanation, shown: Shown) -> pb::ExplainS
     }
 }
 
-fn hold(hold: &Hold) -> pb::SessionHold {
+fn hold(hold: &Hold, unexported: Option<&str>) -> pb::SessionHold {
+    let detail = unexported.filter(|_| hold.kind == HoldKind::Export);
     pb::SessionHold {
         kind: hold_kind(hold.kind).into(),
         count: hold.count,
         until_time: hold.until.map(timestamp),
         worker: hold.holder.clone(),
-        detail: String::new(),
+        detail: detail.unwrap_or_default().to_owned(),
     }
 }
 
