@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use sessiond::app::{self, Running};
 use sessiond::config::{Log, Settings};
-use sessiond::env::{Agent, Clock, Disk, Env, Machine};
+use sessiond::env::{Clock, Disk, Env, Machine};
 use sessiond::logging::LogFormat;
 use sessiond_core::ids::Namespace;
 use sessiond_core::limits::Policy;
@@ -22,6 +22,7 @@ use tempfile::TempDir;
 
 use crate::caller::Caller;
 use crate::scripted_agent::ScriptedAgent;
+use crate::scripted_files::ScriptedFiles;
 
 /// Where the wall clock stands when the first server of a test starts: 2026-03-01 12:00 UTC.
 pub const STARTS_AT_MS: u64 = 1_772_366_400_000;
@@ -50,8 +51,7 @@ impl Clock for Hands {
 #[derive(Debug)]
 pub struct Simulated {
     hands: Arc<Hands>,
-    disk: Arc<dyn Disk>,
-    agent: Arc<dyn Agent>,
+    env: Env,
     settings: Settings,
     running: Option<Running>,
     caller: Caller,
@@ -70,7 +70,7 @@ impl Simulated {
     /// # Panics
     /// If it does not start.
     pub async fn start_with(change: impl FnOnce(&mut Policy)) -> Self {
-        Self::start_on(Machine::env().disk, change).await
+        Self::start_in(Machine::env(), change, |_, _| {}).await
     }
 
     /// A server with other limits, whose releases do what a script says.
@@ -78,8 +78,11 @@ impl Simulated {
     /// # Panics
     /// If it does not start.
     pub async fn start_with_agent(agent: &ScriptedAgent, change: impl FnOnce(&mut Policy)) -> Self {
-        let agent = Arc::new(agent.clone());
-        Self::start_in(Machine::env().disk, agent, change).await
+        let env = Env {
+            agent: Arc::new(agent.clone()),
+            ..Machine::env()
+        };
+        Self::start_in(env, change, |_, _| {}).await
     }
 
     /// A server with other limits, on a disk that may have little room.
@@ -87,19 +90,44 @@ impl Simulated {
     /// # Panics
     /// If it does not start.
     pub async fn start_on(disk: Arc<dyn Disk>, change: impl FnOnce(&mut Policy)) -> Self {
-        Self::start_in(disk, Machine::env().agent, change).await
+        let env = Env {
+            disk,
+            ..Machine::env()
+        };
+        Self::start_in(env, change, |_, _| {}).await
+    }
+
+    /// A server with other limits that exports sessions before they are purged, on a disk that may have little room, into
+    /// files that may fail.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub async fn start_exporting(
+        files: &ScriptedFiles,
+        disk: Arc<dyn Disk>,
+        change: impl FnOnce(&mut Policy),
+    ) -> Self {
+        let env = Env {
+            disk,
+            exports: Arc::new(files.clone()),
+            ..Machine::env()
+        };
+        Self::start_in(env, change, |settings, directory| {
+            settings.export_before_purge = Some(directory.join("exports"));
+        })
+        .await
     }
 
     async fn start_in(
-        disk: Arc<dyn Disk>,
-        agent: Arc<dyn Agent>,
+        env: Env,
         change: impl FnOnce(&mut Policy),
+        set: impl FnOnce(&mut Settings, &Path),
     ) -> Self {
         let temporary = tempfile::tempdir().expect("a temporary directory can be made");
         let mut policy = Policy::default();
         change(&mut policy);
         let namespace = Namespace::parse(sessiond_proto::DEFAULT_NAMESPACE).expect("a name");
-        let settings = Settings {
+        let mut settings = Settings {
             data_dir: temporary.path().join("data"),
             listen: "127.0.0.1:0".parse().expect("an address"),
             namespaces: [namespace].into(),
@@ -114,11 +142,15 @@ impl Simulated {
             monotonic: AtomicU64::new(0),
             wall: AtomicU64::new(STARTS_AT_MS),
         });
-        let (running, caller) = serve(&settings, &hands, &disk, &agent).await;
+        set(&mut settings, temporary.path());
+        let env = Env {
+            clock: Arc::clone(&hands) as Arc<dyn Clock>,
+            ..env
+        };
+        let (running, caller) = serve(&settings, &env).await;
         Self {
             hands,
-            disk,
-            agent,
+            env,
             settings,
             running: Some(running),
             caller,
@@ -130,6 +162,16 @@ impl Simulated {
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.settings.data_dir
+    }
+
+    /// The directory of its exports.
+    ///
+    /// # Panics
+    /// If it has none.
+    #[must_use]
+    pub fn exports(&self) -> &Path {
+        let directory = self.settings.export_before_purge.as_deref();
+        directory.expect("it exports sessions before they are purged")
     }
 
     /// A caller of the server that runs now.
@@ -193,25 +235,14 @@ impl Simulated {
         let running = self.running.take().expect("it runs");
         running.stop().await;
         meanwhile(&self.settings.data_dir);
-        let (running, caller) = serve(&self.settings, &self.hands, &self.disk, &self.agent).await;
+        let (running, caller) = serve(&self.settings, &self.env).await;
         self.running = Some(running);
         self.caller = caller;
     }
 }
 
-async fn serve(
-    settings: &Settings,
-    hands: &Arc<Hands>,
-    disk: &Arc<dyn Disk>,
-    agent: &Arc<dyn Agent>,
-) -> (Running, Caller) {
-    let env = Env {
-        clock: Arc::clone(hands) as Arc<dyn Clock>,
-        disk: Arc::clone(disk),
-        agent: Arc::clone(agent),
-        ..Machine::env()
-    };
-    let running = app::start(settings, &env).await.expect("it starts");
+async fn serve(settings: &Settings, env: &Env) -> (Running, Caller) {
+    let running = app::start(settings, env).await.expect("it starts");
     let caller = Caller::at(&format!("http://{}", running.address())).await;
     (running, caller)
 }

@@ -13,6 +13,8 @@ mod config;
 mod disk;
 #[path = "process/enclosed.rs"]
 mod enclosed;
+#[path = "process/exports.rs"]
+mod exports;
 #[path = "process/full.rs"]
 mod full;
 #[path = "process/letters.rs"]

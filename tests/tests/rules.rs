@@ -42,6 +42,10 @@ mod enqueue_stream;
 mod explain;
 #[path = "rules/exports.rs"]
 mod exports;
+#[path = "rules/exports_failed.rs"]
+mod exports_failed;
+#[path = "rules/exports_purge.rs"]
+mod exports_purge;
 #[path = "rules/held.rs"]
 mod held;
 #[path = "rules/key_window.rs"]

@@ -159,6 +159,10 @@ pub(crate) const ROWS: &[Row] = &[
         "Many can be ended by a pattern over their names, with a dry run; an empty pattern is refused",
     ),
     row(
+        "F37",
+        "Where it is set, a session is exported into a file, whole and on disk, before it is deleted; one that cannot be stays",
+    ),
+    row(
         "F38",
         "One call ends many sessions and says for each what became of it",
     ),
