@@ -53,10 +53,11 @@ impl ExportFiles for LocalFiles {
     fn prepare(&self, directory: &Path) -> io::Result<()> {
         data_dir::make_directory(directory)?;
         let directory = open_directory(directory)?;
-        let probe = ".probe.part";
-        remove(&directory, probe)?;
-        drop(create(&directory, probe)?);
-        remove(&directory, probe)
+        // Of a name that another server does not use, which may have the same directory.
+        let probe = format!(".probe-{}.part", std::process::id());
+        remove(&directory, &probe)?;
+        drop(create(&directory, &probe)?);
+        remove(&directory, &probe)
     }
 
     fn begin(&self, place: &Place) -> io::Result<Box<dyn ExportFile>> {
