@@ -37,6 +37,7 @@ const RPCS: &[&str] = &[
     "MessageService.SettleMessages",
     "ResourceService.AgentLink (stream) returns (stream)",
     "ResourceService.DeclareResource",
+    "ResourceService.ListNodes",
     "ResourceService.ListResources",
     "ResourceService.ReleaseResource",
     "SessionService.BeginRequest",
@@ -264,10 +265,12 @@ fn message(name: &str) -> MessageDescriptor {
         .unwrap_or_else(|| panic!("the contract has no {name}"))
 }
 
-/// Whether a request lists what there may be any number of. Pools are those that are configured.
+/// Whether a request lists what there may be any number of. Pools are those that are
+/// configured, and there are at most 1,024 nodes: they come on one page.
 fn is_list_request(message: &MessageDescriptor) -> bool {
     let name = message.name();
-    name.starts_with("List") && name.ends_with("Request") && name != "ListPoolsRequest"
+    let is_one_page = ["ListPoolsRequest", "ListNodesRequest"].contains(&name);
+    name.starts_with("List") && name.ends_with("Request") && !is_one_page
 }
 
 fn assert_field(message: &MessageDescriptor, name: &str, expected: &str) {

@@ -208,6 +208,8 @@ unary! {
     list_pools = admin.list_pools(pb::ListPoolsRequest) -> pb::ListPoolsResponse;
     /// DeclareResource.
     declare_resource = resources.declare_resource(pb::DeclareResourceRequest) -> pb::DeclareResourceResponse;
+    /// ListNodes.
+    list_nodes = resources.list_nodes(pb::ListNodesRequest) -> pb::ListNodesResponse;
     /// ListResources.
     list_resources = resources.list_resources(pb::ListResourcesRequest) -> pb::ListResourcesResponse;
     /// ReleaseResource.

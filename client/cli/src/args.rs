@@ -11,6 +11,7 @@ use sessiond_client::pb;
 use crate::failure::Exit;
 use crate::hook::HookCommand;
 use crate::message::MessageCommand;
+use crate::node::NodeCommand;
 use crate::output::{Detail, Format, Output};
 use crate::pool::PoolCommand;
 use crate::replay::ReplayArgs;
@@ -61,6 +62,9 @@ pub(crate) enum Command {
     /// Looks after processes and tmux sessions that must not outlive a session.
     #[command(subcommand)]
     Resource(ResourceCommand),
+    /// Shows the machines other than the server's on which sessions may have something.
+    #[command(subcommand)]
+    Node(NodeCommand),
     /// Shows the pools that sessions count against.
     #[command(subcommand)]
     Pool(PoolCommand),

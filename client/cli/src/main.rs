@@ -11,6 +11,7 @@ mod hook;
 mod interrupt;
 mod many;
 mod message;
+mod node;
 mod output;
 mod pool;
 mod replay;
@@ -100,6 +101,7 @@ async fn command(cli: Cli, target: &Target) -> Result<(), Failure> {
             Command::Watch(args) => args.run(&target.client()?, &mut output).await,
             Command::Replay(args) => args.run(&target.client()?, &mut output).await,
             Command::Resource(command) => command.run(&target.client()?, &mut output).await,
+            Command::Node(command) => command.run(&target.client()?, &mut output).await,
             Command::Pool(command) => command.run(&target.client()?, &mut output).await,
             Command::Stats => stats::run(&target.client()?, &mut output).await,
             Command::Spool(SpoolCommand::Ls) => spool_command::list(&mut output),

@@ -85,6 +85,21 @@ impl Client {
         .await
     }
 
+    /// Lists the machines other than the server's, by name, and whether their
+    /// agents are linked.
+    ///
+    /// # Errors
+    ///
+    /// What `ListNodes` refuses.
+    pub async fn nodes(&self) -> Result<pb::ListNodesResponse, Error> {
+        let request = pb::ListNodesRequest {};
+        self.call(Repeat::Harmless, Duration::ZERO, request, |request| {
+            let mut resources = self.resource_calls();
+            async move { resources.list_nodes(request).await }
+        })
+        .await
+    }
+
     /// Opens the link of a node's agent: `sessiond agent` is one. The first of
     /// `frames` must be a hello. It is not opened again when it breaks.
     ///

@@ -63,6 +63,7 @@ pub(crate) enum Call {
     ResetCircuit(Unary<pb::ResetCircuitRequest, pb::ResetCircuitResponse>),
     RevokeLease(Unary<pb::RevokeLeaseRequest, pb::RevokeLeaseResponse>),
     DeclareResource(Unary<pb::DeclareResourceRequest, pb::DeclareResourceResponse>),
+    ListNodes(Unary<pb::ListNodesRequest, pb::ListNodesResponse>),
     ListResources(Unary<pb::ListResourcesRequest, pb::ListResourcesResponse>),
     ReleaseResource(Unary<pb::ReleaseResourceRequest, pb::ReleaseResourceResponse>),
     Watch(WatchCall),

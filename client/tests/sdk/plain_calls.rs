@@ -77,7 +77,7 @@ async fn plain_calls_carry_what_they_are_given() {
 }
 
 #[tokio::test]
-async fn pools_are_asked_for() {
+async fn pools_and_nodes_are_asked_for() {
     let mut server = FakeServer::start().await;
     let client = server.client();
     let serve = async {
@@ -85,7 +85,15 @@ async fn pools_are_asked_for() {
             panic!("expected a list of pools");
         };
         call.answer(pb::ListPoolsResponse::default());
+        let Call::ListNodes(call) = server.call().await else {
+            panic!("expected a list of nodes");
+        };
+        call.answer(pb::ListNodesResponse::default());
     };
-    let (pools, ()) = within(async { tokio::join!(client.pools(), serve) }).await;
-    assert!(pools.unwrap().pools.is_empty());
+    let ask = async {
+        let pools = client.pools().await.unwrap();
+        (pools, client.nodes().await.unwrap())
+    };
+    let ((pools, nodes), ()) = within(async { tokio::join!(ask, serve) }).await;
+    assert!(pools.pools.is_empty() && nodes.nodes.is_empty());
 }

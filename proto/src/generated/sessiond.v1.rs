@@ -8830,6 +8830,39 @@ pub mod message_service_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+/// A machine other than the server's, and the agent that looks after it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Node {
+    /// What it is called: the name under which resources are declared on it.
+    #[prost(string, tag = "1")]
+    pub node: ::prost::alloc::string::String,
+    /// Whether its agent is linked. What is to be released there waits while it is
+    /// not.
+    #[prost(bool, tag = "2")]
+    pub linked: bool,
+    /// The fencing token of its agent, which only grows.
+    #[prost(uint64, tag = "3")]
+    pub epoch: u64,
+    /// The run of the agent that has it, or had it last.
+    #[prost(string, tag = "4")]
+    pub instance_id: ::prost::alloc::string::String,
+    /// Since when that run has it.
+    #[prost(message, optional, tag = "5")]
+    pub acquire_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// How many resources on it are not released.
+    #[prost(uint32, tag = "6")]
+    pub unreleased_resources: u32,
+}
+/// Asks for the nodes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListNodesRequest {}
+/// The nodes of the namespace.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListNodesResponse {
+    /// The nodes, by name.
+    #[prost(message, repeated, tag = "1")]
+    pub nodes: ::prost::alloc::vec::Vec<Node>,
+}
 /// Generated client implementations.
 #[cfg(feature = "client")]
 pub mod resource_service_client {
@@ -9019,6 +9052,33 @@ pub mod resource_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Lists the nodes of the namespace by name: the machines for which an agent was
+        /// ever linked, at most 1,024. One that nobody needs is forgotten when there are
+        /// too many. Refuses nothing of its own.
+        pub async fn list_nodes(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListNodesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListNodesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sessiond.v1.ResourceService/ListNodes",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("sessiond.v1.ResourceService", "ListNodes"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Serves a machine other than the server's: the agent there looks at, and ends,
         /// what sessions have on it, as it is told. A node is one agent's at a time, for
         /// as long as it is heard of. Refuses LEASE_HELD (another run of an agent has the
@@ -9099,6 +9159,16 @@ pub mod resource_service_server {
             request: tonic::Request<super::ReleaseResourceRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ReleaseResourceResponse>,
+            tonic::Status,
+        >;
+        /// Lists the nodes of the namespace by name: the machines for which an agent was
+        /// ever linked, at most 1,024. One that nobody needs is forgotten when there are
+        /// too many. Refuses nothing of its own.
+        async fn list_nodes(
+            &self,
+            request: tonic::Request<super::ListNodesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListNodesResponse>,
             tonic::Status,
         >;
         /// Server streaming response type for the AgentLink method.
@@ -9323,6 +9393,51 @@ pub mod resource_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ReleaseResourceSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/sessiond.v1.ResourceService/ListNodes" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListNodesSvc<T: ResourceService>(pub Arc<T>);
+                    impl<
+                        T: ResourceService,
+                    > tonic::server::UnaryService<super::ListNodesRequest>
+                    for ListNodesSvc<T> {
+                        type Response = super::ListNodesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListNodesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ResourceService>::list_nodes(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListNodesSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

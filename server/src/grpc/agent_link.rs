@@ -97,6 +97,7 @@ async fn begin(
     let frames = link.context.nodes.open(&link.node, epoch, link.stream);
     let Some(frames) = frames else {
         // A newer link of the same agent was sooner.
+        link.tell(NodeFrame::Closed).await?;
         return Err(Refusal::rejected(&Rejection::StreamReplaced).into());
     };
     let (_, node) = &link.node;

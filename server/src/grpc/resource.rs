@@ -97,6 +97,23 @@ impl ResourceService for Handlers {
             .map(Response::new)
     }
 
+    async fn list_nodes(
+        &self,
+        request: Request<pb::ListNodesRequest>,
+    ) -> Result<Response<pb::ListNodesResponse>, Status> {
+        let namespace = self.context.namespace(request.metadata())?;
+        let rows = self.context.rows()?.nodes();
+        let rows = rows.map_err(|fault| faulted(&fault))?;
+        let linked = self.context.nodes.linked();
+        let own = rows.iter().filter(|row| row.namespace == namespace);
+        let nodes = own.map(|row| {
+            let key = (namespace.clone(), row.name.clone());
+            show::node::node(row, linked.contains(&key))
+        });
+        let nodes = nodes.collect();
+        Ok(Response::new(pb::ListNodesResponse { nodes }))
+    }
+
     async fn release_resource(
         &self,
         request: Request<pb::ReleaseResourceRequest>,

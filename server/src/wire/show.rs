@@ -14,6 +14,7 @@ pub(crate) mod explanation;
 pub(crate) mod frame;
 pub(crate) mod lease;
 pub(crate) mod message;
+pub(crate) mod node;
 pub(crate) mod pool;
 pub(crate) mod purge_result;
 pub(crate) mod release_result;

@@ -103,6 +103,43 @@ async fn an_agent_serves_the_sessions_of_its_namespace_only() {
 }
 
 #[tokio::test]
+async fn nodes_are_listed_with_their_agents_and_with_what_is_left_on_them() {
+    let server = Server::start_with(&["--namespaces", "default,blue"]);
+    let caller = Caller::to(&server).await;
+    let list = async || {
+        let listed = caller.list_nodes(pb::ListNodesRequest {}).await;
+        listed.expect("a list").nodes
+    };
+    assert_eq!(list().await, []);
+    caller.opened("a").await;
+    let greeted = AgentLink::greet(&caller, hello("far", "run", "m")).await;
+    let (link, welcome) = greeted.expect("the node is free");
+    let _other = AgentLink::of(&caller, "beyond", "other run").await;
+    let resource = declared(&caller, on_node("a", "shell")).await;
+    let [beyond, far] = list().await.try_into().unwrap();
+    assert_eq!((beyond.node.as_str(), beyond.linked), ("beyond", true));
+    assert!(far.acquire_time.is_some());
+    let expected = pb::Node {
+        node: "far".to_owned(),
+        linked: true,
+        epoch: welcome.epoch,
+        instance_id: "run".to_owned(),
+        acquire_time: far.acquire_time,
+        unreleased_resources: 1,
+    };
+    assert_eq!(far, expected);
+    drop(link);
+    forced(&caller, &resource).await;
+    while list().await[1].linked {
+        caller.a_moment().await;
+    }
+    assert_eq!(list().await[1].unreleased_resources, 0);
+    let blue = caller.in_namespace("blue");
+    let listed = blue.list_nodes(pb::ListNodesRequest {}).await;
+    assert_eq!(listed.expect("a list").nodes, [], "nothing leaves it");
+}
+
+#[tokio::test]
 async fn nodes_that_nobody_needs_give_way_to_new_ones() {
     let server = Simulated::start().await;
     let caller = server.caller();

@@ -35,7 +35,7 @@ described! {
     BeginRequestResponse EndRequestResponse ResetSessionResponse DeadLetter ListDeadLettersResponse
     RequeueDeadLettersResponse DiscardMessagesResponse RevokeLeaseResponse ResetCircuitResponse
     SweepResponse SweepResult PurgeSessionsResponse PurgeResult
-    ListPoolsResponse PoolInfo DeclareResourceResponse ListResourcesResponse Resource
+    ListPoolsResponse PoolInfo ListNodesResponse Node DeclareResourceResponse ListResourcesResponse Resource
     ReleaseResourceResponse ReleaseResult ExportSummary
 }
 

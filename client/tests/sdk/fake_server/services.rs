@@ -110,6 +110,7 @@ service! {
     }
     declare_resource(DeclareResourceRequest) -> DeclareResourceResponse: DeclareResource;
     list_resources(ListResourcesRequest) -> ListResourcesResponse: ListResources;
+    list_nodes(ListNodesRequest) -> ListNodesResponse: ListNodes;
     release_resource(ReleaseResourceRequest) -> ReleaseResourceResponse: ReleaseResource;
 }
 

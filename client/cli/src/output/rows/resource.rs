@@ -11,9 +11,9 @@ impl Row for pb::Resource {
     type Document = Self;
 
     const HEADERS: &'static [&'static str] = &[
-        "RESOURCE", "NAME", "KEY", "SESSION", "STATE", "TARGET", "SCOPE", "AGE", "DETAIL",
+        "RESOURCE", "NAME", "KEY", "SESSION", "STATE", "NODE", "TARGET", "SCOPE", "AGE", "DETAIL",
     ];
-    const WIDTHS: &'static [usize] = &[24, 16, 24, 36, 9, 16, 9, 6, 20];
+    const WIDTHS: &'static [usize] = &[24, 16, 24, 36, 9, 12, 16, 9, 6, 20];
 
     fn cells(&self, now: Timestamp) -> Vec<String> {
         vec![
@@ -22,6 +22,7 @@ impl Row for pb::Resource {
             self.key.clone(),
             self.session_id.clone(),
             values::enum_name::<pb::ResourceState>(self.state),
+            self.node.clone(),
             target(self),
             scope(self),
             ago(self.create_time, now),
@@ -60,6 +61,33 @@ impl Row for pb::ReleaseResult {
 
     fn id(&self) -> String {
         self.resource_id.clone()
+    }
+
+    fn document(&self) -> &Self::Document {
+        self
+    }
+}
+
+impl Row for pb::Node {
+    type Document = Self;
+
+    const HEADERS: &'static [&'static str] =
+        &["NODE", "LINKED", "EPOCH", "UNRELEASED", "SINCE", "AGENT"];
+    const WIDTHS: &'static [usize] = &[24, 6, 8, 10, 6, 36];
+
+    fn cells(&self, now: Timestamp) -> Vec<String> {
+        vec![
+            self.node.clone(),
+            if self.linked { "yes" } else { "no" }.to_owned(),
+            self.epoch.to_string(),
+            self.unreleased_resources.to_string(),
+            ago(self.acquire_time, now),
+            self.instance_id.clone(),
+        ]
+    }
+
+    fn id(&self) -> String {
+        self.node.clone()
     }
 
     fn document(&self) -> &Self::Document {
@@ -117,6 +145,7 @@ mod tests {
                 pid: 41,
                 ..Default::default()
             })),
+            node: "far".to_owned(),
             ..Default::default()
         };
         let expected = [
@@ -125,6 +154,7 @@ mod tests {
             "k",
             "s",
             "lingering",
+            "far",
             "pid 41",
             "lease 7",
             "-",
