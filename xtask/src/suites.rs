@@ -112,6 +112,26 @@ pub(crate) fn run_faults() -> Result<String> {
     run(command, Scale::Quick, Limit::None, Selection::All)
 }
 
+/// Builds the crate that signals as on a platform that it has no code for, and shows that it refuses.
+///
+/// # Errors
+/// As [`run_workspace`].
+pub(crate) fn run_elsewhere() -> Result<String> {
+    let mut command = cargo(&[
+        "test",
+        "--locked",
+        "-p",
+        "sessiond-agent",
+        "--test",
+        "elsewhere",
+    ]);
+    command
+        .arg("--target-dir")
+        .arg(target().join("elsewhere"))
+        .env("RUSTFLAGS", "--cfg sessiond_elsewhere -D warnings");
+    run(command, Scale::Quick, Limit::None, Selection::All)
+}
+
 /// Runs one test command at a scale; returns the tally for the summary.
 ///
 /// # Errors

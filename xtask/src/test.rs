@@ -25,6 +25,8 @@ pub(crate) fn run(names: &Names) -> Result<()> {
         tests.into_iter().for_each(|tally| parts.note(tally));
         let faults = parts.run("faults", suites::run_faults);
         faults.into_iter().for_each(|tally| parts.note(tally));
+        let elsewhere = parts.run("elsewhere", suites::run_elsewhere);
+        elsewhere.into_iter().for_each(|tally| parts.note(tally));
     }
     parts.close()
 }

@@ -10,7 +10,7 @@ use crate::deny::Denial;
 
 /// A question about a process that has no answer.
 #[cfg_attr(
-    not(target_os = "linux"),
+    any(not(target_os = "linux"), sessiond_elsewhere),
     expect(dead_code, reason = "what Linux answers")
 )]
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +34,7 @@ pub(crate) enum Fault {
     #[error("more than {max} processes")]
     TooMany { max: usize },
     #[cfg_attr(
-        target_os = "linux",
+        all(target_os = "linux", not(sessiond_elsewhere)),
         expect(dead_code, reason = "what other platforms answer")
     )]
     #[error("processes can only be identified on Linux")]
@@ -57,7 +57,7 @@ pub(crate) struct Row {
 
 /// What the environment of a process says about the marker.
 #[cfg_attr(
-    not(target_os = "linux"),
+    any(not(target_os = "linux"), sessiond_elsewhere),
     expect(dead_code, reason = "what Linux answers")
 )]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -26,14 +26,14 @@ mod sweep;
 pub mod terms;
 pub mod tmux;
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(sessiond_elsewhere)))]
 mod linux;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(sessiond_elsewhere)))]
 use linux as platform;
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(any(not(target_os = "linux"), sessiond_elsewhere))]
 mod elsewhere;
-#[cfg(not(target_os = "linux"))]
+#[cfg(any(not(target_os = "linux"), sessiond_elsewhere))]
 use elsewhere as platform;
 
 mod fault;

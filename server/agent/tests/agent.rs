@@ -3,7 +3,7 @@
 //! Each test starts its own processes, and a bystander where something is signalled. They need Linux, `sh`, `setsid`,
 //! `setpriv` and `unshare` of util-linux, Python, and tmux. What they deliberately do not do: end what they did not
 //! start.
-#![cfg(target_os = "linux")]
+#![cfg(all(target_os = "linux", not(sessiond_elsewhere)))]
 
 #[path = "agent/cgroups.rs"]
 mod cgroups;

@@ -209,7 +209,7 @@ fn hang_up(identity: &TmuxIdentity) -> Result<(), TmuxError> {
     }
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(all(test, target_os = "linux", not(sessiond_elsewhere)))]
 mod tests {
     use std::fs::Permissions;
     use std::os::unix::fs::PermissionsExt as _;

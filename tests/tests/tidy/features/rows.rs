@@ -267,6 +267,10 @@ pub(crate) const ROWS: &[Row] = &[
         "What did not go is tried again, for as long as it takes",
     ),
     row(
+        "F82",
+        "Where a platform cannot tell processes apart nothing is registered, nothing is ended, and that is said",
+    ),
+    row(
         "F83",
         "Settings come from a file, variables and flags; all that is wrong is refused at once with file, line and the fix",
     ),
