@@ -179,7 +179,7 @@ impl NodeAgent {
                 () = signals.next() => return Parted::Stopped,
                 Some(done) = self.running.join_next() => {
                     let (no, outcome) = done.expect("an attempt does not panic");
-                    let answers = self.works.done(no, &outcome);
+                    let answers = self.works.done(no, outcome);
                     link.answer(answers)
                 }
                 frame = link.frame() => match frame {
@@ -200,7 +200,7 @@ impl NodeAgent {
                 && let Some(done) = self.running.join_next().await
             {
                 let (no, outcome) = done.expect("an attempt does not panic");
-                let answers = self.works.done(no, &outcome);
+                let answers = self.works.done(no, outcome);
                 if link.answer(answers).is_err() {
                     return;
                 }
@@ -215,14 +215,19 @@ impl NodeAgent {
     }
 }
 
-/// What tells this machine from others, without giving its own id away: that is nobody's business, says its manual.
+/// What tells what this agent sees from what others see: the machine and the user, since it can tell nothing of processes
+/// of another. The machine's own id is not given away: that is nobody's business, says its manual.
 fn machine_id() -> String {
-    let Ok(id) = std::fs::read_to_string(MACHINE_ID) else {
+    let id = std::fs::read_to_string(MACHINE_ID).unwrap_or_default();
+    let id = id.trim();
+    // Images have one that says nothing until they are booted.
+    if id.is_empty() || id == "uninitialized" {
         return String::new();
-    };
+    }
     let mut hash = Sha256::new();
     hash.update("sessiond node ");
-    hash.update(id.trim());
+    hash.update(id);
+    hash.update(rustix::process::getuid().as_raw().to_le_bytes());
     let hash: [u8; 32] = hash.finalize().into();
     hash.iter()
         .take(16)

@@ -157,6 +157,16 @@ pub const NODE_ANSWER_MARGIN: Duration = Duration::from_secs(25);
 /// How long an agent may take to say what is there: more than a tmux server that hangs takes it, and little of the pause between
 /// two looks.
 pub const NODE_LOOK_WITHIN: Duration = Duration::from_secs(10);
+/// And how much more for each tmux session, whose server may hang.
+pub const NODE_TMUX_WITHIN: Duration = Duration::from_secs(3);
+/// Releases of one node under way: half of all, so that one that does not answer leaves room for the others.
+pub const NODE_RELEASES_AT_ONCE: usize = RELEASES_AT_ONCE / 2;
+/// Attempts among them at what did not go before, likewise.
+pub const NODE_RETRIES_AT_ONCE: usize = RELEASE_RETRIES_AT_ONCE / 2;
+/// Commands that wait for one thing that an agent has under way; what more servers ask for is what they gave up before.
+pub const NODE_ASKERS_MAX: usize = 16;
+/// How long after a walk over what is there the next one begins at the soonest.
+pub const PRESENCE_PAUSE: Duration = Duration::from_secs(1);
 /// How often the engine is told that an agent was heard of, at most.
 pub const NODE_HEARD_EVERY: Duration = Duration::from_secs(1);
 /// Processes with a mark that an agent tells of at once.

@@ -66,30 +66,11 @@ impl Agent for LocalAgent {
     }
 
     fn presence(&self, token: ResourceToken, target: &Target, terms: &ReleaseTerms) -> Presence {
-        let found = match target {
+        let terms = terms_of(terms, marker_of(token));
+        match target {
             Target::Marked => Presence::Unknown,
-            Target::Process(process) => match identity_of(process) {
-                Some(identity) => match verify(&identity, weak(terms)) {
-                    Ok(Verdict::Alive) => Presence::There,
-                    Ok(Verdict::AlreadyGone | Verdict::Mismatch) => Presence::Gone,
-                    Err(_) => Presence::Unknown,
-                },
-                None => Presence::Gone,
-            },
-            Target::Tmux(tmux) => match tmux_of(tmux).map(|identity| identity.refreshed()) {
-                Some(Ok(Some(_))) => Presence::There,
-                Some(Ok(None)) | None => Presence::Gone,
-                Some(Err(_)) => Presence::Unknown,
-            },
-        };
-        if found != Presence::Gone {
-            return found;
-        }
-        // What was registered may have ended and left the work to others, as a daemon does when it begins.
-        match release::is_left(&marker_of(token)) {
-            Ok(true) => Presence::There,
-            Ok(false) => Presence::Gone,
-            Err(_) => Presence::Unknown,
+            Target::Process(process) => process_presence(process, &terms),
+            Target::Tmux(tmux) => tmux_presence(tmux, &terms),
         }
     }
 
@@ -99,6 +80,45 @@ impl Agent for LocalAgent {
 
     fn register(&self, sought: &Sought, proof: Proof) -> Result<Target, Unregistered> {
         register::register(sought, proof)
+    }
+}
+
+/// What was registered may have ended and left the work to others, as a daemon does when it begins.
+fn process_presence(process: &ProcessIdentity, terms: &Terms) -> Presence {
+    let identity = identity_of(process);
+    let verdict = identity
+        .as_ref()
+        .map(|identity| verify(identity, terms.weak));
+    match verdict {
+        Some(Ok(Verdict::Alive)) => Presence::There,
+        Some(Err(_)) => Presence::Unknown,
+        Some(Ok(Verdict::AlreadyGone | Verdict::Mismatch)) | None => {
+            left_presence(identity.as_ref(), terms)
+        }
+    }
+}
+
+/// tmux only hangs up on what runs in a session, so that it is there no more says nothing of that.
+fn tmux_presence(tmux: &TmuxIdentity, terms: &Terms) -> Presence {
+    let Some(identity) = tmux_of(tmux) else {
+        return left_presence(None, terms);
+    };
+    match identity.refreshed() {
+        Ok(Some(_)) => return Presence::There,
+        Ok(None) => {}
+        Err(_) => return Presence::Unknown,
+    }
+    let panes = identity.panes.iter();
+    let mut seen = panes.map(|pane| left_presence(Some(pane), terms));
+    let not_gone = seen.find(|presence| *presence != Presence::Gone);
+    not_gone.unwrap_or_else(|| left_presence(None, terms))
+}
+
+fn left_presence(identity: Option<&Identity>, terms: &Terms) -> Presence {
+    match release::is_left(identity, terms) {
+        Ok(true) => Presence::There,
+        Ok(false) => Presence::Gone,
+        Err(_) => Presence::Unknown,
     }
 }
 

@@ -158,7 +158,8 @@ impl Nodes {
         let Some(node) = nodes.get_mut(key) else {
             return;
         };
-        if node.link.as_ref().is_none_or(|link| link.stream != stream) {
+        // One that was cut has none.
+        if node.link.as_ref().is_some_and(|link| link.stream != stream) {
             return;
         }
         node.link = None;

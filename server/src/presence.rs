@@ -19,7 +19,7 @@ use sessiond_store::snapshot::Reader;
 
 use crate::engine::Handle;
 use crate::env::{Agent, Presence, ReleaseTerms};
-use crate::limits::PRESENCE_PAGE;
+use crate::limits::{PRESENCE_PAGE, PRESENCE_PAUSE};
 use crate::nodes::ask::{Ask, Outcome};
 use crate::nodes::{Answered, Nodes};
 use crate::over::Over;
@@ -46,6 +46,11 @@ struct Silent(BTreeSet<NodeKey>);
 pub(crate) async fn run(watch: Watch) {
     let mut strays = BTreeMap::new();
     loop {
+        // However often agents come and go.
+        tokio::select! {
+            () = watch.engine.ended() => return,
+            () = tokio::time::sleep(PRESENCE_PAUSE) => {}
+        }
         // Any one. What is on a machine whose agent comes, perhaps after a boot, may have gone meanwhile.
         tokio::select! {
             () = watch.engine.ended() => return,

@@ -23,11 +23,11 @@ use tokio::task::JoinSet;
 use crate::engine::Handle;
 use crate::env::{Agent, Clock, ReleaseTerms};
 use crate::limits::{
-    RELEASE_LOOK_EVERY, RELEASE_PAUSE_MAX_MS, RELEASE_PAUSE_MIN_MS, RELEASE_RETRIES_AT_ONCE,
-    RELEASES_AT_ONCE, RELEASES_PAGE,
+    NODE_RELEASES_AT_ONCE, NODE_RETRIES_AT_ONCE, RELEASE_LOOK_EVERY, RELEASE_PAUSE_MAX_MS,
+    RELEASE_PAUSE_MIN_MS, RELEASE_RETRIES_AT_ONCE, RELEASES_AT_ONCE, RELEASES_PAGE,
 };
-use crate::nodes::Nodes;
 use crate::nodes::ask::{self, Ask, Outcome};
+use crate::nodes::{Away, Nodes};
 use crate::over::Over;
 use crate::stopping::Stopping;
 
@@ -59,10 +59,12 @@ pub(crate) struct Releaser {
 }
 
 /// What is known of the attempts at one resource.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Tried {
     /// One is under way.
     Now {
+        /// On which machine.
+        node: Option<NodeKey>,
         /// Whether there were others before it.
         again: bool,
         /// How long to wait after it if it is in vain, in milliseconds.
@@ -90,6 +92,17 @@ struct Done {
     attempted: Attempted,
     /// The agent that keeps what came of it, and as which command.
     kept: Option<(NodeKey, u64)>,
+    /// When it is tried again if it is in vain.
+    retry: Retry,
+}
+
+/// When what did not go is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Retry {
+    /// After a pause.
+    Later,
+    /// When the agent of its node is back.
+    WhenBack,
 }
 
 /// Releases until the engine has ended, or until the server stops and what was begun is over.
@@ -178,10 +191,15 @@ impl Releaser {
             // One that did not go before the server started is a retry as well.
             None => (lingers, RELEASE_PAUSE_MIN_MS),
         };
-        if !attempts.have_room(again) {
+        if !attempts.have_room(node.as_ref(), again) {
             return;
         }
-        attempts.tried.insert(place, Tried::Now { again, pause });
+        let now = Tried::Now {
+            node: node.clone(),
+            again,
+            pause,
+        };
+        attempts.tried.insert(place, now);
         let (target, terms) = (resource.target.clone(), self.terms);
         if let Some(node) = node {
             let nodes = self.nodes.clone();
@@ -203,6 +221,7 @@ impl Releaser {
                 witness: Witness::Server,
             },
             kept: None,
+            retry: Retry::Later,
         });
     }
 
@@ -217,15 +236,18 @@ impl Releaser {
 
     /// Tells the engine what came of an attempt, however busy it is.
     async fn report(&self, attempts: &mut Attempts, done: Done) -> Result<(), Over> {
-        let Done { attempted, kept } = done;
+        let Done {
+            attempted,
+            kept,
+            retry,
+        } = done;
         let place = (attempted.session, attempted.number);
         let pause = match attempts.tried.remove(&place) {
             Some(Tried::Now { pause, .. }) => pause,
             Some(Tried::InVain { .. }) | None => RELEASE_PAUSE_MIN_MS,
         };
-        // One whose agent is away is tried when that is back, and not before.
-        let is_away = |cause: &LingeringCause| *cause == LingeringCause::NodeAway;
-        if matches!(&attempted.attempt, Attempt::Left { cause, .. } if !is_away(cause)) {
+        let is_left = matches!(attempted.attempt, Attempt::Left { .. });
+        if is_left && retry == Retry::Later {
             let next = self.clock.monotonic_ms() + pause;
             attempts.tried.insert(place, Tried::InVain { next, pause });
         }
@@ -245,15 +267,27 @@ async fn attempt_on(nodes: Nodes, node: NodeKey, token: ResourceToken, ask: Ask)
         Ask::Release { target, .. } => Knowledge::of(target),
         Ask::Look { .. } | Ask::Register { .. } | Ask::ListMarked => Knowledge::Mark,
     };
-    let (attempt, witness, kept) = match nodes.ask(&node, ask).await {
+    let (attempt, witness, kept, retry) = match nodes.ask(&node, ask).await {
         Ok(answered) => {
             let Outcome::Released(attempt) = answered.outcome else {
                 unreachable!("what does not answer the question is not taken");
             };
             let witness = Witness::Agent(answered.epoch);
-            (attempt, witness, Some((node, answered.command)))
+            (
+                attempt,
+                witness,
+                Some((node, answered.command)),
+                Retry::Later,
+            )
         }
-        Err(away) => (ask::away(&away.to_string()), Witness::Server, None),
+        Err(away) => {
+            let retry = match away {
+                Away::NotHere(_) => Retry::WhenBack,
+                Away::Silent(_) => Retry::Later,
+            };
+            let attempt = ask::away(&away.to_string());
+            (attempt, Witness::Server, None, retry)
+        }
     };
     Done {
         attempted: Attempted {
@@ -264,17 +298,29 @@ async fn attempt_on(nodes: Nodes, node: NodeKey, token: ResourceToken, ask: Ask)
             witness,
         },
         kept,
+        retry,
     }
 }
 
 impl Attempts {
-    /// Whether one more may begin.
-    fn have_room(&self, again: bool) -> bool {
-        let retries = || {
-            let is_retry = |tried: &&Tried| matches!(tried, Tried::Now { again: true, .. });
-            self.tried.values().filter(is_retry).count()
+    /// Whether one more may begin on a machine.
+    fn have_room(&self, node: Option<&NodeKey>, again: bool) -> bool {
+        let count = |wanted: &dyn Fn(&Option<NodeKey>, bool) -> bool| {
+            let counted = self.tried.values().filter(|tried| match tried {
+                Tried::Now { node, again, .. } => wanted(node, *again),
+                Tried::InVain { .. } => false,
+            });
+            counted.count()
         };
-        let room = self.running.len() < RELEASES_AT_ONCE;
-        room && (!again || retries() < RELEASE_RETRIES_AT_ONCE)
+        let is_there = |on: &Option<NodeKey>| on.as_ref() == node;
+        let (all, retries) = match node {
+            None => (RELEASES_AT_ONCE, RELEASE_RETRIES_AT_ONCE),
+            Some(_) => (NODE_RELEASES_AT_ONCE, NODE_RETRIES_AT_ONCE),
+        };
+        self.running.len() < RELEASES_AT_ONCE
+            && count(&|on, _| is_there(on)) < all
+            && (!again
+                || count(&|_, again| again) < RELEASE_RETRIES_AT_ONCE
+                    && count(&|on, again| again && is_there(on)) < retries)
     }
 }

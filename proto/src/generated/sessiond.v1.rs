@@ -3865,9 +3865,10 @@ pub struct AgentHello {
     /// under its epoch. UTF-8 without control characters, 1 to 256 bytes. Required.
     #[prost(string, tag = "2")]
     pub instance_id: ::prost::alloc::string::String,
-    /// What tells the machine from all others, however often it boots. A node on
-    /// which something is left is not given to another machine. UTF-8 without control
-    /// characters, at most 256 bytes. Empty: it has nothing of the kind.
+    /// What tells what the agent sees from what other agents see: the machine,
+    /// however often it boots, and the user. A node on which something is left is not
+    /// given to another one. UTF-8 without control characters, at most 256 bytes.
+    /// Empty: it has nothing of the kind, and all such agents count as the same.
     #[prost(string, tag = "3")]
     pub machine_id: ::prost::alloc::string::String,
     /// What the agent is built from, for people. UTF-8 without control characters, at

@@ -31,6 +31,9 @@ use crate::terms::{Released, Terms};
 /// soon, and a wait of two seconds costs forty looks.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
+/// How often is looked before nothing that comes and goes can be told.
+const LOOKS_MAX: usize = 8;
+
 /// How often members are frozen without a kill: each time there are new ones only if one was just forked, and what is
 /// frozen does not fork.
 const FREEZES_MAX: usize = 8;
@@ -55,25 +58,42 @@ pub fn release_marked(marker: &Marker, terms: &Terms) -> Released {
         .unwrap_or_else(Released::Denied)
 }
 
-/// Whether there is anything that [`release_marked`] would end, or may not.
+/// Whether anything is left that a release of the process would end, or may not: what carries the marker of the terms or is
+/// in a cgroup of it, and what hangs on the process itself as long as it has its number.
 ///
 /// # Errors
 /// Why that cannot be told.
-pub fn is_left(marker: &Marker) -> Result<bool, Denial> {
-    let terms = Terms {
-        marker: Some(marker.clone()),
-        ..Terms::default()
-    };
-    let mut sweep = Sweep::new(&terms)?;
-    sweep.gather()?;
-    Ok(sweep.outcome() != Released::AlreadyGone)
+pub fn is_left(identity: Option<&Identity>, terms: &Terms) -> Result<bool, Denial> {
+    let found = identity.map(|identity| find(identity, terms.weak));
+    let mut sweep = Sweep::new(terms)?;
+    match found.transpose()? {
+        Some(Found::Alive(pin) | Found::Zombie(pin)) => sweep.add(pin)?,
+        Some(Found::OtherBoot | Found::Mismatch | Found::Gone) | None => {}
+    }
+    let mut waited_for = BTreeSet::new();
+    for look in 0..LOOKS_MAX {
+        sweep.gather()?;
+        if sweep.outcome() != Released::AlreadyGone {
+            return Ok(true);
+        }
+        // What was just forked may have been passed by, so finding nothing once says little.
+        let is_unsure = !sweep.unsure().is_subset(&waited_for);
+        waited_for.extend(sweep.unsure());
+        if look > 0 && !is_unsure {
+            return Ok(false);
+        }
+        sweep.wait(Instant::now() + LOOK_EVERY)?;
+    }
+    Err(Denial::Unverifiable {
+        what: "processes come and go too fast".to_owned(),
+    })
 }
 
 fn try_release(identity: &Identity, terms: &Terms) -> Result<Released, Denial> {
     let found = match find(identity, terms.weak)? {
-        Found::OtherBoot => return Ok(Released::AlreadyGone),
         Found::Mismatch => return Ok(Released::Mismatch),
-        Found::Gone => None,
+        // Started again after a boot it has another number, and its mark.
+        Found::OtherBoot | Found::Gone => None,
         Found::Alive(pin) | Found::Zombie(pin) => Some(pin),
     };
     let mut sweep = Sweep::new(terms)?;

@@ -107,7 +107,7 @@ mod elsewhere {
         is_denied(&release(&known, &terms));
         is_denied(&release_marked(&marker, &terms));
         assert!(verify(&known, WeakIdentities::Allowed).is_err());
-        assert!(is_left(&marker).is_err());
+        assert!(is_left(Some(&known), &terms).is_err());
         assert!(any_marked(&marker).is_err());
         assert!(marked_processes().is_err());
         assert!(process.runs(), "it was not touched");

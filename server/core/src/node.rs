@@ -75,13 +75,10 @@ pub enum NodeRejection {
 }
 
 impl NodeRow {
-    /// Whether a machine may have the name: it is the one that has it, or nothing is left on that, or nobody can tell.
+    /// Whether a machine may have the name: it is the one that has it, or nothing is left on that. Of two that cannot say what
+    /// they are nobody can tell.
     #[must_use]
     pub(crate) fn may_move_to(&self, machine: Option<&MachineId>) -> bool {
-        let differs = match (&self.machine, machine) {
-            (Some(own), Some(other)) => own != other,
-            (None, _) | (_, None) => false,
-        };
-        !differs || self.unreleased == 0 || faulty!(NodeMoved)
+        self.machine.as_ref() == machine || self.unreleased == 0 || faulty!(NodeMoved)
     }
 }

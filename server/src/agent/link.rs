@@ -66,7 +66,8 @@ impl Parted {
                 | Error::PermissionDenied(_)
                 | Error::Unauthenticated(_)
         );
-        if is_final {
+        // Once it has served us, or where somebody else answers for it, another try may go better.
+        if is_final && !linked && error.reason().is_some() {
             return Self::Refused(error);
         }
         Self::Broken {
@@ -194,10 +195,9 @@ impl NodeAgent {
                 Ok(())
             }
             Begin::UnderWay => Ok(()),
-            Begin::Done(answer) => link.answer(vec![*answer]),
-            Begin::Refused(why) => {
+            Begin::Refused { why, answer } => {
                 tracing::warn!(command = number, why, "a command is not carried out");
-                Ok(())
+                link.answer(answer.into_iter().map(|answer| *answer).collect())
             }
         }
     }

@@ -28,13 +28,19 @@ use crate::wire::parse::declare_resource::{Declaration, DeclareCall};
 use crate::wire::status::Refusal;
 use crate::wire::{parse, show};
 
-/// Room for lookups.
+/// Room for lookups: on this machine, and on all others, which may be long in answering.
 #[derive(Debug)]
-pub(super) struct Lookups(Arc<Semaphore>);
+pub(super) struct Lookups {
+    here: Arc<Semaphore>,
+    on_nodes: Semaphore,
+}
 
 impl Default for Lookups {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(REGISTRATIONS_AT_ONCE)))
+        Self {
+            here: Arc::new(Semaphore::new(REGISTRATIONS_AT_ONCE)),
+            on_nodes: Semaphore::new(REGISTRATIONS_AT_ONCE),
+        }
     }
 }
 
@@ -197,7 +203,7 @@ impl Handlers {
 
     /// Finds out what is meant. A caller that hangs up meanwhile stops nothing, and nothing comes of it.
     async fn find_out(&self, sought: Sought, proof: Proof) -> Result<(Target, Witness), Status> {
-        let room = Arc::clone(&self.lookups.0).acquire_owned().await;
+        let room = Arc::clone(&self.lookups.here).acquire_owned().await;
         let room = room.expect("nobody closes the semaphore");
         let agent = Arc::clone(&self.context.env.agent);
         let found = tokio::task::spawn_blocking(move || {
@@ -217,7 +223,7 @@ impl Handlers {
         sought: Sought,
         marker: Option<ResourceToken>,
     ) -> Result<(Target, Witness), Status> {
-        let _room = self.lookups.0.acquire().await;
+        let _room = self.lookups.on_nodes.acquire().await;
         let ask = Ask::Register { sought, marker };
         match self.context.nodes.ask(&node, ask).await {
             Ok(Answered {

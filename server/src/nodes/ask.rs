@@ -9,7 +9,7 @@ use sessiond_core::resource::{Attempt, LingeringCause, ResourceToken, Target};
 use sessiond_core::time::Span;
 
 use crate::env::{Agent, LocalCaller, Marked, Presence, Proof, ReleaseTerms, Sought, Unregistered};
-use crate::limits::{NODE_ANSWER_MARGIN, NODE_LOOK_WITHIN};
+use crate::limits::{NODE_ANSWER_MARGIN, NODE_LOOK_WITHIN, NODE_TMUX_WITHIN};
 
 /// A question to an agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,7 +73,14 @@ impl Ask {
                 NODE_ANSWER_MARGIN + duration(terms.grace) + duration(terms.verify)
             }
             Self::Register { .. } => NODE_ANSWER_MARGIN,
-            Self::Look { .. } | Self::ListMarked => NODE_LOOK_WITHIN,
+            // A tmux server that hangs takes its time for each.
+            Self::Look { subjects, .. } => {
+                let tmux = subjects.iter();
+                let tmux = tmux.filter(|(_, target)| matches!(target, Target::Tmux(_)));
+                let tmux = u32::try_from(tmux.count()).unwrap_or(u32::MAX);
+                NODE_LOOK_WITHIN.saturating_add(NODE_TMUX_WITHIN.saturating_mul(tmux))
+            }
+            Self::ListMarked => NODE_LOOK_WITHIN,
         }
     }
 
@@ -116,15 +123,6 @@ impl Outcome {
                 Ask::Release { .. } | Ask::Register { .. } | Ask::ListMarked | Ask::Look { .. },
                 _,
             ) => false,
-        }
-    }
-
-    /// Whether nothing but this answer tells what was done: it is kept until it is known to be on record.
-    #[must_use]
-    pub fn is_kept(&self) -> bool {
-        match self {
-            Self::Released(attempt) => matches!(attempt, Attempt::Gone(_)),
-            Self::Looked(_) | Self::Registered(_) | Self::Marked(_) => false,
         }
     }
 }

@@ -1,16 +1,17 @@
 //! What a node's agent has under way, and what it did that is not known to be on record.
 //!
-//! Invariant: a release that went well is answered again as it was, however often it is asked for, until its outcome is
-//! noted; what is under way is not begun a second time. A release of what is known by more than it was is another one. What
-//! this deliberately does not do: carry anything out, or send anything.
+//! Invariant: what is under way is not begun a second time. A release that is asked for again is carried out again, for
+//! something may have come since; if nothing had, it went as it went the first time, until that is noted. A release of what
+//! is known by more than it was is another one. What this deliberately does not do: carry anything out, or send anything.
 
 use std::collections::BTreeMap;
 
-use sessiond_core::resource::{ResourceToken, Target};
+use sessiond_core::resource::{Attempt, LingeringCause, ReleaseOutcome, ResourceToken, Target};
 use sessiond_proto::v1 as pb;
 
 use super::ask::{Ask, Outcome};
-use crate::limits::{NODE_FRAMES_MAX, NODE_KEPT_MAX};
+use crate::env::Unregistered;
+use crate::limits::{NODE_ASKERS_MAX, NODE_FRAMES_MAX, NODE_KEPT_MAX};
 use crate::wire::faults::Invalid;
 use crate::wire::{parse, show};
 
@@ -50,31 +51,35 @@ pub enum Begin {
     CarryOut(WorkNo, Ask),
     /// It is under way already.
     UnderWay,
-    /// It was done before: this is the answer.
-    Done(Box<pb::AgentAnswer>),
-    /// It is not begun, and not answered: why.
-    Refused(String),
+    /// It cannot be begun.
+    Refused {
+        /// Why.
+        why: String,
+        /// What is to be sent, if there is an answer that says so.
+        answer: Option<Box<pb::AgentAnswer>>,
+    },
 }
 
 impl Works {
     /// Takes a command.
     pub fn begin(&mut self, command: pb::AgentCommand) -> Begin {
+        let refusal = refusal_of(&command);
         let (number, ask) = match parse::agent_link::command(command) {
             Ok(parsed) => parsed,
-            Err(invalid) => return Begin::Refused(in_words(&invalid)),
+            Err(invalid) => return refusal(in_words(&invalid)),
         };
-        if let Some(answer) = self.done_before(number, &ask) {
-            return Begin::Done(Box::new(answer));
-        }
         let mut works = self.under_way.values_mut();
         if let Some(work) = works.find(|work| work.commands.contains(&number) || work.ask == ask) {
             if !work.commands.contains(&number) {
                 work.commands.push(number);
+                // Nobody waits for the oldest ones any more.
+                let old = work.commands.len().saturating_sub(NODE_ASKERS_MAX);
+                work.commands.drain(..old);
             }
             return Begin::UnderWay;
         }
         if self.under_way.len() >= NODE_FRAMES_MAX {
-            return Begin::Refused("too much is under way".to_owned());
+            return refusal("too much is under way".to_owned());
         }
         self.begun += 1;
         let no = WorkNo(self.begun);
@@ -87,41 +92,51 @@ impl Works {
         Begin::CarryOut(no, ask)
     }
 
-    fn done_before(&mut self, number: u64, asked: &Ask) -> Option<pb::AgentAnswer> {
-        let Ask::Release { token, target, .. } = asked else {
-            return None;
-        };
-        let same = |kept: &&mut Kept| kept.token == *token && kept.target == *target;
-        let kept = self.kept.iter_mut().find(same)?;
-        if !kept.commands.contains(&number) {
-            kept.commands.push(number);
-        }
-        Some(show::agent_link::answer(number, &kept.outcome))
-    }
-
     /// Something is done; answers with what is to be sent.
-    pub fn done(&mut self, no: WorkNo, outcome: &Outcome) -> Vec<pb::AgentAnswer> {
+    pub fn done(&mut self, no: WorkNo, outcome: Outcome) -> Vec<pb::AgentAnswer> {
         let Some(work) = self.under_way.remove(&no) else {
             return Vec::new();
         };
-        let answers = work.commands.iter();
-        let answers = answers.map(|number| show::agent_link::answer(*number, outcome));
-        let answers = answers.collect();
-        if let Ask::Release { token, target, .. } = work.ask
-            && outcome.is_kept()
-        {
-            if self.kept.len() >= NODE_KEPT_MAX {
-                // It is gone all the same; who asks again is told that it was.
-                self.kept.remove(0);
+        let outcome = match &work.ask {
+            Ask::Release { token, target, .. } => {
+                self.keep(*token, target, outcome, &work.commands)
             }
-            self.kept.push(Kept {
-                token,
-                target,
-                outcome: outcome.clone(),
-                commands: work.commands,
-            });
+            Ask::Look { .. } | Ask::Register { .. } | Ask::ListMarked => outcome,
+        };
+        let answers = work.commands.iter();
+        let answers = answers.map(|number| show::agent_link::answer(*number, &outcome));
+        answers.collect()
+    }
+
+    /// Keeps what came of a release that went well; answers with how it went, which nobody may know of yet.
+    fn keep(
+        &mut self,
+        token: ResourceToken,
+        target: &Target,
+        outcome: Outcome,
+        commands: &[u64],
+    ) -> Outcome {
+        let same = |kept: &Kept| kept.token == token && kept.target == *target;
+        let before = self.kept.iter().position(same);
+        let before = before.map(|place| self.kept.remove(place));
+        let Outcome::Released(Attempt::Gone(how)) = &outcome else {
+            return outcome;
+        };
+        let outcome = match (how, before) {
+            (ReleaseOutcome::AlreadyGone, Some(before)) => before.outcome,
+            (_, _) => outcome,
+        };
+        if self.kept.len() >= NODE_KEPT_MAX {
+            // It is gone all the same; who asks again is told that it was.
+            self.kept.remove(0);
         }
-        answers
+        self.kept.push(Kept {
+            token,
+            target: target.clone(),
+            outcome: outcome.clone(),
+            commands: commands.to_vec(),
+        });
+        outcome
     }
 
     /// What came of these commands is on record.
@@ -140,6 +155,28 @@ impl Works {
     }
 }
 
+/// What becomes of a command that is not begun: whoever asked to end or to register something is told why not.
+fn refusal_of(command: &pb::AgentCommand) -> impl Fn(String) -> Begin + use<> {
+    use pb::agent_command::Command;
+    let number = command.command_number;
+    let kind = command.command.as_ref();
+    let is_release = matches!(kind, Some(Command::Release(_)));
+    let is_register = matches!(kind, Some(Command::Register(_)));
+    move |why| {
+        let outcome = if is_release {
+            let (cause, detail) = (LingeringCause::Denied, why.clone());
+            Some(Outcome::Released(Attempt::Left { cause, detail }))
+        } else if is_register {
+            let (field, why) = ("target", why.clone());
+            Some(Outcome::Registered(Err(Unregistered::Unfit { field, why })))
+        } else {
+            None
+        };
+        let answer = outcome.map(|outcome| Box::new(show::agent_link::answer(number, &outcome)));
+        Begin::Refused { why, answer }
+    }
+}
+
 fn in_words(invalid: &Invalid) -> String {
     let violations = invalid.violations.iter();
     let mut words: Vec<String> = violations
@@ -153,7 +190,7 @@ fn in_words(invalid: &Invalid) -> String {
 #[cfg(test)]
 mod tests {
     use sessiond_core::ids::{ResourceNo, SessionNo};
-    use sessiond_core::resource::{Attempt, LingeringCause, ProcessIdentity, ReleaseOutcome};
+    use sessiond_core::resource::ProcessIdentity;
 
     use super::*;
     use crate::env::ReleaseTerms;
@@ -192,7 +229,7 @@ mod tests {
                 assert_eq!(parsed, *ask, "it is understood as it was meant");
                 no
             }
-            other @ (Begin::UnderWay | Begin::Done(_) | Begin::Refused(_)) => panic!("{other:?}"),
+            other @ (Begin::UnderWay | Begin::Refused { .. }) => panic!("{other:?}"),
         }
     }
 
@@ -204,30 +241,46 @@ mod tests {
         let no = begun(&mut works, 1, &ask);
         assert_eq!(works.begin(sent(1, &ask)), Begin::UnderWay);
         assert_eq!(works.begin(sent(2, &ask)), Begin::UnderWay);
-        let answers = works.done(no, &KILLED);
+        let answers = works.done(no, KILLED);
         let commands: Vec<u64> = answers.iter().map(|answer| answer.command_number).collect();
         assert_eq!(commands, [1, 2]);
         assert!(works.is_idle());
     }
 
+    fn gone(outcome: ReleaseOutcome) -> Outcome {
+        Outcome::Released(Attempt::Gone(outcome))
+    }
+
     #[test]
-    fn what_went_is_answered_as_it_went_until_it_is_noted() {
+    fn what_went_is_told_as_it_went_until_that_is_noted() {
         let (mut works, ask) = (Works::default(), release(process()));
         let no = begun(&mut works, 1, &ask);
-        let first = works.done(no, &KILLED);
-        // A server that was started anew asks under another number.
-        let again = works.begin(sent(9, &ask));
-        let Begin::Done(again) = again else {
-            panic!("{again:?}");
-        };
-        assert_eq!(
-            (again.command_number, &again.outcome),
-            (9, &first[0].outcome)
-        );
+        let first = works.done(no, KILLED);
+        // A server that was started anew asks under another number, and it is looked for again.
+        let no = begun(&mut works, 9, &ask);
+        let again = works.done(no, gone(ReleaseOutcome::AlreadyGone));
+        let told = (again[0].command_number, &again[0].outcome);
+        assert_eq!(told, (9, &first[0].outcome));
         works.noted(&pb::AgentNoted {
             command_numbers: vec![9],
         });
-        begun(&mut works, 10, &ask);
+        let no = begun(&mut works, 10, &ask);
+        let later = works.done(no, gone(ReleaseOutcome::AlreadyGone));
+        assert_ne!(later[0].outcome, first[0].outcome);
+    }
+
+    #[test]
+    fn what_came_after_it_went_is_not_said_to_be_gone() {
+        let (mut works, ask) = (Works::default(), release(process()));
+        let no = begun(&mut works, 1, &ask);
+        works.done(no, KILLED);
+        let no = begun(&mut works, 2, &ask);
+        let left = Outcome::Released(Attempt::Left {
+            cause: LingeringCause::TimedOut,
+            detail: String::new(),
+        });
+        let told = works.done(no, left.clone());
+        assert_eq!(told, [show::agent_link::answer(2, &left)]);
     }
 
     #[test]
@@ -235,15 +288,14 @@ mod tests {
         let mut works = Works::default();
         let marked = release(Target::Marked);
         let no = begun(&mut works, 1, &marked);
-        let gone = Outcome::Released(Attempt::Gone(ReleaseOutcome::AlreadyGone));
-        works.done(no, &gone);
+        works.done(no, gone(ReleaseOutcome::AlreadyGone));
         let known = release(process());
         let no = begun(&mut works, 2, &known);
         let left = Outcome::Released(Attempt::Left {
             cause: LingeringCause::TimedOut,
             detail: String::new(),
         });
-        works.done(no, &left);
+        works.done(no, left);
         begun(&mut works, 3, &known);
     }
 
@@ -266,7 +318,7 @@ mod tests {
                 terms,
             };
             let no = begun(&mut works, number, &ask);
-            works.done(no, &KILLED);
+            works.done(no, KILLED);
         }
         assert_eq!(works.kept.len(), NODE_KEPT_MAX);
     }
@@ -279,10 +331,16 @@ mod tests {
             release.resource_id = "rs2-whatever".to_owned();
         }
         let refused = works.begin(command);
-        let Begin::Refused(why) = refused else {
+        let Begin::Refused { why, answer } = refused else {
             panic!("{refused:?}");
         };
         assert_eq!(why, "release.resource_id is not known to this agent");
+        let left = Outcome::Released(Attempt::Left {
+            cause: LingeringCause::Denied,
+            detail: why,
+        });
+        let told = show::agent_link::answer(1, &left);
+        assert_eq!(answer, Some(Box::new(told)), "and said so");
         assert!(works.is_idle());
     }
 }

@@ -9,6 +9,7 @@ use sessiond_proto::v1::declare_resource_request::Target;
 use sessiond_tests::agent_link::{AgentLink, gone, hello, process};
 use sessiond_tests::caller::Caller;
 use sessiond_tests::requests::{end, key, open};
+use sessiond_tests::scripted_agent::ScriptedAgent;
 use sessiond_tests::server::Server;
 use sessiond_tests::simulated::Simulated;
 use sessiond_tests::watch_stream::WatchStream;
@@ -281,4 +282,23 @@ async fn the_next_session_of_a_key_waits_for_what_is_left_on_a_node() {
     let mut events = WatchStream::from_the_start(&caller).await;
     let admitted = pb::EventType::SessionAdmitted;
     events.event(admitted, &next.session_id).await;
+}
+
+#[tokio::test]
+async fn a_node_that_does_not_answer_holds_nobody_else_up() {
+    let agent = ScriptedAgent::default();
+    let server = Simulated::start_with_agent(&agent, |_| {}).await;
+    let caller = server.caller();
+    let _silent = AgentLink::of(&caller, "far", "run").await;
+    for number in 0..40 {
+        let name = format!("on the node {number}");
+        caller.opened(&name).await;
+        declared(&caller, on_node(&name, "shell")).await;
+        over(&caller, &name).await;
+    }
+    let session = caller.opened("here").await.session_id;
+    declared(&caller, declare(key("here"), "shell")).await;
+    over(&caller, "here").await;
+    assert_eq!(outcomes(&caller, &session).await, ["killed"]);
+    assert_eq!(agent.asked(), 1, "nothing of the node is asked of it");
 }

@@ -3,17 +3,41 @@
 use sessiond_agent::deny::Denial;
 use sessiond_agent::marker::Marker;
 use sessiond_agent::registration::{Proof, RegisterError, register};
-use sessiond_agent::release::is_left;
+use sessiond_agent::release::{is_left, release};
 use sessiond_agent::strays::{Marked, any_marked, marked_processes};
+use sessiond_agent::terms::{Released, Terms};
 
 use super::denials::{INSIDE, run_inside};
-use super::fixture::{EXECS, Fixture, marker};
+use super::fixture::{EXECS, Fixture, Seen, marker, terms};
 
 /// Which processes are said to carry the marker, by pid.
 fn carriers(marker: &Marker) -> Vec<i32> {
     let mut all = marked_processes().expect("we can look");
     all.retain(|marked| marked.marker == *marker);
     all.iter().map(|marked| marked.pid).collect()
+}
+
+/// Whether anything that carries the marker is left.
+fn left(marker: &Marker) -> Result<bool, Denial> {
+    let terms = Terms {
+        marker: Some(marker.clone()),
+        ..Terms::default()
+    };
+    is_left(None, &terms)
+}
+
+/// A zombie has its number still, and so what is in its group is its own.
+#[test]
+fn what_hangs_on_a_process_that_nobody_waited_for_is_left() {
+    let mut fixture = Fixture::sh("sleep 1000 & echo $!; read line");
+    let child = fixture.next();
+    let identity = fixture.identity();
+    fixture.let_go();
+    Seen::of(identity.pid).await_state("Z");
+    assert_eq!(is_left(Some(&identity), &terms()), Ok(true));
+    assert_eq!(release(&identity, &terms()), Released::Killed);
+    assert!(!child.runs());
+    assert_eq!(is_left(Some(&identity), &terms()), Ok(false));
 }
 
 #[test]
@@ -36,11 +60,11 @@ fn processes_are_found_with_their_markers_until_they_end() {
     both.sort_unstable();
     assert_eq!(carriers(&other), both);
     assert_eq!(any_marked(&one), Ok(true));
-    assert_eq!(is_left(&one), Ok(true));
+    assert_eq!(left(&one), Ok(true));
     fixture.let_go();
     process.await_state("Z");
     assert_eq!(any_marked(&one), Ok(false));
-    assert_eq!(is_left(&one), Ok(false));
+    assert_eq!(left(&one), Ok(false));
     assert_eq!(carriers(&one), []);
     assert_eq!(any_marked(&other), Ok(true));
 }

@@ -52,6 +52,10 @@ fn hello(
     let known = draft.node(namespace, name)?;
     let link = draft.link(&command.node);
     if let Some(row) = &known {
+        let is_newer = |link: &AgentLink| link.stream > command.stream;
+        if row.instance == *instance && link.as_ref().is_some_and(is_newer) {
+            return Err(Rejection::StreamReplaced.into());
+        }
         refuse_second(draft, row, instance, link)?;
         if !row.may_move_to(machine) {
             return Err(Rejection::Node(NodeRejection::Elsewhere {

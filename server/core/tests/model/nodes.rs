@@ -73,11 +73,7 @@ impl Model {
                     retry_after: Span(until - now),
                 }));
             }
-            let moved = node
-                .machine
-                .as_ref()
-                .zip(machine)
-                .is_some_and(|(a, b)| a != b);
+            let moved = node.machine.as_ref() != machine;
             if moved && left > 0 {
                 self.marks.hit(Outside::NodeElsewhere);
                 return Err(Refusal::Node(NodeRejection::Elsewhere {
