@@ -13,7 +13,7 @@ use sessiond_client::Client;
 use sessiond_proto::v1 as pb;
 use sessiond_tests::caller::Caller;
 use sessiond_tests::processes::{ESCAPEE, runs};
-use sessiond_tests::requests::{end, key, millis};
+use sessiond_tests::requests::{end, id, key, millis};
 use sessiond_tests::server::Server;
 use sessiond_tests::watch_stream::WatchStream;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -51,7 +51,7 @@ pub(super) fn releases(events: &[pb::SessionEvent]) -> Vec<&str> {
         .collect()
 }
 
-/// Proves: F13, F20, F29, G5, G6.
+/// Proves: F13, F20, F29, F81, G5, G6.
 #[tokio::test]
 async fn what_ignores_everything_but_kill_is_gone_after_the_end_and_its_neighbour_is_not() {
     let server = Server::start();
@@ -66,7 +66,7 @@ async fn what_ignores_everything_but_kill_is_gone_after_the_end_and_its_neighbou
         wait_for: pb::WaitFor::Released.into(),
         ..end(key("a"), pb::EndReason::Completed, pb::EndMode::Immediate)
     };
-    let ended = caller.end(request).await.expect("ended").session;
+    let ended = caller.end(request.clone()).await.expect("ended").session;
     assert_eq!(ended.expect("a session").unreleased_resources, 0);
     for pid in [first, second, tree.pid()] {
         assert!(!runs(pid), "{pid} is gone when it is said to be");
@@ -76,6 +76,15 @@ async fn what_ignores_everything_but_kill_is_gone_after_the_end_and_its_neighbou
         releases(&until_released(&caller, &session).await),
         ["killed"]
     );
+    let revision = caller.revision().await;
+    let again = pb::EndSessionRequest {
+        r#ref: id(&session),
+        ..request
+    };
+    let again = caller.end(again).await.expect("it has ended");
+    assert!(again.already_ended);
+    let now = caller.revision().await;
+    assert_eq!(now, revision, "nothing happens a second time");
 }
 
 /// Proves: F39, G5.

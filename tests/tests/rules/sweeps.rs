@@ -38,6 +38,7 @@ async fn state(caller: &Caller, name: &str) -> pb::SessionState {
     caller.session(key(name)).await.state()
 }
 
+/// Proves: F34.
 #[tokio::test]
 async fn a_sweep_ends_what_has_passed_its_limits_and_says_since_when() {
     let server = Simulated::start().await;
@@ -70,6 +71,7 @@ async fn a_sweep_ends_what_has_passed_its_limits_and_says_since_when() {
     );
 }
 
+/// Proves: F34.
 #[tokio::test]
 async fn a_threshold_tightens_a_limit_and_never_loosens_one() {
     let server = Simulated::start().await;
@@ -102,7 +104,7 @@ async fn a_threshold_tightens_a_limit_and_never_loosens_one() {
     assert_eq!(found(&told), expected);
 }
 
-/// Proves: F31, G21, B5.
+/// Proves: F31, F34, G21, B5.
 #[tokio::test]
 async fn what_is_in_use_or_has_work_is_spared_and_a_dry_run_changes_nothing() {
     let server = Simulated::start().await;
@@ -170,6 +172,7 @@ async fn a_scope_and_pages_choose_whom_to_look_at() {
     );
 }
 
+/// Proves: F34.
 #[tokio::test]
 async fn sweeps_at_the_same_time_end_each_session_once() {
     let server = Simulated::start().await;

@@ -42,6 +42,7 @@ fn the_beginning_of_a_name_is_another_name() {
     assert!(long.runs());
 }
 
+/// Proves: F80.
 #[test]
 fn a_name_that_tmux_keeps_in_another_form_means_nothing() {
     let server = Server::new();
@@ -64,6 +65,7 @@ fn a_name_that_tmux_keeps_in_another_form_means_nothing() {
     assert_eq!(server.registered("a_b").name, "a_b");
 }
 
+/// Proves: F80.
 #[test]
 fn a_renamed_session_is_still_the_one_that_was_registered() {
     let server = Server::new();

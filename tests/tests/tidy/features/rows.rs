@@ -151,6 +151,10 @@ pub(crate) const ROWS: &[Row] = &[
         "What outlives its session is found, told and tried again; what nobody knows of is told and left alone",
     ),
     row(
+        "F34",
+        "An operator sweeps now: with tighter limits, dry, beside others, and is told what ended, when and why",
+    ),
+    row(
         "F35",
         "What a session has outside can be ended by its exact name",
     ),
@@ -265,6 +269,14 @@ pub(crate) const ROWS: &[Row] = &[
     row(
         "F79",
         "What did not go is tried again, for as long as it takes",
+    ),
+    row(
+        "F80",
+        "A tmux session is meant by what it is: another name changes nothing, and one that cannot be meant is refused",
+    ),
+    row(
+        "F81",
+        "An end that somebody gives by hand ends what the session has outside as any other does, and once",
     ),
     row(
         "F82",
