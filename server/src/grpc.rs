@@ -47,6 +47,7 @@ mod resource;
 mod session;
 mod stats;
 mod sweep;
+mod two_way;
 mod watch;
 mod work;
 

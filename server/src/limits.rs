@@ -68,8 +68,10 @@ pub const REQUEST_BYTES_MAX: usize = 17 * 1_024 * 1_024;
 pub const LIST_SCAN_MAX: usize = 10_000;
 /// Sessions looked at per look for a claim's selector.
 pub const CLAIM_SCAN_MAX: usize = 1_024;
-/// How long a worker stream may stay without its hello.
+/// How long a stream with frames both ways may stay without its hello.
 pub const HELLO_WITHIN: Duration = Duration::from_secs(10);
+/// How long such a stream waits for its client to take the reason why it ends: as long as for its hello.
+pub const LAST_WORD_WITHIN: Duration = HELLO_WITHIN;
 /// How often a stream is shown to be alive: proxies count data frames, not PINGs.
 pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(5);
 /// A batch that takes longer than this, mostly because the disk does, makes the server not live.

@@ -123,8 +123,6 @@ pub enum Reply {
     NodeTaken {
         /// Its fencing token.
         epoch: Epoch,
-        /// The link that the node had until now.
-        replaced: Option<StreamId>,
     },
     /// To compact: up to where events are deleted now.
     Compacted(Revision),

@@ -25,8 +25,9 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
 use super::context::{Context, faulted, refused, span};
+use super::two_way;
 use crate::app::VERSION;
-use crate::limits::{HEARTBEAT_EVERY, HELLO_WITHIN, NODE_HEARD_EVERY, STREAM_AHEAD};
+use crate::limits::{HEARTBEAT_EVERY, NODE_HEARD_EVERY, STREAM_AHEAD};
 use crate::wire::parse;
 use crate::wire::parse::agent_link::{Hello, LinkFrame};
 use crate::wire::show;
@@ -61,8 +62,7 @@ pub(super) fn serve(
         "agent-link",
         Box::pin(async move {
             if let Err(status) = begin(own, namespace, incoming, out.clone()).await {
-                // The agent is told why, unless it is gone.
-                drop(out.send(Err(status)).await);
+                two_way::say_why(status, &out).await;
             }
         }),
     );
@@ -76,11 +76,7 @@ async fn begin(
     mut incoming: Streaming<pb::AgentLinkRequest>,
     out: Out,
 ) -> Result<(), Status> {
-    let first = tokio::time::timeout(HELLO_WITHIN, incoming.message())
-        .await
-        .map_err(|_| Refusal::field_invalid("hello", "must arrive within 10 s"))??;
-    let Some(first) = first else {
-        // A client that opens a link and leaves has nothing to be told.
+    let Some(first) = two_way::first(&mut incoming).await? else {
         return Ok(());
     };
     let first = parse::agent_link::frame(first).map_err(|invalid| Refusal::invalid(&invalid))?;
@@ -122,7 +118,7 @@ impl Link {
             });
             let answer = self.context.engine.ask(asked).await.map_err(refused)?;
             match answer.outcome {
-                Ok(Reply::NodeTaken { epoch, .. }) => return Ok(epoch),
+                Ok(Reply::NodeTaken { epoch }) => return Ok(epoch),
                 Ok(other) => panic!("a hello is answered with {other:?}"),
                 Err(rejection) => {
                     let full = matches!(rejection, Rejection::Node(NodeRejection::TooMany { .. }));
@@ -159,6 +155,13 @@ impl Link {
     async fn tell(&self, frame: NodeFrame) -> Result<(), Status> {
         let told = self.context.engine.tell(vec![self.command(frame)]).await;
         told.map_err(refused)
+    }
+
+    /// Hands a frame to the transport; answers whether the link goes on. An agent that reads nothing for the lease of its
+    /// node is cut like one that says nothing.
+    async fn send(&self, frame: Frame, out: &Out) -> bool {
+        let response = pb::AgentLinkResponse { frame: Some(frame) };
+        two_way::send(Ok(response), out, &self.over, silence()).await
     }
 
     fn command(&self, frame: NodeFrame) -> Command {
@@ -209,7 +212,7 @@ async fn read(link: &Link, mut incoming: Streaming<pb::AgentLinkRequest>) -> Res
     }
 }
 
-/// How long an agent may be silent.
+/// How long an agent may be silent, or read nothing.
 fn silence() -> Duration {
     Duration::from_millis(NODE_LEASE.0)
 }
@@ -233,7 +236,7 @@ async fn forward(link: &Link, epoch: Epoch, frames: &mut mpsc::Receiver<Frame>, 
         heartbeat_interval: Some(duration(span(HEARTBEAT_EVERY))),
         server_version: VERSION.to_owned(),
     });
-    if !send(welcome, out).await {
+    if !link.send(welcome, out).await {
         return;
     }
     let mut heartbeat = tokio::time::interval(HEARTBEAT_EVERY);
@@ -254,7 +257,7 @@ async fn forward(link: &Link, epoch: Epoch, frames: &mut mpsc::Receiver<Frame>, 
             },
             _ = heartbeat.tick() => Frame::Heartbeat(pb::AgentHeartbeat {}),
         };
-        if !send(frame, out).await {
+        if !link.send(frame, out).await {
             return;
         }
     }
@@ -264,7 +267,7 @@ async fn forward(link: &Link, epoch: Epoch, frames: &mut mpsc::Receiver<Frame>, 
 async fn leave(link: &Link, frames: &mut mpsc::Receiver<Frame>, out: &Out) {
     let close_time = link.context.closing_time();
     let away = show::frame::go_away(pb::GoAwayReason::ServerDraining, close_time);
-    if !send(Frame::GoAway(away), out).await {
+    if !link.send(Frame::GoAway(away), out).await {
         return;
     }
     let over = tokio::time::sleep(crate::limits::STOP_STREAMS_WITHIN);
@@ -280,14 +283,8 @@ async fn leave(link: &Link, frames: &mut mpsc::Receiver<Frame>, out: &Out) {
         let Some(frame) = frame else {
             return;
         };
-        if !send(frame, out).await {
+        if !link.send(frame, out).await {
             return;
         }
     }
-}
-
-/// Hands a frame to the transport; answers whether the agent is still there.
-async fn send(frame: Frame, out: &Out) -> bool {
-    let response = pb::AgentLinkResponse { frame: Some(frame) };
-    out.send(Ok(response)).await.is_ok()
 }

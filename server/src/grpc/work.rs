@@ -17,10 +17,10 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::Handlers;
 use super::context::{Context, refused, span};
+use super::{Handlers, two_way};
 use crate::app::VERSION;
-use crate::limits::{HEARTBEAT_EVERY, HELLO_WITHIN, STREAM_AHEAD, STREAM_GROUP_FRAMES};
+use crate::limits::{HEARTBEAT_EVERY, STREAM_AHEAD, STREAM_GROUP_FRAMES};
 use crate::wire::parse::work::WorkFrame;
 use crate::wire::show::frame::Terms;
 use crate::wire::status::Refusal;
@@ -48,8 +48,7 @@ impl WorkerService for Handlers {
             "work",
             Box::pin(async move {
                 if let Err(status) = begin(context, namespace, incoming, out.clone()).await {
-                    // The client is told why, unless it is gone.
-                    drop(out.send(Err(status)).await);
+                    two_way::say_why(status, &out).await;
                 }
             }),
         );
@@ -66,11 +65,7 @@ async fn begin(
     mut incoming: Streaming<pb::WorkRequest>,
     out: Out,
 ) -> Result<(), Status> {
-    let first = tokio::time::timeout(HELLO_WITHIN, incoming.message())
-        .await
-        .map_err(|_| Refusal::field_invalid("hello", "must arrive within 10 s"))??;
-    let Some(first) = first else {
-        // A client that opens a stream and leaves has nothing to be told.
+    let Some(first) = two_way::first(&mut incoming).await? else {
         return Ok(());
     };
     let first = parse::work::frame(first).map_err(|invalid| Refusal::invalid(&invalid))?;

@@ -74,10 +74,7 @@ fn hello(
     draft.set_link(command.node.clone(), Some(AgentLink { stream, heard_at }));
     // What waits for the agent is begun.
     draft.releases = true;
-    Ok(Reply::NodeTaken {
-        epoch,
-        replaced: link.map(|link| link.stream),
-    })
+    Ok(Reply::NodeTaken { epoch })
 }
 
 /// A run of an agent that is heard of keeps the node from any other.

@@ -103,7 +103,7 @@ impl Model {
             },
         );
         out.releases = true;
-        Ok(Answer::NodeTaken(epoch, link.map(|(stream, _)| stream)))
+        Ok(Answer::NodeTaken(epoch))
     }
 
     pub(crate) fn forget_node(&mut self, asked: &ForgetNode) {

@@ -3,7 +3,7 @@
 use sessiond_core::explanation::{
     Deadline, DeadlineKind, Effect, Explanation, HoldKind, Stall, StallReason,
 };
-use sessiond_core::ids::{Epoch, PoolName, QueueId, SessionId, StreamId};
+use sessiond_core::ids::{Epoch, PoolName, QueueId, SessionId};
 use sessiond_core::lease::LeaseView;
 use sessiond_core::reply::{
     Delivery, EnqueueResult, EnqueueStatus, LeaseProgress, Reply, SettleCode, WorkerView,
@@ -78,8 +78,8 @@ pub(crate) enum Answer {
         resource: Box<Resource>,
         duplicate: bool,
     },
-    /// By which token, and the link before.
-    NodeTaken(u64, Option<StreamId>),
+    /// By which token.
+    NodeTaken(u64),
     /// Up to where events are deleted.
     Compacted(u64),
     /// Who is here and what they hold, or when leases lapse.
@@ -90,7 +90,7 @@ impl Answer {
     pub(crate) fn of(reply: &Reply) -> Self {
         match reply {
             Reply::Done | Reply::Restored(_) => Self::Done,
-            Reply::NodeTaken { epoch, replaced } => Self::NodeTaken(epoch.0, *replaced),
+            Reply::NodeTaken { epoch } => Self::NodeTaken(epoch.0),
             Reply::Compacted(through) => Self::Compacted(through.0),
             Reply::Opened {
                 session,
