@@ -13,10 +13,11 @@ use sessiond::env::{Agent, Machine};
 use sessiond::logging::{self, LogFormat};
 use sessiond::nodes::ask::{Adoption, Outcome};
 use sessiond::nodes::works::{WorkNo, Works};
-use sessiond_client::{ADDR_DEFAULT, ADDR_ENV, Client, Error, NAMESPACE_ENV, TOKEN_ENV, pb};
+use sessiond_client::{Client, Error, pb};
 use sha2::{Digest as _, Sha256};
 use tokio::task::JoinSet;
 
+use super::run::connect::ConnectArgs;
 use super::{Signals, exit};
 
 mod link;
@@ -48,21 +49,8 @@ pub(crate) struct AgentArgs {
     /// waits until the first is gone.
     #[arg(long, env = NODE_ENV, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     node: String,
-    /// The server: HOST:PORT, http://HOST:PORT or unix:PATH.
-    #[arg(long, env = ADDR_ENV, value_name = "ADDR", default_value = ADDR_DEFAULT)]
-    addr: String,
-    /// The namespace whose sessions may have something here [default: the server's `default`].
-    #[arg(long, env = NAMESPACE_ENV, default_value = "", hide_default_value = true)]
-    namespace: String,
-    /// The token that says who is calling.
-    #[arg(
-        long,
-        env = TOKEN_ENV,
-        hide_env_values = true,
-        default_value = "",
-        hide_default_value = true
-    )]
-    token: String,
+    #[command(flatten)]
+    connect: ConnectArgs,
     /// Let every caller of the server have processes and tmux sessions of this agent's user registered that do not carry the
     /// mark of their resource, and so have them ended some day. Without it only what was started with the mark is.
     #[arg(long)]
@@ -129,15 +117,8 @@ pub(crate) async fn run(args: AgentArgs) -> u8 {
 
 impl NodeAgent {
     fn new(args: &AgentArgs) -> Result<Self, Error> {
-        let mut builder = Client::builder().addr(&args.addr);
-        if !args.namespace.is_empty() {
-            builder = builder.namespace(&args.namespace);
-        }
-        if !args.token.is_empty() {
-            builder = builder.token(&args.token);
-        }
         Ok(Self {
-            client: builder.build()?,
+            client: args.connect.client().build()?,
             hello: pb::AgentHello {
                 node: args.node.clone(),
                 instance_id: uuid::Uuid::now_v7().to_string(),

@@ -15,16 +15,18 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use sessiond_client::{ADDR_DEFAULT, ADDR_ENV, Client, NAMESPACE_ENV, RetryPolicy, TOKEN_ENV};
+use sessiond_client::RetryPolicy;
 
 use super::agent::NODE_ENV;
 
 mod bond;
+pub(crate) mod connect;
 mod pane;
 mod signals;
 mod tree;
 
 use bond::{Bond, Over};
+use connect::ConnectArgs;
 use pane::Pane;
 use signals::Signals;
 use tree::{Left, SpawnError, Tree};
@@ -69,21 +71,8 @@ pub(crate) struct RunArgs {
     /// and ends with the command.
     #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     key: String,
-    /// The server: HOST:PORT, http://HOST:PORT or unix:PATH.
-    #[arg(long, env = ADDR_ENV, value_name = "ADDR", default_value = ADDR_DEFAULT)]
-    addr: String,
-    /// The namespace [default: the server's `default`].
-    #[arg(long, env = NAMESPACE_ENV, default_value = "", hide_default_value = true)]
-    namespace: String,
-    /// The token that says who is calling.
-    #[arg(
-        long,
-        env = TOKEN_ENV,
-        hide_env_values = true,
-        default_value = "",
-        hide_default_value = true
-    )]
-    token: String,
+    #[command(flatten)]
+    connect: ConnectArgs,
     /// The pool that a new session belongs to [default: the server's `default`].
     #[arg(long, default_value = "", hide_default_value = true)]
     pool: String,
@@ -123,7 +112,9 @@ pub(crate) async fn run(args: RunArgs) -> u8 {
 async fn supervise(args: &RunArgs) -> anyhow::Result<u8> {
     // Before anything exists that a signal could leave behind.
     let mut signals = Signals::take()?;
-    let client = client(args)?;
+    let client = args.connect.client();
+    let client = client.retry(RetryPolicy::within(RETRY_TOTAL)).build();
+    let client = client.context("there can be no client")?;
     let mut bond = Bond::open(&client, args).await?;
     let ready = tokio::select! {
         ready = bond.ready(&args.key) => ready,
@@ -191,18 +182,6 @@ async fn supervise(args: &RunArgs) -> anyhow::Result<u8> {
 /// Tells a person, if there is one: nobody who has gone away keeps the command from being ended.
 fn say(what: fmt::Arguments<'_>) {
     let _nobody = writeln!(std::io::stderr(), "sessiond run: {what}");
-}
-
-fn client(args: &RunArgs) -> anyhow::Result<Client> {
-    let retry = RetryPolicy::within(RETRY_TOTAL);
-    let mut builder = Client::builder().addr(&args.addr).retry(retry);
-    if !args.namespace.is_empty() {
-        builder = builder.namespace(&args.namespace);
-    }
-    if !args.token.is_empty() {
-        builder = builder.token(&args.token);
-    }
-    builder.build().context("there can be no client")
 }
 
 /// A command that cannot be started ends the session that was opened for it.

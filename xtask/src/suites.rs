@@ -90,45 +90,44 @@ pub(crate) fn run_workspace(scale: Scale, names: &Names, python: &Path) -> Resul
     run(command, scale, Limit::None, names.selection())
 }
 
-/// Builds the rules with their deliberate faults and has the model test find each of them.
-///
-/// A build of its own, apart from all others: no program of ours may contain a fault.
-///
-/// # Errors
-/// As [`run_workspace`].
-pub(crate) fn run_faults() -> Result<String> {
-    let mut command = cargo(&[
-        "test",
-        "--locked",
-        "-p",
-        "sessiond-core",
-        "--test",
-        "faults",
-    ]);
-    command
-        .arg("--target-dir")
-        .arg(target().join("faults"))
-        .env("RUSTFLAGS", "--cfg sessiond_faults");
-    run(command, Scale::Quick, Limit::None, Selection::All)
+/// A suite that is built under a condition that no program of ours is built under, apart from all others.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Apart {
+    package: &'static str,
+    /// What it is called, here and in cargo, and the directory below the target directory that it is built in.
+    pub(crate) suite: &'static str,
+    flags: &'static str,
 }
 
-/// Builds the crate that signals as on a platform that it has no code for, and shows that it refuses.
+/// The rules with their deliberate faults, each of which the model test has to find.
+pub(crate) const FAULTS: Apart = Apart {
+    package: "sessiond-core",
+    suite: "faults",
+    flags: "--cfg sessiond_faults",
+};
+
+/// The crate that signals as on a platform that it has no code for, where it has to refuse.
+pub(crate) const ELSEWHERE: Apart = Apart {
+    package: "sessiond-agent",
+    suite: "elsewhere",
+    flags: "--cfg sessiond_elsewhere -D warnings",
+};
+
+/// Builds and runs such a suite.
 ///
 /// # Errors
 /// As [`run_workspace`].
-pub(crate) fn run_elsewhere() -> Result<String> {
-    let mut command = cargo(&[
-        "test",
-        "--locked",
-        "-p",
-        "sessiond-agent",
-        "--test",
-        "elsewhere",
-    ]);
+pub(crate) fn run_apart(apart: Apart) -> Result<String> {
+    let Apart {
+        package,
+        suite,
+        flags,
+    } = apart;
+    let mut command = cargo(&["test", "--locked", "-p", package, "--test", suite]);
     command
         .arg("--target-dir")
-        .arg(target().join("elsewhere"))
-        .env("RUSTFLAGS", "--cfg sessiond_elsewhere -D warnings");
+        .arg(target().join(suite))
+        .env("RUSTFLAGS", flags);
     run(command, Scale::Quick, Limit::None, Selection::All)
 }
 

@@ -23,10 +23,10 @@ pub(crate) fn run(names: &Names) -> Result<()> {
     if let (Some(python), Some(())) = (python, built) {
         let tests = parts.run("tests", || suites::run_workspace(Scale::Ci, names, &python));
         tests.into_iter().for_each(|tally| parts.note(tally));
-        let faults = parts.run("faults", suites::run_faults);
-        faults.into_iter().for_each(|tally| parts.note(tally));
-        let elsewhere = parts.run("elsewhere", suites::run_elsewhere);
-        elsewhere.into_iter().for_each(|tally| parts.note(tally));
+        for apart in [suites::FAULTS, suites::ELSEWHERE] {
+            let tally = parts.run(apart.suite, || suites::run_apart(apart));
+            tally.into_iter().for_each(|tally| parts.note(tally));
+        }
     }
     parts.close()
 }

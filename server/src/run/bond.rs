@@ -82,8 +82,12 @@ impl Bond {
             Err(Error::AlreadyExists(_)) => client.session(&args.key).open().await,
             opened => opened,
         };
-        let session = opened
-            .with_context(|| format!("session {:?} cannot be opened at {}", args.key, args.addr))?;
+        let session = opened.with_context(|| {
+            format!(
+                "session {:?} cannot be opened at {}",
+                args.key, args.connect.addr
+            )
+        })?;
         Ok(Self {
             session,
             holding: None,

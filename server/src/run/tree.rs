@@ -87,9 +87,9 @@ impl Tree {
             .env(sessiond_agent::marker::VARIABLE, mark)
             .env(SESSION_ID_ENV, session.id())
             .env(SESSION_KEY_ENV, session.key())
-            .env(ADDR_ENV, &args.addr);
-        if !args.namespace.is_empty() {
-            command.env(NAMESPACE_ENV, &args.namespace);
+            .env(ADDR_ENV, &args.connect.addr);
+        if !args.connect.namespace.is_empty() {
+            command.env(NAMESPACE_ENV, &args.connect.namespace);
         }
         // Nothing else is started here, so nothing else gets in there.
         let (child, enclosed) = cgroup::start_within(&marker, || command.spawn());
