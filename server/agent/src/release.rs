@@ -59,7 +59,8 @@ pub fn release_marked(marker: &Marker, terms: &Terms) -> Released {
 }
 
 /// Whether anything is left that a release of the process would end, or may not: what carries the marker of the terms or is
-/// in a cgroup of it, and what hangs on the process itself as long as it has its number.
+/// in a cgroup of it, and what hangs on the process itself as long as it has its number. When nothing is, its empty cgroups
+/// are removed as after a release: what was found gone is released by nobody.
 ///
 /// # Errors
 /// Why that cannot be told.
@@ -80,6 +81,7 @@ pub fn is_left(identity: Option<&Identity>, terms: &Terms) -> Result<bool, Denia
         let is_unsure = !sweep.unsure().is_subset(&waited_for);
         waited_for.extend(sweep.unsure());
         if look > 0 && !is_unsure {
+            sweep.remove_cgroups();
             return Ok(false);
         }
         sweep.wait(Instant::now() + LOOK_EVERY)?;

@@ -14,7 +14,7 @@ use home::Home;
 use sessiond_agent::cgroup::start_within;
 use sessiond_agent::deny::Denial;
 use sessiond_agent::marker::Marker;
-use sessiond_agent::release::{release, release_marked};
+use sessiond_agent::release::{is_left, release, release_marked};
 use sessiond_agent::terms::{Released, Survivor, Terms};
 
 use super::denials::{INSIDE, run_inside};
@@ -232,6 +232,27 @@ fn an_empty_cgroup_of_a_released_resource_is_removed_and_no_other_is() {
     assert_eq!(release_marked(&one, &terms()), Released::AlreadyGone);
     assert!(!home.exists());
     assert!(others.exists());
+}
+
+/// Nobody releases it any more, so whoever finds that must not leave its cgroup behind.
+#[test]
+fn a_cgroup_goes_when_its_resource_is_found_gone_and_not_before() {
+    let marker = marker();
+    let Some(home) = Home::of(&marker) else {
+        return ends_without(&marker);
+    };
+    let terms = Terms {
+        marker: Some(marker),
+        ..terms()
+    };
+    let mut fixture = within(&home, "echo $$; read line");
+    let (process, identity) = (fixture.next(), fixture.identity());
+    assert_eq!(is_left(Some(&identity), &terms), Ok(true));
+    assert!(home.exists() && process.runs());
+    fixture.let_go();
+    fixture.reap();
+    assert_eq!(is_left(Some(&identity), &terms), Ok(false));
+    assert!(!home.exists());
 }
 
 #[test]
