@@ -7,6 +7,7 @@
 //! | its server without it, or none   | the panes of registration                                 |
 //! | another server or session        | the panes of registration; if none lives: `Mismatch`      |
 //! | a server that does not answer    | the panes of registration; if none lives: an error        |
+//! | whatever came after a boot       | nothing but what carries the marker                       |
 //!
 //! The panes of registration are identified by themselves, so they can be ended whoever is at the socket. A private
 //! server is ended in each case, if it lives. What this deliberately does not do: find panes that were opened after
@@ -53,14 +54,13 @@ fn try_release(
     terms: &Terms,
 ) -> Result<Result<Released, TmuxError>, Denial> {
     // Held to the end, so that no other process can answer with its pid.
-    let server = match find(&identity.server, terms.weak)? {
-        Found::OtherBoot => return Ok(Ok(Released::AlreadyGone)),
-        Found::Alive(pin) => Some(pin),
-        Found::Zombie(_) | Found::Gone | Found::Mismatch => None,
-    };
-    let place = match &server {
-        Some(_) => look(identity),
-        None => look_without_server(&identity.socket),
+    let (server, place) = match find(&identity.server, terms.weak)? {
+        Found::Alive(pin) => (Some(pin), look(identity)),
+        Found::Zombie(_) | Found::Gone | Found::Mismatch => {
+            (None, look_without_server(&identity.socket))
+        }
+        // No session outlives a boot, whoever is at the socket. What was started again after it may have the marker.
+        Found::OtherBoot => (None, Place::Empty),
     };
     let mut sweep = Sweep::new(terms)?;
     hold_panes(&mut sweep, identity, terms, &place, server.as_ref())?;

@@ -3,10 +3,10 @@
 use std::time::Instant;
 
 use rustix::process::Signal;
-use sessiond_agent::terms::Released;
+use sessiond_agent::terms::{Released, Terms};
 use sessiond_agent::tmux::{CALL, TmuxError, release};
 
-use super::fixture::{PATIENCE, await_that, terms};
+use super::fixture::{Fixture, PATIENCE, await_that, marker, terms};
 use super::tmux_server::{IDLE, STUBBORN, Server, signal};
 
 #[test]
@@ -43,6 +43,30 @@ fn a_server_that_followed_on_the_socket_keeps_its_sessions() {
     assert_eq!(released, Released::Mismatch);
     assert!(follower.runs());
     assert_eq!(identity.refreshed().expect("an answer"), None);
+}
+
+/// As a unit of the system is, which was saved with the environment of a pane.
+#[test]
+fn what_was_started_again_after_a_boot_ends_with_the_session_and_the_server_of_now_lives() {
+    let server = Server::new();
+    let pane = server.session("abc", IDLE);
+    let mut identity = server.registered("abc");
+    let mut processes: Vec<_> = identity.panes.iter_mut().collect();
+    processes.push(&mut identity.server);
+    for process in processes {
+        process.boot_id = "00000000-0000-0000-0000-000000000000".to_owned();
+    }
+    let marker = marker();
+    let again = Fixture::marked(&marker, IDLE);
+    let terms = Terms {
+        marker: Some(marker),
+        ..terms()
+    };
+    let released = || release(&identity, &terms).expect("done");
+    assert_eq!(released(), Released::Killed);
+    assert!(!again.seen().runs());
+    assert_eq!(released(), Released::AlreadyGone);
+    assert!(pane.runs());
 }
 
 #[test]
