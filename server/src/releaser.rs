@@ -183,13 +183,12 @@ impl Releaser {
         {
             return;
         }
-        let lingers = matches!(resource.standing, Standing::Releasing(Some(_)));
         let (again, pause) = match attempts.tried.get(&place) {
             Some(Tried::Now { .. }) => return,
             Some(Tried::InVain { next, .. }) if *next > self.clock.monotonic_ms() => return,
             Some(Tried::InVain { pause, .. }) => (true, (*pause * 2).min(RELEASE_PAUSE_MAX_MS)),
             // One that did not go before the server started is a retry as well.
-            None => (lingers, RELEASE_PAUSE_MIN_MS),
+            None => (was_tried(resource), RELEASE_PAUSE_MIN_MS),
         };
         if !attempts.have_room(node.as_ref(), again) {
             return;
@@ -258,6 +257,14 @@ impl Releaser {
             self.nodes.noted(&node, command);
         }
         Ok(())
+    }
+}
+
+/// Whether it is on record that a resource did not go. What only waited for its agent was tried by nobody.
+fn was_tried(resource: &Resource) -> bool {
+    match &resource.standing {
+        Standing::Releasing(Some(lingering)) => lingering.cause != LingeringCause::NodeAway,
+        Standing::Held | Standing::Releasing(None) | Standing::Released { .. } => false,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Resources on other machines: what their agents are asked, and what comes of their answers.
 
+use std::collections::BTreeSet;
+
 use sessiond_proto::reason::Reason;
 use sessiond_proto::v1 as pb;
 use sessiond_proto::v1::agent_answer::Outcome;
@@ -185,6 +187,36 @@ async fn a_node_without_an_agent_is_told_and_its_resources_go_when_one_comes() {
     assert_eq!(release.identity, None, "nothing but its mark is known");
     link.answer(number, gone(pb::ResourceOutcome::AlreadyGone));
     assert_eq!(outcomes(&caller, &session).await, ["already_gone"]);
+}
+
+/// They go as what is new does, which is more at a time than what did not go before.
+#[tokio::test]
+async fn what_waited_for_its_agent_does_not_count_as_tried() {
+    const WAITING: usize = 12;
+    let mut server = Simulated::start().await;
+    let caller = server.caller();
+    drop(AgentLink::of(&caller, "far", "run").await);
+    let names: Vec<String> = (0..WAITING).map(|number| format!("s{number}")).collect();
+    for name in &names {
+        caller.opened(name).await;
+        declared(&caller, on_node(name, "shell")).await;
+    }
+    server.restart().await;
+    let caller = server.caller();
+    for name in &names {
+        over(&caller, name).await;
+    }
+    let is_left = |one: &pb::Resource| one.state() == pb::ResourceState::Lingering;
+    while !listed(&caller, None).await.iter().all(is_left) {
+        caller.a_moment().await;
+    }
+    let mut link = AgentLink::of(&caller, "far", "run").await;
+    let mut asked = BTreeSet::new();
+    for _ in 0..WAITING {
+        // None of them is answered.
+        asked.insert(link.release().await.1.resource_id);
+    }
+    assert_eq!(asked.len(), WAITING);
 }
 
 #[tokio::test]
