@@ -8,9 +8,12 @@
 //!                      └─ none runs ─► outcome ◄───┴─ none runs, or time over
 //! ```
 //!
-//! Invariant: it takes no longer than grace and verification together, but for a look at all processes. It waits for
-//! processes, never for time alone. What this deliberately does not do: remember a release that was cut short. It can
-//! be repeated, and finds what is left.
+//! "None runs" is believed when two looks in a row say so, for one passes by what is forked while it looks.
+//!
+//! Invariant: it takes no longer than grace and verification together, but for the looks at all processes and for what
+//! the kernel takes to freeze cgroups: up to 100 ms for each of up to 16, each time they are killed. It waits for
+//! processes, and for time alone only between two such looks. What this deliberately does not do: remember a release that
+//! was cut short. It can be repeated, and finds what is left.
 //!
 //! What is in a cgroup of the resource is killed by one write to `cgroup.kill` as well, which leaves out nothing that is
 //! forked meanwhile.
@@ -107,10 +110,8 @@ fn try_release(identity: &Identity, terms: &Terms) -> Result<Released, Denial> {
 
 /// Ends all members of a sweep; when nothing is left, the cgroups of the resource go too.
 pub(crate) fn run(mut sweep: Sweep<'_>) -> Result<Released, Denial> {
-    ask(&mut sweep)?;
-    if !sweep.is_over()
-        && let Err(denial) = kill(&mut sweep)
-    {
+    let is_over = ask(&mut sweep)?;
+    if !is_over && let Err(denial) = kill(&mut sweep) {
         // What was frozen must not stay so: it can neither go on nor end by itself.
         sweep.bring(Step::Killed)?;
         return Err(denial);
@@ -122,31 +123,40 @@ pub(crate) fn run(mut sweep: Sweep<'_>) -> Result<Released, Denial> {
     Ok(released)
 }
 
-fn ask(sweep: &mut Sweep<'_>) -> Result<(), Denial> {
+/// Asks members to end for as long as the grace lasts; answers whether none runs, by two looks.
+fn ask(sweep: &mut Sweep<'_>) -> Result<bool, Denial> {
     let until = Instant::now() + sweep.terms().grace;
     let mut waited_for = BTreeSet::new();
+    let mut was_over = false;
     loop {
         sweep.gather()?;
         // Each is waited for once: one that shows no environment may be in the middle of an exec, or have none.
         let is_unsure = !sweep.unsure().is_subset(&waited_for);
         waited_for.extend(sweep.unsure());
-        if (sweep.is_over() && !is_unsure) || Instant::now() >= until {
-            return Ok(());
+        let is_over = sweep.is_over();
+        if is_over && was_over && !is_unsure {
+            return Ok(true);
         }
+        if Instant::now() >= until {
+            return Ok(false);
+        }
+        was_over = is_over;
         sweep.bring(Step::Asked)?;
         sweep.wait(until.min(Instant::now() + LOOK_EVERY))?;
     }
 }
 
+/// Kills members until none runs, or the time for it is over. With none it only looks once more.
 fn kill(sweep: &mut Sweep<'_>) -> Result<(), Denial> {
     let until = Instant::now() + sweep.terms().verify;
     loop {
+        let was_over = sweep.is_over();
         freeze(sweep)?;
         sweep.kill_cgroups();
         sweep.bring(Step::Killed)?;
         sweep.wait(until.min(Instant::now() + LOOK_EVERY))?;
         sweep.gather()?;
-        if sweep.is_over() || Instant::now() >= until {
+        if (sweep.is_over() && was_over) || Instant::now() >= until {
             return Ok(());
         }
     }

@@ -3,7 +3,7 @@
 use sessiond_agent::deny::Denial;
 use sessiond_agent::marker::Marker;
 use sessiond_agent::registration::{Proof, RegisterError, register};
-use sessiond_agent::release::{is_left, release};
+use sessiond_agent::release::{is_left, release, release_marked};
 use sessiond_agent::strays::{Marked, any_marked, marked_processes};
 use sessiond_agent::terms::{Released, Terms};
 
@@ -38,6 +38,27 @@ fn what_hangs_on_a_process_that_nobody_waited_for_is_left() {
     assert_eq!(release(&identity, &terms()), Released::Killed);
     assert!(!child.runs());
     assert_eq!(is_left(Some(&identity), &terms()), Ok(false));
+}
+
+/// As a daemon begins: each look may come between two of its forks, and it stays once it is through with them.
+#[test]
+fn what_forks_and_ends_while_it_is_looked_for_is_not_said_to_be_gone() {
+    let script = "(exec setsid python3 -c 'import os, time
+print(os.getpid(), flush=True)
+through = time.monotonic() + 0.03
+while time.monotonic() < through:
+    if os.fork():
+        os._exit(0)
+time.sleep(1000)' &)";
+    for trial in 0..10 {
+        let marker = marker();
+        let mut fixture = Fixture::marked(&marker, script);
+        fixture.word();
+        fixture.reap();
+        let released = release_marked(&marker, &terms());
+        assert_eq!(released, Released::Killed, "trial {trial}");
+        assert_eq!(fixture.running(), [], "trial {trial}");
+    }
 }
 
 #[test]
