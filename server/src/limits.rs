@@ -136,8 +136,9 @@ pub const REGISTRATIONS_AT_ONCE: usize = 16;
 pub const RELEASES_NAMED_MAX: usize = 256;
 /// Bytes of the path of a socket: what the system has room for.
 pub const SOCKET_PATH_BYTES_MAX: usize = 107;
-/// Resources that are released at the same time. An attempt holds up to half of the descriptors that a process has by
-/// default, if its tree is that large; nearly all are of a few processes, and take milliseconds or the whole grace.
+/// Resources of this machine that are released at the same time. An attempt holds up to half of the descriptors that a
+/// process has by default, if its tree is that large; nearly all are of a few processes, and take milliseconds or the whole
+/// grace.
 pub const RELEASES_AT_ONCE: usize = 32;
 /// Attempts among them at what did not go before, so that it never holds up what is new.
 pub const RELEASE_RETRIES_AT_ONCE: usize = 8;
@@ -161,10 +162,15 @@ pub const NODE_ANSWER_MARGIN: Duration = Duration::from_secs(25);
 pub const NODE_LOOK_WITHIN: Duration = Duration::from_secs(10);
 /// And how much more for each tmux session, whose server may hang.
 pub const NODE_TMUX_WITHIN: Duration = Duration::from_secs(3);
-/// Releases of one node under way: half of all, so that one that does not answer leaves room for the others.
+/// Releases of one node under way: half of what this machine has, since its agent does other things as well.
 pub const NODE_RELEASES_AT_ONCE: usize = RELEASES_AT_ONCE / 2;
 /// Attempts among them at what did not go before, likewise.
 pub const NODE_RETRIES_AT_ONCE: usize = RELEASE_RETRIES_AT_ONCE / 2;
+/// Releases of all nodes together under way, each a task and a question of some KiB: what 64 agents have that hang, before
+/// others wait for them.
+pub const NODES_RELEASES_AT_ONCE: usize = 64 * NODE_RELEASES_AT_ONCE;
+/// Attempts among them at what did not go before, likewise.
+pub const NODES_RETRIES_AT_ONCE: usize = 64 * NODE_RETRIES_AT_ONCE;
 /// Commands that wait for one thing that an agent has under way; what more servers ask for is what they gave up before.
 pub const NODE_ASKERS_MAX: usize = 16;
 /// How long after a walk over what is there the next one begins at the soonest.

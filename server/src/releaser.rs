@@ -23,13 +23,16 @@ use tokio::task::JoinSet;
 use crate::engine::Handle;
 use crate::env::{Agent, Clock, ReleaseTerms};
 use crate::limits::{
-    NODE_RELEASES_AT_ONCE, NODE_RETRIES_AT_ONCE, RELEASE_LOOK_EVERY, RELEASE_PAUSE_MAX_MS,
-    RELEASE_PAUSE_MIN_MS, RELEASE_RETRIES_AT_ONCE, RELEASES_AT_ONCE, RELEASES_PAGE,
+    RELEASE_LOOK_EVERY, RELEASE_PAUSE_MAX_MS, RELEASE_PAUSE_MIN_MS, RELEASES_PAGE,
 };
 use crate::nodes::ask::{self, Ask, Outcome};
 use crate::nodes::{Away, Nodes};
 use crate::over::Over;
 use crate::stopping::Stopping;
+
+mod turns;
+
+use turns::Turns;
 
 /// Rung by the engine when something is to go.
 #[derive(Clone, Debug, Default)]
@@ -83,6 +86,8 @@ enum Tried {
 #[derive(Debug, Default)]
 struct Attempts {
     tried: BTreeMap<Place, Tried>,
+    /// Those of the attempts that are under way.
+    turns: Turns,
     running: JoinSet<Done>,
 }
 
@@ -190,7 +195,7 @@ impl Releaser {
             // One that did not go before the server started is a retry as well.
             None => (was_tried(resource), RELEASE_PAUSE_MIN_MS),
         };
-        if !attempts.have_room(node.as_ref(), again) {
+        if !attempts.turns.take(node.as_ref(), again) {
             return;
         }
         let now = Tried::Now {
@@ -242,7 +247,10 @@ impl Releaser {
         } = done;
         let place = (attempted.session, attempted.number);
         let pause = match attempts.tried.remove(&place) {
-            Some(Tried::Now { pause, .. }) => pause,
+            Some(Tried::Now { node, again, pause }) => {
+                attempts.turns.give_back(node.as_ref(), again);
+                pause
+            }
             Some(Tried::InVain { .. }) | None => RELEASE_PAUSE_MIN_MS,
         };
         let is_left = matches!(attempted.attempt, Attempt::Left { .. });
@@ -306,28 +314,5 @@ async fn attempt_on(nodes: Nodes, node: NodeKey, token: ResourceToken, ask: Ask)
         },
         kept,
         retry,
-    }
-}
-
-impl Attempts {
-    /// Whether one more may begin on a machine.
-    fn have_room(&self, node: Option<&NodeKey>, again: bool) -> bool {
-        let count = |wanted: &dyn Fn(&Option<NodeKey>, bool) -> bool| {
-            let counted = self.tried.values().filter(|tried| match tried {
-                Tried::Now { node, again, .. } => wanted(node, *again),
-                Tried::InVain { .. } => false,
-            });
-            counted.count()
-        };
-        let is_there = |on: &Option<NodeKey>| on.as_ref() == node;
-        let (all, retries) = match node {
-            None => (RELEASES_AT_ONCE, RELEASE_RETRIES_AT_ONCE),
-            Some(_) => (NODE_RELEASES_AT_ONCE, NODE_RETRIES_AT_ONCE),
-        };
-        self.running.len() < RELEASES_AT_ONCE
-            && count(&|on, _| is_there(on)) < all
-            && (!again
-                || count(&|_, again| again) < RELEASE_RETRIES_AT_ONCE
-                    && count(&|on, again| again && is_there(on)) < retries)
     }
 }

@@ -316,21 +316,34 @@ async fn the_next_session_of_a_key_waits_for_what_is_left_on_a_node() {
     events.event(admitted, &next.session_id).await;
 }
 
+/// Two of them have as many releases under way as this machine may have.
 #[tokio::test]
-async fn a_node_that_does_not_answer_holds_nobody_else_up() {
+async fn nodes_that_do_not_answer_hold_nobody_else_up() {
     let agent = ScriptedAgent::default();
     let server = Simulated::start_with_agent(&agent, |_| {}).await;
     let caller = server.caller();
-    let _silent = AgentLink::of(&caller, "far", "run").await;
-    for number in 0..40 {
-        let name = format!("on the node {number}");
-        caller.opened(&name).await;
-        declared(&caller, on_node(&name, "shell")).await;
-        over(&caller, &name).await;
+    let mut silent = Vec::new();
+    for node in ["far", "beyond"] {
+        silent.push(AgentLink::of(&caller, node, "run").await);
+        for number in 0..20 {
+            let name = format!("{node} {number}");
+            caller.opened(&name).await;
+            let request = pb::DeclareResourceRequest {
+                node: node.to_owned(),
+                ..declare(key(&name), "shell")
+            };
+            declared(&caller, request).await;
+            over(&caller, &name).await;
+        }
+    }
+    for link in &mut silent {
+        for _ in 0..16 {
+            link.release().await;
+        }
     }
     let session = caller.opened("here").await.session_id;
     declared(&caller, declare(key("here"), "shell")).await;
     over(&caller, "here").await;
     assert_eq!(outcomes(&caller, &session).await, ["killed"]);
-    assert_eq!(agent.asked(), 1, "nothing of the node is asked of it");
+    assert_eq!(agent.asked(), 1, "nothing of the nodes is asked of it");
 }
