@@ -8,7 +8,7 @@
 //! the engine nobody else exports or deletes it, for each session has its lane. A session that could not be exported
 //! stays. What this deliberately does not do: judge whether a session may go; the engine does, once more.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -26,10 +26,12 @@ use crate::grpc::context::Context;
 use crate::limits::{EXPORT_FAILURES_KEPT, EXPORT_LANES, EXPORTS_ASKED_MAX, PURGES_AHEAD};
 
 mod exporter;
+mod failures;
 pub mod files;
 pub mod place;
 
 use exporter::{Exporter, Terms};
+use failures::{Failures, Telling};
 
 /// Exports that are to begin when the server does.
 #[derive(Debug)]
@@ -112,7 +114,7 @@ impl Exporting {
 pub struct Exports {
     lanes: Vec<Lane>,
     /// What kept sessions from being exported, when that was tried last.
-    failed: Mutex<BTreeMap<SessionNo, String>>,
+    failed: Mutex<Failures>,
 }
 
 /// Sessions that are exported one after the other.
@@ -181,7 +183,7 @@ impl Exports {
 
     /// What kept a session from being exported, when that was tried last.
     pub(crate) fn failure(&self, no: SessionNo) -> Option<String> {
-        hold(&self.failed).get(&no).cloned()
+        hold(&self.failed).of(no)
     }
 
     fn lane(&self, no: SessionNo) -> &Lane {
@@ -192,26 +194,27 @@ impl Exports {
 
     /// Remembers why a session stays, and warns of it unless that was said already.
     fn failed(&self, session: &SessionRow, why: &str) {
-        let mut failed = hold(&self.failed);
-        let before = failed.insert(session.no, why.to_owned());
-        if failed.len() > EXPORT_FAILURES_KEPT {
-            failed.pop_first();
-        }
-        drop(failed);
-        if before.as_deref() != Some(why) {
-            tracing::warn!(
+        let telling = hold(&self.failed).add(session.no, why);
+        match telling {
+            Telling::This => tracing::warn!(
                 namespace = %session.namespace,
                 session_id = %session.id,
                 key = session.key.as_ref().map(tracing::field::display),
                 cause = why,
                 "session kept: it could not be exported and so is not purged; it is tried again"
-            );
+            ),
+            Telling::More => tracing::warn!(
+                told = EXPORT_FAILURES_KEPT,
+                cause = why,
+                "more sessions are kept for want of an export than are told one by one; all are tried again"
+            ),
+            Telling::Nothing => {}
         }
     }
 
     /// Forgets why a session stayed.
     fn succeeded(&self, no: SessionNo) {
-        hold(&self.failed).remove(&no);
+        hold(&self.failed).remove(no);
     }
 }
 

@@ -122,7 +122,8 @@ pub const EXPORTS_ASKED_MAX: usize = 65_536;
 pub const PURGES_AHEAD: usize = 64;
 /// Times a session is exported anew because it changed meanwhile; what is left of an ended one changes seldom.
 pub const EXPORT_ROUNDS_MAX: usize = 3;
-/// Sessions of which it is remembered what kept them from being exported, and so warned of once: about 300 bytes each.
+/// Sessions of which it is remembered what kept them from being exported, and so warned of once: about 300 bytes each. That
+/// there are more is warned of once.
 pub const EXPORT_FAILURES_KEPT: usize = 10_000;
 /// Bytes of an export after which it is looked anew whether the store has room.
 pub const EXPORT_ROOM_LOOK_BYTES: usize = 16 * 1_024 * 1_024;
