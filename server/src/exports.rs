@@ -29,6 +29,7 @@ mod exporter;
 mod failures;
 pub mod files;
 pub mod place;
+mod slow;
 
 use exporter::{Exporter, Terms};
 use failures::{Failures, Telling};

@@ -56,6 +56,8 @@ mod work;
 struct Handlers {
     context: Arc<Context>,
     bulk: Arc<Bulk>,
+    /// For calls that wait for exports.
+    exporting: Arc<Bulk>,
     lookups: Arc<Lookups>,
 }
 
@@ -70,7 +72,8 @@ pub fn routes(
 ) -> Result<Routes, tonic_reflection::server::Error> {
     let handlers = Handlers {
         context: Arc::clone(context),
-        bulk: Arc::default(),
+        bulk: Bulk::of_engine(),
+        exporting: Bulk::of_exports(),
         lookups: Arc::default(),
     };
     let (reporter, health_service) = tonic_health::server::health_reporter();

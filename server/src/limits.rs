@@ -54,6 +54,11 @@ pub const BULK_AHEAD: usize = 768;
 /// Such calls that run at once, the others wait their turn. More would be done no sooner, since all share what is ahead,
 /// and each holds its results.
 pub const BULK_AT_ONCE: usize = 8;
+/// Purges under way for all calls together whose sessions must be exported before. They wait for the disk of the exports,
+/// which may hang, and so take nothing of what others have ahead; it is half of what those leave of the inbox.
+pub const EXPORTING_AHEAD: usize = 128;
+/// Such calls that run at once, the others wait their turn: on a disk that hangs for as long as it does.
+pub const EXPORTING_AT_ONCE: usize = 8;
 /// Sessions looked at in one snapshot for such a call.
 pub const BULK_CHUNK: usize = 256;
 /// Bytes of the results of such a call; below the 17 MiB a client must accept.
@@ -125,6 +130,8 @@ pub const EXPORT_ROUNDS_MAX: usize = 3;
 /// Sessions of which it is remembered what kept them from being exported, and so warned of once: about 300 bytes each. That
 /// there are more is warned of once.
 pub const EXPORT_FAILURES_KEPT: usize = 10_000;
+/// After how long an export is warned of that is not over: a disk of 50 MB/s has written more than a gigabyte by then.
+pub const EXPORT_SLOW_AFTER: Duration = Duration::from_secs(30);
 /// Bytes of an export after which it is looked anew whether the store has room.
 pub const EXPORT_ROOM_LOOK_BYTES: usize = 16 * 1_024 * 1_024;
 /// How long a stop waits for an export that is being written, after the engine has ended.

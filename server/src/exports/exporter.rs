@@ -12,17 +12,17 @@ use sessiond_core::purging;
 use sessiond_core::rejection::Rejection;
 use sessiond_core::reply::Answer;
 use sessiond_core::rows::{Row, RowKey};
-use sessiond_core::session::PendingPolicy;
+use sessiond_core::session::{PendingPolicy, SessionRow};
 use sessiond_proto::v1 as pb;
 use sessiond_store::snapshot::ReadAhead;
 use tokio::sync::mpsc;
 use tonic::Status;
 
 use super::place::Place;
-use super::{Exports, Job};
+use super::{Exports, Job, slow};
 use crate::grpc::context::Context;
 use crate::grpc::export::{Export, Found};
-use crate::limits::{EXPORT_ROOM_LOOK_BYTES, EXPORT_ROUNDS_MAX};
+use crate::limits::{EXPORT_ROOM_LOOK_BYTES, EXPORT_ROUNDS_MAX, EXPORT_SLOW_AFTER};
 use crate::over::Over;
 
 /// Where exports go.
@@ -183,6 +183,7 @@ impl Exporter {
         let no = session.no;
         let log_id = &self.context.identification.log_id;
         let place = Place::of(&self.terms.directory, &session, log_id);
+        let _under_way = self.watch(Arc::clone(&session), place.path());
         match self.write(looked.found, &place).await {
             Ok(()) => {
                 self.exports.succeeded(no);
@@ -195,6 +196,21 @@ impl Exporter {
             }
             Err(Unwritten::Over(over)) => Err(Unexported::Over(over)),
         }
+    }
+
+    /// Has it told if the export of a session takes long.
+    fn watch(&self, session: Arc<SessionRow>, path: PathBuf) -> slow::UnderWay {
+        let tell = move || {
+            tracing::warn!(
+                namespace = %session.namespace,
+                session_id = %session.id,
+                key = session.key.as_ref().map(tracing::field::display),
+                file = %path.display(),
+                seconds = EXPORT_SLOW_AFTER.as_secs(),
+                "the export of a session takes long; it is not purged meanwhile, and other exports wait for it"
+            );
+        };
+        slow::watch(&*self.context.env.spawn, tell)
     }
 
     async fn write(&self, found: Found, place: &Place) -> Result<(), Unwritten> {

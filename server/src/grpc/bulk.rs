@@ -3,7 +3,8 @@
 //!
 //! Commands are handed to the engine as those of single calls are, many at a time so that many share a commit; answers
 //! are gathered in the order in which they were handed over. A call that has begun runs in a task of its own, and a
-//! client that hangs up stops nothing. Live sessions are found by the index of them, a chunk in each snapshot, so what
+//! client that hangs up stops nothing. Calls that wait for exports have turns and room of their own, since a disk may hang:
+//! then nobody else waits for them. Live sessions are found by the index of them, a chunk in each snapshot, so what
 //! has ended costs nothing. What this deliberately does not do: judge a session, or hold a snapshot while it waits.
 
 use std::sync::Arc;
@@ -20,13 +21,15 @@ use tonic::Status;
 
 use super::context::{Context, faulted, refused};
 use crate::engine::Refused;
-use crate::limits::{BULK_AHEAD, BULK_AT_ONCE, BULK_CHUNK, BULK_RESULT_BYTES_MAX};
+use crate::limits::{
+    BULK_AHEAD, BULK_AT_ONCE, BULK_CHUNK, BULK_RESULT_BYTES_MAX, EXPORTING_AHEAD, EXPORTING_AT_ONCE,
+};
 use crate::wire::token::PagePosition;
 
 /// Bytes of a result beside its id and its key: tags, lengths and the outcome.
 const RESULT_BYTES: usize = 16;
 
-/// What all calls share.
+/// What calls share that may wait for each other.
 #[derive(Debug)]
 pub(super) struct Bulk {
     /// Who may run.
@@ -35,12 +38,22 @@ pub(super) struct Bulk {
     ahead: Arc<Semaphore>,
 }
 
-impl Default for Bulk {
-    fn default() -> Self {
-        Self {
-            turns: Arc::new(Semaphore::new(BULK_AT_ONCE)),
-            ahead: Arc::new(Semaphore::new(BULK_AHEAD)),
-        }
+impl Bulk {
+    /// For calls that wait for nothing but the engine.
+    pub(super) fn of_engine() -> Arc<Self> {
+        Self::new(BULK_AT_ONCE, BULK_AHEAD)
+    }
+
+    /// For calls that wait for exports as well.
+    pub(super) fn of_exports() -> Arc<Self> {
+        Self::new(EXPORTING_AT_ONCE, EXPORTING_AHEAD)
+    }
+
+    fn new(at_once: usize, ahead: usize) -> Arc<Self> {
+        Arc::new(Self {
+            turns: Arc::new(Semaphore::new(at_once)),
+            ahead: Arc::new(Semaphore::new(ahead)),
+        })
     }
 }
 

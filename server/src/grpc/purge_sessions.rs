@@ -1,8 +1,8 @@
 //! PurgeSessions: ended sessions deleted by one call, each by a decision of its own.
 //!
 //! What is read here only says whom to ask for: every purge is judged again where it is decided. How sessions get to the
-//! engine and their results back is in `bulk.rs`; those that must be exported first get there by `exports`. What this
-//! deliberately does not do: undo.
+//! engine and their results back is in `bulk.rs`; those that must be exported first get there by `exports`, and whoever
+//! waits for that keeps nobody else waiting but others who do. What this deliberately does not do: undo.
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ struct Call {
 /// Answers PurgeSessions.
 pub(super) async fn serve(
     context: &Arc<Context>,
-    bulk: &Arc<Bulk>,
+    (bulk, exporting): (&Arc<Bulk>, &Arc<Bulk>),
     namespace: &Namespace,
     request: pb::PurgeSessionsRequest,
 ) -> Result<pb::PurgeSessionsResponse, Status> {
@@ -48,6 +48,8 @@ pub(super) async fn serve(
     let asked =
         parse::purge_sessions::purge_sessions(namespace, request, Context::caller(), log_id)
             .map_err(|invalid| Refusal::invalid(&invalid))?;
+    let exports = context.exports.is_some() && asked.effect == Effect::Made;
+    let bulk = if exports { exporting } else { bulk };
     let call = Call {
         context: Arc::clone(context),
         bulk: Arc::clone(bulk),

@@ -208,7 +208,8 @@ impl SessionService for Handlers {
     ) -> Result<Response<pb::PurgeSessionsResponse>, Status> {
         let namespace = self.context.namespace(request.metadata())?;
         let request = request.into_inner();
-        purge_sessions::serve(&self.context, &self.bulk, &namespace, request)
+        let bulks = (&self.bulk, &self.exporting);
+        purge_sessions::serve(&self.context, bulks, &namespace, request)
             .await
             .map(Response::new)
     }

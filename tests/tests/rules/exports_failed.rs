@@ -19,6 +19,8 @@ use super::exports_purge::{ended, explained, is_there, only, purged, server};
 
 const EIO: i32 = 5;
 const ENOSPC: i32 = 28;
+/// How soon calls are answered that wait for nobody.
+const SOON: Duration = Duration::from_secs(20);
 /// How soon what could not be exported is tried again, when nothing is said.
 const AGAIN: Duration = Duration::from_secs(60);
 
@@ -209,4 +211,53 @@ async fn what_an_interrupted_export_left_is_removed_by_the_next_one() {
     let file = only(server.exports());
     assert_ne!(file, left);
     records(&file);
+}
+
+/// More calls than run at once wait for it, and none of these calls is one of them.
+#[tokio::test]
+async fn a_disk_that_hangs_holds_up_nobody_who_exports_nothing() {
+    let script = ScriptedFiles::default();
+    let (_server, caller) = server(&script).await;
+    script.answer(Answer::Waits);
+    let mut purges = Vec::new();
+    for number in 0..24 {
+        let (session, _) = ended(&caller, &format!("s{number}")).await;
+        let caller = caller.clone();
+        purges.push(tokio::spawn(async move { purged(&caller, &session).await }));
+    }
+    script.held(1).await;
+    let others = async {
+        // The calls before may still be on their way.
+        for _ in 0..20 {
+            let live = caller.opened("live").await.session_id;
+            let sweep = pb::SweepRequest {
+                validate_only: true,
+                ..pb::SweepRequest::default()
+            };
+            caller.sweep(sweep).await.expect("a sweep");
+            let foreseen = pb::PurgeSessionsRequest {
+                session_ids: vec![live.clone()],
+                validate_only: true,
+                ..pb::PurgeSessionsRequest::default()
+            };
+            caller.purge(foreseen).await.expect("answered");
+            let end = pb::EndSessionsRequest {
+                session_ids: vec![live],
+                reason: pb::EndReason::Completed.into(),
+                mode: pb::EndMode::Immediate.into(),
+                ..pb::EndSessionsRequest::default()
+            };
+            let ended = caller.end_many(end).await.expect("answered");
+            assert_eq!(ended.results.len(), 1);
+            caller.a_moment().await;
+        }
+    };
+    tokio::time::timeout(SOON, others)
+        .await
+        .expect("they wait for no export");
+    assert!(purges.iter().all(|purge| !purge.is_finished()));
+    script.answer(Answer::Works);
+    for purge in purges {
+        assert_eq!(purge.await.unwrap().outcome(), pb::PurgeOutcome::Purged);
+    }
 }
