@@ -140,7 +140,7 @@ impl Bond {
             // What was released meanwhile belongs to a session that is over, which is seen soon.
             Ok(_) | Err(Error::FailedPrecondition(_)) => {}
             Err(error) => say(format_args!(
-                "the server cannot see the command, so nothing but this process ends it: {error}"
+                "the server cannot see the command: this process ends it, the server only what has its mark: {error}"
             )),
         }
     }
