@@ -19,6 +19,7 @@ use sessiond_core::resource::{Attempt, LingeringCause, Resource, ResourceToken, 
 use sessiond_store::snapshot::{ReadAhead, Reader};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::engine::Handle;
 use crate::env::{Agent, Clock, ReleaseTerms};
@@ -101,6 +102,16 @@ struct Done {
     retry: Retry,
 }
 
+/// How far it is looked for what is to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    /// At all of it: some may be new, or have had its pause.
+    AtAll,
+    /// Until every turn is taken again that was given back and that something waits for: with much to go, looking at all of it
+    /// after each attempt would take most of the time.
+    ForTurns,
+}
+
 /// When what did not go is tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Retry {
@@ -123,29 +134,40 @@ pub(crate) async fn run(releaser: Releaser) {
 impl Releaser {
     async fn release(self) -> Result<(), Over> {
         let mut attempts = Attempts::default();
+        let mut ticks = interval(RELEASE_LOOK_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut look = Look::AtAll;
         loop {
             if self.stopping.has_begun() {
                 if attempts.running.is_empty() {
                     return Ok(());
                 }
             } else {
-                self.look(&mut attempts)?;
+                self.look(&mut attempts, look)?;
             }
+            look = Look::AtAll;
             tokio::select! {
                 () = self.engine.ended() => return Ok(()),
                 () = self.stopping.begun(), if !self.stopping.has_begun() => {}
                 () = self.bell.0.notified() => {}
-                () = tokio::time::sleep(RELEASE_LOOK_EVERY) => {}
+                _ = ticks.tick() => {}
                 Some(done) = attempts.running.join_next() => {
                     let done = done.expect("an attempt does not panic");
                     self.report(&mut attempts, done).await?;
+                    look = Look::ForTurns;
                 }
             }
         }
     }
 
-    /// Begins whatever is to go and has its time.
-    fn look(&self, attempts: &mut Attempts) -> Result<(), Over> {
+    /// Begins whatever is to go and has its time, as far as it is looked.
+    fn look(&self, attempts: &mut Attempts, look: Look) -> Result<(), Over> {
+        let wanted = attempts.turns.wanted();
+        let is_enough = |turns: &Turns| look == Look::ForTurns && !turns.serve(&wanted);
+        if is_enough(&attempts.turns) {
+            attempts.turns.still_wanted(wanted);
+            return Ok(());
+        }
         let mut after = SessionNo(0);
         let mut open = BTreeSet::new();
         loop {
@@ -157,7 +179,11 @@ impl Releaser {
                 };
                 for resource in row.list.iter().filter(|one| one.is_releasing()) {
                     open.insert((*no, resource.number));
-                    self.begin(attempts, &row.namespace, resource.token(*no), resource);
+                    let begun = self.begin(attempts, &row.namespace, resource.token(*no), resource);
+                    if begun && is_enough(&attempts.turns) {
+                        attempts.turns.still_wanted(wanted);
+                        return Ok(());
+                    }
                 }
             }
             match page.last() {
@@ -165,38 +191,39 @@ impl Releaser {
                 _ => break,
             }
         }
-        // An operator may have let it go, or it was purged: nothing is known of it that is of use to anybody.
+        // All was looked at. What was not there an operator let go, or it was purged: what is known of it is of no use.
         attempts
             .tried
             .retain(|place, tried| open.contains(place) || matches!(tried, Tried::Now { .. }));
         Ok(())
     }
 
-    /// Begins an attempt at a resource, unless one is under way or its pause is not over, or there are enough.
+    /// Begins an attempt at a resource, unless one is under way or its pause is not over, or there are enough; answers
+    /// whether it did.
     fn begin(
         &self,
         attempts: &mut Attempts,
         namespace: &Namespace,
         token: ResourceToken,
         resource: &Resource,
-    ) {
+    ) -> bool {
         let place = (token.session, token.number);
         let node = resource.node.clone().map(|name| (namespace.clone(), name));
         if node
             .as_ref()
             .is_some_and(|node| self.is_known_away(node, resource))
         {
-            return;
+            return false;
         }
         let (again, pause) = match attempts.tried.get(&place) {
-            Some(Tried::Now { .. }) => return,
-            Some(Tried::InVain { next, .. }) if *next > self.clock.monotonic_ms() => return,
+            Some(Tried::Now { .. }) => return false,
+            Some(Tried::InVain { next, .. }) if *next > self.clock.monotonic_ms() => return false,
             Some(Tried::InVain { pause, .. }) => (true, (*pause * 2).min(RELEASE_PAUSE_MAX_MS)),
             // One that did not go before the server started is a retry as well.
             None => (was_tried(resource), RELEASE_PAUSE_MIN_MS),
         };
         if !attempts.turns.take(node.as_ref(), again) {
-            return;
+            return false;
         }
         let now = Tried::Now {
             node: node.clone(),
@@ -213,7 +240,7 @@ impl Releaser {
                 terms,
             };
             attempts.running.spawn(attempt_on(nodes, node, token, ask));
-            return;
+            return true;
         }
         let agent = Arc::clone(&self.agent);
         attempts.running.spawn_blocking(move || Done {
@@ -227,6 +254,7 @@ impl Releaser {
             kept: None,
             retry: Retry::Later,
         });
+        true
     }
 
     /// Whether the agent that would end a resource is away, and that is on record: it is begun when it comes back.
