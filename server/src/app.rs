@@ -1,8 +1,8 @@
 //! Start and stop: builds the server from its parts, in order, and takes it down in the reverse one.
 //!
 //! Start: store, engine with recovery, services, listener; the address is told only when all of that
-//! works. Stop: readiness off and new sessions refused, streams told to go away, connections closed and
-//! releases under way finished, engine emptied, store closed; each step has a deadline. Live sessions stay live on record.
+//! works. Stop: sessions are ended if they are to be (`drain.rs`), streams told to go away, connections closed and releases
+//! under way finished, engine emptied, store closed; each step has a deadline.
 
 use std::convert::Infallible;
 use std::path::PathBuf;
@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use sessiond_core::ids::Revision;
 use sessiond_core::limits::Policy;
+use sessiond_core::session::EndReason;
 use sessiond_store::data_dir::OpenError;
 use sessiond_store::fault::Fault;
 use sessiond_store::kv::redb::Identity;
@@ -23,6 +24,7 @@ use crate::cleanup_log;
 use crate::compaction;
 use crate::config::Settings;
 use crate::dispatch::Dispatcher;
+use crate::drain::{self, Drained, Drainer};
 use crate::engine::{Engine, Handle, Parts};
 use crate::env::Env;
 use crate::exports::Exporting;
@@ -31,8 +33,8 @@ use crate::grpc;
 use crate::grpc::context::{Context, Identification};
 use crate::health::Health;
 use crate::limits::{
-    STOP_CONNECTIONS_WITHIN, STOP_EXPORTS_WITHIN, STOP_LOG_WITHIN, STOP_RELEASES_WITHIN,
-    STOP_STORE_WITHIN, STOP_STREAMS_WITHIN,
+    SHUTDOWN_BUDGET, STOP_CONNECTIONS_WITHIN, STOP_EXPORTS_WITHIN, STOP_LOG_WITHIN,
+    STOP_RELEASES_WITHIN, STOP_STORE_WITHIN, STOP_STREAMS_WITHIN,
 };
 use crate::nodes::Nodes;
 use crate::presence;
@@ -82,6 +84,7 @@ pub enum StartError {
 pub struct Running {
     address: String,
     stopping: Stopping,
+    drainer: Drainer,
     engine: Handle,
     engine_done: oneshot::Receiver<Result<(), Fault>>,
     logged: oneshot::Receiver<()>,
@@ -151,6 +154,7 @@ pub async fn start(settings: &Settings, env: &Env) -> Result<Running, StartError
         identification,
         stopping: stopping.clone(),
     });
+    let drainer = Drainer::of(&context);
     let routes = grpc::routes(&context, health, env)?;
     let logged = run_cleanup_log(feed, newest, &handle, env);
     let engine_done = run_engine(engine, env);
@@ -165,6 +169,7 @@ pub async fn start(settings: &Settings, env: &Env) -> Result<Running, StartError
     Ok(Running {
         address,
         stopping,
+        drainer,
         engine: handle,
         engine_done,
         logged,
@@ -322,12 +327,27 @@ impl Running {
         }
     }
 
-    /// Stops it, step by step, each within its deadline.
+    /// Ends every live session, for this reason, and takes nothing new any more; answers with what came of it, unless the
+    /// engine has ended.
+    pub async fn drain(&self, reason: EndReason, parts: drain::Parts) -> Option<Drained> {
+        self.drainer.run(reason, parts).await.ok()
+    }
+
+    /// Stops it, step by step, each within its deadline. Sessions that live by then stay live on record.
     pub async fn stop(self) -> Stopped {
+        self.stop_within(Duration::from_millis(SHUTDOWN_BUDGET.0))
+            .await
+    }
+
+    /// The same, in less time if there is less.
+    pub async fn stop_within(self, left: Duration) -> Stopped {
         self.stopping.begin();
-        let within = STOP_STREAMS_WITHIN + STOP_CONNECTIONS_WITHIN;
+        // The store comes last, and must have some time too.
+        let leaving = left * 3 / 5;
+        let within = leaving.min(STOP_STREAMS_WITHIN + STOP_CONNECTIONS_WITHIN);
         let served = tokio::time::timeout(within, self.served);
-        let released = tokio::time::timeout(STOP_RELEASES_WITHIN, self.released);
+        let within = leaving.min(STOP_RELEASES_WITHIN);
+        let released = tokio::time::timeout(within, self.released);
         let (served, released) = tokio::join!(served, released);
         if released.is_err() {
             tracing::warn!("resources are still being released; the next start goes on with it");

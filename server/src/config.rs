@@ -16,11 +16,12 @@ use clap::Args;
 use jiff::tz::TimeZone;
 use sessiond_core::ids::Namespace;
 use sessiond_core::limits::Policy;
+use sessiond_core::time::Span;
 
 use crate::calendar::{DailyReset, TimeOfDay};
 use crate::compaction::EventRetention;
 use crate::env::ReleaseTerms;
-use crate::limits::MIN_FREE_DEFAULT;
+use crate::limits::{MIN_FREE_DEFAULT, SHUTDOWN_BUDGET};
 use crate::logging::LogFormat;
 
 mod contradiction;
@@ -161,6 +162,10 @@ pub struct Settings {
     pub resources: ReleaseTerms,
     /// The directory into which sessions are exported before they are purged; none: they are not.
     pub export_before_purge: Option<PathBuf>,
+    /// Whether a stop ends sessions.
+    pub cleanup_on_shutdown: bool,
+    /// How long a stop may take.
+    pub shutdown_budget: Span,
 }
 
 /// When sessions are reset by the calendar.
@@ -247,6 +252,8 @@ impl Default for Settings {
             events: EventRetention::default(),
             resources: ReleaseTerms::default(),
             export_before_purge: None,
+            cleanup_on_shutdown: true,
+            shutdown_budget: SHUTDOWN_BUDGET,
             min_free: Some(MIN_FREE_DEFAULT),
             namespaces: [namespace.expect("the default namespace's name is an id")].into(),
             log: Log {

@@ -30,6 +30,7 @@ mod ahead;
 mod batch;
 mod calendar;
 mod clock;
+mod drained;
 mod inbox;
 mod progress;
 mod timers;
@@ -113,8 +114,8 @@ impl Engine {
         Ok((engine, handle))
     }
 
-    /// Gives every lease on record one full term, and slots to those that wait for them. The rest of recovery is
-    /// in the records: what was ending, and what waits, has its deadline in the due index.
+    /// Gives every lease on record one full term, ends what an earlier stop was to end, and gives slots to those that wait
+    /// for them. The rest of recovery is in the records: what was ending, and what waits, has its deadline in the due index.
     fn recover(&mut self) -> Result<(), Fault> {
         let mut after = Epoch(0);
         loop {
@@ -126,6 +127,7 @@ impl Engine {
             after = last;
             self.run_batch(vec![Envelope::silent(Command::Restore(epochs))])?;
         }
+        self.finish_drain()?;
         // Slots may have come to be free while the server was down: its limits are those of its present configuration.
         let waited = self.store.reader().snapshot()?.pools_with_waiters()?;
         for (namespace, pool) in waited {

@@ -48,7 +48,7 @@ impl Health {
     /// Whether new work is welcome.
     #[must_use]
     pub fn ready(&self) -> bool {
-        self.live() && !self.stopping.has_begun()
+        self.live() && !self.stopping.is_draining()
     }
 
     /// Keeps the health service told until the server is gone.
@@ -67,7 +67,7 @@ impl Health {
             // Whichever comes first: a stop is told at once, everything else at the next look.
             tokio::select! {
                 () = tokio::time::sleep(HEALTH_EVERY) => {}
-                () = self.stopping.begun(), if state.1 => {}
+                () = self.stopping.draining(), if state.1 => {}
             }
         }
     }

@@ -11,6 +11,7 @@ mod cleanup_log;
 pub mod compaction;
 pub mod config;
 pub mod dispatch;
+pub mod drain;
 pub mod engine;
 pub mod env;
 pub mod exports;

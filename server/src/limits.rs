@@ -109,6 +109,17 @@ pub const HEALTH_EVERY: Duration = Duration::from_millis(500);
 /// How long connections stay open for calls that were under way when the server began to stop: part of the time
 /// that streams have to end.
 pub const STOP_CLOSING_AFTER: Duration = Duration::from_millis(500);
+/// How long a stop takes at most by default: what orchestrators wait for before they kill is more.
+pub const SHUTDOWN_BUDGET: Span = Span::seconds(10);
+/// The shortest and the longest that may be set: time for a few commits, and what nobody waits for.
+pub const SHUTDOWN_BUDGET_MIN: Span = Span(500);
+pub const SHUTDOWN_BUDGET_MAX: Span = Span::seconds(600);
+/// Sessions that a drain reads from one snapshot.
+pub const DRAIN_PAGE: usize = 256;
+/// Sessions of which a drain has asked for the end and has no answer yet: some batches.
+pub const DRAIN_AHEAD: usize = 2_048;
+/// How often a drain looks whether what its sessions have outside was tried.
+pub const DRAIN_LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How long streams may take to end when the server stops.
 pub const STOP_STREAMS_WITHIN: Duration = Duration::from_secs(2);
 /// How long connections may take to close after that.

@@ -5,13 +5,16 @@
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand};
-use sessiond::app::{self, StartError, Stopped};
+use sessiond::app::{self, Running, StartError, Stopped};
 use sessiond::config::problem::{KeyPath, Origin, Problem};
-use sessiond::config::{self, Environment, ServeArgs};
+use sessiond::config::{self, Environment, ServeArgs, Settings};
+use sessiond::drain::{Drained, Parts};
 use sessiond::env::Machine;
 use sessiond::logging;
+use sessiond_core::session::EndReason;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 mod agent;
@@ -127,14 +130,37 @@ async fn serve(args: &ServeArgs) -> u8 {
         fault = running.failed() => return store_failed(fault.as_ref()),
         () = signals.next() => {}
     }
-    tracing::info!("stopping: live sessions stay on record");
+    let budget = Duration::from_millis(settings.shutdown_budget.0);
     tokio::select! {
-        stopped = running.stop() => stopped_code(&stopped),
+        stopped = tokio::time::timeout(budget, stop(running, &settings, budget)) => match stopped {
+            Ok(stopped) => stopped_code(&stopped),
+            Err(_) => {
+                tracing::error!("the budget of the shutdown is over; the next start finishes what is left");
+                exit::UNCLEAN
+            }
+        },
         () = signals.next() => {
             tracing::warn!("second signal: stopping now");
             exit::UNCLEAN
         }
     }
+}
+
+/// Stops in order, with what sessions there are ended if they are to be.
+async fn stop(running: Running, settings: &Settings, budget: Duration) -> Stopped {
+    let began = Instant::now();
+    if settings.cleanup_on_shutdown {
+        tracing::info!("stopping: sessions end");
+        let drained = running.drain(EndReason::Shutdown, Parts::of(budget)).await;
+        if let Some(Drained { ended, late, left }) = drained {
+            tracing::info!(ended, late, left, "sessions have ended");
+        }
+    } else {
+        tracing::info!("stopping: live sessions stay on record");
+    }
+    running
+        .stop_within(budget.saturating_sub(began.elapsed()))
+        .await
 }
 
 fn refused(error: &StartError, origins: &BTreeMap<KeyPath, Origin>) -> u8 {

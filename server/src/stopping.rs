@@ -1,7 +1,12 @@
 //! Stopping: the one switch that turns a serving server into one that is going away.
 //!
-//! It is thrown once and never back. Whoever serves a stream follows it; whoever accepts new sessions
-//! asks it. What a stop does to live sessions is not decided here: they stay as they are on record.
+//! ```text
+//!  Serving ──► Draining (sessions end, nothing new begins) ──► Stopping (everybody leaves)
+//!      └──────────────────────────────────────────────────────────▲  where sessions stay
+//! ```
+//!
+//! It goes on and never back. Whoever accepts what is new asks whether the server drains; whoever serves a stream goes on
+//! until it stops. What becomes of live sessions is not decided here.
 
 use std::sync::Arc;
 
@@ -12,7 +17,9 @@ use tokio::sync::watch;
 pub enum Phase {
     /// It serves.
     Serving,
-    /// It finishes what it has and takes nothing new.
+    /// Its sessions end, and it takes nothing new.
+    Draining,
+    /// It finishes what it has, and everybody leaves.
     Stopping,
 }
 
@@ -31,21 +38,47 @@ impl Default for Stopping {
 }
 
 impl Stopping {
-    /// Throws the switch.
+    /// Takes nothing new from here on.
+    pub fn drain(&self) {
+        self.phase.send_if_modified(|phase| {
+            let serves = *phase == Phase::Serving;
+            if serves {
+                *phase = Phase::Draining;
+            }
+            serves
+        });
+    }
+
+    /// Whether nothing new is taken any more.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        *self.phase.borrow() != Phase::Serving
+    }
+
+    /// Completes when nothing new is taken any more.
+    pub async fn draining(&self) {
+        self.wait_for(|phase| phase != Phase::Serving).await;
+    }
+
+    /// Has everybody leave.
     pub fn begin(&self) {
         self.phase.send_replace(Phase::Stopping);
     }
 
-    /// Whether it is thrown.
+    /// Whether everybody is to leave.
     #[must_use]
     pub fn has_begun(&self) -> bool {
         *self.phase.borrow() == Phase::Stopping
     }
 
-    /// Completes when it is thrown.
+    /// Completes when everybody is to leave.
     pub async fn begun(&self) {
+        self.wait_for(|phase| phase == Phase::Stopping).await;
+    }
+
+    async fn wait_for(&self, is_there: impl Fn(Phase) -> bool) {
         let mut phase = self.phase.subscribe();
         // The sender lives as long as `self`, so waiting cannot fail.
-        drop(phase.wait_for(|phase| *phase == Phase::Stopping).await);
+        drop(phase.wait_for(|phase| is_there(*phase)).await);
     }
 }

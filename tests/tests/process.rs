@@ -11,6 +11,8 @@ mod cleanup_log;
 mod config;
 #[path = "process/disk.rs"]
 mod disk;
+#[path = "process/drains.rs"]
+mod drains;
 #[path = "process/enclosed.rs"]
 mod enclosed;
 #[path = "process/exports.rs"]
@@ -235,7 +237,7 @@ async fn a_socket_file_is_private_and_a_dead_one_is_replaced() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_is_clean_and_bounded_whoever_holds_on() {
-    let mut server = Server::start();
+    let mut server = Server::configured("[session]\ncleanup_on_shutdown = false\n");
     let caller = Caller::to(&server).await;
     let session = caller.opened("held").await;
     let mut watch = WatchStream::from_the_start(&caller).await;

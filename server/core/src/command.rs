@@ -12,6 +12,7 @@ use crate::message::NewMessage;
 use crate::presence::{InstanceKey, Shortage};
 use crate::time::CalendarDay;
 
+pub mod drain;
 pub mod letters;
 pub mod node;
 pub mod resource;
@@ -98,6 +99,8 @@ pub enum Command {
     Node(node::NodeCommand),
     /// Forget a node that nobody needs.
     ForgetNode(node::ForgetNode),
+    /// A step of a drain of the server.
+    Drain(drain::DrainCommand),
     /// Leases found at start; each gets one full term.
     Restore(Vec<Epoch>),
     /// A pool may have slots for those that wait: its limits changed while the server was down, or more

@@ -150,6 +150,12 @@ faults! {
     ShortageIgnored,
     /// A message that is known is refused while the disk is short of room.
     ShortageForKnown,
+    /// A session begins although every session is to end.
+    OpenedWhileDraining,
+    /// A session that was to do its work first is ended with the server.
+    AfterPendingDrained,
+    /// A drain is closed although sessions live.
+    DrainForgotten,
 }
 
 thread_local! {

@@ -26,6 +26,7 @@ pub mod command;
 pub mod deadlines;
 pub mod decide;
 pub mod draft;
+pub mod drain;
 pub mod event;
 pub mod explanation;
 pub mod exported;

@@ -32,6 +32,8 @@ pub enum Crowd {
 /// Why a command was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rejection {
+    /// The server goes away, and with it every session.
+    ServerDraining,
     /// No such session in this namespace.
     SessionNotFound {
         /// What was asked for.

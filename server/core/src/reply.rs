@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::drain::DrainReply;
 use crate::explanation::Explanation;
 use crate::ids::{
     DeliveryId, Epoch, Namespace, PoolName, QueueId, Revision, Seq, SessionId, SessionKey,
@@ -126,6 +127,8 @@ pub enum Reply {
     },
     /// To compact: up to where events are deleted now.
     Compacted(Revision),
+    /// To a step of a drain.
+    Drain(DrainReply),
     /// To restore: those that had no clock and have one now.
     Restored(Vec<Epoch>),
     /// To the question whether what workers took gets on.

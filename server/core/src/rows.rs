@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::drain::Drain;
 use crate::event::EventRow;
 use crate::ids::{
     Epoch, Namespace, NodeName, PoolName, QueueId, RequestId, ResourceNo, Revision, Seq, SessionId,
@@ -129,6 +130,8 @@ pub struct Counters {
     pub compacted: Revision,
     /// Nodes on record.
     pub nodes: u64,
+    /// The drain of the server that is open.
+    pub drain: Option<Drain>,
 }
 
 /// Where the calendar of resets stands: which of its days have come, and whether the resets of the last one are done.

@@ -18,6 +18,7 @@ mod resources;
 mod retry;
 mod server;
 mod session;
+mod shutdown;
 mod store;
 mod workers;
 
@@ -102,7 +103,7 @@ impl Key {
 }
 
 /// All sections, those whose values others inherit first.
-pub static SECTIONS: [&Section; 11] = [
+pub static SECTIONS: [&Section; 12] = [
     &server::SECTION,
     &store::SECTION,
     &log::SECTION,
@@ -112,6 +113,7 @@ pub static SECTIONS: [&Section; 11] = [
     &retry::SECTION,
     &workers::SECTION,
     &resources::SECTION,
+    &shutdown::SECTION,
     &namespaces::SECTION,
     &pools::SECTION,
 ];

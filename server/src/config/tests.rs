@@ -115,6 +115,8 @@ max_events = 50_000
 grace = "4s"
 verify = "3s"
 weak_identities = true
+[shutdown]
+budget = "4s"
 [session]
 max_idle_time = "90s"
 max_session_age = "1h30m"
@@ -203,6 +205,12 @@ fn releases() -> ReleaseTerms {
     }
 }
 
+#[track_caller]
+fn check_stop(settings: &Settings) {
+    assert_eq!(settings.shutdown_budget, Span::seconds(4));
+    assert!(!settings.cleanup_on_shutdown);
+}
+
 #[test]
 fn every_key_is_set_where_it_belongs() {
     let settings = loaded(EVERYTHING).settings;
@@ -254,6 +262,7 @@ fn every_key_is_set_where_it_belongs() {
     assert_eq!(settings.events.age, day_and_a_half);
     assert_eq!(settings.events.max, Some(50_000));
     assert_eq!(settings.resources, releases());
+    check_stop(&settings);
     let exports = settings.export_before_purge.as_deref();
     assert_eq!(exports, Some(Path::new("/exports")));
     assert_eq!(settings.data_dir, Path::new("/data"));

@@ -341,6 +341,7 @@ fn payload_bytes(command: &Command) -> usize {
         | Command::CalendarDay(_)
         | Command::CalendarDone(_)
         | Command::CompactEvents { .. }
+        | Command::Drain(_)
         | Command::Restore(_)
         | Command::Admit { .. }
         | Command::Room(_)

@@ -36,7 +36,7 @@ impl AdminService for Handlers {
             start_time: context.identification.start_time,
             uptime: context.uptime(),
             wall: context.now().wall,
-            draining: context.stopping.has_begun(),
+            draining: context.stopping.is_draining(),
             namespaces: &context.namespaces,
             policy: &context.policy,
             events: context.events,

@@ -100,11 +100,12 @@ impl Context {
 
     /// Refuses what begins something new once the server is going away.
     pub(crate) fn refuse_if_stopping(&self) -> Result<(), Status> {
-        if self.stopping.has_begun() {
-            Err(Refusal::server_draining().into())
-        } else {
-            Ok(())
-        }
+        refuse_if(self.stopping.is_draining())
+    }
+
+    /// Refuses what is needed until everybody leaves: agents that end what sessions have outside.
+    pub(crate) fn refuse_if_leaving(&self) -> Result<(), Status> {
+        refuse_if(self.stopping.has_begun())
     }
 
     /// Asks the engine; a rejection becomes its status.
@@ -220,6 +221,13 @@ pub(crate) fn session_id(rows: &Rows, no: SessionNo) -> Result<Option<SessionId>
 /// A duration of the server's own as the rules count it.
 pub(crate) fn span(duration: std::time::Duration) -> Span {
     Span(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+}
+
+fn refuse_if(goes_away: bool) -> Result<(), Status> {
+    match goes_away {
+        true => Err(Refusal::server_draining().into()),
+        false => Ok(()),
+    }
 }
 
 /// The engine did not take a command or did not answer.

@@ -89,7 +89,7 @@ impl ResourceService for Handlers {
         request: Request<Streaming<pb::AgentLinkRequest>>,
     ) -> Result<Response<agent_link::Frames>, Status> {
         let namespace = self.context.namespace(request.metadata())?;
-        self.context.refuse_if_stopping()?;
+        self.context.refuse_if_leaving()?;
         let frames = agent_link::serve(&self.context, namespace, request.into_inner());
         Ok(Response::new(frames))
     }

@@ -192,7 +192,7 @@ fn encode_row(key: &RowKey, row: &Row) -> Bytes {
 /// The row that lies under `key`.
 pub(crate) fn decode_row(key: &RowKey, value: Bytes) -> Result<Row, DecodeError> {
     let row = match key {
-        RowKey::Counters => Row::Counters(Arc::new(counters::Counters::decode(value)?.into())),
+        RowKey::Counters => Row::Counters(Arc::new(counters::Counters::decode(value)?.try_into()?)),
         RowKey::Session(_) => Row::Session(Arc::new(session::Session::decode(value)?.try_into()?)),
         RowKey::Activity(_) => {
             Row::Activity(Arc::new(activity::Activity::decode(value)?.try_into()?))

@@ -7,7 +7,7 @@ use sessiond_tests::caller::Caller;
 use sessiond_tests::requests::{after, claim, end, key, millis, never, open};
 use sessiond_tests::watch_stream::WatchStream;
 
-use super::run::{Run, command};
+use super::run::{KEEPS, Run, command};
 
 /// The lines of a log in JSON that tell of cleanup.
 pub(crate) fn cleanup(said: &[String]) -> Vec<Value> {
@@ -61,7 +61,9 @@ async fn what_the_server_does_of_itself_is_logged_and_what_was_asked_for_is_not(
     let data = temporary.path().join("data");
     let data = data.to_str().expect("a temporary path is UTF-8");
     let flags = ["--log-format", "json", "--listen", "127.0.0.1:0"];
-    let mut run = Run::start(command(&[&flags[..], &["--data-dir", data]].concat()));
+    let mut command = command(&[&flags[..], &["--data-dir", data]].concat());
+    command.env(KEEPS, "false");
+    let mut run = Run::start(command);
     let caller = Caller::at(&format!("http://{}", run.listening())).await;
     let (lost, idle) = three_fates(&caller).await;
     let mut watch = WatchStream::from_the_start(&caller).await;

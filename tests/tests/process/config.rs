@@ -230,7 +230,7 @@ fn what_is_shown_is_a_file_that_shows_the_same() {
     let mut shown = json(path(&copy));
     assert_eq!(shown["session"]["max_idle_time"], "never");
     assert_eq!(shown["session"]["max_sessions"], 1_000);
-    assert_eq!(shown["session"]["cleanup_on_shutdown"], false);
+    assert_eq!(shown["session"]["cleanup_on_shutdown"], true);
     assert_eq!(shown["pools"]["a b"]["max_sessions"], 1_000);
     assert_eq!(shown["pools"]["a b"]["max_attached"], "never");
     shown["namespaces"]["blue"].take();

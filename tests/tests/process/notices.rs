@@ -13,7 +13,8 @@ use super::cleanup_log::cleanup;
 use super::run::{Run, command};
 
 /// A worker is stuck soon, and the second failure suspends a session.
-const IMPATIENT: &str = "[workers]\nstuck_after = \"1s\"\nrestart_limit = 1\n";
+const IMPATIENT: &str =
+    "[workers]\nstuck_after = \"1s\"\nrestart_limit = 1\n[session]\ncleanup_on_shutdown = false\n";
 /// What no line may say.
 const SECRET: &str = "secret work";
 

@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use sessiond_tests::binaries;
 
+/// The variable that says with `false` that sessions stay as they are when a server stops.
+pub(crate) const KEEPS: &str = "SESSIOND_SESSION_CLEANUP_ON_SHUTDOWN";
+
 /// How long a line or an exit may take that must come: the bound of a stop, and 5 s to spare.
 const WITHIN: Duration = Duration::from_secs(14);
 

@@ -1,4 +1,4 @@
-//! Stopping: who is told what, what is refused meanwhile, and how a second signal ends it.
+//! Stopping where sessions stay: who is told what, what is refused meanwhile, and how a second signal ends it.
 
 use std::net::TcpStream;
 
@@ -17,19 +17,16 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
-use super::run::{Run, command};
+use super::run::{KEEPS, Run, command};
 
-/// A server on a new directory, and the place that directory is in.
+/// A server that leaves sessions as they are, on a new directory, and the place that directory is in.
 fn server() -> (tempfile::TempDir, Run, String) {
     let temporary = tempfile::tempdir().expect("a temporary directory can be made");
     let directory = temporary.path().join("data");
     let directory = directory.to_str().expect("a temporary path is UTF-8");
-    let mut run = Run::start(command(&[
-        "--listen",
-        "127.0.0.1:0",
-        "--data-dir",
-        directory,
-    ]));
+    let mut command = command(&["--listen", "127.0.0.1:0", "--data-dir", directory]);
+    command.env(KEEPS, "false");
+    let mut run = Run::start(command);
     let address = run.listening();
     (temporary, run, address)
 }
@@ -199,7 +196,12 @@ async fn a_second_signal_ends_it_at_once_and_what_was_acknowledged_is_kept() {
     let directory = temporary.path().join("data");
     let directory = directory.to_str().expect("a temporary path is UTF-8");
     let arguments = ["--listen", "127.0.0.1:0", "--data-dir", directory];
-    let mut run = Run::start(command(&arguments));
+    let start = || {
+        let mut command = command(&arguments);
+        command.env(KEEPS, "false");
+        Run::start(command)
+    };
+    let mut run = start();
     let address = run.listening();
     let silent = TcpStream::connect(&address).expect("the server accepts");
     let caller = Caller::at(&format!("http://{address}")).await;
@@ -220,7 +222,7 @@ async fn a_second_signal_ends_it_at_once_and_what_was_acknowledged_is_kept() {
     let (code, said) = ended(run).await;
     assert_eq!(code, Some(1), "{said:?}");
     drop(silent);
-    let mut run = Run::start(command(&arguments));
+    let mut run = start();
     let address = run.listening();
     let caller = Caller::at(&format!("http://{address}")).await;
     assert_eq!(

@@ -189,7 +189,7 @@ async fn a_worker_resumes_over_a_restart_without_losing_or_repeating() {
 /// Proves: F21.
 #[tokio::test]
 async fn an_orderly_stop_keeps_sessions_leases_and_deliveries_too() {
-    let mut server = Server::start();
+    let mut server = Server::configured("[session]\ncleanup_on_shutdown = false\n");
     let caller = Caller::to(&server).await;
     let out = claimed(&caller, &["one"], 60_000).await;
     let before = caller.session(key("a")).await;

@@ -71,7 +71,12 @@ fn deadline(draft: &Draft<'_>, end: &End) -> EngineTime {
     draft.now.engine + grace
 }
 
-fn begin(draft: &mut Draft<'_>, mut session: Arc<SessionRow>, end: &End) -> Result<(), Stop> {
+/// Ends a session that has not begun to end, or begins its end.
+pub(super) fn begin(
+    draft: &mut Draft<'_>,
+    mut session: Arc<SessionRow>,
+    end: &End,
+) -> Result<(), Stop> {
     let intent = EndIntent {
         reason: end.reason,
         detail: end.detail.clone(),

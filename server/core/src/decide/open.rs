@@ -5,6 +5,7 @@
 //! words it leaves out keep it.
 
 use super::behind;
+use super::drain;
 use super::finish::{self, Succession};
 use super::request;
 use super::room;
@@ -98,6 +99,7 @@ pub(super) fn create(
     open: &Open,
     succession: Option<&Succession<'_>>,
 ) -> Result<SessionNo, Stop> {
+    drain::refuse_new(draft)?;
     let id = open.id.id();
     if draft.session_id(&open.namespace, id)?.is_some() {
         return Err(Rejection::SessionIdInUse {

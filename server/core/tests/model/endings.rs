@@ -84,7 +84,7 @@ impl Model {
     }
 
     /// Ends the session if there is nothing to wait for; otherwise it drains and its worker is told.
-    fn drain_or_finish(&mut self, no: u64, ending: &Ending, out: &mut Expected) -> bool {
+    pub(crate) fn drain_or_finish(&mut self, no: u64, ending: &Ending, out: &mut Expected) -> bool {
         if self.is_drained(no, ending.mode) {
             self.finish(no, ending, None, out);
             return true;
@@ -126,7 +126,7 @@ impl Model {
     }
 
     /// A grace is over, and what it waited for is named.
-    fn finish_late(&mut self, no: u64, ending: &Ending, out: &mut Expected) {
+    pub(crate) fn finish_late(&mut self, no: u64, ending: &Ending, out: &mut Expected) {
         let session = self.session(no);
         let used = session.live_requests(self.now).len();
         let queue = self.queue(session.queue);

@@ -12,6 +12,7 @@ pub(crate) mod callers;
 pub(crate) mod cancels;
 pub(crate) mod check;
 pub(crate) mod circuits;
+pub(crate) mod drains;
 pub(crate) mod endings;
 pub(crate) mod explaining;
 pub(crate) mod exporting;

@@ -24,6 +24,7 @@ impl World {
     /// Everything is well from here on: one worker that serves every session, reads all and settles all. Whatever is
     /// pending gets done, whoever held it before.
     pub(crate) fn heal(&mut self) {
+        self.finish_drain();
         for worker in 0..WORKERS {
             if let Some(stream) = self.clients.workers[worker].stream.take() {
                 self.drop_stream(worker, stream);

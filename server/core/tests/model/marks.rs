@@ -2,6 +2,7 @@
 //!
 //! A mark is hit where the model itself reaches the state. A mark that nobody hits fails the run.
 
+pub(crate) mod drains;
 pub(crate) mod exports;
 pub(crate) mod hits;
 pub(crate) mod outside;
@@ -21,7 +22,6 @@ macro_rules! marks {
     };
 }
 pub(crate) use marks;
-
 marks! { Mark {
     /// An ack came after the lease lapsed and counted.
     LateAckAccepted,

@@ -105,6 +105,7 @@ impl Model {
             Command::Lapse(epoch) => self.lapse(epoch.0, out),
             Command::CalendarDay(day) => self.calendar_day(*day),
             Command::CalendarDone(day) => self.calendar_done(*day),
+            Command::Drain(command) => return Ok(self.drain_step(command, out)),
             Command::Restore(_) | Command::Admit { .. } | Command::Recheck(_) => {}
             Command::CompactEvents { through } => {
                 return Ok(Answer::Compacted(self.compact(through.0)));

@@ -69,6 +69,7 @@ impl Model {
         replaced: Option<GivesWay>,
         out: &mut Expected,
     ) -> Result<(), Refusal> {
+        self.refuse_while_draining()?;
         let id = open.id.id();
         if self.sessions.iter().any(|s| s.id == *id) {
             self.marks.hit(Mark::IdInUse);

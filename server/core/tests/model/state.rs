@@ -9,6 +9,7 @@ mod resource;
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
+use sessiond_core::drain::Drain;
 use sessiond_core::event::Actor;
 use sessiond_core::ids::{
     CoalesceKey, IdempotencyKey, InstanceId, NodeName, PoolName, RequestId, SessionId, SessionKey,
@@ -47,6 +48,8 @@ pub(crate) struct Model {
     pub(crate) requests: BTreeMap<RequestId, Request>,
     pub(crate) nodes: BTreeMap<NodeName, super::nodes::Node>,
     pub(crate) calendar: Calendar,
+    /// The drain of the server that is open.
+    pub(crate) drain: Option<Drain>,
     pub(crate) last_epoch: u64,
     pub(crate) revision: u64,
     /// Of each event, how many of its decision follow.
@@ -278,6 +281,7 @@ impl Model {
             held: BTreeMap::new(),
             requests: BTreeMap::new(),
             calendar: Calendar::default(),
+            drain: None,
             nodes: BTreeMap::new(),
             last_epoch: 0,
             revision: 0,

@@ -201,6 +201,7 @@ impl World {
         self.model.restart();
         let leases = self.store.leases();
         self.submit(&Command::Restore(leases)).unwrap();
+        self.finish_drain();
         let before = self.model.waiting();
         for pool in self.store.pools_with_waiters() {
             let namespace = self.namespace.clone();

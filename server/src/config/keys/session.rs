@@ -178,19 +178,15 @@ pub(super) static SECTION: Section = Section {
         Key::new(
             "cleanup_on_shutdown",
             Field::Switch {
-                get: |_, _| false,
-                put: |_, _, yes| {
-                    if yes {
-                        Err("NOT_BUILT: this version does not end sessions when it stops; takes false, or leave the \
-                             key out"
-                            .to_owned())
-                    } else {
-                        Ok(())
-                    }
+                get: |settings, _| settings.cleanup_on_shutdown,
+                put: |settings, _, yes| {
+                    settings.cleanup_on_shutdown = yes;
+                    Ok(())
                 },
             },
-            "Whether sessions end when the server stops. They stay live on record and go on at the next start; \
-             `true` is refused until ending them is built.",
+            "Whether sessions end when the server stops, with reason SHUTDOWN: each as soon as nothing of it is under way, \
+             and all within the budget. Messages that are pending are kept for the next session of the key; a session that \
+             was to do its work first goes on at the next start. With `false` all of them stay live on record and go on.",
         ),
         Key::new(
             "end_grace",

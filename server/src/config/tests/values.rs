@@ -91,8 +91,8 @@ const BAD_VALUES: &[(&str, &str)] = &[
         "2:1: [server] data_dir: \"here\": does not begin with /",
     ),
     (
-        "[session]\ncleanup_on_shutdown = true",
-        "2:1: [session] cleanup_on_shutdown: NOT_BUILT",
+        "[shutdown]\nbudget = \"499ms\"",
+        "2:1: [shutdown] budget: \"499ms\" is not taken; takes a duration with its unit",
     ),
     (
         "[session]\ncleanup_on_shutdown = \"false\"",

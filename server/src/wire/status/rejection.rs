@@ -15,6 +15,7 @@ impl Refusal {
     /// The refusal of a command that was decided.
     pub(crate) fn rejected(rejection: &Rejection) -> Self {
         match rejection {
+            Rejection::ServerDraining => Self::server_draining(),
             Rejection::SessionNotFound { asked } => session_not_found(asked),
             Rejection::SessionKeyInUse { session, state } => key_in_use(session, *state),
             Rejection::SessionIdInUse { session } => id_in_use(session),
@@ -76,13 +77,15 @@ impl Refusal {
             } => too_many_attached(pool, (*used, *limit)).with("namespace", namespace),
             Rejection::EtagMismatch { current } => etag_mismatch(current),
             Rejection::RequestIdReused { request_id } => request_id_reused(request_id),
-            Rejection::StreamReplaced => {
-                let message = "another stream of the same worker instance took over";
-                Self::new(Reason::LeaseFenced, message)
-            }
+            Rejection::StreamReplaced => stream_replaced(),
             Rejection::WorkerLeft => Self::field_invalid("attach", "must not follow a goodbye"),
         }
     }
+}
+
+fn stream_replaced() -> Refusal {
+    let message = "another stream of the same worker instance took over";
+    Refusal::new(Reason::LeaseFenced, message)
 }
 
 fn session_not_found(asked: &SessionRef) -> Refusal {

@@ -86,7 +86,8 @@ fn throttle_name(rejection: &Rejection) -> Option<&'static str> {
         Rejection::TooManyAttached { .. } => Some("attached"),
         Rejection::Node(NodeRejection::TooMany { .. }) => Some("nodes"),
         Rejection::Node(NodeRejection::Away { .. }) => Some("node"),
-        Rejection::SessionNotFound { .. }
+        Rejection::ServerDraining
+        | Rejection::SessionNotFound { .. }
         | Rejection::SessionKeyInUse { .. }
         | Rejection::SessionIdInUse { .. }
         | Rejection::SessionEnded { .. }

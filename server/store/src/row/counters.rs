@@ -1,8 +1,12 @@
 //! The one row of store-wide counters.
 
+use sessiond_core::drain as domain_drain;
 use sessiond_core::ids::{Epoch, QueueId, Revision, SessionNo};
 use sessiond_core::rows as domain;
 use sessiond_core::time::{CalendarDay, EngineTime};
+
+use crate::row::DecodeError;
+use crate::row::numbers::Numbered;
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Counters {
@@ -40,6 +44,26 @@ pub(crate) struct Counters {
     compacted: u64,
     #[prost(uint64, tag = "53")]
     nodes: u64,
+    #[prost(message, optional, tag = "54")]
+    drain: Option<Drain>,
+}
+
+/// A drain of the server that is open.
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+struct Drain {
+    #[prost(uint32, tag = "1")]
+    reason: u32,
+    #[prost(uint64, tag = "2")]
+    through: u64,
+}
+
+impl Drain {
+    fn open(self) -> Result<domain_drain::Drain, DecodeError> {
+        Ok(domain_drain::Drain {
+            reason: Numbered::of_number(self.reason)?,
+            through: SessionNo(self.through),
+        })
+    }
 }
 
 impl From<&domain::Counters> for Counters {
@@ -62,13 +86,19 @@ impl From<&domain::Counters> for Counters {
             calendar_outstanding: row.calendar.outstanding.map(|no| no.0),
             compacted: row.compacted.0,
             nodes: row.nodes,
+            drain: row.drain.map(|drain| Drain {
+                reason: drain.reason.number(),
+                through: drain.through.0,
+            }),
         }
     }
 }
 
-impl From<Counters> for domain::Counters {
-    fn from(row: Counters) -> Self {
-        Self {
+impl TryFrom<Counters> for domain::Counters {
+    type Error = DecodeError;
+
+    fn try_from(row: Counters) -> Result<Self, DecodeError> {
+        Ok(Self {
             revision: Revision(row.revision),
             session: SessionNo(row.session),
             queue: QueueId(row.queue),
@@ -88,6 +118,7 @@ impl From<Counters> for domain::Counters {
             },
             compacted: Revision(row.compacted),
             nodes: row.nodes,
-        }
+            drain: row.drain.map(Drain::open).transpose()?,
+        })
     }
 }

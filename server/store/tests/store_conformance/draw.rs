@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 use fastrand::Rng;
+use sessiond_core::drain::Drain;
 use sessiond_core::ids::{
     CoalesceKey, DeliveryId, Epoch, IdempotencyKey, InstanceId, MessageKind, Namespace, NodeName,
     PoolName, QueueId, RequestId, ResourceNo, Revision, Seq, SessionId, SessionKey, SessionNo,
@@ -24,7 +25,7 @@ use sessiond_core::session::Labels;
 use sessiond_core::time::{CalendarDay, EngineTime, Span, WallTime};
 
 use crate::draw_resources::{node, resources};
-use crate::draw_session::{activity, event, session};
+use crate::draw_session::{REASONS, activity, event, session};
 
 pub(crate) fn one_of<T: Copy>(rng: &mut Rng, all: &[T]) -> T {
     *rng.choice(all).expect("there is something to choose from")
@@ -207,6 +208,10 @@ fn counters(rng: &mut Rng) -> Counters {
             outstanding: option(rng, |rng| SessionNo(number(rng))),
         },
         nodes: number(rng),
+        drain: option(rng, |rng| Drain {
+            reason: one_of(rng, &REASONS),
+            through: SessionNo(number(rng)),
+        }),
     }
 }
 

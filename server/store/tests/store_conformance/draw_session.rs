@@ -25,7 +25,7 @@ use crate::draw::{
 };
 
 /// Every reason there is.
-const REASONS: [EndReason; 18] = [
+pub(crate) const REASONS: [EndReason; 18] = [
     EndReason::Completed,
     EndReason::Failed,
     EndReason::Deleted,

@@ -19,6 +19,10 @@ const fn row(id: &'static str, promise: &'static str) -> Row {
 /// All of them, in the order of the table.
 pub(crate) const ROWS: &[Row] = &[
     row(
+        "G2",
+        "Every session ends exactly once, whatever dies: an orderly stop ends those that live, and what a stop that was cut short left the next start ends, from the record, for the reason on record",
+    ),
+    row(
         "G3",
         "Who is silent for too long is gone by the server's own clock; what is on record is compared with what is watched all the time, and each repair is told",
     ),
@@ -99,12 +103,16 @@ pub(crate) const ROWS: &[Row] = &[
         "Its end is on record first and then what it has outside ends; a kill that fails leaves it ended, and says what is left",
     ),
     row(
+        "F17",
+        "A stop ends all sessions at once, each as soon as nothing of it is under way; what is under way for too long is ended within the budget and named, and nobody who does not get on holds it up",
+    ),
+    row(
         "F20",
         "An end need not wait for work, and what is killed is verified all the same",
     ),
     row(
         "F21",
-        "A stop leaves sessions running and on record, and the next start goes on with them",
+        "Where it is set so, a stop leaves sessions running and on record, and the next start goes on with them",
     ),
     row(
         "F23",
@@ -247,6 +255,10 @@ pub(crate) const ROWS: &[Row] = &[
     row(
         "F63",
         "Sessions with a backlog and no worker are served up to a bound; those that run already are skipped",
+    ),
+    row(
+        "F65",
+        "A session that had ended by itself is never ended again by a stop or by a start",
     ),
     row(
         "F73",

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::Mark;
+use super::drains::Drains;
 use super::exports::Exports;
 use super::outside::Outside;
 
@@ -30,8 +31,18 @@ impl Listed for Exports {
     }
 }
 
+impl Listed for Drains {
+    fn place(self) -> usize {
+        let before = Mark::NAMES.len() + Outside::NAMES.len() + Exports::NAMES.len();
+        before + self as usize
+    }
+}
+
 fn names() -> impl Iterator<Item = &'static str> {
-    let others = Outside::NAMES.iter().chain(Exports::NAMES);
+    let others = Outside::NAMES
+        .iter()
+        .chain(Exports::NAMES)
+        .chain(Drains::NAMES);
     Mark::NAMES.iter().chain(others).copied()
 }
 

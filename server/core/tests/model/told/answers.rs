@@ -1,5 +1,6 @@
 //! What a command was answered.
 
+use sessiond_core::drain::DrainReply;
 use sessiond_core::explanation::{
     Deadline, DeadlineKind, Effect, Explanation, HoldKind, Stall, StallReason,
 };
@@ -82,6 +83,7 @@ pub(crate) enum Answer {
     NodeTaken(u64),
     /// Up to where events are deleted.
     Compacted(u64),
+    Drain(DrainReply),
     /// Who is here and what they hold, or when leases lapse.
     Listing(Vec<(String, Vec<u64>)>),
 }
@@ -91,6 +93,7 @@ impl Answer {
         match reply {
             Reply::Done | Reply::Restored(_) => Self::Done,
             Reply::NodeTaken { epoch } => Self::NodeTaken(epoch.0),
+            Reply::Drain(reply) => Self::Drain(*reply),
             Reply::Compacted(through) => Self::Compacted(through.0),
             Reply::Opened {
                 session,

@@ -9,6 +9,7 @@ use sessiond_core::session::{Awaited, EndReason};
 /// Why not, with the facts a caller decides by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
+    ServerDraining,
     NotFound,
     KeyInUse(SessionId, Liveness),
     /// Whether it waits for what its predecessor has outside.
@@ -54,6 +55,7 @@ pub(crate) enum Refusal {
 impl Refusal {
     pub(crate) fn of(rejection: &Rejection) -> Self {
         match rejection {
+            Rejection::ServerDraining => Self::ServerDraining,
             Rejection::SessionNotFound { .. } => Self::NotFound,
             Rejection::SessionKeyInUse { session, state } => {
                 Self::KeyInUse(session.clone(), *state)

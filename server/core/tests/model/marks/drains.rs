@@ -1,0 +1,24 @@
+//! Rare states of a server that is about to go. Each must be met as all others must.
+
+use super::marks;
+
+marks! { Drains {
+    /// A drain was begun while one was open.
+    Joined,
+    /// A drain was to be closed while sessions lived.
+    ClosedEarly,
+    /// A session was to end although no drain was open.
+    NoneOpen,
+    /// A session that was to do its work first was left to it.
+    LeftToItsWork,
+    /// A session ended with something under way.
+    EndedLate,
+    /// A session that waited for its slot ended.
+    WaiterEnded,
+    /// A session waited for what was under way.
+    Waits,
+    /// A session was to begin while a drain was open.
+    OpenRefused,
+    /// A server died with a drain open.
+    FoundAtStart,
+}}

@@ -1,0 +1,65 @@
+//! What a start does with a drain that it finds open: the sessions that it meant end now, from the record alone.
+//!
+//! Invariant: when the engine begins to serve, no drain is open, and none of the sessions lives that were to end, but those
+//! that were to do their work first. What this deliberately does not do: judge how the server ended; only the record counts.
+
+use sessiond_core::command::Command;
+use sessiond_core::command::drain::DrainCommand;
+use sessiond_core::drain::Drain;
+use sessiond_core::event::ActorKind;
+use sessiond_core::session::EndMode;
+use sessiond_core::time::Span;
+use sessiond_store::fault::Fault;
+
+use super::Engine;
+use super::inbox::Envelope;
+use crate::drain::{Place, Which, page};
+
+impl Engine {
+    /// Finishes the drain that is on record, if one is.
+    pub(super) fn finish_drain(&mut self) -> Result<(), Fault> {
+        let counters = self.store.reader().snapshot()?.counters()?;
+        let Some(drain) = counters.drain else {
+            return Ok(());
+        };
+        if counters.queued > 0 {
+            self.end_drained(drain, Which::Waiting)?;
+        }
+        self.end_drained(drain, Which::All)?;
+        self.run_batch(vec![step(DrainCommand::Close)])?;
+        let after = self.store.reader().snapshot()?.counters()?;
+        let ended = counters.queued + counters.active + counters.draining;
+        let ended = ended - (after.queued + after.active + after.draining);
+        tracing::info!(
+            ended,
+            "sessions ended: a stop that was cut short meant them"
+        );
+        Ok(())
+    }
+
+    fn end_drained(&mut self, drain: Drain, which: Which) -> Result<(), Fault> {
+        let mut place: Option<Place> = None;
+        loop {
+            let rows = self.store.reader().snapshot()?;
+            let page = page(&rows, place.as_ref(), which, drain.through)?;
+            drop(rows);
+            let Some(last) = page.last else {
+                return Ok(());
+            };
+            place = Some(last);
+            let ends = page.sessions.into_iter().map(|(session, _)| {
+                step(DrainCommand::End {
+                    session: session.no,
+                    mode: EndMode::Immediate,
+                    grace: Span(0),
+                    actor: ActorKind::Recovery,
+                })
+            });
+            self.run_batch(ends.collect())?;
+        }
+    }
+}
+
+fn step(command: DrainCommand) -> Envelope {
+    Envelope::silent(Command::Drain(command))
+}
