@@ -127,6 +127,11 @@ impl Client {
         Workers::new(self.channels.streams.clone()).max_decoding_message_size(DECODE_BYTES_MAX)
     }
 
+    /// A client for the stream of a drain, on the connection of the streams.
+    pub(crate) fn admin_streams(&self) -> Admin {
+        Admin::new(self.channels.streams.clone()).max_decoding_message_size(DECODE_BYTES_MAX)
+    }
+
     /// A request with what every call carries.
     pub(crate) fn request<M>(&self, message: M) -> tonic::Request<M> {
         let mut request = tonic::Request::new(message);

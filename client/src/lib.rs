@@ -22,6 +22,7 @@ mod channel;
 mod client;
 mod dead_letters;
 mod discard;
+mod drain;
 mod error;
 mod export;
 mod link;
@@ -43,6 +44,7 @@ pub use self::client::{
 };
 pub use self::dead_letters::{DeadLetters, RequeueBuilder};
 pub use self::discard::DiscardBuilder;
+pub use self::drain::DrainStream;
 pub use self::error::{Error, Refusal, Violation};
 pub use self::export::Export;
 pub use self::link::{LinkObserver, LinkState};

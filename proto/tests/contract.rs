@@ -20,6 +20,8 @@ const PACKAGE: &str = "sessiond.v1";
 
 /// Every RPC that works, and which sides of it stream.
 const RPCS: &[&str] = &[
+    "AdminService.DrainServer returns (stream)",
+    "AdminService.GetDrainReport",
     "AdminService.GetServerInfo",
     "AdminService.GetStats",
     "AdminService.ListPools",

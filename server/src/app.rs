@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sessiond_core::drain::{DrainRow, DrainSessions};
 use sessiond_core::ids::Revision;
 use sessiond_core::limits::Policy;
 use sessiond_core::session::EndReason;
@@ -24,7 +25,7 @@ use crate::cleanup_log;
 use crate::compaction;
 use crate::config::Settings;
 use crate::dispatch::Dispatcher;
-use crate::drain::{self, Drained, Drainer};
+use crate::drain::{self, Drainer, Drains};
 use crate::engine::{Engine, Handle, Parts};
 use crate::env::Env;
 use crate::exports::Exporting;
@@ -153,6 +154,7 @@ pub async fn start(settings: &Settings, env: &Env) -> Result<Running, StartError
         namespaces: settings.namespaces.clone(),
         identification,
         stopping: stopping.clone(),
+        drains: drains(settings),
     });
     let drainer = Drainer::of(&context);
     let routes = grpc::routes(&context, health, env)?;
@@ -176,6 +178,17 @@ pub async fn start(settings: &Settings, env: &Env) -> Result<Running, StartError
         released,
         exported,
         served,
+    })
+}
+
+/// Where calls and signals ask this server to go.
+fn drains(settings: &Settings) -> Drains {
+    Drains::new(drain::Terms {
+        budget: settings.shutdown_budget,
+        sessions: match settings.cleanup_on_shutdown {
+            true => DrainSessions::End,
+            false => DrainSessions::Keep,
+        },
     })
 }
 
@@ -327,10 +340,21 @@ impl Running {
         }
     }
 
-    /// Ends every live session, for this reason, and takes nothing new any more; answers with what came of it, unless the
-    /// engine has ended.
-    pub async fn drain(&self, reason: EndReason, parts: drain::Parts) -> Option<Drained> {
-        self.drainer.run(reason, parts).await.ok()
+    /// Where calls and signals ask this server to go.
+    #[must_use]
+    pub fn drains(&self) -> Drains {
+        self.drainer.drains.clone()
+    }
+
+    /// Ends every live session for this reason, unless they are kept, and takes nothing new any more; answers with what came
+    /// of it, unless the engine has ended.
+    pub async fn drain(
+        &self,
+        reason: EndReason,
+        sessions: DrainSessions,
+        parts: drain::Parts,
+    ) -> Option<Arc<DrainRow>> {
+        self.drainer.run(reason, sessions, parts).await.ok()
     }
 
     /// Stops it, step by step, each within its deadline. Sessions that live by then stay live on record.

@@ -30,6 +30,7 @@ mod claim;
 pub mod context;
 mod dead_letters;
 mod discard;
+mod drain_server;
 mod end_sessions;
 mod enqueue_stream;
 pub(crate) mod export;

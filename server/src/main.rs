@@ -4,18 +4,19 @@
 //! and turns the outcome into an exit code.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand};
 use sessiond::app::{self, Running, StartError, Stopped};
 use sessiond::config::problem::{KeyPath, Origin, Problem};
-use sessiond::config::{self, Environment, ServeArgs, Settings};
-use sessiond::drain::{Drained, Parts};
+use sessiond::config::{self, Environment, ServeArgs};
+use sessiond::drain::{Asked, Parts};
 use sessiond::env::Machine;
 use sessiond::logging;
-use sessiond_core::session::EndReason;
+use sessiond_core::drain::DrainSessions;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::Instant;
 
 mod agent;
 mod demo;
@@ -124,43 +125,57 @@ async fn serve(args: &ServeArgs) -> u8 {
         .map(|file| tracing::field::display(file.display()));
     tracing::info!(version = app::VERSION, data_dir = %settings.data_dir.display(), config = file, "serving");
     eprintln!("listening on {}", running.address());
+    let drains = running.drains();
     // A fault wins over a signal: its exit code tells the supervisor more.
-    tokio::select! {
+    let signalled = tokio::select! {
         biased;
         fault = running.failed() => return store_failed(fault.as_ref()),
-        () = signals.next() => {}
+        () = signals.next() => true,
+        _ = drains.asked() => false,
+    };
+    if signalled {
+        drains.ask_by_signal();
     }
-    let budget = Duration::from_millis(settings.shutdown_budget.0);
-    tokio::select! {
-        stopped = tokio::time::timeout(budget, stop(running, &settings, budget)) => match stopped {
-            Ok(stopped) => stopped_code(&stopped),
-            Err(_) => {
-                tracing::error!("the budget of the shutdown is over; the next start finishes what is left");
-                exit::UNCLEAN
+    let asked = drains.asked().await;
+    let mut stopped = pin!(stop(running, asked));
+    let mut joined = signalled;
+    loop {
+        tokio::select! {
+            stopped = &mut stopped => return stopped_code(&stopped),
+            () = drains.overdue() => {
+                tracing::error!("the time to stop is over; the next start finishes what is left");
+                return exit::UNCLEAN;
             }
-        },
-        () = signals.next() => {
-            tracing::warn!("second signal: stopping now");
-            exit::UNCLEAN
+            () = signals.next() => {
+                if joined {
+                    tracing::warn!("second signal: stopping now");
+                    return exit::UNCLEAN;
+                }
+                // The first one joins what a call asked for.
+                drains.ask_by_signal();
+                joined = true;
+            }
         }
     }
 }
 
 /// Stops in order, with what sessions there are ended if they are to be.
-async fn stop(running: Running, settings: &Settings, budget: Duration) -> Stopped {
-    let began = Instant::now();
-    if settings.cleanup_on_shutdown {
-        tracing::info!("stopping: sessions end");
-        let drained = running.drain(EndReason::Shutdown, Parts::of(budget)).await;
-        if let Some(Drained { ended, late, left }) = drained {
-            tracing::info!(ended, late, left, "sessions have ended");
-        }
-    } else {
-        tracing::info!("stopping: live sessions stay on record");
+async fn stop(running: Running, asked: Asked) -> Stopped {
+    let left = || asked.deadline.saturating_duration_since(Instant::now());
+    let sessions = asked.sessions;
+    match sessions {
+        DrainSessions::End => tracing::info!("stopping: sessions end"),
+        DrainSessions::Keep => tracing::info!("stopping: live sessions stay on record"),
     }
-    running
-        .stop_within(budget.saturating_sub(began.elapsed()))
-        .await
+    let drained = running
+        .drain(asked.reason, sessions, Parts::of(left()))
+        .await;
+    if let Some(row) = drained.filter(|row| row.sessions == DrainSessions::End) {
+        let (ended, late, left) = (row.ended, row.late, row.left);
+        let unreleased = row.unreleased();
+        tracing::info!(ended, late, left, unreleased, "sessions have ended");
+    }
+    running.stop_within(left()).await
 }
 
 fn refused(error: &StartError, origins: &BTreeMap<KeyPath, Origin>) -> u8 {

@@ -204,6 +204,8 @@ unary! {
     sweep = admin.sweep(pb::SweepRequest) -> pb::SweepResponse;
     /// RevokeLease.
     revoke_lease = admin.revoke_lease(pb::RevokeLeaseRequest) -> pb::RevokeLeaseResponse;
+    /// GetDrainReport.
+    drain_report = admin.get_drain_report(pb::GetDrainReportRequest) -> pb::GetDrainReportResponse;
     /// ListPools.
     list_pools = admin.list_pools(pb::ListPoolsRequest) -> pb::ListPoolsResponse;
     /// DeclareResource.

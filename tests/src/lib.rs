@@ -22,6 +22,7 @@ pub mod simulated;
 pub mod small_disk;
 
 pub mod caller;
+pub mod drain_stream;
 pub mod refusal;
 pub mod requests;
 pub mod watch_stream;

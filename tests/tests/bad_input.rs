@@ -7,6 +7,8 @@
 mod agent_link;
 #[path = "bad_input/dead_letters.rs"]
 mod dead_letters;
+#[path = "bad_input/drain.rs"]
+mod drain;
 #[path = "bad_input/end.rs"]
 mod end;
 #[path = "bad_input/end_sessions.rs"]

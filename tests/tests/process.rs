@@ -11,6 +11,8 @@ mod cleanup_log;
 mod config;
 #[path = "process/disk.rs"]
 mod disk;
+#[path = "process/drained_by_call.rs"]
+mod drained_by_call;
 #[path = "process/drains.rs"]
 mod drains;
 #[path = "process/enclosed.rs"]

@@ -16,6 +16,7 @@ use crate::output::{Detail, Format, Output};
 use crate::pool::PoolCommand;
 use crate::replay::ReplayArgs;
 use crate::resource::ResourceCommand;
+use crate::server::ServerCommand;
 use crate::session::SessionCommand;
 use crate::spool_command::SpoolCommand;
 use crate::target::{Target, TargetArgs};
@@ -68,6 +69,9 @@ pub(crate) enum Command {
     /// Shows the pools that sessions count against.
     #[command(subcommand)]
     Pool(PoolCommand),
+    /// Ends the server in order, and shows what came of it.
+    #[command(subcommand)]
+    Server(ServerCommand),
     /// Counts sessions, messages and workers.
     Stats,
 }

@@ -17,6 +17,7 @@ mod pool;
 mod replay;
 mod resource;
 mod say;
+mod server;
 mod session;
 mod spool;
 mod spool_command;
@@ -103,6 +104,7 @@ async fn command(cli: Cli, target: &Target) -> Result<(), Failure> {
             Command::Resource(command) => command.run(&target.client()?, &mut output).await,
             Command::Node(command) => command.run(&target.client()?, &mut output).await,
             Command::Pool(command) => command.run(&target.client()?, &mut output).await,
+            Command::Server(command) => command.run(&target.client()?, &mut output).await,
             Command::Stats => stats::run(&target.client()?, &mut output).await,
             Command::Spool(SpoolCommand::Ls) => spool_command::list(&mut output),
             Command::Spool(SpoolCommand::Flush) => {

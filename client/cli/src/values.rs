@@ -159,6 +159,8 @@ wire_enums! {
     DeadlineEffect "DEADLINE_EFFECT_"
     DeadlineKind "DEADLINE_KIND_"
     DeliveryMode "DELIVERY_MODE_"
+    DrainSessions "DRAIN_SESSIONS_"
+    DrainState "DRAIN_STATE_"
     EndMode "END_MODE_"
     Carry "CARRY_"
     EndOutcome "END_OUTCOME_"

@@ -158,6 +158,9 @@ fn mistakes_in_arguments_are_usage_and_help_is_none() {
         &["session", "open", "--idle-timeout", "soon"],
         &["--addr", "ftp://x", "stats"],
         &["hook", "install", "another-agent"],
+        &["server"],
+        &["server", "drain", "--keep", "--end"],
+        &["server", "drain", "--within", "0s"],
     ] {
         let output = place.run(arguments, b"");
         assert_eq!(
@@ -170,6 +173,21 @@ fn mistakes_in_arguments_are_usage_and_help_is_none() {
     let help = place.run(&["--help"], b"");
     assert_eq!(help.status.code(), Some(0));
     assert!(text(&help.stdout).contains("Exit codes:") && help.stderr.is_empty());
+}
+
+#[test]
+fn a_server_that_is_not_there_is_not_drained() {
+    let place = Place::new();
+    for arguments in [
+        &["server", "drain", "--wait"][..],
+        &["server", "drain"],
+        &["server", "drain-report"],
+    ] {
+        let output = place.run(arguments, b"");
+        assert_eq!(output.status.code(), Some(CANNOT_CONNECT), "{output:?}");
+        assert!(output.stdout.is_empty(), "{output:?}");
+        assert!(text(&output.stderr).starts_with("error: unavailable"));
+    }
 }
 
 #[test]

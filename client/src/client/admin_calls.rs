@@ -120,6 +120,21 @@ impl Client {
         .await
     }
 
+    /// Reads what came of the last drain of the store, by a call or by a signal;
+    /// `None` when it was never drained.
+    ///
+    /// # Errors
+    ///
+    /// What `GetDrainReport` refuses.
+    pub async fn drain_report(&self) -> Result<Option<pb::DrainReport>, Error> {
+        let request = pb::GetDrainReportRequest {};
+        let call = self.call(Repeat::Harmless, Duration::ZERO, request, |request| {
+            let mut admin = self.admin();
+            async move { admin.get_drain_report(request).await }
+        });
+        Ok(call.await?.report)
+    }
+
     fn admin(&self) -> Admin {
         Admin::new(self.channels.unary.clone()).max_decoding_message_size(DECODE_BYTES_MAX)
     }

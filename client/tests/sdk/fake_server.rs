@@ -62,6 +62,7 @@ pub(crate) enum Call {
     ListWorkers(Unary<pb::ListWorkersRequest, pb::ListWorkersResponse>),
     ResetCircuit(Unary<pb::ResetCircuitRequest, pb::ResetCircuitResponse>),
     RevokeLease(Unary<pb::RevokeLeaseRequest, pb::RevokeLeaseResponse>),
+    DrainReport(Unary<pb::GetDrainReportRequest, pb::GetDrainReportResponse>),
     DeclareResource(Unary<pb::DeclareResourceRequest, pb::DeclareResourceResponse>),
     ListNodes(Unary<pb::ListNodesRequest, pb::ListNodesResponse>),
     ListResources(Unary<pb::ListResourcesRequest, pb::ListResourcesResponse>),
@@ -69,6 +70,7 @@ pub(crate) enum Call {
     Watch(WatchCall),
     Work(WorkCall),
     Export(ExportCall),
+    Drain(DrainCall),
 }
 
 /// A unary call that waits for its answer.
@@ -98,6 +100,13 @@ pub(crate) struct WorkCall {
 pub(crate) struct ExportCall {
     pub(crate) request: pb::ExportSessionRequest,
     pub(crate) records: mpsc::Sender<Result<pb::ExportSessionResponse, Status>>,
+}
+
+/// A drain. Dropping it ends the stream.
+#[derive(Debug)]
+pub(crate) struct DrainCall {
+    pub(crate) request: pb::DrainServerRequest,
+    pub(crate) frames: mpsc::Sender<Result<pb::DrainServerResponse, Status>>,
 }
 
 /// The server.
@@ -225,6 +234,13 @@ impl FakeServer {
         match self.call().await {
             Call::Export(export) => export,
             other => panic!("expected an export, got {other:?}"),
+        }
+    }
+
+    pub(crate) async fn drain(&mut self) -> DrainCall {
+        match self.call().await {
+            Call::Drain(drain) => drain,
+            other => panic!("expected a drain, got {other:?}"),
         }
     }
 

@@ -13,6 +13,7 @@
 )]
 
 mod calls;
+mod drain;
 mod end_many;
 mod export;
 mod fake_server;

@@ -61,56 +61,6 @@ impl ActorKind {
         }
     }
 }
-/// A time limit that may be off. An unset Limit in a request means the server's
-/// configured default; in an answer it is always set and shows the value that
-/// holds.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Limit {
-    /// Exactly one is set; a Limit that is present and empty is refused
-    /// FIELD_INVALID.
-    #[prost(oneof = "limit::Bound", tags = "1, 2")]
-    pub bound: ::core::option::Option<limit::Bound>,
-}
-/// Nested message and enum types in `Limit`.
-pub mod limit {
-    /// Exactly one is set; a Limit that is present and empty is refused
-    /// FIELD_INVALID.
-    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Oneof)]
-    pub enum Bound {
-        /// The limit, in engine time: the time during which the server was up. More
-        /// than zero, else FIELD_INVALID; at most 10 years.
-        #[prost(message, tag = "1")]
-        After(::prost_types::Duration),
-        /// The limit is off. `false` is refused FIELD_INVALID: leave the Limit unset
-        /// for the default.
-        #[prost(bool, tag = "2")]
-        Never(bool),
-    }
-}
-/// A worker's exclusive, renewable hold on one session.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Lease {
-    /// The name of the worker that holds it.
-    #[prost(string, tag = "1")]
-    pub worker: ::prost::alloc::string::String,
-    /// The process of that worker which holds it. A restarted process has another.
-    #[prost(string, tag = "2")]
-    pub instance_id: ::prost::alloc::string::String,
-    /// The fencing token: it grows with every lease the store grants, over all
-    /// sessions, and never repeats. What a worker writes is judged by it.
-    #[prost(uint64, tag = "3")]
-    pub epoch: u64,
-    /// When this lease was granted.
-    #[prost(message, optional, tag = "4")]
-    pub acquire_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// When it lapses unless the worker is heard of before. Any frame or call of
-    /// the instance moves it.
-    #[prost(message, optional, tag = "5")]
-    pub expire_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// The session it holds.
-    #[prost(string, tag = "6")]
-    pub session_id: ::prost::alloc::string::String,
-}
 /// How many messages of a session went where. The numbers belong to the session,
 /// not to its queue: the next incarnation of the key starts from zero, and what
 /// it takes over counts there as enqueued, and what of it was given up before as
@@ -455,6 +405,274 @@ impl WaitFor {
             _ => None,
         }
     }
+}
+/// How the server is to go. It has no `request_id`: the server that a repeat
+/// reaches is another one, and would be drained too.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DrainServerRequest {
+    /// Why sessions end: SHUTDOWN, or RESTART where one is announced. Others are
+    /// refused FIELD_INVALID. Unset: SHUTDOWN.
+    #[prost(enumeration = "EndReason", tag = "1")]
+    pub reason: i32,
+    /// By when the process is to be gone. One in the past is refused FIELD_INVALID,
+    /// one that is later than the configured `\[shutdown\] budget` from now is taken
+    /// as that; `DrainStarted.deadline` says what holds. Unset: that budget from now.
+    #[prost(message, optional, tag = "2")]
+    pub deadline: ::core::option::Option<::prost_types::Timestamp>,
+    /// What becomes of live sessions. Unset: what `\[session\] cleanup_on_shutdown` of
+    /// the configuration says.
+    #[prost(enumeration = "DrainSessions", tag = "3")]
+    pub sessions: i32,
+}
+/// One frame of a drain. `started` comes first and once, `progress` any number of
+/// times, `report` last and once. A stream that ends without it says nothing of
+/// what came of the drain: the server went before it reported, and the next start
+/// finishes what is left.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct DrainServerResponse {
+    /// What it says.
+    #[prost(oneof = "drain_server_response::Frame", tags = "1, 2, 3")]
+    pub frame: ::core::option::Option<drain_server_response::Frame>,
+}
+/// Nested message and enum types in `DrainServerResponse`.
+pub mod drain_server_response {
+    /// What it says.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Frame {
+        /// The drain is on record, and nothing new begins.
+        #[prost(message, tag = "1")]
+        Started(super::DrainStarted),
+        /// How far it is. Comes when that has changed.
+        #[prost(message, tag = "2")]
+        Progress(super::DrainProgress),
+        /// What came of it. It is durable; the process ends right after it.
+        #[prost(message, tag = "3")]
+        Report(super::DrainReport),
+    }
+}
+/// What holds of a drain that is under way.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DrainStarted {
+    /// Whether it was under way already, by another call or by a signal. Whoever
+    /// joins it changes neither its reason nor what becomes of sessions.
+    #[prost(bool, tag = "1")]
+    pub joined: bool,
+    /// When it began.
+    #[prost(message, optional, tag = "2")]
+    pub begin_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// By when the process is gone.
+    #[prost(message, optional, tag = "3")]
+    pub deadline: ::core::option::Option<::prost_types::Timestamp>,
+    /// Why sessions end: SHUTDOWN or RESTART.
+    #[prost(enumeration = "EndReason", tag = "4")]
+    pub reason: i32,
+    /// What becomes of live sessions, as resolved.
+    #[prost(enumeration = "DrainSessions", tag = "5")]
+    pub sessions: i32,
+}
+/// How far a drain is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DrainProgress {
+    /// Sessions that have ended by it.
+    #[prost(uint64, tag = "1")]
+    pub ended: u64,
+    /// Sessions that end once the requests and deliveries of them that are under way
+    /// have finished, or once there is no more time for these.
+    #[prost(uint64, tag = "2")]
+    pub waiting: u64,
+    /// Sessions of which an AFTER_PENDING end was asked for before: they do not end,
+    /// and go on at the next start.
+    #[prost(uint64, tag = "3")]
+    pub left: u64,
+    /// Resources of ended sessions that are being released.
+    #[prost(uint64, tag = "4")]
+    pub releasing: u64,
+}
+/// Asks what came of the last drain.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetDrainReportRequest {}
+/// What came of the last drain.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetDrainReportResponse {
+    /// The report. Unset: this store was never drained.
+    #[prost(message, optional, tag = "1")]
+    pub report: ::core::option::Option<DrainReport>,
+}
+/// What came of a drain. The counts are final once it is CLOSED.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct DrainReport {
+    /// Whether it is over.
+    #[prost(enumeration = "DrainState", tag = "1")]
+    pub state: i32,
+    /// Why sessions ended: SHUTDOWN or RESTART.
+    #[prost(enumeration = "EndReason", tag = "2")]
+    pub reason: i32,
+    /// What became of live sessions.
+    #[prost(enumeration = "DrainSessions", tag = "3")]
+    pub sessions: i32,
+    /// When it began.
+    #[prost(message, optional, tag = "4")]
+    pub begin_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// When it was over. Unset while it is OPEN.
+    #[prost(message, optional, tag = "5")]
+    pub end_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// How long it took, until the next start finished it if `recovered`. Unset while
+    /// it is OPEN.
+    #[prost(message, optional, tag = "6")]
+    pub duration: ::core::option::Option<::prost_types::Duration>,
+    /// Sessions that ended by it.
+    #[prost(uint64, tag = "7")]
+    pub ended: u64,
+    /// Those of them that ended with requests or deliveries under way.
+    #[prost(uint64, tag = "8")]
+    pub ended_late: u64,
+    /// Sessions of which an AFTER_PENDING end was asked for before: they did not end,
+    /// and go on at the next start.
+    #[prost(uint64, tag = "9")]
+    pub left: u64,
+    /// Resources of ended sessions that were not released. The next start releases
+    /// them.
+    #[prost(uint64, tag = "10")]
+    pub resources_unreleased: u64,
+    /// Whether the server was killed in it, and the next start finished it.
+    #[prost(bool, tag = "11")]
+    pub recovered: bool,
+    /// What did not go as it should, which made nobody wait.
+    #[prost(message, repeated, tag = "12")]
+    pub warnings: ::prost::alloc::vec::Vec<DrainWarning>,
+}
+/// Something that did not go as it should.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DrainWarning {
+    /// What it was. `session-drain-timeout`: requests or deliveries of a session were
+    /// under way when there was no more time for them. `resources-unreleased`: what a
+    /// session has outside was not gone in time. `session-end-drain`: somebody who
+    /// follows events had not taken the last ends. More codes may come.
+    #[prost(string, tag = "1")]
+    pub code: ::prost::alloc::string::String,
+    /// What it is about: the id of a session, or the name of who follows. Empty: the
+    /// server as a whole.
+    #[prost(string, tag = "2")]
+    pub subject: ::prost::alloc::string::String,
+    /// How many requests, resources or events it is about.
+    #[prost(uint64, tag = "3")]
+    pub count: u64,
+}
+/// What becomes of live sessions when the server goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum DrainSessions {
+    /// What the configuration says. Never sent by the server.
+    Unspecified = 0,
+    /// They end, and what they have outside is released.
+    End = 1,
+    /// They stay live on record, and go on at the next start.
+    Keep = 2,
+}
+impl DrainSessions {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "DRAIN_SESSIONS_UNSPECIFIED",
+            Self::End => "DRAIN_SESSIONS_END",
+            Self::Keep => "DRAIN_SESSIONS_KEEP",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "DRAIN_SESSIONS_UNSPECIFIED" => Some(Self::Unspecified),
+            "DRAIN_SESSIONS_END" => Some(Self::End),
+            "DRAIN_SESSIONS_KEEP" => Some(Self::Keep),
+            _ => None,
+        }
+    }
+}
+/// Whether a drain is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum DrainState {
+    /// Never sent by the server.
+    Unspecified = 0,
+    /// It is under way.
+    Open = 1,
+    /// It is over.
+    Closed = 2,
+}
+impl DrainState {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "DRAIN_STATE_UNSPECIFIED",
+            Self::Open => "DRAIN_STATE_OPEN",
+            Self::Closed => "DRAIN_STATE_CLOSED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "DRAIN_STATE_UNSPECIFIED" => Some(Self::Unspecified),
+            "DRAIN_STATE_OPEN" => Some(Self::Open),
+            "DRAIN_STATE_CLOSED" => Some(Self::Closed),
+            _ => None,
+        }
+    }
+}
+/// A time limit that may be off. An unset Limit in a request means the server's
+/// configured default; in an answer it is always set and shows the value that
+/// holds.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Limit {
+    /// Exactly one is set; a Limit that is present and empty is refused
+    /// FIELD_INVALID.
+    #[prost(oneof = "limit::Bound", tags = "1, 2")]
+    pub bound: ::core::option::Option<limit::Bound>,
+}
+/// Nested message and enum types in `Limit`.
+pub mod limit {
+    /// Exactly one is set; a Limit that is present and empty is refused
+    /// FIELD_INVALID.
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Bound {
+        /// The limit, in engine time: the time during which the server was up. More
+        /// than zero, else FIELD_INVALID; at most 10 years.
+        #[prost(message, tag = "1")]
+        After(::prost_types::Duration),
+        /// The limit is off. `false` is refused FIELD_INVALID: leave the Limit unset
+        /// for the default.
+        #[prost(bool, tag = "2")]
+        Never(bool),
+    }
+}
+/// A worker's exclusive, renewable hold on one session.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Lease {
+    /// The name of the worker that holds it.
+    #[prost(string, tag = "1")]
+    pub worker: ::prost::alloc::string::String,
+    /// The process of that worker which holds it. A restarted process has another.
+    #[prost(string, tag = "2")]
+    pub instance_id: ::prost::alloc::string::String,
+    /// The fencing token: it grows with every lease the store grants, over all
+    /// sessions, and never repeats. What a worker writes is judged by it.
+    #[prost(uint64, tag = "3")]
+    pub epoch: u64,
+    /// When this lease was granted.
+    #[prost(message, optional, tag = "4")]
+    pub acquire_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// When it lapses unless the worker is heard of before. Any frame or call of
+    /// the instance moves it.
+    #[prost(message, optional, tag = "5")]
+    pub expire_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// The session it holds.
+    #[prost(string, tag = "6")]
+    pub session_id: ::prost::alloc::string::String,
 }
 /// One incarnation of a conversation or job. Answers show every limit resolved:
 /// what the caller left unset is filled in with what holds.
@@ -2717,6 +2935,61 @@ pub mod admin_service_client {
                 .insert(GrpcMethod::new("sessiond.v1.AdminService", "ListPools"));
             self.inner.unary(req, path, codec).await
         }
+        /// Ends the server in order, as TERM does: it takes nothing new, live sessions
+        /// end or stay, what ended ones have outside is released, and the process goes.
+        /// While a drain is under way a call joins it. What it has begun it finishes,
+        /// even when its caller hangs up. Do not repeat a call that may have arrived: it
+        /// would drain the server that has started meanwhile. Refuses nothing of its own.
+        pub async fn drain_server(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DrainServerRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::DrainServerResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sessiond.v1.AdminService/DrainServer",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("sessiond.v1.AdminService", "DrainServer"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+        /// Says what came of the last drain, by a call or by a signal; it is kept over
+        /// restarts. Refuses nothing of its own.
+        pub async fn get_drain_report(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetDrainReportRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetDrainReportResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sessiond.v1.AdminService/GetDrainReport",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("sessiond.v1.AdminService", "GetDrainReport"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -2800,6 +3073,33 @@ pub mod admin_service_server {
             request: tonic::Request<super::ListPoolsRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ListPoolsResponse>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the DrainServer method.
+        type DrainServerStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::DrainServerResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Ends the server in order, as TERM does: it takes nothing new, live sessions
+        /// end or stay, what ended ones have outside is released, and the process goes.
+        /// While a drain is under way a call joins it. What it has begun it finishes,
+        /// even when its caller hangs up. Do not repeat a call that may have arrived: it
+        /// would drain the server that has started meanwhile. Refuses nothing of its own.
+        async fn drain_server(
+            &self,
+            request: tonic::Request<super::DrainServerRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::DrainServerStream>,
+            tonic::Status,
+        >;
+        /// Says what came of the last drain, by a call or by a signal; it is kept over
+        /// restarts. Refuses nothing of its own.
+        async fn get_drain_report(
+            &self,
+            request: tonic::Request<super::GetDrainReportRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetDrainReportResponse>,
             tonic::Status,
         >;
     }
@@ -3182,6 +3482,97 @@ pub mod admin_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListPoolsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/sessiond.v1.AdminService/DrainServer" => {
+                    #[allow(non_camel_case_types)]
+                    struct DrainServerSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::ServerStreamingService<super::DrainServerRequest>
+                    for DrainServerSvc<T> {
+                        type Response = super::DrainServerResponse;
+                        type ResponseStream = T::DrainServerStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DrainServerRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::drain_server(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DrainServerSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/sessiond.v1.AdminService/GetDrainReport" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetDrainReportSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::GetDrainReportRequest>
+                    for GetDrainReportSvc<T> {
+                        type Response = super::GetDrainReportResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetDrainReportRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::get_drain_report(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetDrainReportSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

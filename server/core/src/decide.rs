@@ -197,7 +197,7 @@ fn dispatch(draft: &mut Draft<'_>, command: &Command) -> Result<Reply, Stop> {
         Command::Attempted(report) => let_go::attempted(draft, report),
         Command::Node(command) => node::node(draft, command),
         Command::ForgetNode(asked) => node::forget(draft, asked),
-        Command::Drain(command) => drain::drain(draft, *command),
+        Command::Drain(command) => drain::drain(draft, command),
         Command::Restore(epochs) => restore::restore(draft, epochs),
         Command::Room(shortage) => Ok(room::note(draft, *shortage)),
         Command::Attached { namespace } => Ok(attached::counts(draft, namespace)),

@@ -6,12 +6,17 @@
 //! ```
 //!
 //! Invariant: from the commit that begins it no session begins, and every one that lived then ends with the reason of the
-//! drain, whatever becomes of the server in between; one that was to end once its work is done goes on at the next start.
+//! drain, whatever becomes of the server in between; one that was to end once its work is done goes on at the next start. What
+//! came of the newest drain stays on record (`DrainRow`) and is counted in the commits of the ends themselves.
+
+use std::sync::Arc;
 
 use crate::ids::SessionNo;
+use crate::limits::DRAIN_WARNINGS_MAX;
 use crate::session::EndReason;
+use crate::time::{EngineTime, Span, WallTime};
 
-/// An open drain, as it is on record.
+/// An open drain, as every decision knows of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Drain {
     /// Why its sessions end.
@@ -20,23 +25,119 @@ pub struct Drain {
     pub through: SessionNo,
 }
 
-/// What a command of a drain came to.
+/// Whether a drain ends sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DrainSessions {
+    /// It does.
+    End,
+    /// They stay as they are, and go on at the next start.
+    Keep,
+}
+
+/// The newest drain, and what came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DrainRow {
+    /// Why.
+    pub reason: EndReason,
+    /// Whether it ends sessions.
+    pub sessions: DrainSessions,
+    /// When it began, for display.
+    pub begin_time: WallTime,
+    /// The same, for how long it took.
+    pub begun_at: EngineTime,
+    /// How it ended; none while it is open.
+    pub end: Option<DrainEnd>,
+    /// Sessions that it ended, or had end.
+    pub ended: u64,
+    /// Sessions that ended with something under way while it was open.
+    pub late: u64,
+    /// Sessions that were to do their work first and went on at the next start.
+    pub left: u64,
+    /// Whether the server was killed in it, so that the next start finished it.
+    pub recovered: bool,
+    /// What did not go as it should have: at most [`DRAIN_WARNINGS_MAX`] and, for each code, one without a subject.
+    pub warnings: Vec<DrainWarning>,
+}
+
+/// The end of a drain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DrainEnd {
+    /// When, for display.
+    pub time: WallTime,
+    /// How long it took; time that the server was down does not count.
+    pub duration: Span,
+}
+
+/// Something that did not go as it should have. What is the same is said once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DrainWarning {
+    /// What.
+    pub code: WarningCode,
+    /// About what: a session's id. Empty stands for all for which there was no room.
+    pub subject: String,
+    /// How many requests and deliveries, or resources.
+    pub count: u64,
+}
+
+/// What a warning says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WarningCode {
+    /// A session was ended with something under way: the time for that was over.
+    SessionDrainTimeout,
+    /// What a session has outside is not gone; the next start goes on with it.
+    ResourcesUnreleased,
+}
+
+impl DrainRow {
+    /// How many resources of its sessions were not gone when it was over.
+    #[must_use]
+    pub fn unreleased(&self) -> u64 {
+        let all = self.warnings.iter();
+        all.filter(|one| one.code == WarningCode::ResourcesUnreleased)
+            .map(|one| one.count)
+            .sum()
+    }
+
+    /// Notes that something did not go as it should have, and how much of it.
+    pub(crate) fn warn(&mut self, code: WarningCode, subject: &str, count: u64) {
+        let is_known = |one: &&mut DrainWarning| one.code == code && one.subject == subject;
+        if let Some(known) = self.warnings.iter_mut().find(is_known) {
+            known.count += count;
+            return;
+        }
+        let named = self.warnings.iter().filter(|one| !one.subject.is_empty());
+        if named.count() >= DRAIN_WARNINGS_MAX && !subject.is_empty() {
+            return self.warn(code, "", count);
+        }
+        self.warnings.push(DrainWarning {
+            code,
+            subject: subject.to_owned(),
+            count,
+        });
+    }
+}
+
+/// What a command of a drain came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DrainReply {
     /// To begin: the drain that is open now.
     Open {
         /// What is on record of it.
-        drain: Drain,
+        row: Arc<DrainRow>,
+        /// The newest session that it means.
+        through: SessionNo,
         /// It was open already.
         joined: bool,
     },
     /// To the end of a session.
     Step(DrainStep),
-    /// To close: it is closed, unless sessions live.
+    /// To close: its sessions have ended, unless some live.
     Closed {
         /// How many do. It stays open for them.
         left: u64,
     },
+    /// To report: what came of it; none if there never was one.
+    Reported(Option<Arc<DrainRow>>),
 }
 
 /// What became of a session that was to end.

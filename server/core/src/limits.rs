@@ -23,6 +23,8 @@ pub const LABELS_MAX: usize = 64;
 pub const LABELS_BYTES_MAX: usize = 8 * 1024;
 /// Bytes of free text that is neither id nor prompt: project, source, detail, paths, errors.
 pub const TEXT_BYTES_MAX: usize = 4 * 1024;
+/// Warnings of a drain that name what they are about; how many more there are is counted.
+pub const DRAIN_WARNINGS_MAX: usize = 64;
 /// Messages in one enqueue.
 pub const ENQUEUE_MESSAGES_MAX: usize = 256;
 /// Payload bytes in one enqueue.

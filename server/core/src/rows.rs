@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::drain::Drain;
+use crate::drain::{Drain, DrainRow};
 use crate::event::EventRow;
 use crate::ids::{
     Epoch, Namespace, NodeName, PoolName, QueueId, RequestId, ResourceNo, Revision, Seq, SessionId,
@@ -58,6 +58,8 @@ pub enum RowKey {
     Resources(SessionNo),
     /// Another machine.
     Node(Namespace, NodeName),
+    /// The newest drain of the server.
+    Drain,
 }
 
 /// A row, small to move and cheap to clone: what is larger than a few words is shared.
@@ -93,6 +95,8 @@ pub enum Row {
     Resources(Arc<ResourcesRow>),
     /// Under [`RowKey::Node`].
     Node(Arc<NodeRow>),
+    /// Under [`RowKey::Drain`].
+    Drain(Arc<DrainRow>),
 }
 
 /// Store-wide counters; written with every commit that has anything to write.

@@ -197,6 +197,7 @@ fn is_of_session(key: &RowKey) -> bool {
         | RowKey::Pool(..)
         | RowKey::Resources(_)
         | RowKey::Node(..)
+        | RowKey::Drain
         | RowKey::Event(_) => false,
     }
 }
@@ -217,6 +218,7 @@ fn is_passing(key: &RowKey, row: Option<&Row>) -> bool {
         | RowKey::SessionId(..)
         | RowKey::Resources(_)
         | RowKey::Node(..)
+        | RowKey::Drain
         | RowKey::Pool(..) => row.is_none(),
     }
 }

@@ -1,4 +1,5 @@
-//! What a start does with a drain that it finds open: the sessions that it meant end now, from the record alone.
+//! What a start does with a drain that it finds open: the sessions that it meant end now, from the record alone, and it is
+//! over.
 //!
 //! Invariant: when the engine begins to serve, no drain is open, and none of the sessions lives that were to end, but those
 //! that were to do their work first. What this deliberately does not do: judge how the server ended; only the record counts.
@@ -7,6 +8,7 @@ use sessiond_core::command::Command;
 use sessiond_core::command::drain::DrainCommand;
 use sessiond_core::drain::Drain;
 use sessiond_core::event::ActorKind;
+use sessiond_core::rows::Counters;
 use sessiond_core::session::EndMode;
 use sessiond_core::time::Span;
 use sessiond_store::fault::Fault;
@@ -18,21 +20,29 @@ use crate::drain::{Place, Which, page};
 impl Engine {
     /// Finishes the drain that is on record, if one is.
     pub(super) fn finish_drain(&mut self) -> Result<(), Fault> {
-        let counters = self.store.reader().snapshot()?.counters()?;
-        let Some(drain) = counters.drain else {
+        let rows = self.store.reader().snapshot()?;
+        if rows.drain()?.is_none_or(|row| row.end.is_some()) {
             return Ok(());
-        };
-        if counters.queued > 0 {
-            self.end_drained(drain, Which::Waiting)?;
         }
-        self.end_drained(drain, Which::All)?;
-        self.run_batch(vec![step(DrainCommand::Close)])?;
+        let before = rows.counters()?;
+        drop(rows);
+        if let Some(drain) = before.drain {
+            if before.queued > 0 {
+                self.end_drained(drain, Which::Waiting)?;
+            }
+            self.end_drained(drain, Which::All)?;
+        }
+        let report = DrainCommand::Report {
+            actor: ActorKind::Recovery,
+            unreleased: Vec::new(),
+        };
+        self.run_batch(vec![step(DrainCommand::Close), step(report)])?;
         let after = self.store.reader().snapshot()?.counters()?;
-        let ended = counters.queued + counters.active + counters.draining;
-        let ended = ended - (after.queued + after.active + after.draining);
-        tracing::info!(
+        let live = |counters: Counters| counters.queued + counters.active + counters.draining;
+        let ended = live(before) - live(after);
+        tracing::warn!(
             ended,
-            "sessions ended: a stop that was cut short meant them"
+            "the last stop was cut short; the sessions that it meant have ended now"
         );
         Ok(())
     }

@@ -8,10 +8,11 @@ use sessiond_core::ids::{InstanceId, WorkerName};
 use sessiond_core::reply::{Reply, WorkerView};
 use sessiond_proto::v1 as pb;
 use sessiond_proto::v1::admin_service_server::AdminService;
+use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 
 use super::context::{Context, faulted, session_id, span};
-use super::{Handlers, pools, stats, sweep};
+use super::{Handlers, drain_server, pools, stats, sweep};
 use crate::app::VERSION;
 use crate::limits::{HEARTBEAT_EVERY, REQUEST_BYTES_MAX};
 use crate::wire::status::Refusal;
@@ -146,6 +147,24 @@ impl AdminService for Handlers {
         let (revision, reply) = context.ask(Command::Revoke(revoke)).await?;
         let shown = context.shown(revision);
         Ok(Response::new(show::reply::revoked(reply, shown)))
+    }
+
+    type DrainServerStream = BoxStream<pb::DrainServerResponse>;
+
+    async fn drain_server(
+        &self,
+        request: Request<pb::DrainServerRequest>,
+    ) -> Result<Response<Self::DrainServerStream>, Status> {
+        self.context.namespace(request.metadata())?;
+        drain_server::serve(&self.context, request.into_inner()).map(Response::new)
+    }
+
+    async fn get_drain_report(
+        &self,
+        request: Request<pb::GetDrainReportRequest>,
+    ) -> Result<Response<pb::GetDrainReportResponse>, Status> {
+        self.context.namespace(request.metadata())?;
+        drain_server::report(&self.context).map(Response::new)
     }
 }
 

@@ -21,6 +21,7 @@ use tonic::metadata::MetadataMap;
 
 use crate::compaction::EventRetention;
 use crate::dispatch::Dispatcher;
+use crate::drain::Drains;
 use crate::engine::{Handle, Refused};
 use crate::env::{Clock, Env};
 use crate::exports::Exports;
@@ -59,6 +60,8 @@ pub struct Context {
     pub identification: Identification,
     /// Whether it is going away.
     pub stopping: Stopping,
+    /// Who asked for that, and how far it is.
+    pub drains: Drains,
 }
 
 /// Who this server is.

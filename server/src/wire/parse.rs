@@ -9,6 +9,7 @@ pub(crate) mod claim;
 pub(crate) mod dead_letter_filter;
 pub(crate) mod declare_resource;
 pub(crate) mod discard;
+pub(crate) mod drain_server;
 pub(crate) mod end;
 pub(crate) mod end_request;
 pub(crate) mod end_sessions;

@@ -6,6 +6,7 @@
 pub(crate) mod agent_link;
 pub(crate) mod dead_letter;
 pub(crate) mod delivery;
+pub(crate) mod drain;
 pub(crate) mod encoded;
 pub(crate) mod end;
 pub(crate) mod end_result;

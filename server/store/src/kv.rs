@@ -83,6 +83,8 @@ pub enum Table {
     ReleasingSessions,
     /// Other machines and their agents, by (namespace, name).
     Nodes,
+    /// The newest drain of the server, one row.
+    Drains,
 }
 
 /// Where a row lies in its table. Most keys have 24 bytes or fewer, three numbers, and need no memory of their own.

@@ -8,6 +8,7 @@
 mod activity;
 mod counters;
 mod cursor;
+mod drain;
 mod entry;
 mod event;
 pub(crate) mod field;
@@ -185,6 +186,7 @@ fn encode_row(key: &RowKey, row: &Row) -> Bytes {
         Row::Event(row) => event::Event::from(&**row).encode_to_vec(),
         Row::Resources(row) => resources::Resources::from(&**row).encode_to_vec(),
         Row::Node(row) => node::Node::from(&**row).encode_to_vec(),
+        Row::Drain(row) => drain::Drain::from(&**row).encode_to_vec(),
     }
     .into()
 }
@@ -215,6 +217,7 @@ pub(crate) fn decode_row(key: &RowKey, value: Bytes) -> Result<Row, DecodeError>
             Row::Resources(Arc::new(resources::Resources::decode(value)?.try_into()?))
         }
         RowKey::Node(..) => Row::Node(Arc::new(node::Node::decode(value)?.try_into()?)),
+        RowKey::Drain => Row::Drain(Arc::new(drain::Drain::decode(value)?.try_into()?)),
     };
     if key::agree(key, &row) {
         Ok(row)

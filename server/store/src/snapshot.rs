@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use sessiond_core::drain::DrainRow;
 use sessiond_core::ids::{
     Epoch, Namespace, QueueId, Seq, SessionId, SessionKey, SessionNo, SessionRef,
 };
@@ -128,6 +129,11 @@ impl Rows {
         Ok(self.counters_if()?.unwrap_or_default())
     }
 
+    /// The newest drain of the server; none if there never was one.
+    pub fn drain(&self) -> Result<Option<Arc<DrainRow>>, Fault> {
+        self.drain_if()
+    }
+
     /// The session that a reader means: by id that one; by key the live one, else the newest that has not ended, else
     /// the newest.
     pub fn find(
@@ -204,6 +210,7 @@ impl Rows {
         Ok((entries, extent))
     }
 
+    getter!(drain_if, Drain, Arc<DrainRow>, (), RowKey::Drain);
     owned_getter!(counters_if, Counters, Counters, (), RowKey::Counters);
     getter!(session, Session, Arc<SessionRow>, (no: SessionNo), RowKey::Session(no));
     owned_getter!(activity, Activity, ActivityRow, (no: SessionNo), RowKey::Activity(no));

@@ -150,7 +150,8 @@ fn load_beside(view: &mut View, rows: &Rows, row: Option<&Row>) -> Result<(), Fa
             | Row::Pool(_)
             | Row::Event(_)
             | Row::Resources(_)
-            | Row::Node(_),
+            | Row::Node(_)
+            | Row::Drain(_),
         )
         | None => Vec::new(),
     };
@@ -318,7 +319,8 @@ fn is_new(first: &Change, fates: &Fates<'_>) -> bool {
             | RowKey::Request(..)
             | RowKey::Pool(..)
             | RowKey::Resources(_)
-            | RowKey::Node(..),
+            | RowKey::Node(..)
+            | RowKey::Drain,
             _,
         ) => false,
     }

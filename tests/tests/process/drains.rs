@@ -18,13 +18,13 @@ use tonic::Code;
 use super::run::{Run, command};
 
 /// What a real process may take beyond a deadline that it keeps.
-const TO_SPARE: Duration = Duration::from_secs(5);
+pub(crate) const TO_SPARE: Duration = Duration::from_secs(5);
 
 /// How a session ended: why, by whom, and with which warning.
-type End = (pb::EndReason, pb::ActorKind, Option<String>);
+pub(crate) type End = (pb::EndReason, pb::ActorKind, Option<String>);
 
 /// Every end that is on record, by session; a second end of one fails.
-async fn ends(caller: &Caller) -> BTreeMap<String, End> {
+pub(crate) async fn ends(caller: &Caller) -> BTreeMap<String, End> {
     let newest = caller.revision().await;
     let mut watch = WatchStream::from_the_start(caller).await;
     let mut ends = BTreeMap::new();
@@ -42,7 +42,7 @@ async fn ends(caller: &Caller) -> BTreeMap<String, End> {
     ends
 }
 
-async fn live(caller: &Caller) -> u64 {
+pub(crate) async fn live(caller: &Caller) -> u64 {
     let stats = caller.stats(pb::GetStatsRequest::default()).await;
     let sessions = stats.expect("the server counts").sessions;
     let sessions = sessions.expect("sessions are counted");
@@ -50,7 +50,7 @@ async fn live(caller: &Caller) -> u64 {
 }
 
 /// A request of a session that nobody ends.
-async fn request(caller: &Caller, name: &str) -> String {
+pub(crate) async fn request(caller: &Caller, name: &str) -> String {
     let begin = pb::BeginRequestRequest {
         r#ref: key(name),
         request_lease: millis(60_000),
@@ -265,10 +265,10 @@ async fn connections_and_streams_that_are_dead_weight_hold_nothing_up() {
 }
 
 /// The budget of these servers: half of it is for what is under way.
-const BUDGET: Duration = Duration::from_secs(2);
+pub(crate) const BUDGET: Duration = Duration::from_secs(2);
 
 /// A server on a new directory, with little time to stop; the place that directory is in, its address, the directory.
-fn start() -> (tempfile::TempDir, Run, String, String) {
+pub(crate) fn start() -> (tempfile::TempDir, Run, String, String) {
     let temporary = tempfile::tempdir().expect("a temporary directory can be made");
     let directory = temporary.path().join("data");
     let directory = directory.to_str().expect("a temporary path is UTF-8");
@@ -285,13 +285,13 @@ fn serve(directory: &str) -> (Run, String) {
 }
 
 /// The next start on a directory.
-async fn again(directory: &str) -> (Run, Caller) {
+pub(crate) async fn again(directory: &str) -> (Run, Caller) {
     let (run, address) = serve(directory);
     let caller = Caller::at(&format!("http://{address}")).await;
     (run, caller)
 }
 
-async fn ended(run: Run) -> (Option<i32>, Vec<String>) {
+pub(crate) async fn ended(run: Run) -> (Option<i32>, Vec<String>) {
     let ended = tokio::task::spawn_blocking(|| run.ended()).await;
     let (status, said) = ended.expect("it ends");
     (status.code(), said)

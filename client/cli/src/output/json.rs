@@ -36,7 +36,8 @@ described! {
     RequeueDeadLettersResponse DiscardMessagesResponse RevokeLeaseResponse ResetCircuitResponse
     SweepResponse SweepResult PurgeSessionsResponse PurgeResult
     ListPoolsResponse PoolInfo ListNodesResponse Node DeclareResourceResponse ListResourcesResponse Resource
-    ReleaseResourceResponse ReleaseResult ExportSummary
+    ReleaseResourceResponse ReleaseResult ExportSummary DrainServerResponse DrainStarted DrainReport
+    GetDrainReportResponse
 }
 
 static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {

@@ -48,7 +48,7 @@ impl Output {
 }
 
 #[track_caller]
-fn check(
+pub(crate) fn check(
     format: Format,
     detail: Detail,
     expected: &str,

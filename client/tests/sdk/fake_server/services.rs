@@ -13,7 +13,7 @@ use sessiond_proto::v1::worker_service_server::WorkerService;
 use tokio::sync::{mpsc, oneshot};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Call, ExportCall, Unary, WatchCall, WorkCall};
+use super::{Call, DrainCall, ExportCall, Unary, WatchCall, WorkCall};
 
 /// Frames of a stream that the test may send ahead.
 const FRAMES_AHEAD: usize = 1_024;
@@ -86,7 +86,24 @@ macro_rules! service {
 }
 
 service! {
-    AdminService {}
+    AdminService {
+        type DrainServerStream = Frames<pb::DrainServerResponse>;
+
+        async fn drain_server(
+            &self,
+            request: Request<pb::DrainServerRequest>,
+        ) -> Result<Response<Self::DrainServerStream>, Status> {
+            let (sender, mut frames) = frames();
+            self.arrive(Call::Drain(DrainCall {
+                request: request.into_inner(),
+                frames: sender,
+            }));
+            // A drain that is refused has no stream, as with the server.
+            let first = frames.next().await.transpose()?;
+            let first = stream::iter(first.map(Ok));
+            Ok(Response::new(first.chain(frames).boxed()))
+        }
+    }
     get_server_info(GetServerInfoRequest) -> GetServerInfoResponse: ServerInfo;
     get_stats(GetStatsRequest) -> GetStatsResponse: Stats;
     list_pools(ListPoolsRequest) -> ListPoolsResponse: ListPools;
@@ -94,6 +111,7 @@ service! {
     reset_circuit(ResetCircuitRequest) -> ResetCircuitResponse: ResetCircuit;
     sweep(SweepRequest) -> SweepResponse: Sweep;
     revoke_lease(RevokeLeaseRequest) -> RevokeLeaseResponse: RevokeLease;
+    get_drain_report(GetDrainReportRequest) -> GetDrainReportResponse: DrainReport;
 }
 
 service! {

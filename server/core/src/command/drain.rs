@@ -1,17 +1,20 @@
 //! Commands of a drain of the server.
 
+use crate::drain::DrainSessions;
 use crate::event::ActorKind;
-use crate::ids::SessionNo;
+use crate::ids::{SessionId, SessionNo};
 use crate::session::{EndMode, EndReason};
 use crate::time::Span;
 
 /// A step of a drain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DrainCommand {
-    /// Put on record that every session is to end, or join the drain that is.
+    /// Put on record that every session is to end, or that the server goes without that; or join the drain that is open.
     Begin {
         /// Why.
         reason: EndReason,
+        /// Whether sessions end.
+        sessions: DrainSessions,
     },
     /// End a session that the open drain means.
     End {
@@ -24,6 +27,13 @@ pub enum DrainCommand {
         /// Who asks: the drain itself, or recovery.
         actor: ActorKind,
     },
-    /// All that it means were asked to end.
+    /// All that it means have ended, or were left.
     Close,
+    /// It is over.
+    Report {
+        /// Who says so: the drain itself, or recovery.
+        actor: ActorKind,
+        /// Sessions of which something outside is not gone, and how much.
+        unreleased: Vec<(SessionId, u64)>,
+    },
 }

@@ -1,8 +1,9 @@
 //! Drain: the end of every session, because the server goes away.
 //!
 //! Invariant: an open drain is in the counters, so every decision knows of it and no session begins beside it; it is closed
-//! only when none lives. Each end is a decision of its own, by the one way in which sessions end. What this deliberately does
-//! not do: find the sessions or wait for them; the shell does, and recovery.
+//! only when none lives. Each end is a decision of its own, by the one way in which sessions end, and is counted in the same
+//! commit. A drain that keeps sessions is on record as one too, and ends none. What this deliberately does not do: find the
+//! sessions or wait for them; the shell does, and recovery.
 
 use std::sync::Arc;
 
@@ -10,46 +11,94 @@ use super::{end, finish};
 use crate::command::End;
 use crate::command::drain::DrainCommand;
 use crate::draft::{Draft, Stop};
-use crate::drain::{Drain, DrainReply, DrainStep};
+use crate::drain::{Drain, DrainEnd, DrainReply, DrainRow, DrainSessions, DrainStep, WarningCode};
 use crate::event::{Actor, ActorKind};
-use crate::ids::{SessionNo, SessionRef};
+use crate::ids::{SessionId, SessionNo, SessionRef};
 use crate::rejection::Rejection;
 use crate::reply::Reply;
+use crate::rows::{Row, RowKey};
 use crate::session::{EndMode, EndReason, Lifecycle, PendingPolicy, SessionRow};
 use crate::time::Span;
 
 /// Takes a step of a drain.
-pub(super) fn drain(draft: &mut Draft<'_>, command: DrainCommand) -> Result<Reply, Stop> {
+pub(super) fn drain(draft: &mut Draft<'_>, command: &DrainCommand) -> Result<Reply, Stop> {
     let reply = match command {
-        DrainCommand::Begin { reason } => begin(draft, reason)?,
+        DrainCommand::Begin { reason, sessions } => begin(draft, *reason, *sessions)?,
         DrainCommand::End {
             session,
             mode,
             grace,
             actor,
-        } => DrainReply::Step(end_one(draft, session, (mode, grace), actor)?),
+        } => DrainReply::Step(end_one(draft, *session, (*mode, *grace), *actor)?),
         DrainCommand::Close => close(draft)?,
+        DrainCommand::Report { actor, unreleased } => report(draft, *actor, unreleased)?,
     };
     Ok(Reply::Drain(reply))
 }
 
-fn begin(draft: &mut Draft<'_>, reason: EndReason) -> Result<DrainReply, Stop> {
+fn begin(
+    draft: &mut Draft<'_>,
+    reason: EndReason,
+    sessions: DrainSessions,
+) -> Result<DrainReply, Stop> {
     let mut counters = draft.counters()?;
-    if let Some(drain) = counters.drain {
+    let through = counters.session;
+    if let Some(row) = open_row(draft)? {
+        let through = counters.drain.map_or(through, |drain| drain.through);
         return Ok(DrainReply::Open {
-            drain,
+            row: Arc::new(row),
+            through,
             joined: true,
         });
     }
-    let drain = Drain {
+    if sessions == DrainSessions::End {
+        counters.drain = Some(Drain { reason, through });
+        draft.put_counters(counters);
+    }
+    let row = Arc::new(DrainRow {
         reason,
-        through: counters.session,
-    };
-    counters.drain = Some(drain);
-    draft.put_counters(counters);
+        sessions,
+        begin_time: draft.now.wall,
+        begun_at: draft.now.engine,
+        end: None,
+        ended: 0,
+        late: 0,
+        left: 0,
+        recovered: false,
+        warnings: Vec::new(),
+    });
+    draft.put(RowKey::Drain, Row::Drain(Arc::clone(&row)));
     Ok(DrainReply::Open {
-        drain,
+        row,
+        through,
         joined: false,
+    })
+}
+
+/// The drain that is not over, if there is one.
+fn open_row(draft: &Draft<'_>) -> Result<Option<DrainRow>, Stop> {
+    let row = draft.drain_row()?.filter(|row| row.end.is_none());
+    Ok(row.map(|row| DrainRow::clone(row)))
+}
+
+/// Changes what is on record of the open drain.
+fn note(draft: &mut Draft<'_>, change: impl FnOnce(&mut DrainRow)) -> Result<(), Stop> {
+    if let Some(mut row) = open_row(draft)? {
+        change(&mut row);
+        draft.put(RowKey::Drain, Row::Drain(row.into()));
+    }
+    Ok(())
+}
+
+/// Counts a session that ends with so many requests and deliveries under way, if a drain is open: whether the drain or the
+/// session's own deadline is sooner by a moment says nothing.
+pub(super) fn count_late(draft: &mut Draft<'_>, id: &SessionId, open: u64) -> Result<(), Stop> {
+    if draft.counters()?.drain.is_none() {
+        return Ok(());
+    }
+    note(draft, |row| {
+        row.late += 1;
+        row.warn(WarningCode::SessionDrainTimeout, id.as_str(), open);
     })
 }
 
@@ -77,6 +126,7 @@ fn end_one(
         Lifecycle::Queued(_) | Lifecycle::Active => {
             let asked = asked(&session, drain.reason, (mode, grace), actor);
             end::begin(draft, session, &asked)?;
+            note(draft, |row| row.ended += 1)?;
         }
         Lifecycle::Draining(intent)
             if intent.mode == EndMode::AfterPending && !faulty!(AfterPendingDrained) =>
@@ -125,6 +175,29 @@ fn close(draft: &mut Draft<'_>) -> Result<DrainReply, Stop> {
     if counters.drain.is_some() && (left == 0 || faulty!(DrainForgotten)) {
         counters.drain = None;
         draft.put_counters(counters);
+        note(draft, |row| row.left = counters.draining)?;
     }
     Ok(DrainReply::Closed { left })
+}
+
+/// The drain is over; one whose sessions live is not.
+fn report(
+    draft: &mut Draft<'_>,
+    actor: ActorKind,
+    unreleased: &[(SessionId, u64)],
+) -> Result<DrainReply, Stop> {
+    if draft.counters()?.drain.is_none() {
+        let now = draft.now;
+        note(draft, |row| {
+            row.recovered = actor == ActorKind::Recovery;
+            for (session, count) in unreleased {
+                row.warn(WarningCode::ResourcesUnreleased, session.as_str(), *count);
+            }
+            row.end = Some(DrainEnd {
+                time: now.wall,
+                duration: now.engine.since(row.begun_at),
+            });
+        })?;
+    }
+    Ok(DrainReply::Reported(draft.drain_row()?.cloned()))
 }

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use super::slot::{self, Stage};
-use super::{end, let_go, release, rest};
+use super::{drain, end, let_go, release, rest};
 use crate::command::Carry;
 use crate::draft::events::Particulars;
 use crate::draft::{Draft, Stop};
@@ -92,6 +92,9 @@ pub(super) fn finish_late(
     let mut said = Particulars::attribute(WARNING, DRAIN_TIMED_OUT);
     let counts = open.map(|(what, count)| (what.to_owned(), count.to_string()));
     said.attributes.extend(counts);
+    drain::count_late(draft, &session.id, requests as u64 + depth.in_flight)?;
+    // Nobody else holds it then, and it need not be copied to be changed.
+    drop(session);
     finish_with(draft, no, intent, None, said)
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::{Draft, Stop};
 use crate::change::Membership;
 use crate::deadlines;
+use crate::drain::DrainRow;
 use crate::event::EventRow;
 use crate::ids::{
     Epoch, Namespace, NodeName, PoolName, QueueId, RequestId, Revision, Seq, SessionId, SessionKey,
@@ -63,6 +64,7 @@ impl Draft<'_> {
     reader!(event_row, Event, Arc<EventRow>, (revision: Revision), RowKey::Event(revision));
     reader!(resources_row, Resources, Arc<ResourcesRow>, (no: SessionNo), RowKey::Resources(no));
     reader!(node_row, Node, Arc<NodeRow>, (ns: &Namespace, name: &NodeName), RowKey::Node(ns.clone(), name.clone()));
+    reader!(drain_row, Drain, Arc<DrainRow>, (), RowKey::Drain);
     reader!(counters_row, Counters, Arc<Counters>, (), RowKey::Counters);
 
     /// A session, to be looked at; whoever changes it takes a copy.

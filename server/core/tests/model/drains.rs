@@ -4,12 +4,14 @@
 
 use sessiond_core::command::Command;
 use sessiond_core::command::drain::DrainCommand;
-use sessiond_core::drain::{Drain, DrainReply, DrainStep};
+use sessiond_core::drain::{
+    Drain, DrainEnd, DrainReply, DrainRow, DrainSessions, DrainStep, DrainWarning, WarningCode,
+};
 use sessiond_core::event::{Actor, ActorKind};
-use sessiond_core::ids::SessionNo;
+use sessiond_core::ids::{SessionId, SessionNo};
 use sessiond_core::reply::Reply;
 use sessiond_core::session::{EndMode, EndReason, PendingPolicy};
-use sessiond_core::time::Span;
+use sessiond_core::time::{EngineTime, Span, WallTime};
 
 use super::marks::drains::Drains;
 use super::state::{Ending, Model, State};
@@ -18,35 +20,135 @@ use super::world::World;
 
 impl Model {
     pub(crate) fn drain_step(&mut self, command: &DrainCommand, out: &mut Expected) -> Answer {
-        let reply = match *command {
-            DrainCommand::Begin { reason } => self.drain_begins(reason),
+        let reply = match command {
+            DrainCommand::Begin { reason, sessions } => self.drain_begins(*reason, *sessions),
             DrainCommand::End {
                 session,
                 mode,
                 grace,
                 actor,
-            } => DrainReply::Step(self.drain_ends(session.0, (mode, grace), actor, out)),
-            DrainCommand::Close => {
-                let live = |state: &State| matches!(state, State::Queued(_) | State::Active);
-                let live = self.sessions.iter().filter(|s| live(&s.state));
-                let left = live.count() as u64;
-                self.marks
-                    .hit_if(left > 0 && self.drain.is_some(), Drains::ClosedEarly);
-                if left == 0 {
-                    self.drain = None;
-                }
-                DrainReply::Closed { left }
+            } => DrainReply::Step(self.drain_ends(session.0, (*mode, *grace), *actor, out)),
+            DrainCommand::Close => self.drain_closes(),
+            DrainCommand::Report { actor, unreleased } => {
+                self.drain_reports(*actor, unreleased);
+                DrainReply::Reported(self.last_drain.clone().map(Into::into))
             }
         };
         Answer::Drain(reply)
     }
 
-    fn drain_begins(&mut self, reason: EndReason) -> DrainReply {
-        let joined = self.drain.is_some();
-        self.marks.hit_if(joined, Drains::Joined);
-        let through = SessionNo(self.sessions.len() as u64);
-        let drain = *self.drain.get_or_insert(Drain { reason, through });
-        DrainReply::Open { drain, joined }
+    /// Whoever waits is let in where a drain ended somebody, before the start has seen to all that wait.
+    pub(crate) fn serve_drained(
+        &mut self,
+        command: &DrainCommand,
+        answer: &Answer,
+        out: &mut Expected,
+    ) {
+        let ended = *answer == Answer::Drain(DrainReply::Step(DrainStep::Ended));
+        if let DrainCommand::End { session, .. } = command
+            && ended
+        {
+            let pool = self.session(session.0).pool.clone();
+            self.serve_line(&pool, out);
+        }
+    }
+
+    fn drain_begins(&mut self, reason: EndReason, sessions: DrainSessions) -> DrainReply {
+        let newest = SessionNo(self.sessions.len() as u64);
+        let through = self.drain.map_or(newest, |drain| drain.through);
+        if let Some(row) = self.last_drain.clone().filter(|row| row.end.is_none()) {
+            self.marks.hit(Drains::Joined);
+            return DrainReply::Open {
+                row: row.into(),
+                through,
+                joined: true,
+            };
+        }
+        if sessions == DrainSessions::End {
+            self.drain = Some(Drain { reason, through });
+        } else {
+            self.marks.hit(Drains::Kept);
+        }
+        let row = DrainRow {
+            reason,
+            sessions,
+            begin_time: WallTime(self.wall),
+            begun_at: EngineTime(self.now),
+            end: None,
+            ended: 0,
+            late: 0,
+            left: 0,
+            recovered: false,
+            warnings: Vec::new(),
+        };
+        self.last_drain = Some(row.clone());
+        DrainReply::Open {
+            row: row.into(),
+            through,
+            joined: false,
+        }
+    }
+
+    fn drain_closes(&mut self) -> DrainReply {
+        let count = |is_there: fn(&State) -> bool| {
+            self.sessions.iter().filter(|s| is_there(&s.state)).count() as u64
+        };
+        let left = count(|state| matches!(state, State::Queued(_) | State::Active));
+        let draining = count(|state| matches!(state, State::Draining(_)));
+        self.marks
+            .hit_if(left > 0 && self.drain.is_some(), Drains::ClosedEarly);
+        if left == 0 && self.drain.take().is_some() {
+            self.marks.hit_if(draining > 0, Drains::ClosedWithSomeLeft);
+            self.open_drain().left = draining;
+        }
+        DrainReply::Closed { left }
+    }
+
+    fn drain_reports(&mut self, actor: ActorKind, unreleased: &[(SessionId, u64)]) {
+        let open = self
+            .last_drain
+            .as_ref()
+            .is_some_and(|row| row.end.is_none());
+        if !open || self.drain.is_some() {
+            self.marks.hit(Drains::ReportedOutOfTurn);
+            return;
+        }
+        let (now, wall) = (self.now, self.wall);
+        for (session, count) in unreleased {
+            self.warn_of_drain(WarningCode::ResourcesUnreleased, session, *count);
+        }
+        let row = self.open_drain();
+        row.recovered = actor == ActorKind::Recovery;
+        row.end = Some(DrainEnd {
+            time: WallTime(wall),
+            duration: Span(now.saturating_sub(row.begun_at.0)),
+        });
+    }
+
+    /// A session ends with so much under way.
+    pub(crate) fn count_late(&mut self, no: u64, open: u64) {
+        if self.drain.is_some() {
+            let id = self.session(no).id.clone();
+            self.open_drain().late += 1;
+            self.warn_of_drain(WarningCode::SessionDrainTimeout, &id, open);
+        }
+    }
+
+    fn open_drain(&mut self) -> &mut DrainRow {
+        self.last_drain.as_mut().expect("a drain is open")
+    }
+
+    fn warn_of_drain(&mut self, code: WarningCode, session: &SessionId, count: u64) {
+        let warnings = &mut self.open_drain().warnings;
+        let same = |one: &&mut DrainWarning| one.code == code && one.subject == session.as_str();
+        match warnings.iter_mut().find(same) {
+            Some(known) => known.count += count,
+            None => warnings.push(DrainWarning {
+                code,
+                subject: session.to_string(),
+                count,
+            }),
+        }
     }
 
     fn drain_ends(
@@ -78,6 +180,7 @@ impl Model {
                     deadline: self.now + wait,
                     pending: PendingPolicy::Keep,
                 };
+                self.open_drain().ended += 1;
                 self.drain_one(no, &ending, out)
             }
             State::Draining(ending) if ending.mode == EndMode::AfterPending => {
@@ -123,8 +226,12 @@ impl World {
     /// happens then happens beside an open drain.
     pub(crate) fn drain(&mut self) {
         let reasons = [EndReason::Shutdown, EndReason::Restart];
+        let sessions = match self.rng.u32(..6) {
+            0 => DrainSessions::Keep,
+            _ => DrainSessions::End,
+        };
         let reason = reasons[self.rng.usize(..2)];
-        self.step(DrainCommand::Begin { reason });
+        self.step(DrainCommand::Begin { reason, sessions });
         let mode = if self.rng.bool() {
             EndMode::Graceful
         } else {
@@ -143,25 +250,49 @@ impl World {
         match self.rng.u32(..8) {
             0 => return self.restart(),
             1 => return,
+            2 => drop(self.drain_over(ActorKind::Drain)),
             _ => {}
         }
         for no in 1..=self.model.sessions.len() as u64 {
             self.drain_end(no, EndMode::Immediate, ActorKind::Drain);
         }
         self.step(DrainCommand::Close);
+        if self.rng.u32(..4) > 0 {
+            self.drain_over(ActorKind::Drain);
+        }
     }
 
     /// What every start does with a drain that it finds.
     pub(crate) fn finish_drain(&mut self) {
-        if self.model.drain.is_none() {
+        let open = |row: &DrainRow| row.end.is_none();
+        if !self.model.last_drain.as_ref().is_some_and(open) {
             return;
         }
-        self.model.marks.hit(Drains::FoundAtStart);
-        for no in 1..=self.model.sessions.len() as u64 {
-            self.drain_end(no, EndMode::Immediate, ActorKind::Recovery);
+        if self.model.drain.is_some() {
+            self.model.marks.hit(Drains::FoundAtStart);
+            for no in 1..=self.model.sessions.len() as u64 {
+                self.drain_end(no, EndMode::Immediate, ActorKind::Recovery);
+            }
+            let closed = self.step(DrainCommand::Close);
+            assert_eq!(closed, DrainReply::Closed { left: 0 }, "all of it ended");
+        } else {
+            self.model.marks.hit(Drains::FoundUnreported);
         }
-        let closed = self.step(DrainCommand::Close);
-        assert_eq!(closed, DrainReply::Closed { left: 0 }, "all of it ended");
+        let reported = self.drain_over(ActorKind::Recovery);
+        let DrainReply::Reported(Some(row)) = reported else {
+            panic!("what is open is reported, not {reported:?}");
+        };
+        assert!(row.recovered && row.end.is_some(), "it is over");
+    }
+
+    /// Says that it is over, with some sessions that have something left outside.
+    fn drain_over(&mut self, actor: ActorKind) -> DrainReply {
+        let some = self.model.sessions.iter().rev().take(2);
+        let mut unreleased: Vec<_> = some
+            .map(|session| (session.id.clone(), session.no))
+            .collect();
+        unreleased.truncate(self.rng.usize(..3));
+        self.step(DrainCommand::Report { actor, unreleased })
     }
 
     fn drain_end(&mut self, no: u64, mode: EndMode, actor: ActorKind) {

@@ -135,6 +135,7 @@ impl Model {
         if ending.mode == EndMode::AfterPending {
             open[2] = unsettled - out_now;
         }
+        self.count_late(no, used as u64 + out_now);
         self.finish(no, ending, None, out);
         for fact in out.facts.iter_mut().rev() {
             if let Fact::Ended(end) = fact {

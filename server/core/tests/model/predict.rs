@@ -35,6 +35,7 @@ impl Model {
             (Ok(_), Command::Admit { pool, .. }) => self.serve_line(pool, &mut out),
             // Whoever waits is let in by what comes after it.
             (Ok(_), Command::Restore(_)) => {}
+            (Ok(answer), Command::Drain(command)) => self.serve_drained(command, answer, &mut out),
             (_, _) => self.serve_lines(&mut out),
         }
         let decision = match (verdict, said) {

@@ -173,6 +173,7 @@ fn check_name(model: &Model, key: &RowKey, row: &Row, seen: &mut Seen) {
             assert_eq!(*row, wanted, "the counts of pool {pool}");
         }
         (RowKey::Node(_, name), Row::Node(row)) => nodes::check_row(model, name, row),
+        (RowKey::Drain, Row::Drain(row)) => assert_eq!(Some(&**row), model.last_drain.as_ref()),
         (key, row) => panic!("under {key:?} lies {row:?}"),
     }
 }

@@ -9,7 +9,7 @@ mod resource;
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use sessiond_core::drain::Drain;
+use sessiond_core::drain::{Drain, DrainRow};
 use sessiond_core::event::Actor;
 use sessiond_core::ids::{
     CoalesceKey, IdempotencyKey, InstanceId, NodeName, PoolName, RequestId, SessionId, SessionKey,
@@ -50,6 +50,8 @@ pub(crate) struct Model {
     pub(crate) calendar: Calendar,
     /// The drain of the server that is open.
     pub(crate) drain: Option<Drain>,
+    /// The newest drain, and what came of it.
+    pub(crate) last_drain: Option<DrainRow>,
     pub(crate) last_epoch: u64,
     pub(crate) revision: u64,
     /// Of each event, how many of its decision follow.
@@ -282,6 +284,7 @@ impl Model {
             requests: BTreeMap::new(),
             calendar: Calendar::default(),
             drain: None,
+            last_drain: None,
             nodes: BTreeMap::new(),
             last_epoch: 0,
             revision: 0,

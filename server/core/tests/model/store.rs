@@ -325,6 +325,7 @@ impl Store {
             | Row::Pool(_)
             | Row::Resources(_)
             | Row::Node(_)
+            | Row::Drain(_)
             | Row::Event(_) => None,
         })
         .collect()

@@ -90,6 +90,15 @@ pub(crate) fn past(faults: &mut Faults, field: &str, time: Option<Timestamp>) ->
     millis_of(faults, field, time?, 0)
 }
 
+/// By when something must be over: kept to the millisecond, rounded down.
+pub(crate) fn deadline(
+    faults: &mut Faults,
+    field: &str,
+    time: Option<Timestamp>,
+) -> Option<WallTime> {
+    millis_of(faults, field, time?, 0)
+}
+
 /// Before which something must not happen: kept to the millisecond, rounded up.
 pub(crate) fn not_before(
     faults: &mut Faults,

@@ -7,7 +7,7 @@ use crate::kv::Table;
 
 impl Table {
     /// Every table, in the order of declaration. The tags 10 and 19 were given out before the format was a promise.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::Counters,
         Self::Sessions,
         Self::Activities,
@@ -39,15 +39,17 @@ impl Table {
         Self::UnreleasedSessions,
         Self::ReleasingSessions,
         Self::Nodes,
+        Self::Drains,
     ];
 
     /// Those that the first versions of format 1 did not have. A file without them has nothing in them.
-    pub(crate) const ADDED: [Self; 5] = [
+    pub(crate) const ADDED: [Self; 6] = [
         Self::Resources,
         Self::BehindSessions,
         Self::UnreleasedSessions,
         Self::ReleasingSessions,
         Self::Nodes,
+        Self::Drains,
     ];
 
     /// The name of the table on disk, its version included.
@@ -103,6 +105,7 @@ impl Table {
             Self::UnreleasedSessions => (92, "unreleased_sessions.v1"),
             Self::ReleasingSessions => (93, "releasing_sessions.v1"),
             Self::Nodes => (94, "nodes.v1"),
+            Self::Drains => (95, "drains.v1"),
         }
     }
 }

@@ -203,6 +203,7 @@ pub(crate) fn entry(table: Table, key: &[u8]) -> Result<IndexEntry, DecodeError>
         Table::Counters
         | Table::Resources
         | Table::Nodes
+        | Table::Drains
         | Table::Sessions
         | Table::Activities
         | Table::Queues

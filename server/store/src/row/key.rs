@@ -1,7 +1,7 @@
 //! Keys of rows: which table, which bytes, and back.
 //!
 //! ```text
-//! counters                          00
+//! counters, drains                  00
 //! sessions, activities, queues,     u64
 //!   leases, events, resources
 //! messages, dead_letters, payloads  u64 queue | u64 seq
@@ -21,14 +21,14 @@ use crate::row::DecodeError;
 use crate::row::cursor::{Cursor, one, put_prefixed, two};
 use crate::row::text::{Text, text};
 
-/// The only key of the counters.
-const COUNTERS: u8 = 0;
+/// The only key of a table that has one row.
+const ONLY: u8 = 0;
 
 /// Where the row of a key lies.
 #[must_use]
 pub fn key_of_row(key: &RowKey) -> (Table, Key) {
     match key {
-        RowKey::Counters => (Table::Counters, Key::from_slice(&[COUNTERS])),
+        RowKey::Counters => (Table::Counters, Key::from_slice(&[ONLY])),
         RowKey::Session(no) => (Table::Sessions, one(no.0)),
         RowKey::Activity(no) => (Table::Activities, one(no.0)),
         RowKey::Queue(id) => (Table::Queues, one(id.0)),
@@ -44,6 +44,7 @@ pub fn key_of_row(key: &RowKey) -> (Table, Key) {
         RowKey::Event(revision) => (Table::Events, one(revision.0)),
         RowKey::Resources(no) => (Table::Resources, one(no.0)),
         RowKey::Node(namespace, name) => (Table::Nodes, scoped(namespace, name.as_str())),
+        RowKey::Drain => (Table::Drains, Key::from_slice(&[ONLY])),
     }
 }
 
@@ -57,7 +58,7 @@ fn scoped(namespace: &Namespace, text: &str) -> Key {
 /// The key of the row at `bytes`, or `None` when the table is an index.
 pub(crate) fn row_key(table: Table, bytes: &[u8]) -> Option<Result<RowKey, DecodeError>> {
     Some(match table {
-        Table::Counters => counters(bytes),
+        Table::Counters => only(bytes, "is not that of the counters").map(|()| RowKey::Counters),
         Table::Sessions => number(bytes).map(|no| RowKey::Session(SessionNo(no))),
         Table::Activities => number(bytes).map(|no| RowKey::Activity(SessionNo(no))),
         Table::Queues => number(bytes).map(|id| RowKey::Queue(QueueId(id))),
@@ -75,6 +76,7 @@ pub(crate) fn row_key(table: Table, bytes: &[u8]) -> Option<Result<RowKey, Decod
         Table::Events => number(bytes).map(|revision| RowKey::Event(Revision(revision))),
         Table::Resources => number(bytes).map(|no| RowKey::Resources(SessionNo(no))),
         Table::Nodes => unscoped(bytes).map(|(namespace, name)| RowKey::Node(namespace, name)),
+        Table::Drains => only(bytes, "is not that of the drain").map(|()| RowKey::Drain),
         Table::Ready
         | Table::InFlight
         | Table::Returned
@@ -93,11 +95,11 @@ pub(crate) fn row_key(table: Table, bytes: &[u8]) -> Option<Result<RowKey, Decod
     })
 }
 
-fn counters(bytes: &[u8]) -> Result<RowKey, DecodeError> {
-    if bytes == [COUNTERS] {
-        Ok(RowKey::Counters)
+fn only(bytes: &[u8], other: &'static str) -> Result<(), DecodeError> {
+    if bytes == [ONLY] {
+        Ok(())
     } else {
-        Err(DecodeError::Key("is not that of the counters"))
+        Err(DecodeError::Key(other))
     }
 }
 
@@ -138,7 +140,8 @@ pub(crate) fn agree(key: &RowKey, row: &Row) -> bool {
         | (RowKey::SessionId(..), Row::SessionId(_))
         | (RowKey::KeyBlock(..), Row::KeyBlock(_))
         | (RowKey::Request(..), Row::Request(_))
-        | (RowKey::Pool(..), Row::Pool(_)) => true,
+        | (RowKey::Pool(..), Row::Pool(_))
+        | (RowKey::Drain, Row::Drain(_)) => true,
         (RowKey::Session(no), Row::Session(row)) => row.no == *no,
         (RowKey::Activity(no), Row::Activity(row)) => row.session == *no,
         (RowKey::Queue(id), Row::Queue(row)) => row.id == *id,
@@ -170,7 +173,8 @@ pub(crate) fn agree(key: &RowKey, row: &Row) -> bool {
             | RowKey::Pool(..)
             | RowKey::Event(_)
             | RowKey::Resources(_)
-            | RowKey::Node(..),
+            | RowKey::Node(..)
+            | RowKey::Drain,
             _,
         ) => false,
     }

@@ -3,6 +3,7 @@
 //! Each number is a promise: it is on disk. A variant that goes leaves its number behind, unused; a new one takes the
 //! next. Zero is never given, for it is what an absent field reads as. The numbers of `Rank` and `Lane` also order keys.
 
+use sessiond_core::drain::{DrainSessions, WarningCode};
 use sessiond_core::event::{ActorKind, EventKind};
 use sessiond_core::lease::LeaseMode;
 use sessiond_core::message::{DeadReason, Lane, Rank, Turn};
@@ -134,6 +135,14 @@ numbers! {
         Denied = 1,
         TimedOut = 2,
         NodeAway = 3,
+    }
+    DrainSessions ("whether sessions end") {
+        End = 1,
+        Keep = 2,
+    }
+    WarningCode ("the code of a warning") {
+        SessionDrainTimeout = 1,
+        ResourcesUnreleased = 2,
     }
     ReleaseOutcome ("the outcome of a release") {
         Killed = 1,

@@ -11,10 +11,12 @@ mod resources;
 use std::num::NonZeroU32;
 
 use fastrand::Rng;
+use sessiond_core::command::drain::DrainCommand;
 use sessiond_core::command::{
     Carry, Command, ConflictPolicy, End, NewSessionId, Open, Outcome as SettleOutcome, Purge,
     RequestTag, Reset, Settlement, TimeoutOverrides, Touch,
 };
+use sessiond_core::drain::DrainSessions;
 use sessiond_core::event::{Actor, ActorKind};
 use sessiond_core::ids::{Epoch, Namespace, RequestId, SessionId, SessionKey, SessionRef};
 use sessiond_core::reply::Reply;
@@ -52,7 +54,7 @@ impl Asker {
     /// The next command and its time.
     pub(crate) fn next(&mut self, world: &World) -> (Command, Now) {
         self.pass_time();
-        let command = match self.rng.u8(..34) {
+        let command = match self.rng.u8(..35) {
             0..4 => Command::Open(Box::new(self.open())),
             4..10 => Command::Enqueue(self.enqueue()),
             10..14 => Command::Claim(self.claim()),
@@ -65,9 +67,25 @@ impl Asker {
             27 => Command::Purge(self.purge()),
             28 => self.lapse(world),
             29..32 => self.resource(world),
+            32 => self.drain(),
             _ => self.due(world),
         };
         (command, self.now)
+    }
+
+    /// A server that goes without ending its sessions, or says that this is over. Where they end no story would go on.
+    fn drain(&mut self) -> Command {
+        Command::Drain(if self.rng.bool() {
+            DrainCommand::Begin {
+                reason: EndReason::Shutdown,
+                sessions: DrainSessions::Keep,
+            }
+        } else {
+            DrainCommand::Report {
+                actor: ActorKind::Drain,
+                unreleased: Vec::new(),
+            }
+        })
     }
 
     /// Takes note of what was handed out.

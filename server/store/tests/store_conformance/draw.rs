@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use fastrand::Rng;
-use sessiond_core::drain::Drain;
+use sessiond_core::drain::{Drain, DrainEnd, DrainRow, DrainSessions, DrainWarning, WarningCode};
 use sessiond_core::ids::{
     CoalesceKey, DeliveryId, Epoch, IdempotencyKey, InstanceId, MessageKind, Namespace, NodeName,
     PoolName, QueueId, RequestId, ResourceNo, Revision, Seq, SessionId, SessionKey, SessionNo,
@@ -110,12 +110,13 @@ pub(crate) fn key(rng: &mut Rng, kind: usize) -> RowKey {
         12 => RowKey::Pool(namespace(rng), id(rng, PoolName::parse)),
         13 => RowKey::Resources(no),
         14 => RowKey::Node(namespace(rng), id(rng, NodeName::parse)),
+        15 => RowKey::Drain,
         _ => RowKey::Event(Revision(number(rng))),
     }
 }
 
 /// How many kinds of keys there are.
-pub(crate) const KEY_KINDS: usize = 16;
+pub(crate) const KEY_KINDS: usize = 17;
 
 /// A row that belongs under `key`.
 pub(crate) fn row(rng: &mut Rng, key: &RowKey) -> Row {
@@ -174,6 +175,7 @@ pub(crate) fn row(rng: &mut Rng, key: &RowKey) -> Row {
         }),
         RowKey::Resources(no) => Row::Resources(std::sync::Arc::new(resources(rng, *no))),
         RowKey::Node(namespace, name) => Row::Node(std::sync::Arc::new(node(rng, namespace, name))),
+        RowKey::Drain => Row::Drain(std::sync::Arc::new(drain(rng))),
         RowKey::Event(revision) => Row::Event(std::sync::Arc::new(event(rng, *revision))),
     }
 }
@@ -212,6 +214,35 @@ fn counters(rng: &mut Rng) -> Counters {
             reason: one_of(rng, &REASONS),
             through: SessionNo(number(rng)),
         }),
+    }
+}
+
+fn drain(rng: &mut Rng) -> DrainRow {
+    let warning = |rng: &mut Rng| DrainWarning {
+        code: one_of(
+            rng,
+            &[
+                WarningCode::SessionDrainTimeout,
+                WarningCode::ResourcesUnreleased,
+            ],
+        ),
+        subject: free_text(rng),
+        count: number(rng),
+    };
+    DrainRow {
+        reason: one_of(rng, &REASONS),
+        sessions: one_of(rng, &[DrainSessions::End, DrainSessions::Keep]),
+        begin_time: wall(rng),
+        begun_at: engine(rng),
+        end: option(rng, |rng| DrainEnd {
+            time: wall(rng),
+            duration: Span(number(rng)),
+        }),
+        ended: number(rng),
+        late: number(rng),
+        left: number(rng),
+        recovered: rng.bool(),
+        warnings: (0..rng.usize(..3)).map(|_| warning(rng)).collect(),
     }
 }
 

@@ -107,6 +107,10 @@ pub(crate) const ROWS: &[Row] = &[
         "A stop ends all sessions at once, each as soon as nothing of it is under way; what is under way for too long is ended within the budget and named, and nobody who does not get on holds it up",
     ),
     row(
+        "F18",
+        "A stop that is asked for while one is under way joins it, whoever asks: it is done once, and all are told the same",
+    ),
+    row(
         "F20",
         "An end need not wait for work, and what is killed is verified all the same",
     ),

@@ -21,4 +21,12 @@ marks! { Drains {
     OpenRefused,
     /// A server died with a drain open.
     FoundAtStart,
+    /// A server died when all had ended, and before it said so.
+    FoundUnreported,
+    /// A server went without ending anything.
+    Kept,
+    /// A drain was closed while sessions did their work first.
+    ClosedWithSomeLeft,
+    /// A drain was said to be over that was not open, or whose sessions lived.
+    ReportedOutOfTurn,
 }}

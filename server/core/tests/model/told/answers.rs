@@ -93,7 +93,7 @@ impl Answer {
         match reply {
             Reply::Done | Reply::Restored(_) => Self::Done,
             Reply::NodeTaken { epoch } => Self::NodeTaken(epoch.0),
-            Reply::Drain(reply) => Self::Drain(*reply),
+            Reply::Drain(reply) => Self::Drain(reply.clone()),
             Reply::Compacted(through) => Self::Compacted(through.0),
             Reply::Opened {
                 session,

@@ -1,0 +1,214 @@
+//! What was asked for, and how far it is: where calls and signals meet whoever drains.
+//!
+//! Invariant: the first one who asks says why and what becomes of sessions, and nobody changes that; who joins may have it
+//! done sooner. What came of it is told before anybody leaves. What this deliberately does not do: drain.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sessiond_core::drain::{DrainRow, DrainSessions};
+use sessiond_core::session::EndReason;
+use sessiond_core::time::Span;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+/// That the server is to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// Why sessions end.
+    pub reason: EndReason,
+    /// What becomes of them.
+    pub sessions: DrainSessions,
+    /// By when the process is gone.
+    pub deadline: Instant,
+}
+
+/// What the configuration says of a stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// How long it may take.
+    pub budget: Span,
+    /// What becomes of sessions.
+    pub sessions: DrainSessions,
+}
+
+/// How far it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Nothing is on record yet.
+    #[default]
+    Before,
+    /// It is on record.
+    Open(Arc<DrainRow>, Progress),
+    /// What came of it is.
+    Reported(Arc<DrainRow>),
+}
+
+/// How many sessions and resources are where.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Progress {
+    /// Sessions that have ended by it.
+    pub(crate) ended: u64,
+    /// Sessions that end once nothing of them is under way.
+    pub(crate) waiting: u64,
+    /// Sessions that are left to their work.
+    pub(crate) left: u64,
+    /// Resources that are to go and were not tried yet.
+    pub(crate) releasing: u64,
+}
+
+/// Where calls and signals meet whoever drains.
+#[derive(Clone, Debug)]
+pub struct Drains(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    terms: Terms,
+    asked: watch::Sender<Option<Asked>>,
+    stage: watch::Sender<Stage>,
+}
+
+impl Drains {
+    /// Nobody has asked yet.
+    #[must_use]
+    pub fn new(terms: Terms) -> Self {
+        Self(Arc::new(Shared {
+            terms,
+            asked: watch::Sender::new(None),
+            stage: watch::Sender::new(Stage::default()),
+        }))
+    }
+
+    /// What the configuration says.
+    #[must_use]
+    pub fn terms(&self) -> Terms {
+        self.0.terms
+    }
+
+    /// A signal asks.
+    pub fn ask_by_signal(&self) {
+        let Terms { budget, sessions } = self.0.terms;
+        self.ask(Asked {
+            reason: EndReason::Shutdown,
+            sessions,
+            deadline: Instant::now() + Duration::from_millis(budget.0),
+        });
+    }
+
+    /// Asks the server to go, or joins whoever asked before; answers with what holds, and whether it was asked before.
+    pub fn ask(&self, asked: Asked) -> (Asked, bool) {
+        let mut holds = (asked, false);
+        self.0.asked.send_modify(|known| {
+            if let Some(known) = known {
+                known.deadline = known.deadline.min(asked.deadline);
+                holds = (*known, true);
+            } else {
+                *known = Some(asked);
+            }
+        });
+        holds
+    }
+
+    /// Completes when somebody has asked.
+    pub async fn asked(&self) -> Asked {
+        let mut asked = self.0.asked.subscribe();
+        // The sender lives as long as `self`, so waiting cannot fail.
+        let known = asked.wait_for(Option::is_some).await;
+        known.ok().and_then(|known| *known).expect("somebody asked")
+    }
+
+    /// Completes when the time of what was asked is over, and never before anybody has asked.
+    pub async fn overdue(&self) {
+        let mut asked = self.0.asked.subscribe();
+        loop {
+            let deadline = asked.borrow_and_update().map(|asked| asked.deadline);
+            let over = async {
+                match deadline {
+                    Some(deadline) => sleep_until(deadline).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = over => return,
+                // The sender lives as long as `self`.
+                _ = asked.changed() => {}
+            }
+        }
+    }
+
+    /// How far it is, and each change of that.
+    pub(crate) fn follow(&self) -> watch::Receiver<Stage> {
+        self.0.stage.subscribe()
+    }
+
+    pub(super) fn enter(&self, stage: Stage) {
+        self.0.stage.send_replace(stage);
+    }
+
+    /// Says how many sessions are where.
+    pub(super) fn note(&self, progress: Progress) {
+        self.change(|known| *known = progress);
+    }
+
+    /// Says how many resources are to go.
+    pub(super) fn releasing(&self, count: u64) {
+        self.change(|known| known.releasing = count);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Progress)) {
+        self.0.stage.send_if_modified(|stage| {
+            let Stage::Open(_, progress) = stage else {
+                return false;
+            };
+            let before = *progress;
+            change(progress);
+            *progress != before
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    fn asked(reason: EndReason, deadline: Instant) -> Asked {
+        Asked {
+            reason,
+            sessions: DrainSessions::End,
+            deadline,
+        }
+    }
+
+    fn drains() -> Drains {
+        Drains::new(Terms {
+            budget: Span::seconds(10),
+            sessions: DrainSessions::End,
+        })
+    }
+
+    #[tokio::test]
+    async fn whoever_joins_may_have_it_done_sooner_and_changes_nothing_else() {
+        let drains = drains();
+        let later = Instant::now() + HOUR;
+        let first = asked(EndReason::Restart, later);
+        assert_eq!(drains.ask(first), (first, false));
+        assert_eq!(drains.asked().await, first);
+        let sooner = asked(EndReason::Shutdown, later - HOUR / 2);
+        let holds = asked(EndReason::Restart, sooner.deadline);
+        assert_eq!(drains.ask(sooner), (holds, true));
+        assert_eq!(drains.ask(first), (holds, true), "not later again");
+    }
+
+    #[tokio::test]
+    async fn it_is_overdue_at_the_earliest_deadline_that_anybody_gave() {
+        let drains = drains();
+        drains.ask(asked(EndReason::Shutdown, Instant::now() + HOUR));
+        let overdue = tokio::time::timeout(HOUR / 2, drains.overdue());
+        let (over, _) = tokio::join!(overdue, async {
+            drains.ask(asked(EndReason::Shutdown, Instant::now()))
+        });
+        over.expect("whoever joined later had less time");
+    }
+}
