@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use sessiond::app::{self, Running, StartError, Stopped};
 use sessiond::config::problem::{KeyPath, Origin, Problem};
-use sessiond::config::{self, Environment, ServeArgs};
+use sessiond::config::{self, Environment, ServeArgs, Settings};
 use sessiond::drain::{Asked, Parts};
 use sessiond::env::Machine;
 use sessiond::logging;
@@ -115,9 +115,15 @@ async fn serve(args: &ServeArgs) -> u8 {
     }
     // Taken before the start, so that a signal during recovery is not lost.
     let mut signals = Signals::take();
-    let mut running = match app::start(&settings, &Machine::env()).await {
-        Ok(running) => running,
-        Err(error) => return refused(&error, &loaded.origins),
+    let mut running = match start(&settings, &mut signals).await {
+        Some(Ok(running)) => running,
+        Some(Err(error)) => return refused(&error, &loaded.origins),
+        None => {
+            tracing::info!(
+                "stopped before it served; what it had begun the next start begins anew"
+            );
+            return exit::CLEAN;
+        }
     };
     let file = loaded
         .file
@@ -156,6 +162,18 @@ async fn serve(args: &ServeArgs) -> u8 {
                 joined = true;
             }
         }
+    }
+}
+
+/// Starts a server; none if a signal was sooner. Recovery reads what there is without a pause, so it is on another thread than
+/// the signals; what it had written by then is as after a KILL.
+async fn start(settings: &Settings, signals: &mut Signals) -> Option<Result<Running, StartError>> {
+    let settings = settings.clone();
+    let starting = tokio::spawn(async move { app::start(&settings, &Machine::env()).await });
+    tokio::select! {
+        biased;
+        started = starting => Some(started.expect("a start does not panic")),
+        () = signals.next() => None,
     }
 }
 

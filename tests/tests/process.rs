@@ -13,6 +13,8 @@ mod config;
 mod disk;
 #[path = "process/drained_by_call.rs"]
 mod drained_by_call;
+#[path = "process/drained_often.rs"]
+mod drained_often;
 #[path = "process/drains.rs"]
 mod drains;
 #[path = "process/enclosed.rs"]

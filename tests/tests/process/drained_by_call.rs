@@ -10,12 +10,12 @@ use sessiond_tests::requests::id;
 
 use super::drains::{BUDGET, TO_SPARE, again, ended, ends, live, request, start};
 
-async fn report(caller: &Caller) -> Option<pb::DrainReport> {
+pub(crate) async fn report(caller: &Caller) -> Option<pb::DrainReport> {
     let answer = caller.drain_report(pb::GetDrainReportRequest {}).await;
     answer.expect("a report or none").report
 }
 
-fn restart() -> pb::DrainServerRequest {
+pub(crate) fn restart() -> pb::DrainServerRequest {
     pb::DrainServerRequest {
         reason: pb::EndReason::Restart.into(),
         ..pb::DrainServerRequest::default()

@@ -264,6 +264,41 @@ async fn connections_and_streams_that_are_dead_weight_hold_nothing_up() {
     );
 }
 
+/// TERM at any moment of a start: it ends in order or before it could take signals, and what it had begun does no harm.
+///
+/// Proves: G2.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_during_the_start_ends_it_and_the_next_start_goes_on() {
+    let (_temporary, run, address, directory) = start();
+    let caller = Caller::at(&format!("http://{address}")).await;
+    let mut sessions = Vec::new();
+    for number in 0..50 {
+        let name = format!("key-{number}");
+        sessions.push(caller.opened(&name).await.session_id);
+        caller.claimed(key(&name), "worker").await;
+    }
+    run.signal(Signal::KILL);
+    ended(run).await;
+    for step in 0..12 {
+        let run = Run::start(serving(&directory));
+        let born = Instant::now();
+        // There is no condition to wait for: the moment is the test.
+        while born.elapsed() < Duration::from_millis(step * 4) {
+            tokio::task::yield_now().await;
+        }
+        run.signal(Signal::TERM);
+        let (code, said) = ended(run).await;
+        assert!([None, Some(0)].contains(&code), "{code:?}: {said:?}");
+    }
+    let (_run, caller) = again(&directory).await;
+    let ends = ends(&caller).await;
+    let shutdown = ends.values().all(|end| end.0 == pb::EndReason::Shutdown);
+    assert!(shutdown, "nobody else ends anything");
+    // Either none was stopped while it served, or that one ended all of them.
+    let left = live(&caller).await;
+    assert!(left == 0 || ends.is_empty() && left == sessions.len() as u64);
+}
+
 /// The budget of these servers: half of it is for what is under way.
 pub(crate) const BUDGET: Duration = Duration::from_secs(2);
 
@@ -277,11 +312,15 @@ pub(crate) fn start() -> (tempfile::TempDir, Run, String, String) {
 }
 
 fn serve(directory: &str) -> (Run, String) {
-    let mut command = command(&["--listen", "127.0.0.1:0", "--data-dir", directory]);
-    command.env("SESSIOND_SHUTDOWN_BUDGET", "2s");
-    let mut run = Run::start(command);
+    let mut run = Run::start(serving(directory));
     let address = run.listening();
     (run, address)
+}
+
+fn serving(directory: &str) -> std::process::Command {
+    let mut command = command(&["--listen", "127.0.0.1:0", "--data-dir", directory]);
+    command.env("SESSIOND_SHUTDOWN_BUDGET", "2s");
+    command
 }
 
 /// The next start on a directory.
