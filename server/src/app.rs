@@ -132,6 +132,7 @@ pub async fn start(settings: &Settings, env: &Env) -> Result<Running, StartError
         pace: pace.clone(),
         releases: releases.clone(),
         exports: exporting.as_ref().map(Exporting::exports),
+        live_sessions: settings.live_sessions,
         daily_reset: settings.calendar.daily(),
         ids: Arc::clone(&env.ids),
     };
@@ -347,14 +348,9 @@ impl Running {
     }
 
     /// Ends every live session for this reason, unless they are kept, and takes nothing new any more; answers with what came
-    /// of it, unless the engine has ended.
-    pub async fn drain(
-        &self,
-        reason: EndReason,
-        sessions: DrainSessions,
-        parts: drain::Parts,
-    ) -> Option<Arc<DrainRow>> {
-        self.drainer.run(reason, sessions, parts).await.ok()
+    /// of it. None if that could not be done in its part of the time, or the engine has ended: the next start does the rest.
+    pub async fn drain(&self, reason: EndReason, sessions: DrainSessions) -> Option<Arc<DrainRow>> {
+        self.drainer.run_in_time(reason, sessions).await
     }
 
     /// Stops it, step by step, each within its deadline. Sessions that live by then stay live on record.

@@ -20,6 +20,7 @@ use sessiond_core::time::Span;
 
 use crate::calendar::{DailyReset, TimeOfDay};
 use crate::compaction::EventRetention;
+use crate::engine::LiveSessions;
 use crate::env::ReleaseTerms;
 use crate::limits::{MIN_FREE_DEFAULT, SHUTDOWN_BUDGET};
 use crate::logging::LogFormat;
@@ -166,6 +167,8 @@ pub struct Settings {
     pub cleanup_on_shutdown: bool,
     /// How long a stop may take.
     pub shutdown_budget: Span,
+    /// What becomes of sessions that were live when the server died.
+    pub live_sessions: LiveSessions,
 }
 
 /// When sessions are reset by the calendar.
@@ -254,6 +257,7 @@ impl Default for Settings {
             export_before_purge: None,
             cleanup_on_shutdown: true,
             shutdown_budget: SHUTDOWN_BUDGET,
+            live_sessions: LiveSessions::default(),
             min_free: Some(MIN_FREE_DEFAULT),
             namespaces: [namespace.expect("the default namespace's name is an id")].into(),
             log: Log {

@@ -5,38 +5,38 @@
 //!                                                     releases, until each was tried ──► reported ──► everybody leaves
 //! ```
 //!
-//! Invariant: every wait has its part of one budget, so the next step comes whoever does not get on; a session that has
-//! nothing to wait for is not held up by one that has. What a server that dies in between leaves, the next start finishes
+//! Invariant: every wait for others has its part of one budget, and whoever runs this has everybody leave when its time is
+//! over; a session that has nothing to wait for is not held up by one that has. What a server that dies in between leaves, the next start finishes
 //! from the record (`engine/drained.rs`). A session that was to do its work first is left to it, and goes on at the next
 //! start. What this deliberately does not do: end a session otherwise than by a decision, or close anything.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use sessiond_core::command::Command;
 use sessiond_core::command::drain::DrainCommand;
 use sessiond_core::drain::{DrainReply, DrainRow, DrainSessions};
 use sessiond_core::event::{ActorKind, EventKind};
-use sessiond_core::ids::{Revision, SessionId, SessionNo};
+use sessiond_core::ids::{Revision, SessionNo};
 use sessiond_core::reply::{Answer, Reply};
-use sessiond_core::resource::Standing;
 use sessiond_core::rows::{Row, RowKey};
-use sessiond_core::session::{EndMode, EndReason};
+use sessiond_core::session::EndReason;
 use sessiond_core::time::Span;
 use sessiond_store::snapshot::{ReadAhead, Reader, Rows};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep};
 
 use crate::engine::Handle;
-use crate::feed::Feed;
+use crate::feed::{Feed, Unread};
 use crate::grpc::context::Context;
-use crate::limits::{DRAIN_LOOK_EVERY, DRAIN_PAGE};
+use crate::limits::DRAIN_LOOK_EVERY;
 use crate::over::Over;
 use crate::stopping::Stopping;
 
 mod asked;
+pub(crate) mod outside;
 mod walk;
 
+use asked::Part;
 pub use asked::{Asked, Drains, Terms};
 pub(crate) use asked::{Progress, Stage};
 pub(crate) use walk::{Place, Which, page};
@@ -53,26 +53,6 @@ pub(crate) struct Drainer {
     pub(crate) drains: Drains,
 }
 
-/// How long its parts may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Parts {
-    /// Until what is under way has finished.
-    pub requests: Duration,
-    /// From then on, until what sessions have outside is gone.
-    pub releases: Duration,
-}
-
-impl Parts {
-    /// The parts of a budget: half of it for what is under way, three tenths for what is outside. The rest is for closing.
-    #[must_use]
-    pub fn of(budget: Duration) -> Self {
-        Self {
-            requests: budget / 2,
-            releases: budget * 3 / 10,
-        }
-    }
-}
-
 impl Drainer {
     /// Who drains the server of this context.
     pub(crate) fn of(context: &Context) -> Self {
@@ -85,16 +65,31 @@ impl Drainer {
         }
     }
 
-    /// Ends every live session for this reason, or puts on record that they are kept; answers with what came of it.
-    ///
-    /// # Errors
-    /// [`Over`] when the engine has ended; what is on record by then the next start finishes.
-    pub(crate) async fn run(
+    /// The same as `run` within its part of the time; none if that was not enough, or the engine has ended.
+    pub(crate) async fn run_in_time(
         &self,
         reason: EndReason,
         sessions: DrainSessions,
-        parts: Parts,
-    ) -> Result<Arc<DrainRow>, Over> {
+    ) -> Option<Arc<DrainRow>> {
+        let began = Instant::now();
+        tokio::select! {
+            drained = self.run(reason, sessions) => match drained {
+                Ok(row) => Some(row),
+                Err(Over::Ended) => None,
+                Err(Over::Fault(fault)) => {
+                    tracing::error!(fault = fault.describe(), "the drain cannot go on");
+                    None
+                }
+            },
+            () = self.drains.over(Part::Sessions, began) => None,
+        }
+    }
+
+    /// Ends every live session for this reason, or puts on record that they are kept; answers with what came of it.
+    ///
+    /// # Errors
+    /// [`Over`] when the engine has ended, or the store cannot be read; what is on record by then the next start finishes.
+    async fn run(&self, reason: EndReason, sessions: DrainSessions) -> Result<Arc<DrainRow>, Over> {
         let began = Instant::now();
         self.stopping.drain();
         let before = self.feed.newest();
@@ -105,9 +100,9 @@ impl Drainer {
         self.drains.enter(Stage::Open(row, Progress::default()));
         let mut unreleased = Vec::new();
         if sessions == DrainSessions::End {
-            self.end_all(through, before, began + parts.requests)
-                .await?;
-            unreleased = self.release(Instant::now() + parts.releases).await?;
+            self.end_all(through, before, began).await?;
+            self.wait_for_releases(began).await?;
+            unreleased = outside::unreleased(&self.snapshot()?)?;
         }
         let actor = ActorKind::Drain;
         let reported = self.ask(DrainCommand::Report { actor, unreleased }).await?;
@@ -118,33 +113,38 @@ impl Drainer {
         Ok(row)
     }
 
-    /// Ends every session up to `through`: what is under way has until the deadline.
+    /// Ends every session up to `through`: what is under way has its part of the time.
     async fn end_all(
         &self,
         through: SessionNo,
         before: Revision,
-        deadline: Instant,
+        began: Instant,
     ) -> Result<(), Over> {
-        let grace = deadline.saturating_duration_since(Instant::now());
+        // Its sessions say so; whoever joins and has less time ends them sooner.
+        let grace = self.drains.left() / 2;
         let grace = Span(u64::try_from(grace.as_millis()).unwrap_or(u64::MAX));
         let mut walk = Walk::new(self, grace);
         if self.snapshot()?.counters()?.queued > 0 {
             walk.over(Which::Waiting, through).await?;
         }
         walk.over(Which::All, through).await?;
-        let (mut open, mut progress) = (walk.open, walk.progress);
-        self.wait(&mut open, before, deadline).await?;
-        for session in &open {
-            self.ask(DrainCommand::End {
-                session: *session,
-                mode: EndMode::Immediate,
-                grace: Span(0),
-                actor: ActorKind::Drain,
-            })
-            .await?;
+        let mut open = std::mem::take(&mut walk.open);
+        let all = walk.progress;
+        let note = |open: &BTreeSet<SessionNo>| {
+            let waiting = open.len() as u64;
+            self.drains.note(Progress {
+                ended: all.ended + all.waiting - waiting,
+                waiting,
+                ..all
+            });
+        };
+        tokio::select! {
+            waited = self.wait(&mut open, before, &note) => waited?,
+            () = self.drains.over(Part::Requests, began) => {}
+            () = self.engine.ended() => return Err(Over::Ended),
         }
-        progress.ended += std::mem::take(&mut progress.waiting);
-        self.drains.note(progress);
+        walk.end_now(open).await?;
+        note(&BTreeSet::new());
         let closed = self.ask(DrainCommand::Close).await?;
         if closed != (DrainReply::Closed { left: 0 }) {
             tracing::error!(
@@ -165,82 +165,71 @@ impl Drainer {
         Ok(self.reader.snapshot()?)
     }
 
-    /// Waits until these sessions have ended, as the log says; those are left that have not at the deadline.
+    /// Waits until these sessions have ended, as the log says; says each time which are left.
     async fn wait(
         &self,
         open: &mut BTreeSet<SessionNo>,
         after: Revision,
-        deadline: Instant,
+        note: impl Fn(&BTreeSet<SessionNo>),
     ) -> Result<(), Over> {
         let mut news = self.feed.follow();
         let mut told = after;
         while !open.is_empty() {
-            let reached = self.feed.look(told, |event| {
+            let looked = self.feed.look(told, |event| {
                 if event.kind == EventKind::SessionEnd {
                     open.remove(&event.session.session.no);
                 }
             });
-            let reached = reached.map_err(|_| Over::Ended)?;
-            if reached != told {
+            let reached = match looked {
+                Ok(reached) => reached,
+                Err(Unread::Compacted { oldest, .. }) => {
+                    self.forget_ended(open)?;
+                    Revision(oldest.0 - 1)
+                }
+                Err(Unread::Fault(fault)) => return Err(fault.into()),
+            };
+            note(open);
+            if reached == told {
+                // The feed lives as long as `self`.
+                drop(news.changed().await);
+            } else {
                 told = reached;
-                continue;
-            }
-            if !matches!(timeout_at(deadline, news.changed()).await, Ok(Ok(()))) {
-                return Ok(());
+                tokio::task::yield_now().await;
             }
         }
         Ok(())
     }
 
-    /// Waits until everything that is to go was tried once; answers with the sessions of which something did not go, and how
-    /// much. That is tried again by the next start.
-    async fn release(&self, deadline: Instant) -> Result<Vec<(SessionId, u64)>, Over> {
+    /// Forgets those that have ended: what the log said of them is deleted.
+    fn forget_ended(&self, open: &mut BTreeSet<SessionNo>) -> Result<(), Over> {
+        let rows = self.snapshot()?;
+        let mut ended = Vec::new();
+        for no in open.iter() {
+            match rows.row(&RowKey::Session(*no))? {
+                Some(Row::Session(session)) if !session.is_ended() => {}
+                Some(_) | None => ended.push(*no),
+            }
+        }
+        for no in ended {
+            open.remove(&no);
+        }
+        Ok(())
+    }
+
+    /// Waits until everything that is to go was tried once. What did not go is tried again by the next start.
+    async fn wait_for_releases(&self, began: Instant) -> Result<(), Over> {
         loop {
-            let outside = self.outside()?;
-            self.drains.releasing(outside.untried);
-            if outside.untried == 0 || Instant::now() >= deadline {
-                return Ok(outside.left);
+            let untried = outside::untried(&self.snapshot()?)?;
+            self.drains.releasing(untried);
+            if untried == 0 || self.drains.is_over(Part::Releases, began) {
+                return Ok(());
+            }
+            if !self.engine.is_running() {
+                return Err(Over::Ended);
             }
             sleep(DRAIN_LOOK_EVERY).await;
         }
     }
-
-    /// What is to go and is not gone.
-    fn outside(&self) -> Result<Outside, Over> {
-        let rows = self.snapshot()?;
-        let mut outside = Outside::default();
-        let mut after = SessionNo(0);
-        loop {
-            let page = rows.releasing_after(after, DRAIN_PAGE)?;
-            for no in &page {
-                let (Some(row), Some(Row::Session(session))) =
-                    (rows.resources_of(*no)?, rows.row(&RowKey::Session(*no))?)
-                else {
-                    continue;
-                };
-                let to_go = row.list.iter().filter(|one| one.is_releasing());
-                let untried = |standing: &Standing| *standing == Standing::Releasing(None);
-                let new = to_go.clone().filter(|one| untried(&one.standing));
-                outside.untried += new.count() as u64;
-                outside
-                    .left
-                    .push((session.id.clone(), to_go.count() as u64));
-            }
-            match page.last() {
-                Some(last) if page.len() == DRAIN_PAGE => after = *last,
-                Some(_) | None => return Ok(outside),
-            }
-        }
-    }
-}
-
-/// What is to go and is not gone.
-#[derive(Debug, Default)]
-struct Outside {
-    /// Resources that nobody has tried yet to end.
-    untried: u64,
-    /// How many there are of each session.
-    left: Vec<(SessionId, u64)>,
 }
 
 fn reply(answer: Answer) -> DrainReply {

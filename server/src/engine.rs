@@ -30,12 +30,14 @@ mod ahead;
 mod batch;
 mod calendar;
 mod clock;
+mod crashed;
 mod drained;
 mod inbox;
 mod progress;
 mod timers;
 
 pub use clock::EngineClock;
+pub use crashed::LiveSessions;
 pub use inbox::{Backlog, Handle, Refused};
 pub use progress::Progress;
 
@@ -60,6 +62,8 @@ pub struct Parts {
     pub pace: Pace,
     /// Who ends what sessions leave outside.
     pub releases: Bell,
+    /// What becomes of sessions that were live when the server died.
+    pub live_sessions: LiveSessions,
     /// Who exports sessions before they are deleted; none where that need not be.
     pub exports: Option<Arc<Exports>>,
     /// When sessions are reset by the calendar.
@@ -128,6 +132,7 @@ impl Engine {
             self.run_batch(vec![Envelope::silent(Command::Restore(epochs))])?;
         }
         self.finish_drain()?;
+        self.end_crashed()?;
         // Slots may have come to be free while the server was down: its limits are those of its present configuration.
         let waited = self.store.reader().snapshot()?.pools_with_waiters()?;
         for (namespace, pool) in waited {
@@ -137,6 +142,7 @@ impl Engine {
         if let Some(absent) = self.calendar.absent() {
             self.run_batch(vec![Envelope::silent(absent)])?;
         }
+        self.serve()?;
         self.timers.reload(&self.store)
     }
 

@@ -109,7 +109,8 @@ pub const HEALTH_EVERY: Duration = Duration::from_millis(500);
 /// How long connections stay open for calls that were under way when the server began to stop: part of the time
 /// that streams have to end.
 pub const STOP_CLOSING_AFTER: Duration = Duration::from_millis(500);
-/// How long a stop takes at most by default: what orchestrators wait for before they kill is more.
+/// How long a stop takes at most by default. Kubernetes and systemd wait for longer before they kill; Docker waits just as
+/// long, and should be told more.
 pub const SHUTDOWN_BUDGET: Span = Span::seconds(10);
 /// The shortest and the longest that may be set: time for a few commits, and what nobody waits for.
 pub const SHUTDOWN_BUDGET_MIN: Span = Span(500);

@@ -4,19 +4,17 @@
 //! and turns the outcome into an exit code.
 
 use std::collections::BTreeMap;
-use std::pin::pin;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use sessiond::app::{self, Running, StartError, Stopped};
 use sessiond::config::problem::{KeyPath, Origin, Problem};
 use sessiond::config::{self, Environment, ServeArgs, Settings};
-use sessiond::drain::{Asked, Parts};
+use sessiond::drain::{Asked, Drains};
 use sessiond::env::Machine;
 use sessiond::logging;
 use sessiond_core::drain::DrainSessions;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::Instant;
 
 mod agent;
 mod demo;
@@ -143,11 +141,12 @@ async fn serve(args: &ServeArgs) -> u8 {
         drains.ask_by_signal();
     }
     let asked = drains.asked().await;
-    let mut stopped = pin!(stop(running, asked));
+    // On a task of its own: signals and the deadline are heard whatever it does.
+    let mut stopped = tokio::spawn(stop(running, asked, drains.clone()));
     let mut joined = signalled;
     loop {
         tokio::select! {
-            stopped = &mut stopped => return stopped_code(&stopped),
+            code = &mut stopped => return code.unwrap_or(exit::UNCLEAN),
             () = drains.overdue() => {
                 tracing::error!("the time to stop is over; the next start finishes what is left");
                 return exit::UNCLEAN;
@@ -177,23 +176,28 @@ async fn start(settings: &Settings, signals: &mut Signals) -> Option<Result<Runn
     }
 }
 
-/// Stops in order, with what sessions there are ended if they are to be.
-async fn stop(running: Running, asked: Asked) -> Stopped {
-    let left = || asked.deadline.saturating_duration_since(Instant::now());
-    let sessions = asked.sessions;
-    match sessions {
+/// Stops in order, with what sessions there are ended if they are to be; answers with the exit code.
+async fn stop(running: Running, asked: Asked, drains: Drains) -> u8 {
+    match asked.sessions {
         DrainSessions::End => tracing::info!("stopping: sessions end"),
         DrainSessions::Keep => tracing::info!("stopping: live sessions stay on record"),
     }
-    let drained = running
-        .drain(asked.reason, sessions, Parts::of(left()))
-        .await;
-    if let Some(row) = drained.filter(|row| row.sessions == DrainSessions::End) {
-        let (ended, late, left) = (row.ended, row.late, row.left);
-        let unreleased = row.unreleased();
-        tracing::info!(ended, late, left, unreleased, "sessions have ended");
+    let drained = running.drain(asked.reason, asked.sessions).await;
+    match &drained {
+        Some(row) if row.sessions == DrainSessions::End => {
+            let (ended, late, left) = (row.ended, row.late, row.left);
+            let unreleased = row.unreleased();
+            tracing::info!(ended, late, left, unreleased, "sessions have ended");
+        }
+        Some(_) => {}
+        None => tracing::error!(
+            "sessions could not all be ended in time; the next start goes on with it"
+        ),
     }
-    running.stop_within(left()).await
+    match stopped_code(&running.stop_within(drains.left()).await) {
+        exit::CLEAN if drained.is_none() => exit::UNCLEAN,
+        code => code,
+    }
 }
 
 fn refused(error: &StartError, origins: &BTreeMap<KeyPath, Origin>) -> u8 {

@@ -416,7 +416,8 @@ pub struct DrainServerRequest {
     pub reason: i32,
     /// By when the process is to be gone. One in the past is refused FIELD_INVALID,
     /// one that is later than the configured `\[shutdown\] budget` from now is taken
-    /// as that; `DrainStarted.deadline` says what holds. Unset: that budget from now.
+    /// as that, and one that is sooner than 500 ms from now as that;
+    /// `DrainStarted.deadline` says what holds. Unset: that budget from now.
     #[prost(message, optional, tag = "2")]
     pub deadline: ::core::option::Option<::prost_types::Timestamp>,
     /// What becomes of live sessions. Unset: what `\[session\] cleanup_on_shutdown` of
@@ -473,7 +474,7 @@ pub struct DrainStarted {
 /// How far a drain is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DrainProgress {
-    /// Sessions that have ended by it.
+    /// Sessions that have ended since it began.
     #[prost(uint64, tag = "1")]
     pub ended: u64,
     /// Sessions that end once the requests and deliveries of them that are under way
@@ -484,7 +485,7 @@ pub struct DrainProgress {
     /// and go on at the next start.
     #[prost(uint64, tag = "3")]
     pub left: u64,
-    /// Resources of ended sessions that are being released.
+    /// Resources of ended sessions that are to go and were not tried yet.
     #[prost(uint64, tag = "4")]
     pub releasing: u64,
 }
@@ -523,7 +524,7 @@ pub struct DrainReport {
     /// Sessions that ended by it.
     #[prost(uint64, tag = "7")]
     pub ended: u64,
-    /// Those of them that ended with requests or deliveries under way.
+    /// Sessions that ended with requests or deliveries under way while it was open.
     #[prost(uint64, tag = "8")]
     pub ended_late: u64,
     /// Sessions of which an AFTER_PENDING end was asked for before: they did not end,
@@ -546,15 +547,14 @@ pub struct DrainReport {
 pub struct DrainWarning {
     /// What it was. `session-drain-timeout`: requests or deliveries of a session were
     /// under way when there was no more time for them. `resources-unreleased`: what a
-    /// session has outside was not gone in time. `session-end-drain`: somebody who
-    /// follows events had not taken the last ends. More codes may come.
+    /// session has outside was not gone in time. More codes may come.
     #[prost(string, tag = "1")]
     pub code: ::prost::alloc::string::String,
-    /// What it is about: the id of a session, or the name of who follows. Empty: the
-    /// server as a whole.
+    /// What it is about: the id of a session. Empty: all sessions that are not named,
+    /// since there are too many.
     #[prost(string, tag = "2")]
     pub subject: ::prost::alloc::string::String,
-    /// How many requests, resources or events it is about.
+    /// How many requests and deliveries, or resources, it is about.
     #[prost(uint64, tag = "3")]
     pub count: u64,
 }

@@ -15,6 +15,7 @@ use crate::time::CalendarDay;
 pub mod drain;
 pub mod letters;
 pub mod node;
+pub mod recovery;
 pub mod resource;
 mod session;
 mod work;
@@ -101,6 +102,8 @@ pub enum Command {
     ForgetNode(node::ForgetNode),
     /// A step of a drain of the server.
     Drain(drain::DrainCommand),
+    /// A step of a start.
+    Recovery(recovery::RecoveryCommand),
     /// Leases found at start; each gets one full term.
     Restore(Vec<Epoch>),
     /// A pool may have slots for those that wait: its limits changed while the server was down, or more

@@ -49,6 +49,7 @@ mod node;
 mod open;
 mod purge;
 mod reap;
+mod recovery;
 mod release;
 mod request;
 mod requeue;
@@ -198,6 +199,7 @@ fn dispatch(draft: &mut Draft<'_>, command: &Command) -> Result<Reply, Stop> {
         Command::Node(command) => node::node(draft, command),
         Command::ForgetNode(asked) => node::forget(draft, asked),
         Command::Drain(command) => drain::drain(draft, command),
+        Command::Recovery(command) => recovery::recovery(draft, *command),
         Command::Restore(epochs) => restore::restore(draft, epochs),
         Command::Room(shortage) => Ok(room::note(draft, *shortage)),
         Command::Attached { namespace } => Ok(attached::counts(draft, namespace)),

@@ -89,7 +89,7 @@ pub enum WarningCode {
 }
 
 impl DrainRow {
-    /// How many resources of its sessions were not gone when it was over.
+    /// How many resources of ended sessions were not gone when it was over.
     #[must_use]
     pub fn unreleased(&self) -> u64 {
         let all = self.warnings.iter();

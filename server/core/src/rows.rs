@@ -136,6 +136,8 @@ pub struct Counters {
     pub nodes: u64,
     /// The drain of the server that is open.
     pub drain: Option<Drain>,
+    /// Whether a server serves, or died: one that goes in order takes it back.
+    pub serving: bool,
 }
 
 /// Where the calendar of resets stands: which of its days have come, and whether the resets of the last one are done.

@@ -14,6 +14,7 @@ mod log;
 mod namespaces;
 mod pools;
 mod queue;
+mod recovery;
 mod resources;
 mod retry;
 mod server;
@@ -103,7 +104,7 @@ impl Key {
 }
 
 /// All sections, those whose values others inherit first.
-pub static SECTIONS: [&Section; 12] = [
+pub static SECTIONS: [&Section; 13] = [
     &server::SECTION,
     &store::SECTION,
     &log::SECTION,
@@ -114,6 +115,7 @@ pub static SECTIONS: [&Section; 12] = [
     &workers::SECTION,
     &resources::SECTION,
     &shutdown::SECTION,
+    &recovery::SECTION,
     &namespaces::SECTION,
     &pools::SECTION,
 ];

@@ -14,6 +14,7 @@ mod values;
 use super::environment::Environment;
 use super::problem::Problem;
 use super::{Loaded, Log, ServeArgs, Settings, load, show};
+use crate::engine::LiveSessions;
 use crate::env::ReleaseTerms;
 use crate::logging::LogFormat;
 
@@ -117,6 +118,8 @@ verify = "3s"
 weak_identities = true
 [shutdown]
 budget = "4s"
+[recovery]
+live_sessions = "end"
 [session]
 max_idle_time = "90s"
 max_session_age = "1h30m"
@@ -209,6 +212,7 @@ fn releases() -> ReleaseTerms {
 fn check_stop(settings: &Settings) {
     assert_eq!(settings.shutdown_budget, Span::seconds(4));
     assert!(!settings.cleanup_on_shutdown);
+    assert_eq!(settings.live_sessions, LiveSessions::End);
 }
 
 #[test]

@@ -57,6 +57,29 @@ pub(crate) struct Progress {
     pub(crate) releasing: u64,
 }
 
+/// A part of the time, from its beginning on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Half of it: what is under way finishes.
+    Requests,
+    /// Eight tenths: what sessions have outside is released.
+    Releases,
+    /// Nearly nine tenths: all that is done before everybody leaves.
+    Sessions,
+}
+
+impl Part {
+    fn end(self, began: Instant, deadline: Instant) -> Instant {
+        let all = deadline.saturating_duration_since(began);
+        began
+            + match self {
+                Self::Requests => all / 2,
+                Self::Releases => all * 8 / 10,
+                Self::Sessions => all * 17 / 20,
+            }
+    }
+}
+
 /// Where calls and signals meet whoever drains.
 #[derive(Clone, Debug)]
 pub struct Drains(Arc<Shared>);
@@ -117,14 +140,39 @@ impl Drains {
         known.ok().and_then(|known| *known).expect("somebody asked")
     }
 
+    /// How much time is left, as things stand; all of the budget before anybody has asked.
+    #[must_use]
+    pub fn left(&self) -> Duration {
+        match *self.0.asked.borrow() {
+            Some(asked) => asked.deadline.saturating_duration_since(Instant::now()),
+            None => Duration::from_millis(self.0.terms.budget.0),
+        }
+    }
+
     /// Completes when the time of what was asked is over, and never before anybody has asked.
     pub async fn overdue(&self) {
+        self.passed(|asked| asked.deadline).await;
+    }
+
+    /// Completes at the end of a part of the time from `began` on.
+    pub(crate) async fn over(&self, part: Part, began: Instant) {
+        self.passed(|asked| part.end(began, asked.deadline)).await;
+    }
+
+    /// Whether a part of the time from `began` on is over.
+    pub(super) fn is_over(&self, part: Part, began: Instant) -> bool {
+        let asked = *self.0.asked.borrow();
+        asked.is_some_and(|asked| part.end(began, asked.deadline) <= Instant::now())
+    }
+
+    /// Completes when an instant has passed that follows from what was asked; whoever joins may bring it forward.
+    async fn passed(&self, at: impl Fn(&Asked) -> Instant) {
         let mut asked = self.0.asked.subscribe();
         loop {
-            let deadline = asked.borrow_and_update().map(|asked| asked.deadline);
+            let instant = asked.borrow_and_update().as_ref().map(&at);
             let over = async {
-                match deadline {
-                    Some(deadline) => sleep_until(deadline).await,
+                match instant {
+                    Some(instant) => sleep_until(instant).await,
                     None => std::future::pending().await,
                 }
             };
@@ -199,6 +247,21 @@ mod tests {
         let holds = asked(EndReason::Restart, sooner.deadline);
         assert_eq!(drains.ask(sooner), (holds, true));
         assert_eq!(drains.ask(first), (holds, true), "not later again");
+    }
+
+    #[tokio::test]
+    async fn its_parts_end_sooner_when_somebody_joins_who_has_less_time() {
+        let drains = drains();
+        let began = Instant::now();
+        drains.ask(asked(EndReason::Shutdown, began + HOUR));
+        assert!(!drains.is_over(Part::Requests, began));
+        let over = tokio::time::timeout(HOUR / 4, drains.over(Part::Releases, began));
+        let (over, _) = tokio::join!(over, async {
+            drains.ask(asked(EndReason::Shutdown, began))
+        });
+        over.expect("there is no time left");
+        assert!(drains.is_over(Part::Requests, began));
+        assert_eq!(drains.left(), Duration::ZERO);
     }
 
     #[tokio::test]

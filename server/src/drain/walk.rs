@@ -100,20 +100,44 @@ impl<'d> Walk<'d> {
             };
             place = Some(last);
             for (session, ahead) in page.sessions {
-                let end = Command::Drain(DrainCommand::End {
-                    session: session.no,
-                    mode: EndMode::Graceful,
-                    grace: self.grace,
-                    actor: ActorKind::Drain,
-                });
-                let answer = self.drainer.engine.post_waiting(end, ahead).await?;
-                self.asked.push_back((session.no, answer));
-                if self.asked.len() >= DRAIN_AHEAD {
-                    self.note_one().await?;
-                }
+                self.ask(session.no, EndMode::Graceful, ahead).await?;
             }
             self.drainer.drains.note(self.progress);
+            tokio::task::yield_now().await;
         }
+        self.note_all().await
+    }
+
+    /// Ends these sessions now, whatever of them is under way.
+    pub(super) async fn end_now(&mut self, sessions: BTreeSet<SessionNo>) -> Result<(), Over> {
+        for session in sessions {
+            self.ask(session, EndMode::Immediate, ReadAhead::default())
+                .await?;
+        }
+        self.note_all().await
+    }
+
+    async fn ask(
+        &mut self,
+        session: SessionNo,
+        mode: EndMode,
+        ahead: ReadAhead,
+    ) -> Result<(), Over> {
+        let end = Command::Drain(DrainCommand::End {
+            session,
+            mode,
+            grace: self.grace,
+            actor: ActorKind::Drain,
+        });
+        let answer = self.drainer.engine.post_waiting(end, ahead).await?;
+        self.asked.push_back((session, answer));
+        if self.asked.len() >= DRAIN_AHEAD {
+            self.note_one().await?;
+        }
+        Ok(())
+    }
+
+    async fn note_all(&mut self) -> Result<(), Over> {
         while !self.asked.is_empty() {
             self.note_one().await?;
         }

@@ -15,7 +15,7 @@ use sessiond_store::fault::Fault;
 
 use super::Engine;
 use super::inbox::Envelope;
-use crate::drain::{Place, Which, page};
+use crate::drain::{Place, Which, outside, page};
 
 impl Engine {
     /// Finishes the drain that is on record, if one is.
@@ -32,17 +32,18 @@ impl Engine {
             }
             self.end_drained(drain, Which::All)?;
         }
+        self.run_batch(vec![step(DrainCommand::Close)])?;
         let report = DrainCommand::Report {
             actor: ActorKind::Recovery,
-            unreleased: Vec::new(),
+            unreleased: outside::unreleased(&self.store.reader().snapshot()?)?,
         };
-        self.run_batch(vec![step(DrainCommand::Close), step(report)])?;
+        self.run_batch(vec![step(report)])?;
         let after = self.store.reader().snapshot()?.counters()?;
         let live = |counters: Counters| counters.queued + counters.active + counters.draining;
         let ended = live(before) - live(after);
         tracing::warn!(
             ended,
-            "the last stop was cut short; the sessions that it meant have ended now"
+            "the last stop was cut short; what it was to end has ended"
         );
         Ok(())
     }

@@ -342,6 +342,7 @@ fn payload_bytes(command: &Command) -> usize {
         | Command::CalendarDone(_)
         | Command::CompactEvents { .. }
         | Command::Drain(_)
+        | Command::Recovery(_)
         | Command::Restore(_)
         | Command::Admit { .. }
         | Command::Room(_)

@@ -39,7 +39,7 @@ impl WorkerService for Handlers {
         request: Request<Streaming<pb::WorkRequest>>,
     ) -> Result<Response<Frames>, Status> {
         let namespace = self.context.namespace(request.metadata())?;
-        self.context.refuse_if_stopping()?;
+        self.context.refuse_if_leaving()?;
         let (out, frames) = mpsc::channel(STREAM_AHEAD);
         let context = Arc::clone(&self.context);
         let incoming = request.into_inner();

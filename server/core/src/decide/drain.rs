@@ -186,7 +186,8 @@ fn report(
     actor: ActorKind,
     unreleased: &[(SessionId, u64)],
 ) -> Result<DrainReply, Stop> {
-    if draft.counters()?.drain.is_none() {
+    let mut counters = draft.counters()?;
+    if counters.drain.is_none() {
         let now = draft.now;
         note(draft, |row| {
             row.recovered = actor == ActorKind::Recovery;
@@ -198,6 +199,11 @@ fn report(
                 duration: now.engine.since(row.begun_at),
             });
         })?;
+    }
+    if counters.drain.is_none() && actor == ActorKind::Drain && counters.serving {
+        // It goes in order: what it kept, it kept on purpose.
+        counters.serving = false;
+        draft.put_counters(counters);
     }
     Ok(DrainReply::Reported(draft.drain_row()?.cloned()))
 }

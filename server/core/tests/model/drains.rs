@@ -105,6 +105,9 @@ impl Model {
     }
 
     fn drain_reports(&mut self, actor: ActorKind, unreleased: &[(SessionId, u64)]) {
+        if self.drain.is_none() && actor == ActorKind::Drain {
+            self.serving = false;
+        }
         let open = self
             .last_drain
             .as_ref()

@@ -31,6 +31,7 @@ pub(crate) mod pools;
 pub(crate) mod predict;
 pub(crate) mod purges;
 pub(crate) mod queue_rows;
+pub(crate) mod recovering;
 pub(crate) mod requests;
 pub(crate) mod resets;
 pub(crate) mod resource_rows;

@@ -35,6 +35,8 @@ impl Model {
             (Ok(_), Command::Admit { pool, .. }) => self.serve_line(pool, &mut out),
             // Whoever waits is let in by what comes after it.
             (Ok(_), Command::Restore(_)) => {}
+            // Both see to whom they let in.
+            (Ok(_), Command::Recovery(_)) => {}
             (Ok(answer), Command::Drain(command)) => self.serve_drained(command, answer, &mut out),
             (_, _) => self.serve_lines(&mut out),
         }
@@ -106,6 +108,7 @@ impl Model {
             Command::Lapse(epoch) => self.lapse(epoch.0, out),
             Command::CalendarDay(day) => self.calendar_day(*day),
             Command::CalendarDone(day) => self.calendar_done(*day),
+            Command::Recovery(command) => self.recover_step(*command, out),
             Command::Drain(command) => return Ok(self.drain_step(command, out)),
             Command::Restore(_) | Command::Admit { .. } | Command::Recheck(_) => {}
             Command::CompactEvents { through } => {

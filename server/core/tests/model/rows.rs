@@ -223,7 +223,7 @@ fn check_counters(model: &Model, row: &Counters) {
     assert_eq!(row.calendar, model.calendar, "where the calendar stands");
     assert_eq!(row.compacted.0, model.compacted, "where the log begins");
     assert_eq!(row.nodes, model.nodes.len() as u64, "the nodes");
-    assert_eq!(row.drain, model.drain, "the open drain");
+    assert_eq!((row.drain, row.serving), (model.drain, model.serving));
     assert_eq!(
         row.active,
         sessions(|s| matches!(s, State::Active)),

@@ -50,6 +50,8 @@ pub(crate) struct Model {
     pub(crate) calendar: Calendar,
     /// The drain of the server that is open.
     pub(crate) drain: Option<Drain>,
+    /// Whether a server serves, or died.
+    pub(crate) serving: bool,
     /// The newest drain, and what came of it.
     pub(crate) last_drain: Option<DrainRow>,
     pub(crate) last_epoch: u64,
@@ -285,6 +287,7 @@ impl Model {
             calendar: Calendar::default(),
             drain: None,
             last_drain: None,
+            serving: false,
             nodes: BTreeMap::new(),
             last_epoch: 0,
             revision: 0,

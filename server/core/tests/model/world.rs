@@ -202,6 +202,7 @@ impl World {
         let leases = self.store.leases();
         self.submit(&Command::Restore(leases)).unwrap();
         self.finish_drain();
+        self.recover();
         let before = self.model.waiting();
         for pool in self.store.pools_with_waiters() {
             let namespace = self.namespace.clone();

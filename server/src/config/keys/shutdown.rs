@@ -18,7 +18,8 @@ pub(super) static SECTION: Section = Section {
         },
         "From the signal to the end of the process, whoever does not get on. Half of it is for requests and deliveries that \
          are under way, where `[session] cleanup_on_shutdown` ends sessions; three tenths for what these have outside; the \
-         rest for streams, connections and the store. Each part ends as soon as it is done. Whoever kills what does not stop \
-         must wait for longer.",
+         rest for streams, connections and the store. Each part ends as soon as it is done. What sessions have outside and \
+         takes longer to end, such as by a long `[resources] grace`, is ended by the next start. Whoever kills what does not \
+         stop must wait for longer.",
     )],
 };

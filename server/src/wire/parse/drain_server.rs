@@ -7,6 +7,7 @@ use sessiond_proto::v1 as pb;
 
 use super::{enumeration, time};
 use crate::drain::Terms;
+use crate::limits::SHUTDOWN_BUDGET_MIN;
 use crate::wire::faults::{Faults, Invalid};
 
 /// What DrainServer asks for, as resolved.
@@ -43,7 +44,7 @@ pub(crate) fn drain_server(
         (Some(reason), Some(sessions)) => Some(DrainServerCall {
             reason,
             sessions,
-            within: left.min(terms.budget),
+            within: left.max(SHUTDOWN_BUDGET_MIN).min(terms.budget),
         }),
         (_, _) => None,
     })

@@ -46,6 +46,8 @@ pub(crate) struct Counters {
     nodes: u64,
     #[prost(message, optional, tag = "54")]
     drain: Option<Drain>,
+    #[prost(bool, tag = "55")]
+    serving: bool,
 }
 
 /// A drain of the server that is open.
@@ -90,6 +92,7 @@ impl From<&domain::Counters> for Counters {
                 reason: drain.reason.number(),
                 through: drain.through.0,
             }),
+            serving: row.serving,
         }
     }
 }
@@ -119,6 +122,7 @@ impl TryFrom<Counters> for domain::Counters {
             compacted: Revision(row.compacted),
             nodes: row.nodes,
             drain: row.drain.map(Drain::open).transpose()?,
+            serving: row.serving,
         })
     }
 }

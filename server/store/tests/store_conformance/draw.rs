@@ -214,6 +214,7 @@ fn counters(rng: &mut Rng) -> Counters {
             reason: one_of(rng, &REASONS),
             through: SessionNo(number(rng)),
         }),
+        serving: rng.bool(),
     }
 }
 

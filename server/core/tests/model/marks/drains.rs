@@ -27,6 +27,10 @@ marks! { Drains {
     Kept,
     /// A drain was closed while sessions did their work first.
     ClosedWithSomeLeft,
+    /// A session was live when the server died, and ended for that.
+    Crashed,
+    /// A server started after one that had gone in order.
+    WentInOrder,
     /// A drain was said to be over that was not open, or whose sessions lived.
     ReportedOutOfTurn,
 }}
