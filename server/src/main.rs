@@ -190,9 +190,9 @@ async fn stop(running: Running, asked: Asked, drains: Drains) -> u8 {
             tracing::info!(ended, late, left, unreleased, "sessions have ended");
         }
         Some(_) => {}
-        None => tracing::error!(
-            "sessions could not all be ended in time; the next start goes on with it"
-        ),
+        None => {
+            tracing::error!("the drain was not over in time; the next start goes on with it");
+        }
     }
     match stopped_code(&running.stop_within(drains.left()).await) {
         exit::CLEAN if drained.is_none() => exit::UNCLEAN,

@@ -48,7 +48,15 @@ impl Model {
         if let DrainCommand::End { session, .. } = command
             && ended
         {
-            let pool = self.session(session.0).pool.clone();
+            self.serve_freed(session.0, out);
+        }
+    }
+
+    /// Whoever waits in the pool of a session that has ended is let in, unless that keeps its slot for what it has outside.
+    pub(crate) fn serve_freed(&mut self, no: u64, out: &mut Expected) {
+        let session = self.session(no);
+        if !session.is_left() {
+            let pool = session.pool.clone();
             self.serve_line(&pool, out);
         }
     }

@@ -35,9 +35,8 @@ impl Model {
             deadline: self.now,
             pending: PendingPolicy::Keep,
         };
-        let pool = self.session(no.0).pool.clone();
         self.finish(no.0, &ending, None, out);
-        self.serve_line(&pool, out);
+        self.serve_freed(no.0, out);
     }
 }
 

@@ -185,8 +185,8 @@ pub(super) static SECTION: Section = Section {
                 },
             },
             "Whether sessions end when the server stops, with reason SHUTDOWN: each as soon as nothing of it is under way, \
-             and all within the budget. Messages that are pending are kept for the next session of the key; a session that \
-             was to do its work first goes on at the next start. With `false` all of them stay live on record and go on.",
+             and all within the budget. Messages that are pending are kept for the next session of the key, and are dead \
+             letters where there is no key; a session that was to do its work first goes on at the next start. With `false` all of them stay live on record and go on.",
         ),
         Key::new(
             "end_grace",
