@@ -6,9 +6,10 @@
 //! ```
 //!
 //! Invariant: every wait for others has its part of one budget, and whoever runs this has everybody leave when its time is
-//! over; a session that has nothing to wait for is not held up by one that has. What a server that dies in between leaves, the next start finishes
-//! from the record (`engine/drained.rs`). A session that was to do its work first is left to it, and goes on at the next
-//! start. What this deliberately does not do: end a session otherwise than by a decision, or close anything.
+//! over; a session that has nothing to wait for is not held up by one that has. What a server that dies in between leaves,
+//! the next start finishes from the record (`engine/drained.rs`). A session that was to do its work first is left to it, and
+//! goes on at the next start. What this deliberately does not do: end a session otherwise than by a decision, or close
+//! anything.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -33,6 +33,7 @@ mod clock;
 mod crashed;
 mod drained;
 mod inbox;
+mod live;
 mod progress;
 mod timers;
 

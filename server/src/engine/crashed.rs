@@ -5,12 +5,10 @@
 
 use sessiond_core::command::Command;
 use sessiond_core::command::recovery::RecoveryCommand;
-use sessiond_core::ids::SessionNo;
 use sessiond_store::fault::Fault;
 
 use super::Engine;
 use super::inbox::Envelope;
-use crate::drain::{Place, Which, page};
 
 /// What becomes of sessions that were live when the server died.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,10 +27,9 @@ impl Engine {
         if self.parts.live_sessions == LiveSessions::Keep || !counters.serving {
             return Ok(());
         }
-        if counters.queued > 0 {
-            self.crash(Which::Waiting, counters.session)?;
-        }
-        self.crash(Which::All, counters.session)?;
+        self.ask_live(counters.session, |no| {
+            Command::Recovery(RecoveryCommand::Crashed(no))
+        })?;
         let ended = counters.queued + counters.active;
         tracing::warn!(
             ended,
@@ -41,31 +38,9 @@ impl Engine {
         Ok(())
     }
 
-    /// Says that it serves, unless that is on record.
+    /// Puts on record that it serves; writes nothing where that is.
     pub(super) fn serve(&mut self) -> Result<(), Fault> {
-        if self.store.reader().snapshot()?.counters()?.serving {
-            return Ok(());
-        }
-        self.run_batch(vec![step(RecoveryCommand::Serve)])
+        let serve = Command::Recovery(RecoveryCommand::Serve);
+        self.run_batch(vec![Envelope::silent(serve)])
     }
-
-    fn crash(&mut self, which: Which, through: SessionNo) -> Result<(), Fault> {
-        let mut place: Option<Place> = None;
-        loop {
-            let rows = self.store.reader().snapshot()?;
-            let page = page(&rows, place.as_ref(), which, through)?;
-            drop(rows);
-            let Some(last) = page.last else {
-                return Ok(());
-            };
-            place = Some(last);
-            let ends = page.sessions.into_iter();
-            let ends = ends.map(|(session, _)| step(RecoveryCommand::Crashed(session.no)));
-            self.run_batch(ends.collect())?;
-        }
-    }
-}
-
-fn step(command: RecoveryCommand) -> Envelope {
-    Envelope::silent(Command::Recovery(command))
 }

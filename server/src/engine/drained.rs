@@ -6,7 +6,6 @@
 
 use sessiond_core::command::Command;
 use sessiond_core::command::drain::DrainCommand;
-use sessiond_core::drain::Drain;
 use sessiond_core::event::ActorKind;
 use sessiond_core::rows::Counters;
 use sessiond_core::session::EndMode;
@@ -15,7 +14,7 @@ use sessiond_store::fault::Fault;
 
 use super::Engine;
 use super::inbox::Envelope;
-use crate::drain::{Place, Which, outside, page};
+use crate::drain::outside;
 
 impl Engine {
     /// Finishes the drain that is on record, if one is.
@@ -27,10 +26,14 @@ impl Engine {
         let before = rows.counters()?;
         drop(rows);
         if let Some(drain) = before.drain {
-            if before.queued > 0 {
-                self.end_drained(drain, Which::Waiting)?;
-            }
-            self.end_drained(drain, Which::All)?;
+            self.ask_live(drain.through, |session| {
+                Command::Drain(DrainCommand::End {
+                    session,
+                    mode: EndMode::Immediate,
+                    grace: Span(0),
+                    actor: ActorKind::Recovery,
+                })
+            })?;
         }
         self.run_batch(vec![step(DrainCommand::Close)])?;
         let report = DrainCommand::Report {
@@ -46,28 +49,6 @@ impl Engine {
             "the last stop was cut short; what it was to end has ended"
         );
         Ok(())
-    }
-
-    fn end_drained(&mut self, drain: Drain, which: Which) -> Result<(), Fault> {
-        let mut place: Option<Place> = None;
-        loop {
-            let rows = self.store.reader().snapshot()?;
-            let page = page(&rows, place.as_ref(), which, drain.through)?;
-            drop(rows);
-            let Some(last) = page.last else {
-                return Ok(());
-            };
-            place = Some(last);
-            let ends = page.sessions.into_iter().map(|(session, _)| {
-                step(DrainCommand::End {
-                    session: session.no,
-                    mode: EndMode::Immediate,
-                    grace: Span(0),
-                    actor: ActorKind::Recovery,
-                })
-            });
-            self.run_batch(ends.collect())?;
-        }
     }
 }
 
