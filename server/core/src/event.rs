@@ -108,22 +108,25 @@ pub enum ActorKind {
 }
 
 impl Actor {
+    /// One of a kind that has no other name.
+    #[must_use]
+    pub fn unnamed(kind: ActorKind) -> Self {
+        Self {
+            kind,
+            name: String::new(),
+        }
+    }
+
     /// The reaper, which has no other name.
     #[must_use]
     pub fn reaper() -> Self {
-        Self {
-            kind: ActorKind::Reaper,
-            name: String::new(),
-        }
+        Self::unnamed(ActorKind::Reaper)
     }
 
     /// The part of this server that ends processes, which has no other name.
     #[must_use]
     pub fn agent() -> Self {
-        Self {
-            kind: ActorKind::Agent,
-            name: String::new(),
-        }
+        Self::unnamed(ActorKind::Agent)
     }
 
     /// A worker by name.

@@ -95,10 +95,7 @@ impl Context {
 
     /// Who a call's changes are put down to. Nobody is authenticated, so nobody is named.
     pub(crate) fn caller() -> Actor {
-        Actor {
-            kind: ActorKind::Api,
-            name: String::new(),
-        }
+        Actor::unnamed(ActorKind::Api)
     }
 
     /// Refuses what begins something new once the server is going away.

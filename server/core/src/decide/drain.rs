@@ -162,10 +162,7 @@ fn asked(
         pending: PendingPolicy::Keep,
         successor: session.successor.clone(),
         request: None,
-        actor: Actor {
-            kind: actor,
-            name: String::new(),
-        },
+        actor: Actor::unnamed(actor),
     }
 }
 
@@ -187,20 +184,21 @@ fn report(
     unreleased: &[(SessionId, u64)],
 ) -> Result<DrainReply, Stop> {
     let mut counters = draft.counters()?;
-    if counters.drain.is_none() {
-        let now = draft.now;
-        note(draft, |row| {
-            row.recovered = actor == ActorKind::Recovery;
-            for (session, count) in unreleased {
-                row.warn(WarningCode::ResourcesUnreleased, session.as_str(), *count);
-            }
-            row.end = Some(DrainEnd {
-                time: now.wall,
-                duration: now.engine.since(row.begun_at),
-            });
-        })?;
+    if counters.drain.is_some() {
+        return Ok(DrainReply::Reported(draft.drain_row()?.cloned()));
     }
-    if counters.drain.is_none() && actor == ActorKind::Drain && counters.serving {
+    let now = draft.now;
+    note(draft, |row| {
+        row.recovered = actor == ActorKind::Recovery;
+        for (session, count) in unreleased {
+            row.warn(WarningCode::ResourcesUnreleased, session.as_str(), *count);
+        }
+        row.end = Some(DrainEnd {
+            time: now.wall,
+            duration: now.engine.since(row.begun_at),
+        });
+    })?;
+    if actor == ActorKind::Drain && counters.serving {
         // It goes in order: what it kept, it kept on purpose.
         counters.serving = false;
         draft.put_counters(counters);

@@ -3,13 +3,13 @@
 //! Invariant: whether the last server went in order is on record, in the counters, so that sessions it kept on purpose are told
 //! from those it left. What this deliberately does not do: finish a drain, which has its own record, or find the sessions.
 
-use super::finish;
+use super::{finish, slot};
 use crate::command::recovery::RecoveryCommand;
 use crate::draft::{Draft, Stop};
 use crate::event::{Actor, ActorKind};
 use crate::ids::SessionNo;
 use crate::reply::Reply;
-use crate::session::{EndIntent, EndMode, EndReason, Lifecycle, PendingPolicy};
+use crate::session::{EndIntent, EndReason, Lifecycle};
 
 /// Takes a step of a start.
 pub(super) fn recovery(draft: &mut Draft<'_>, command: RecoveryCommand) -> Result<Reply, Stop> {
@@ -37,16 +37,8 @@ fn crashed(draft: &mut Draft<'_>, no: SessionNo) -> Result<(), Stop> {
     }
     drop(session);
     let intent = EndIntent {
-        reason: EndReason::Crashed,
-        detail: String::new(),
-        actor: Actor {
-            kind: ActorKind::Recovery,
-            name: String::new(),
-        },
-        mode: EndMode::Immediate,
-        deadline: draft.now.engine,
-        pending: PendingPolicy::Keep,
-        create_time: draft.now.wall,
+        actor: Actor::unnamed(ActorKind::Recovery),
+        ..slot::reaped(draft, EndReason::Crashed, String::new())
     };
     finish::finish(draft, no, &intent)
 }
