@@ -200,7 +200,9 @@ impl Engine {
             self.ahead.take(&mut self.view, &mut envelope);
             batch.decide(&self.store, &mut self.view, envelope, now)?;
         }
-        self.carried = batch.decide_follow_ups(&self.store, &mut self.view, now)?;
+        // A start runs batches one after another: what one leaves must outlast the next.
+        self.carried
+            .extend(batch.decide_follow_ups(&self.store, &mut self.view, now)?);
         self.progress.decided(batch.tally());
         if batch.has_changes() || self.timers.clock_is_due(self.persisted, now.engine) {
             batch.stamp(&self.store, &mut self.view, now.engine)?;
