@@ -1,4 +1,4 @@
-//! Compaction: which events need not be kept any longer, by their age and by their number.
+//! Compaction: which events need not be kept any longer, by their age, their number and their size.
 //!
 //! Age is counted in the time that servers ran, as everywhere, so that neither a clock that jumps nor a server that was
 //! down deletes anything early. Invariant: what is kept is the newest of the log without a hole. A watch that keeps up is never
@@ -14,7 +14,7 @@ use sessiond_store::fault::Fault;
 use sessiond_store::snapshot::{ReadAhead, Reader, Rows};
 
 use crate::engine::{Handle, Refused};
-use crate::limits::{COMPACT_EVERY, COMPACT_PAUSE, EVENTS_KEPT_DEFAULT};
+use crate::limits::{COMPACT_EVERY, COMPACT_PAUSE, EVENT_BYTES_KEPT_DEFAULT, EVENTS_KEPT_DEFAULT};
 
 /// How long events are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct EventRetention {
     pub age: Limit,
     /// By their number; none: any number.
     pub max: Option<u64>,
+    /// By what they weigh together, in bytes; none: any size.
+    pub max_bytes: Option<u64>,
 }
 
 impl Default for EventRetention {
@@ -30,6 +32,7 @@ impl Default for EventRetention {
         Self {
             age: Limit::After(Span::seconds(7 * 86_400)),
             max: Some(EVENTS_KEPT_DEFAULT),
+            max_bytes: Some(EVENT_BYTES_KEPT_DEFAULT),
         }
     }
 }
@@ -98,7 +101,12 @@ fn outlived(
         }
         Limit::After(_) | Limit::Never => None,
     };
-    let through = by_number.max(by_age);
+    let by_size = match retention.max_bytes {
+        // What begins before the last so many bytes of the log.
+        Some(max) => rows.newest_event_below(rows.counters()?.log_bytes.saturating_sub(max))?,
+        None => None,
+    };
+    let through = by_number.max(by_age).max(by_size);
     Ok(through.filter(|through| *through >= oldest))
 }
 

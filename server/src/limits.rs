@@ -89,6 +89,12 @@ pub const COMPACT_PAUSE: Duration = Duration::from_millis(5);
 pub const EVENT_RETENTION_MIN: Span = Span::seconds(60);
 /// Events that are kept by default: at about half a KiB each what a disk of some gigabytes has room for.
 pub const EVENTS_KEPT_DEFAULT: u64 = 10_000_000;
+/// What the log weighs at most by default: what a disk of some gigabytes has room for.
+pub const EVENT_BYTES_KEPT_DEFAULT: u64 = 8 << 30;
+/// The least that `[events] max_bytes` may be: more than the ring of the feed ever weighs.
+pub const EVENT_BYTES_KEPT_MIN: u64 = 64 << 20;
+/// The most.
+pub const EVENT_BYTES_KEPT_MAX: u64 = 1 << 50;
 /// The least that `max_events` may be: more than the ring of the feed, so that whoever keeps up never reads the log.
 pub const EVENTS_KEPT_MIN: u64 = 10_000;
 /// The most.

@@ -2301,6 +2301,9 @@ pub struct ServerDefaults {
     /// How many events are kept, over all namespaces. 0: any number.
     #[prost(uint64, tag = "53")]
     pub max_events: u64,
+    /// What they weigh at most together, in bytes. 0: any size.
+    #[prost(uint64, tag = "54")]
+    pub max_event_bytes: u64,
 }
 /// Asks for counts.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

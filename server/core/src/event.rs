@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::ids::{QueueId, Revision, Seq};
+use crate::limits::EVENT_BYTES;
 use crate::session::SessionView;
 use crate::time::{EngineTime, WallTime};
 
@@ -30,6 +31,21 @@ pub struct EventRow {
     pub attributes: BTreeMap<String, String>,
     /// How many events of the same decision follow; they are sent in one frame.
     pub siblings_after: u32,
+    /// Where it begins in the log, in bytes as [`EventRow::size`] counts them; 0 in rows of a time that did not note it.
+    pub offset: u64,
+}
+
+impl EventRow {
+    /// What it weighs in the log, in bytes: what its texts have, and a usual share for everything else of a row. It is
+    /// counted when the event is decided, so it depends on the event alone and on no format.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        let attributes = self.attributes.iter();
+        let texts = attributes.map(|(name, value)| name.len() + value.len());
+        let message = self.message.as_ref().map_or(0, |of| of.kind.len());
+        let bytes = texts.sum::<usize>() + self.actor.name.len() + message;
+        EVENT_BYTES + bytes as u64 + self.session.size()
+    }
 }
 
 /// The attribute of an event that says that something did not go as it should.

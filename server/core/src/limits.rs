@@ -55,6 +55,11 @@ pub const WAITING_SESSIONS_MAX: u64 = 10_000;
 /// Work under a lease that did not move for this long counts as stalled in statistics: as long as the longest lease that is
 /// given by default, and a fifth of the time after which a worker is stuck by default.
 pub const STALLED_AFTER: Span = Span::seconds(60);
+/// Bytes charged to the log for an event beside its texts: its numbers and times, those of its session, and its place in the
+/// tables.
+pub const EVENT_BYTES: u64 = 256;
+/// Bytes charged to it for each open request and each circuit of the session that it shows.
+pub const EVENT_PART_BYTES: u64 = 32;
 /// Events that one decision deletes, and the rest of the decision that the last of them is of: a commit of some
 /// milliseconds.
 pub const EVENTS_COMPACTED_MAX: u64 = 1_024;

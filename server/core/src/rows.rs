@@ -132,6 +132,8 @@ pub struct Counters {
     pub calendar: Calendar,
     /// Up to which revision events were deleted: the log begins behind it.
     pub compacted: Revision,
+    /// What all events weigh that were ever written, deleted ones included, in bytes: where the next one begins.
+    pub log_bytes: u64,
     /// Nodes on record.
     pub nodes: u64,
     /// The drain of the server that is open.

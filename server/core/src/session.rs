@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use crate::ids::{Epoch, Namespace, PoolName, QueueId, Revision, SessionId, SessionKey, SessionNo};
 use crate::lease::LeaseView;
+use crate::limits::EVENT_PART_BYTES;
 use crate::queue::Depth;
 use crate::resource::Unreleased;
 use crate::time::{EngineTime, Limit, WallTime};
@@ -260,6 +261,42 @@ pub struct SessionView {
 }
 
 impl SessionView {
+    /// What it adds to the size of an event, in bytes: what its texts have, and a usual share for each part that may come
+    /// more than once.
+    pub(crate) fn size(&self) -> u64 {
+        let row = &*self.session;
+        let profile = &row.profile;
+        let labels = profile.labels.iter();
+        let labels = labels
+            .map(|(name, value)| name.len() + value.len())
+            .sum::<usize>();
+        let relatives = [&row.parent, &row.predecessor, &row.successor];
+        let relatives = relatives.into_iter().flatten().map(|id| id.as_str().len());
+        let end = match &row.lifecycle {
+            Lifecycle::Ended(end) => end.detail.len() + end.transcript_path.len(),
+            Lifecycle::Draining(intent) => intent.detail.len(),
+            Lifecycle::Queued(_) | Lifecycle::Active => 0,
+        };
+        let lease = self.lease.as_ref();
+        let lease = lease.map_or(0, |of| {
+            of.worker.as_str().len() + of.instance.as_str().len()
+        });
+        let bytes = row.id.as_str().len()
+            + row.namespace.as_str().len()
+            + row.key.as_ref().map_or(0, |key| key.as_str().len())
+            + row.pool.as_str().len()
+            + profile.project.len()
+            + profile.source.len()
+            + profile.agent_id.len()
+            + profile.transcript_path.len()
+            + labels
+            + relatives.sum::<usize>()
+            + end
+            + lease;
+        let parts = self.activity.requests.live.len() + self.activity.circuits.iter().count();
+        bytes as u64 + EVENT_PART_BYTES * parts as u64
+    }
+
     /// The counts to show: live ones, or those the end recorded.
     #[must_use]
     pub fn counts(&self) -> Counts {

@@ -11,6 +11,9 @@ use sessiond_store::store::Store;
 use super::*;
 use crate::wire::tests::samples::event_row;
 
+/// What each event weighs.
+const EVENT_SIZE: u64 = 100;
+
 /// A log behind `compacted`, with the ages of its events.
 fn log(compacted: u64, ats: &[u64]) -> Store {
     let store = Store::new(Arc::new(MemoryKv::default()));
@@ -20,12 +23,14 @@ fn log(compacted: u64, ats: &[u64]) -> Store {
         newest = newest.next();
         let mut event = event_row();
         (event.revision, event.at) = (newest, EngineTime(*at));
+        event.offset = (newest.0 - 1) * EVENT_SIZE;
         let row = Row::Event(Arc::new(event));
         changes.push(Change::Row(RowKey::Event(newest), Some(row)));
     }
     let counters = Counters {
         revision: newest,
         compacted: Revision(compacted),
+        log_bytes: newest.0 * EVENT_SIZE,
         ..Counters::default()
     };
     changes.push(Change::Row(
@@ -37,8 +42,17 @@ fn log(compacted: u64, ats: &[u64]) -> Store {
 }
 
 fn found(store: &Store, age: Limit, max: Option<u64>, now: u64) -> Option<u64> {
+    let max_bytes = None;
+    let retention = EventRetention {
+        age,
+        max,
+        max_bytes,
+    };
+    kept(store, retention, now)
+}
+
+fn kept(store: &Store, retention: EventRetention, now: u64) -> Option<u64> {
     let rows = store.reader().snapshot().expect("a snapshot");
-    let retention = EventRetention { age, max };
     let through = outlived(&rows, retention, EngineTime(now));
     through.expect("it can be read").map(|through| through.0)
 }
@@ -63,6 +77,25 @@ fn events_are_kept_by_their_number_and_whatever_is_over_either_limit_goes() {
     assert_eq!(by(3, 500), Some(1));
     assert_eq!(by(3, 1_301), Some(3), "by their age");
     assert_eq!(by(1, 1_101), Some(3), "by their number");
+}
+
+#[test]
+fn events_are_kept_by_what_they_weigh_together() {
+    let store = log(2, &[100, 200, 300, 400]);
+    let by = |max_bytes| {
+        let retention = EventRetention {
+            age: Limit::Never,
+            max: None,
+            max_bytes: Some(max_bytes),
+        };
+        kept(&store, retention, 500)
+    };
+    assert_eq!(by(400), None);
+    assert_eq!(by(399), Some(3), "what is over by one byte goes whole");
+    assert_eq!(by(300), Some(3));
+    assert_eq!(by(299), Some(4));
+    assert_eq!(by(100), Some(5));
+    assert_eq!(by(0), Some(6));
 }
 
 #[test]

@@ -112,6 +112,7 @@ format = "json"
 [events]
 retention = "36h"
 max_events = 50_000
+max_bytes = "2GiB"
 [resources]
 grace = "4s"
 verify = "3s"

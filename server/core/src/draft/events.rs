@@ -58,7 +58,9 @@ impl Draft<'_> {
             message: particulars.message,
             attributes: particulars.attributes,
             siblings_after: 0,
+            offset: counters.log_bytes,
         };
+        counters.log_bytes += event.size();
         self.put_counters(counters);
         self.events.push(event);
         Ok(())

@@ -5,6 +5,7 @@
 use sessiond_core::command::Command;
 use sessiond_core::ids::Revision;
 use sessiond_core::limits::EVENTS_COMPACTED_MAX;
+use sessiond_core::rows::{Row, RowKey};
 
 use super::marks::Mark;
 use super::state::Model;
@@ -34,6 +35,14 @@ impl Model {
             "where the log begins"
         );
         assert_eq!(store.events.len() as u64, self.revision, "where it ends");
+        let mut offset = 0;
+        for event in &store.events {
+            assert_eq!(event.offset, offset, "where {} begins", event.revision);
+            offset += event.size();
+        }
+        if let Some(Row::Counters(counters)) = store.rows.get(&RowKey::Counters) {
+            assert_eq!(counters.log_bytes, offset, "what the log weighs");
+        }
     }
 }
 

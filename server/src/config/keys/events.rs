@@ -4,11 +4,14 @@ use sessiond_core::limits::TIMEOUT_MAX;
 
 use super::{Key, Section};
 use crate::config::field::Field;
-use crate::limits::{EVENT_RETENTION_MIN, EVENTS_KEPT_MAX, EVENTS_KEPT_MIN};
+use crate::limits::{
+    EVENT_BYTES_KEPT_MAX, EVENT_BYTES_KEPT_MIN, EVENT_RETENTION_MIN, EVENTS_KEPT_MAX,
+    EVENTS_KEPT_MIN,
+};
 
 pub(super) static SECTION: Section = Section {
     name: "events",
-    doc: "How much of the log of events is kept. What is over either limit is deleted, oldest first and within seconds; a \
+    doc: "How much of the log of events is kept. What is over any of its limits is deleted, oldest first and within seconds; a \
           watch that resumes from before it is refused REVISION_COMPACTED and starts from a snapshot.",
     names: None,
     keys: &[
@@ -30,6 +33,16 @@ pub(super) static SECTION: Section = Section {
             },
             "How many events are kept at most, over all namespaces. One takes about half a KiB on disk, and more with labels \
              and attributes.",
+        ),
+        Key::new(
+            "max_bytes",
+            Field::BytesBound {
+                at: |settings, _| &mut settings.events.max_bytes,
+                min: EVENT_BYTES_KEPT_MIN,
+                max: EVENT_BYTES_KEPT_MAX,
+            },
+            "What the events that are kept weigh at most together: of each its texts and a fixed share for everything else, \
+             which comes close to what it takes on disk. Events that an earlier version wrote weigh nothing.",
         ),
     ],
 };

@@ -117,6 +117,7 @@ fn defaults(facts: &ServerFacts<'_>) -> pb::ServerDefaults {
         dead_letter_retention: Some(limit(policy.dead_letter_retention)),
         event_retention: Some(limit(facts.events.age)),
         max_events: facts.events.max.unwrap_or(0),
+        max_event_bytes: facts.events.max_bytes.unwrap_or(0),
     }
 }
 

@@ -266,6 +266,7 @@ pub(crate) fn event_row() -> EventRow {
         }),
         attributes: BTreeMap::from([("limit".to_owned(), "idle".to_owned())]),
         siblings_after: 0,
+        offset: 0,
     }
 }
 

@@ -245,6 +245,7 @@ fn a_server_tells_its_limits() {
     assert_eq!(defaults.dead_letter_retention, week);
     assert_eq!(defaults.event_retention, week);
     assert_eq!(defaults.max_events, 10_000_000);
+    assert_eq!(defaults.max_event_bytes, 8 << 30);
 }
 
 #[test]

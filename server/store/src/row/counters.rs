@@ -48,6 +48,8 @@ pub(crate) struct Counters {
     drain: Option<Drain>,
     #[prost(bool, tag = "55")]
     serving: bool,
+    #[prost(uint64, tag = "56")]
+    log_bytes: u64,
 }
 
 /// A drain of the server that is open.
@@ -93,6 +95,7 @@ impl From<&domain::Counters> for Counters {
                 through: drain.through.0,
             }),
             serving: row.serving,
+            log_bytes: row.log_bytes,
         }
     }
 }
@@ -123,6 +126,7 @@ impl TryFrom<Counters> for domain::Counters {
             nodes: row.nodes,
             drain: row.drain.map(Drain::open).transpose()?,
             serving: row.serving,
+            log_bytes: row.log_bytes,
         })
     }
 }

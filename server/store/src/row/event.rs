@@ -35,6 +35,8 @@ pub(crate) struct Event {
     siblings_after: u32,
     #[prost(uint64, tag = "9")]
     at: u64,
+    #[prost(uint64, tag = "10")]
+    offset: u64,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -81,6 +83,7 @@ impl From<&domain::EventRow> for Event {
             attributes: row.attributes.clone(),
             siblings_after: row.siblings_after,
             at: row.at.0,
+            offset: row.offset,
         }
     }
 }
@@ -99,6 +102,7 @@ impl TryFrom<Event> for domain::EventRow {
             message: row.message.map(Into::into),
             attributes: row.attributes,
             siblings_after: row.siblings_after,
+            offset: row.offset,
         })
     }
 }

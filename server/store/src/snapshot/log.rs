@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use sessiond_core::event::EventRow;
 use sessiond_core::ids::Revision;
-use sessiond_core::rows::{Row, RowKey};
+use sessiond_core::rows::RowKey;
 use sessiond_core::time::EngineTime;
 
 use super::lists::behind;
@@ -35,28 +35,41 @@ impl Rows {
         &self,
         limit: EngineTime,
     ) -> Result<Option<(Revision, EngineTime)>, Fault> {
+        let found = self.newest_event(|event| event.at < limit)?;
+        Ok(found.map(|event| (event.revision, event.at)))
+    }
+
+    /// The newest event that begins in the log before a place, in bytes; none if all begin later.
+    pub fn newest_event_below(&self, offset: u64) -> Result<Option<Revision>, Fault> {
+        let found = self.newest_event(|event| event.offset < offset)?;
+        Ok(found.map(|event| event.revision))
+    }
+
+    /// The newest event of those that something is true of: of none that is newer than one of which it is not.
+    fn newest_event(
+        &self,
+        is_true: impl Fn(&EventRow) -> bool,
+    ) -> Result<Option<Arc<EventRow>>, Fault> {
         let (oldest, newest) = self.log_bounds()?;
-        let (mut older, mut end) = (None, newest.next());
+        let (mut found, mut end) = (None, newest.next());
         let mut begin = oldest;
         while begin < end {
             let middle = Revision(begin.0 + (end.0 - begin.0) / 2);
-            match self.event_time(middle)? {
-                Some(at) if at < limit => {
-                    older = Some((middle, at));
+            match self.event(middle)? {
+                Some(event) if is_true(&event) => {
+                    found = Some(event);
                     begin = middle.next();
                 }
                 // What is gone was compacted since; then this is looked at again.
                 Some(_) | None => end = middle,
             }
         }
-        Ok(older)
+        Ok(found)
     }
 
-    fn event_time(&self, revision: Revision) -> Result<Option<EngineTime>, Fault> {
+    /// One event; none if it is not written yet, or was deleted.
+    pub fn event(&self, revision: Revision) -> Result<Option<Arc<EventRow>>, Fault> {
         let row = self.row(&RowKey::Event(revision))?;
-        Ok(match row {
-            Some(Row::Event(event)) => Some(event.at),
-            Some(_) | None => None,
-        })
+        Ok(row.map(|row| of_kind!(row, Event)))
     }
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use fastrand::Rng;
 use sessiond_core::change::{Change, Membership};
 use sessiond_core::ids::{
-    DeliveryId, Epoch, Namespace, QueueId, RequestId, Seq, SessionKey, SessionNo,
+    DeliveryId, Epoch, Namespace, QueueId, RequestId, Revision, Seq, SessionKey, SessionNo,
 };
 use sessiond_core::index::{Due, IndexEntry, Scan};
 use sessiond_core::message::Rank;
@@ -19,6 +19,7 @@ use sessiond_store::row;
 
 use crate::draw::{self, KEY_KINDS};
 use crate::draw_entry::{self, ENTRY_KINDS};
+use crate::draw_session;
 
 pub(crate) const SEEDS: u64 = 3_000;
 /// Bytes of a busy queue's row: it is rewritten with nearly every commit.
@@ -295,4 +296,25 @@ fn bytes_compare_as_entries_do_within_every_scan_and_every_list() {
         }
     }
     assert!(compared.iter().all(|count| *count > 100), "{compared:?}");
+}
+
+/// What an event is charged with comes close to what it takes, though these have larger numbers than any real one: it is what
+/// the log's size is bounded by.
+#[test]
+fn an_event_takes_about_what_it_is_charged_with() {
+    let mut ratios = Vec::new();
+    for seed in 0..SEEDS {
+        let mut rng = Rng::with_seed(seed);
+        let event = draw_session::event(&mut rng, Revision(seed + 1));
+        let charged = event.size();
+        let row = Row::Event(event.into());
+        let op = encode(&put(RowKey::Event(Revision(seed + 1)), row));
+        let taken = op.value.expect("a row has a value").len();
+        ratios.push(taken as f64 / charged as f64);
+    }
+    ratios.sort_by(f64::total_cmp);
+    let (least, median) = (ratios[0], ratios[ratios.len() / 2]);
+    let most = ratios[ratios.len() - 1];
+    assert!((0.8..1.25).contains(&median), "{median}");
+    assert!(least > 0.4 && most < 3.0, "{least} to {most}");
 }

@@ -215,6 +215,7 @@ fn counters(rng: &mut Rng) -> Counters {
             through: SessionNo(number(rng)),
         }),
         serving: rng.bool(),
+        log_bytes: number(rng),
     }
 }
 

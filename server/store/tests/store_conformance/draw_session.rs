@@ -281,5 +281,6 @@ pub(crate) fn event(rng: &mut Rng, revision: Revision) -> EventRow {
         }),
         attributes: labels(rng),
         siblings_after: small(rng),
+        offset: number(rng),
     }
 }
