@@ -165,6 +165,7 @@ fn by_reason(reason: Reason) -> Verdict {
         | Reason::LeaseHeld
         | Reason::RestartLimited
         | Reason::NodeAway
+        | Reason::SessionUnacknowledged
         | Reason::SessionQueued => Verdict::Never,
         // Facts that no repeat changes.
         Reason::SessionNotFound
@@ -176,6 +177,7 @@ fn by_reason(reason: Reason) -> Verdict {
         | Reason::NodeElsewhere
         | Reason::SessionKeyInUse
         | Reason::SessionIdInUse
+        | Reason::SubscriptionExists
         | Reason::NamespaceNotFound
         | Reason::Unauthenticated
         | Reason::PermissionDenied

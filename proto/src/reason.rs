@@ -70,6 +70,9 @@ reasons! {
     /// The id belongs to a session, live or ended.
     SessionIdInUse = "SESSION_ID_IN_USE",
         "Choose another session id, or leave it unset and let the server make one.";
+    /// A subscription of that name exists, and is another one.
+    SubscriptionExists = "SUBSCRIPTION_EXISTS",
+        "Choose another name, or delete the subscription first: it is not changed by creating it again.";
     /// The namespace is not configured.
     NamespaceNotFound = "NAMESPACE_NOT_FOUND",
         "Correct the namespace of the client, or add it to the server's configuration.";
@@ -109,6 +112,9 @@ reasons! {
     /// The session goes only once an export of it is on disk, and none is.
     ExportFailed = "EXPORT_FAILED",
         "Mend what the message names, then repeat the call: nothing was deleted.";
+    /// A required subscription has not acknowledged all that happened to the session.
+    SessionUnacknowledged = "SESSION_UNACKNOWLEDGED",
+        "Wait until the subscription's consumer has caught up, or for as long as the answer says.";
     /// The change is too deep in a chain of changes that cause one another.
     CauseTooDeep = "CAUSE_TOO_DEEP",
         "Stop: the handler reacts to events which it causes itself.";
@@ -227,10 +233,10 @@ mod tests {
     /// changed on purpose.
     const CONTRACT: &str = "\
         SESSION_NOT_FOUND SUBSCRIPTION_NOT_FOUND POOL_NOT_FOUND REQUEST_NOT_FOUND \
-        RESOURCE_NOT_FOUND NODE_NOT_FOUND SESSION_KEY_IN_USE SESSION_ID_IN_USE NAMESPACE_NOT_FOUND \
+        RESOURCE_NOT_FOUND NODE_NOT_FOUND SESSION_KEY_IN_USE SESSION_ID_IN_USE SUBSCRIPTION_EXISTS NAMESPACE_NOT_FOUND \
         UNAUTHENTICATED PERMISSION_DENIED NOT_BUILT SESSION_ENDED SESSION_DRAINING \
         SESSION_QUEUED SESSION_ACTIVE QUEUE_HELD RESOURCE_RELEASED RESOURCE_REGISTERED \
-        RESOURCES_UNRELEASED EXPORT_FAILED CAUSE_TOO_DEEP LEASE_HELD RESTART_LIMITED \
+        RESOURCES_UNRELEASED EXPORT_FAILED SESSION_UNACKNOWLEDGED CAUSE_TOO_DEEP LEASE_HELD RESTART_LIMITED \
         NODE_ELSEWHERE \
         LEASE_FENCED STALE_DELIVERY ETAG_MISMATCH TOO_MANY_SESSIONS QUEUE_FULL QUOTA_EXCEEDED RATE_LIMITED \
         STORE_FULL OVERLOADED REVISION_COMPACTED LOG_CHANGED SUBSCRIPTION_STALE SERVER_DRAINING \

@@ -56,6 +56,12 @@ const RPCS: &[&str] = &[
     "SessionService.TouchSession",
     "SessionService.UpdateSession",
     "SessionService.WatchSessionEvents returns (stream)",
+    "SubscriptionService.AckEvents",
+    "SubscriptionService.CreateSubscription",
+    "SubscriptionService.DeleteSubscription",
+    "SubscriptionService.GetSubscription",
+    "SubscriptionService.ListSubscriptions",
+    "SubscriptionService.SeekSubscription",
     "WorkerService.Work (stream) returns (stream)",
 ];
 
@@ -167,7 +173,7 @@ fn lists_are_paged_alike() {
         assert_field(&request, "page_token", "string");
         assert_field(&response, "next_page_token", "string");
     }
-    assert_eq!(lists, 5);
+    assert_eq!(lists, 6);
 }
 
 #[test]

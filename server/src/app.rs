@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sessiond_core::drain::{DrainRow, DrainSessions};
-use sessiond_core::ids::Revision;
 use sessiond_core::limits::Policy;
 use sessiond_core::session::EndReason;
 use sessiond_store::data_dir::OpenError;
@@ -20,10 +19,9 @@ use sessiond_store::store::Store;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::checkpoint::{self, Pace};
-use crate::cleanup_log;
-use crate::compaction;
+use crate::checkpoint::Pace;
 use crate::config::Settings;
+use crate::consumers::Consumers;
 use crate::dispatch::Dispatcher;
 use crate::drain::{self, Drainer, Drains};
 use crate::engine::{Engine, Handle, Parts};
@@ -38,12 +36,12 @@ use crate::limits::{
     STOP_RELEASES_WITHIN, STOP_STORE_WITHIN, STOP_STREAMS_WITHIN,
 };
 use crate::nodes::Nodes;
-use crate::presence;
-use crate::reconcile::{self, Reconciler};
-use crate::releaser::{self, Bell, Releaser};
+use crate::releaser::Bell;
 use crate::room;
 use crate::stopping::Stopping;
 use crate::transport;
+
+mod background;
 
 /// The version of this server.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -115,12 +113,14 @@ pub async fn start(settings: &Settings, env: &Env) -> Result<Running, StartError
     let opened = env.disk.open(&settings.data_dir, &identity(env))?;
     let store = Store::new(opened.kv);
     let reader = store.reader();
-    let newest = reader.snapshot()?.counters()?.revision;
+    let counters = reader.snapshot()?.counters()?;
+    let newest = counters.revision;
     let (pace, checkpointer) = (Pace::default(), store.checkpointer());
     let identification = Identification::new(opened.log_id, env.clock.as_ref());
     let log_id = identification.log_id.clone();
     let feed = Arc::new(Feed::new(reader.clone(), log_id, newest));
     let dispatcher = Arc::new(Dispatcher::default());
+    let (consumers, left) = Consumers::new(&counters);
     let exporting = Exporting::prepare(settings, env)?;
     let policy = policy(settings);
     let releases = Bell::default();
@@ -129,6 +129,7 @@ pub async fn start(settings: &Settings, env: &Env) -> Result<Running, StartError
         clock: Arc::clone(&env.clock),
         dispatcher: Arc::clone(&dispatcher),
         feed: Arc::clone(&feed),
+        consumers: consumers.clone(),
         pace: pace.clone(),
         releases: releases.clone(),
         exports: exporting.as_ref().map(Exporting::exports),
@@ -144,35 +145,32 @@ pub async fn start(settings: &Settings, env: &Env) -> Result<Running, StartError
     let health = Health::new(handle.clone(), stopping.clone());
     let context = Arc::new(Context {
         engine: handle.clone(),
-        reader: reader.clone(),
-        feed: Arc::clone(&feed),
+        reader,
+        feed,
         dispatcher,
         nodes: Nodes::new(env.ids.salt() >> 1, Arc::clone(&env.spawn)),
+        consumers,
         env: env.clone(),
         exports: exporting.as_ref().map(Exporting::exports),
-        policy: Arc::clone(&policy),
+        policy,
         events: settings.events,
         namespaces: settings.namespaces.clone(),
         identification,
         stopping: stopping.clone(),
         drains: drains(settings),
     });
-    let drainer = Drainer::of(&context);
     let routes = grpc::routes(&context, health, env)?;
-    let logged = run_cleanup_log(feed, newest, &handle, env);
-    let engine_done = run_engine(engine, env);
-    let checkpoints = checkpoint::run(checkpointer, pace, handle.clone());
-    env.spawn.thread("checkpoint", Box::pin(checkpoints));
-    let compaction = compaction::run(reader.clone(), handle.clone(), settings.events);
-    let released = run_resources(settings, &context, releases);
+    let logged = background::cleanup_log(&context, newest);
+    let engine_done = background::engine(engine, env);
+    background::checkpoints(&context, checkpointer, pace);
+    let released = background::resources(settings, &context, releases);
     let exported = Exporting::run(exporting, &context, env);
-    let reconciler = Reconciler::new(reader, handle.clone(), policy);
-    run_watches(room, reconciler, compaction, &handle, env);
-    let served = run_transport(bound, routes, &stopping, env);
+    background::watches(&context, room, left);
+    let served = background::transport(bound, routes, &stopping, env);
     Ok(Running {
         address,
         stopping,
-        drainer,
+        drainer: Drainer::of(&context),
         engine: handle,
         engine_done,
         logged,
@@ -225,104 +223,6 @@ fn identity(env: &Env) -> Identity {
         version: VERSION.to_owned(),
         log_id: env.ids.log(),
     }
-}
-
-/// Logs what the server does of itself from `after` on; answers when all of it is told.
-fn run_cleanup_log(
-    feed: Arc<Feed>,
-    after: Revision,
-    engine: &Handle,
-    env: &Env,
-) -> oneshot::Receiver<()> {
-    let (done, receiver) = oneshot::channel();
-    let log = cleanup_log::run(feed, after, engine.clone());
-    let run = async move {
-        log.await;
-        // Nobody waits for it only when the process is already going down.
-        let _nobody = done.send(());
-    };
-    env.spawn.thread("cleanup-log", Box::pin(run));
-    receiver
-}
-
-/// Looks at the disk, at what is on record, and at how old the log is, until the engine has ended.
-fn run_watches(
-    room: room::Watch,
-    reconciler: Reconciler,
-    compaction: impl Future<Output = ()> + Send + 'static,
-    engine: &Handle,
-    env: &Env,
-) {
-    env.spawn.thread("compaction", Box::pin(compaction));
-    let room = room::run(room, engine.clone());
-    env.spawn.thread("room", Box::pin(room));
-    let reconcile = reconcile::run(reconciler);
-    env.spawn.thread("reconcile", Box::pin(reconcile));
-}
-
-/// Ends what sessions leave outside, and looks whether what they have is there; answers when what was begun is over.
-fn run_resources(settings: &Settings, context: &Context, bell: Bell) -> oneshot::Receiver<()> {
-    let env = &context.env;
-    let presence = presence::run(presence::Watch {
-        reader: context.reader.clone(),
-        engine: context.engine.clone(),
-        agent: Arc::clone(&env.agent),
-        nodes: context.nodes.clone(),
-        terms: settings.resources,
-        namespaces: settings.namespaces.iter().cloned().collect(),
-        every: Duration::from_millis(settings.policy.cleanup_interval.0),
-    });
-    env.spawn.thread("presence", Box::pin(presence));
-    let releaser = Releaser {
-        reader: context.reader.clone(),
-        engine: context.engine.clone(),
-        agent: Arc::clone(&env.agent),
-        nodes: context.nodes.clone(),
-        clock: Arc::clone(&env.clock),
-        terms: settings.resources,
-        bell,
-        stopping: context.stopping.clone(),
-    };
-    let (done, receiver) = oneshot::channel();
-    let run = async move {
-        releaser::run(releaser).await;
-        // Nobody waits for it only when the process is already going down.
-        let _nobody = done.send(());
-    };
-    env.spawn.thread("releaser", Box::pin(run));
-    receiver
-}
-
-fn run_engine(engine: Engine, env: &Env) -> oneshot::Receiver<Result<(), Fault>> {
-    let (done, receiver) = oneshot::channel();
-    let run = async move {
-        let outcome = engine.run().await;
-        // Nobody waits for it only when the process is already going down.
-        drop(done.send(outcome));
-    };
-    env.spawn.thread("engine", Box::pin(run));
-    receiver
-}
-
-fn run_transport(
-    bound: transport::Bound,
-    routes: tonic::service::Routes,
-    stopping: &Stopping,
-    env: &Env,
-) -> oneshot::Receiver<()> {
-    let (done, receiver) = oneshot::channel();
-    let stopping = stopping.clone();
-    env.spawn.task(
-        "transport",
-        Box::pin(async move {
-            if let Err(error) = transport::serve(bound, routes, stopping).await {
-                tracing::error!(%error, "the listener failed");
-            }
-            // Nobody waits for it only when the process is already going down.
-            let _nobody = done.send(());
-        }),
-    );
-    receiver
 }
 
 impl Running {

@@ -72,8 +72,12 @@ fn is_own(row: &EventRow) -> bool {
     }
 }
 
+/// Whatever is not about a session has a notice.
 fn tell(row: &EventRow) {
-    let session = &row.session.session;
+    let Some(view) = row.session() else {
+        return;
+    };
+    let session = &view.session;
     let (reason, pending_kept) = match (&session.lifecycle, row.kind) {
         (Lifecycle::Ended(end), EventKind::SessionEnd) => (
             Some(show::end::reason_name(end.reason)),

@@ -2,9 +2,12 @@
 //!
 //! Age is counted in the time that servers ran, as everywhere, so that neither a clock that jumps nor a server that was
 //! down deletes anything early. Invariant: what is kept is the newest of the log without a hole. A watch that keeps up is never
-//! cut: it has a bookmark more often than events can grow too old. One that reads too slowly, be it in the middle of its
-//! initial state, is told that what it wants next is gone. What this deliberately does not do: delete; the engine does, in
-//! order with everything else.
+//! cut, nor is its client, wherever it reads on: it is told how far it is before anything is deleted that it was not told of.
+//! One that reads too slowly, be it in the middle of its initial state, is told that what it wants next is gone, unless it
+//! reads for a subscription, which the log waits for until that is too far behind (`lag.rs`). What this deliberately does
+//! not do: delete; the engine does, in order with everything else.
+
+use std::sync::Arc;
 
 use sessiond_core::command::Command;
 use sessiond_core::ids::Revision;
@@ -14,7 +17,12 @@ use sessiond_store::fault::Fault;
 use sessiond_store::snapshot::{ReadAhead, Reader, Rows};
 
 use crate::engine::{Handle, Refused};
-use crate::limits::{COMPACT_EVERY, COMPACT_PAUSE, EVENT_BYTES_KEPT_DEFAULT, EVENTS_KEPT_DEFAULT};
+use crate::feed::Feed;
+use crate::limits::{
+    COMPACT_EVERY, COMPACT_NOTICE, COMPACT_PAUSE, EVENT_BYTES_KEPT_DEFAULT, EVENTS_KEPT_DEFAULT,
+};
+
+mod lag;
 
 /// How long events are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,8 +45,27 @@ impl Default for EventRetention {
     }
 }
 
-/// Has the log compacted until the engine has ended.
-pub(crate) async fn run(reader: Reader, engine: Handle, retention: EventRetention) {
+/// Whoever has the log compacted.
+#[derive(Debug)]
+pub(crate) struct Compactor {
+    /// Snapshots.
+    pub(crate) reader: Reader,
+    /// Who deletes.
+    pub(crate) engine: Handle,
+    /// Who is told before.
+    pub(crate) feed: Arc<Feed>,
+    /// What is kept.
+    pub(crate) retention: EventRetention,
+}
+
+/// Has the log compacted, and subscriptions let go that are too far behind, until the engine has ended.
+pub(crate) async fn run(compactor: Compactor) {
+    let Compactor {
+        reader,
+        engine,
+        feed,
+        retention,
+    } = compactor;
     loop {
         // Either one; a look that comes too late is of no use to anybody.
         tokio::select! {
@@ -46,26 +73,40 @@ pub(crate) async fn run(reader: Reader, engine: Handle, retention: EventRetentio
             () = tokio::time::sleep(COMPACT_EVERY) => {}
         }
         let now = engine.clock().now().engine;
-        let found = reader
-            .snapshot()
-            .and_then(|rows| outlived(&rows, retention, now));
-        let through = match found {
-            Ok(None) => continue,
-            Ok(Some(through)) => through,
+        let found = reader.snapshot().and_then(|rows| {
+            let lagging = lag::lagging(&rows, now)?;
+            Ok((lagging, outlived(&rows, retention, now)?))
+        });
+        let (lagging, through) = match found {
+            Ok(found) => found,
             Err(fault) => {
                 tracing::error!(fault = fault.describe(), "events are no longer deleted");
                 return;
             }
         };
+        if lag::report(&engine, lagging).await.is_err() {
+            return;
+        }
+        let Some(through) = through else {
+            continue;
+        };
         // What waits for room is refused by nothing but the engine's end.
-        if delete(&engine, through).await.is_err() {
+        if delete(&engine, &feed, through).await.is_err() {
             return;
         }
     }
 }
 
-/// Has the engine delete events, a few at a time, so that it does everything else in between.
-async fn delete(engine: &Handle, through: Revision) -> Result<(), Refused> {
+/// Tells whoever watches, and has the engine delete events, a few at a time, so that it does everything else in between.
+/// Answers up to where they are deleted then: less, if a subscription needs some.
+pub(crate) async fn delete(
+    engine: &Handle,
+    feed: &Feed,
+    through: Revision,
+) -> Result<Revision, Refused> {
+    feed.announce_compaction(through);
+    tokio::time::sleep(COMPACT_NOTICE).await;
+    let mut before = None;
     loop {
         // With room or without: the busier the engine, the more there is to delete.
         let compact = Command::CompactEvents { through };
@@ -74,10 +115,11 @@ async fn delete(engine: &Handle, through: Revision) -> Result<(), Refused> {
         let Ok(Reply::Compacted(reached)) = answer.outcome else {
             panic!("compaction is answered with how far it came: {answer:?}");
         };
-        if reached >= through {
+        if reached >= through || before == Some(reached) {
             tracing::debug!(through = reached.0, "events were deleted");
-            return Ok(());
+            return Ok(reached);
         }
+        before = Some(reached);
         tokio::time::sleep(COMPACT_PAUSE).await;
     }
 }
@@ -107,6 +149,9 @@ fn outlived(
         None => None,
     };
     let through = by_number.max(by_age).max(by_size);
+    // No further than subscriptions let: whoever watches need not be told of more.
+    let held = rows.held_behind()?;
+    let through = through.map(|through| held.map_or(through, |held| through.min(held)));
     Ok(through.filter(|through| *through >= oldest))
 }
 

@@ -177,8 +177,8 @@ impl Drainer {
         let mut told = after;
         while !open.is_empty() {
             let looked = self.feed.look(told, |event| {
-                if event.kind == EventKind::SessionEnd {
-                    open.remove(&event.session.session.no);
+                if let (EventKind::SessionEnd, Some(view)) = (event.kind, event.session()) {
+                    open.remove(&view.session.no);
                 }
             });
             let reached = match looked {

@@ -19,6 +19,7 @@ use sessiond_store::store::Store;
 
 use crate::calendar::DailyReset;
 use crate::checkpoint::Pace;
+use crate::consumers::Consumers;
 use crate::dispatch::Dispatcher;
 use crate::env::{Clock, Ids};
 use crate::exports::Exports;
@@ -59,6 +60,8 @@ pub struct Parts {
     pub dispatcher: Arc<Dispatcher>,
     /// Who gets events.
     pub feed: Arc<Feed>,
+    /// Whose watches may be over.
+    pub consumers: Consumers,
     /// Who makes checkpoints.
     pub pace: Pace,
     /// Who ends what sessions leave outside.
@@ -221,7 +224,7 @@ impl Engine {
         if let Some(exports) = &self.parts.exports {
             exports.ask(batch.exports());
         }
-        let unsent = batch.speak(&self.parts.feed, &self.parts.dispatcher);
+        let unsent = batch.speak(&self.parts);
         let returned: Vec<Command> = unsent
             .into_iter()
             .filter_map(|push| self.unsent(push))

@@ -12,6 +12,7 @@
 mod page;
 mod shared;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
@@ -32,6 +33,8 @@ pub struct Feed {
     ring: RwLock<Ring>,
     frames: SharedFrames,
     newest: watch::Sender<Revision>,
+    /// Everything up to here is about to be deleted, or is.
+    going: AtomicU64,
     reader: Reader,
     log_id: String,
 }
@@ -84,6 +87,7 @@ impl Feed {
             ring: RwLock::default(),
             frames: SharedFrames::default(),
             newest: watch::Sender::new(newest),
+            going: AtomicU64::new(0),
             reader,
             log_id,
         }
@@ -101,6 +105,17 @@ impl Feed {
     /// Tells watchers that there is something new.
     pub fn wake(&self, newest: Revision) {
         self.newest.send_replace(newest);
+    }
+
+    /// Tells watchers that events up to here are about to be deleted, so that each can say where it is while that is of use.
+    pub(crate) fn announce_compaction(&self, through: Revision) {
+        self.going.fetch_max(through.0, Ordering::AcqRel);
+        self.newest.send_modify(|_| {});
+    }
+
+    /// Up to where events are deleted, or are about to be.
+    pub(crate) fn going(&self) -> Revision {
+        Revision(self.going.load(Ordering::Acquire))
     }
 
     /// The newest event's revision.

@@ -10,6 +10,7 @@ use sessiond_proto::v1::admin_service_server::AdminServiceServer;
 use sessiond_proto::v1::message_service_server::MessageServiceServer;
 use sessiond_proto::v1::resource_service_server::ResourceServiceServer;
 use sessiond_proto::v1::session_service_server::SessionServiceServer;
+use sessiond_proto::v1::subscription_service_server::SubscriptionServiceServer;
 use sessiond_proto::v1::worker_service_server::WorkerServiceServer;
 use tonic::service::Routes;
 use tonic_web::GrpcWebLayer;
@@ -47,6 +48,7 @@ mod requeue;
 mod resource;
 mod session;
 mod stats;
+mod subscription;
 mod sweep;
 mod two_way;
 mod watch;
@@ -105,6 +107,11 @@ pub fn routes(
         .add_service(
             ResourceServiceServer::new(handlers.clone())
                 .max_decoding_message_size(REQUEST_BYTES_MAX),
+        )
+        .add_service(
+            SubscriptionServiceServer::new(handlers.clone())
+                .max_decoding_message_size(REQUEST_BYTES_MAX)
+                .max_encoding_message_size(REQUEST_BYTES_MAX),
         )
         .add_service(
             AdminServiceServer::new(handlers).max_decoding_message_size(REQUEST_BYTES_MAX),

@@ -10,6 +10,7 @@ pub mod checkpoint;
 mod cleanup_log;
 pub mod compaction;
 pub mod config;
+mod consumers;
 pub mod dispatch;
 pub mod drain;
 pub mod engine;

@@ -81,8 +81,19 @@ pub const LAST_WORD_WITHIN: Duration = HELLO_WITHIN;
 pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(5);
 /// A batch that takes longer than this, mostly because the disk does, makes the server not live.
 pub const ENGINE_STUCK_AFTER: Duration = Duration::from_secs(10);
-/// How often the log is looked at for events that need not be kept any longer.
-pub const COMPACT_EVERY: Duration = Duration::from_secs(5);
+/// How often the log is looked at for events that need not be kept any longer, and for subscriptions that are too far behind:
+/// a few reads.
+pub const COMPACT_EVERY: Duration = Duration::from_secs(1);
+/// The shortest `max_lag` of a subscription: enough for a plugin that reads.
+pub const MAX_LAG_MIN: Span = Span::seconds(1);
+/// The longest.
+pub const MAX_LAG_MAX: Span = Span::seconds(30 * 86_400);
+/// The least that its `max_lag_bytes` may be: a page of the log.
+pub const MAX_LAG_BYTES_MIN: u64 = 64 << 10;
+/// The most.
+pub const MAX_LAG_BYTES_MAX: u64 = 1 << 40;
+/// Between telling watchers that events go and deleting them: enough for a watch that is not stuck to say where it is.
+pub const COMPACT_NOTICE: Duration = Duration::from_millis(500);
 /// Between two decisions that delete some: a log that is far over its limits is cut down beside everything else.
 pub const COMPACT_PAUSE: Duration = Duration::from_millis(5);
 /// The shortest that events may be kept: longer than a watch that keeps up is without a bookmark, which it resumes from.

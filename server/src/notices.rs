@@ -10,14 +10,14 @@ use sessiond_core::session::{Lifecycle, SessionView};
 
 use crate::wire::show;
 
-/// Writes a warning that names the event and its session, and what else there is to say.
+/// Writes a warning that names the event and its session, if it is about one, and what else there is to say.
 macro_rules! warn_of {
     ($event:expr, $($said:tt)+) => {
         tracing::warn!(
             revision = $event.revision.0,
-            namespace = %$event.session.session.namespace,
-            session_id = %$event.session.session.id,
-            key = key(&$event.session),
+            namespace = %$event.namespace(),
+            session_id = $event.session().map(|of| tracing::field::display(&of.session.id)),
+            key = $event.session().and_then(key),
             $($said)+
         )
     };
@@ -34,7 +34,7 @@ pub(crate) fn note(event: &EventRow) -> bool {
             warn_of!(
                 event,
                 warning,
-                reason = reason(&event.session),
+                reason = event.session().and_then(reason),
                 active_requests = attribute("active_requests"),
                 in_flight = attribute("in_flight"),
                 pending = attribute("pending"),
@@ -65,6 +65,15 @@ pub(crate) fn note(event: &EventRow) -> bool {
             cause = attribute("cause"),
             detail = attribute("detail"),
             "resource left behind: it did not go when it was to, and is tried again; its session keeps its slot"
+        ),
+        EventKind::SubscriptionStale => warn_of!(
+            event,
+            subscription = attribute("subscription"),
+            acked_revision = attribute("acked_revision"),
+            lag_events = attribute("lag_events"),
+            lag_ms = attribute("lag_ms"),
+            lag_bytes = attribute("lag_bytes"),
+            "subscription stale: it fell too far behind, and events are deleted without it"
         ),
         EventKind::LimitWarning
         | EventKind::SessionReleased

@@ -25,5 +25,6 @@ pub mod caller;
 pub mod drain_stream;
 pub mod refusal;
 pub mod requests;
+pub mod subscription;
 pub mod watch_stream;
 pub mod work_stream;

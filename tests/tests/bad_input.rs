@@ -39,6 +39,8 @@ mod revoke;
 mod settle;
 #[path = "bad_input/sizes.rs"]
 mod sizes;
+#[path = "bad_input/subscription.rs"]
+mod subscription;
 #[path = "bad_input/sweep.rs"]
 mod sweep;
 #[path = "bad_input/table.rs"]

@@ -124,6 +124,10 @@ mod settle;
 mod settle_late;
 #[path = "rules/stats.rs"]
 mod stats;
+#[path = "rules/subscriptions.rs"]
+mod subscriptions;
+#[path = "rules/subscriptions_read.rs"]
+mod subscriptions_read;
 #[path = "rules/sweeps.rs"]
 mod sweeps;
 #[path = "rules/throttles.rs"]

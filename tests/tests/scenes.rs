@@ -25,6 +25,8 @@ mod overlooked;
 mod returned;
 #[path = "scenes/successor.rs"]
 mod successor;
+#[path = "scenes/unheard.rs"]
+mod unheard;
 #[path = "scenes/unnoticed.rs"]
 mod unnoticed;
 #[path = "scenes/unreleased.rs"]

@@ -128,7 +128,9 @@ fn by_reason(reason: Reason, refusal: Box<Refusal>, violations: Vec<Violation>) 
         | Reason::ResourceNotFound
         | Reason::NodeNotFound
         | Reason::NamespaceNotFound => Error::NotFound(refusal),
-        Reason::SessionKeyInUse | Reason::SessionIdInUse => Error::AlreadyExists(refusal),
+        Reason::SessionKeyInUse | Reason::SessionIdInUse | Reason::SubscriptionExists => {
+            Error::AlreadyExists(refusal)
+        }
         Reason::Unauthenticated => Error::Unauthenticated(refusal),
         Reason::PermissionDenied => Error::PermissionDenied(refusal),
         Reason::NotBuilt => Error::NotBuilt(refusal),
@@ -141,6 +143,7 @@ fn by_reason(reason: Reason, refusal: Box<Refusal>, violations: Vec<Violation>) 
         | Reason::ResourceRegistered
         | Reason::ResourcesUnreleased
         | Reason::ExportFailed
+        | Reason::SessionUnacknowledged
         | Reason::CauseTooDeep
         | Reason::LeaseHeld
         | Reason::NodeElsewhere

@@ -5051,8 +5051,8 @@ pub struct SessionSnapshot {
     #[prost(uint32, tag = "40")]
     pub lingering_resources: u32,
 }
-/// A durable fact about a session, written in the commit of the change it
-/// reports.
+/// A durable fact, nearly always about a session, written in the commit of the
+/// change it reports.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SessionEvent {
     /// Its number in the store's log: 1, 2, 3 and on, without a hole.
@@ -5067,10 +5067,11 @@ pub struct SessionEvent {
     /// When, on the server's wall clock. For display: the revision is the order.
     #[prost(message, optional, tag = "4")]
     pub time: ::core::option::Option<::prost_types::Timestamp>,
-    /// The namespace of the session. Empty for an event about the server itself.
+    /// The namespace of the session or subscription. Empty for an event about the
+    /// server itself.
     #[prost(string, tag = "5")]
     pub namespace: ::prost::alloc::string::String,
-    /// The session after the change. Unset for an event about the server itself.
+    /// The session after the change. Unset for an event about none.
     #[prost(message, optional, tag = "6")]
     pub session: ::core::option::Option<SessionSnapshot>,
     /// How the session ended. Set for SESSION_END only.
@@ -5091,7 +5092,8 @@ pub struct SessionEvent {
     >,
 }
 /// Chooses events. An event matches when it meets every condition that is set; a
-/// filter with none set matches every event of the namespace.
+/// filter with none set matches every event of the namespace. An event about no
+/// session meets no condition on one.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct EventFilter {
     /// It is of one of these types. At most 64. Empty: any type.
@@ -5137,7 +5139,9 @@ pub enum EventType {
     /// session that had some.
     SessionReleased = 7,
     /// Its record was deleted, as asked for or when it had been kept long enough.
-    /// The attribute `messages` says how many messages went with it.
+    /// The attribute `messages` says how many messages went with it; `unacknowledged`
+    /// names required subscriptions, at most 8, that had not heard all of it and
+    /// were waited for for 24 h.
     SessionPurged = 8,
     /// A worker took the lease.
     WorkerAttached = 9,
@@ -5176,7 +5180,9 @@ pub enum EventType {
     /// for a session whose use keeps the limit from ending it. Attributes: `limit`
     /// (`idle` or `age`), `ends_in_ms`.
     LimitWarning = 19,
-    /// A subscription fell behind its limit and no longer holds events back.
+    /// A subscription fell behind its limit and no longer holds events back. It has a
+    /// namespace and no session. Attributes: `subscription`, `acked_revision`,
+    /// `lag_events`, `lag_ms` and `lag_bytes`.
     SubscriptionStale = 20,
     /// The server began to shut down.
     ServerDraining = 21,
@@ -6412,6 +6418,12 @@ pub struct WatchSessionEventsRequest {
     /// the namespace of the call.
     #[prost(bool, tag = "10")]
     pub all_namespaces: bool,
+    /// Who consumes the subscription: one run of a plugin. The same consumer that
+    /// comes back, also to a server that was restarted, replaces its own watch and
+    /// goes on under its epoch, so what it has yet to acknowledge counts. Only with
+    /// `subscription`. At most 256 bytes. Unset: every watch is another consumer.
+    #[prost(string, tag = "11")]
+    pub consumer: ::prost::alloc::string::String,
     /// Where to start. Unset: now.
     #[prost(oneof = "watch_session_events_request::Start", tags = "1, 2, 3, 4, 5")]
     pub start: ::core::option::Option<watch_session_events_request::Start>,
@@ -6434,7 +6446,11 @@ pub mod watch_session_events_request {
         /// From the oldest event that is kept. `false` is refused FIELD_INVALID.
         #[prost(bool, tag = "4")]
         Oldest(bool),
-        /// Where this named subscription stands. At most 256 bytes.
+        /// Behind what this named subscription has acknowledged, as its consumer. The
+        /// subscription says which events; `filter` and `all_namespaces` must be unset.
+        /// Refused SUBSCRIPTION_NOT_FOUND, SUBSCRIPTION_STALE, and LEASE_HELD when
+        /// another consumer has it; cut LEASE_FENCED when another one takes it over or
+        /// it is moved. At most 256 bytes.
         #[prost(string, tag = "5")]
         Subscription(::prost::alloc::string::String),
     }
@@ -9933,6 +9949,1066 @@ pub mod resource_service_server {
     /// Generated gRPC service name
     pub const SERVICE_NAME: &str = "sessiond.v1.ResourceService";
     impl<T> tonic::server::NamedService for ResourceServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+/// A durable place in the log of events, acknowledged by the plugin that reads from
+/// it. It is of one namespace, and brings the events of that one.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Subscription {
+    /// What it is called, unique in its namespace. Chosen by its maker; at most 256
+    /// bytes.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Where it is.
+    #[prost(string, tag = "2")]
+    pub namespace: ::prost::alloc::string::String,
+    /// Which events it brings. Unset: all of its namespace.
+    #[prost(message, optional, tag = "3")]
+    pub filter: ::core::option::Option<EventFilter>,
+    /// Whether the deletion of an ended session waits for its acknowledgement, for
+    /// 24 h at most.
+    #[prost(bool, tag = "4")]
+    pub required: bool,
+    /// How old the oldest event may be that it did not acknowledge. Past it the
+    /// subscription is STALE.
+    #[prost(message, optional, tag = "5")]
+    pub max_lag: ::core::option::Option<::prost_types::Duration>,
+    /// How many bytes of the log there may be behind what it acknowledged. Past it
+    /// the subscription is STALE.
+    #[prost(uint64, tag = "6")]
+    pub max_lag_bytes: u64,
+    /// Whether it keeps the log.
+    #[prost(enumeration = "SubscriptionState", tag = "7")]
+    pub state: i32,
+    /// When it was found STALE. Unset while it is ACTIVE.
+    #[prost(message, optional, tag = "8")]
+    pub stale_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Everything up to this revision was acknowledged. 0: nothing.
+    #[prost(uint64, tag = "9")]
+    pub acked_revision: u64,
+    /// The fencing token of its consumer: acknowledgements count under this one only.
+    /// A new one with each other consumer and with each seek; only grows.
+    #[prost(uint64, tag = "10")]
+    pub epoch: u64,
+    /// Who consumes it, or did last. Empty: nobody did since it was made or moved.
+    #[prost(string, tag = "11")]
+    pub consumer: ::prost::alloc::string::String,
+    /// Whether that consumer has a watch open.
+    #[prost(bool, tag = "12")]
+    pub connected: bool,
+    /// How far its consumer was sent the log, as far as the server knows; after a
+    /// restart of the server that is the newest revision it began with. Never below
+    /// `acked_revision`.
+    #[prost(uint64, tag = "13")]
+    pub delivered_revision: u64,
+    /// How far it is behind.
+    #[prost(message, optional, tag = "14")]
+    pub lag: ::core::option::Option<SubscriptionLag>,
+    /// When it was made.
+    #[prost(message, optional, tag = "15")]
+    pub create_time: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// How far a subscription is behind the log: what it did not acknowledge yet. Events
+/// count whether or not its filter lets them pass, for bookmarks are acknowledged
+/// too.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SubscriptionLag {
+    /// How many events that is.
+    #[prost(uint64, tag = "1")]
+    pub events: u64,
+    /// How much they weigh together, in bytes of the log.
+    #[prost(uint64, tag = "2")]
+    pub bytes: u64,
+    /// How old the oldest of them is; time that the server was down does not count.
+    /// Unset when there is none.
+    #[prost(message, optional, tag = "3")]
+    pub age: ::core::option::Option<::prost_types::Duration>,
+}
+/// Where in the log a subscription begins.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EventStart {
+    /// The place. Unset: behind the newest commit.
+    #[prost(oneof = "event_start::Start", tags = "1, 2, 3, 4")]
+    pub start: ::core::option::Option<event_start::Start>,
+}
+/// Nested message and enum types in `EventStart`.
+pub mod event_start {
+    /// The place. Unset: behind the newest commit.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Start {
+        /// After this revision; 0 is a value: from the first event. Refused
+        /// REVISION_COMPACTED when events after it are gone.
+        #[prost(uint64, tag = "1")]
+        AfterRevision(u64),
+        /// Where an earlier watch or list left off. At most 256 bytes. Refused
+        /// LOG_CHANGED when it is of another log.
+        #[prost(string, tag = "2")]
+        ResumeToken(::prost::alloc::string::String),
+        /// Behind the newest commit. `false` is refused FIELD_INVALID.
+        #[prost(bool, tag = "3")]
+        Now(bool),
+        /// From the oldest event that is kept. `false` is refused FIELD_INVALID.
+        #[prost(bool, tag = "4")]
+        Oldest(bool),
+    }
+}
+/// Whether a subscription keeps the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum SubscriptionState {
+    /// Never sent by the server.
+    Unspecified = 0,
+    /// No event is deleted that it did not acknowledge.
+    Active = 1,
+    /// It fell too far behind: events are deleted without it. It goes on once
+    /// somebody seeks it to a place of the log that is kept.
+    Stale = 2,
+}
+impl SubscriptionState {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "SUBSCRIPTION_STATE_UNSPECIFIED",
+            Self::Active => "SUBSCRIPTION_STATE_ACTIVE",
+            Self::Stale => "SUBSCRIPTION_STATE_STALE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "SUBSCRIPTION_STATE_UNSPECIFIED" => Some(Self::Unspecified),
+            "SUBSCRIPTION_STATE_ACTIVE" => Some(Self::Active),
+            "SUBSCRIPTION_STATE_STALE" => Some(Self::Stale),
+            _ => None,
+        }
+    }
+}
+/// Describes a subscription to make.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CreateSubscriptionRequest {
+    /// What it is called. Required; at most 256 bytes.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Which events it brings. Unset: all of the namespace.
+    #[prost(message, optional, tag = "2")]
+    pub filter: ::core::option::Option<EventFilter>,
+    /// Where it begins. Unset: behind the newest commit. Means nothing when it
+    /// exists.
+    #[prost(message, optional, tag = "3")]
+    pub start: ::core::option::Option<EventStart>,
+    /// How old the oldest event may be that it did not acknowledge. 1 s to 30 days.
+    /// Unset: 24 h.
+    #[prost(message, optional, tag = "4")]
+    pub max_lag: ::core::option::Option<::prost_types::Duration>,
+    /// How many bytes of the log there may be behind what it acknowledged. 64 KiB to
+    /// 1 TiB. Unset: 1 GiB.
+    #[prost(uint64, optional, tag = "5")]
+    pub max_lag_bytes: ::core::option::Option<u64>,
+    /// Whether the deletion of an ended session waits for its acknowledgement, for
+    /// 24 h at most. Unset: it does not.
+    #[prost(bool, tag = "6")]
+    pub required: bool,
+    /// The caller's name for this mutation. At most 256 bytes. Unset: it cannot be
+    /// told from another one.
+    #[prost(string, tag = "7")]
+    pub request_id: ::prost::alloc::string::String,
+}
+/// Answers CreateSubscription.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CreateSubscriptionResponse {
+    /// The subscription.
+    #[prost(message, optional, tag = "1")]
+    pub subscription: ::core::option::Option<Subscription>,
+    /// Whether this call made it.
+    #[prost(bool, tag = "2")]
+    pub created: bool,
+    /// Whether an earlier call with the same `request_id` did it.
+    #[prost(bool, tag = "3")]
+    pub duplicate: bool,
+}
+/// Names a subscription to read.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetSubscriptionRequest {
+    /// Which one. Required; at most 256 bytes.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+}
+/// Answers GetSubscription.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetSubscriptionResponse {
+    /// The subscription.
+    #[prost(message, optional, tag = "1")]
+    pub subscription: ::core::option::Option<Subscription>,
+}
+/// Asks for subscriptions of the namespace.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListSubscriptionsRequest {
+    /// How many at most. At most 1,000. Unset: 100.
+    #[prost(uint32, tag = "1")]
+    pub page_size: u32,
+    /// Where the page before ended. At most 1 KiB. Unset: from the first name on.
+    #[prost(string, tag = "2")]
+    pub page_token: ::prost::alloc::string::String,
+}
+/// Answers ListSubscriptions.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListSubscriptionsResponse {
+    /// By name.
+    #[prost(message, repeated, tag = "1")]
+    pub subscriptions: ::prost::alloc::vec::Vec<Subscription>,
+    /// Where the next page begins. Empty: this is the last one.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+/// Says how far a consumer has handled events.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AckEventsRequest {
+    /// Which subscription. Required; at most 256 bytes.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Everything up to here was handled: of an event, or of a bookmark. More than
+    /// zero.
+    #[prost(uint64, tag = "2")]
+    pub revision: u64,
+    /// The consumer's epoch, as `WatchStarted.subscription_epoch` said. More than
+    /// zero.
+    #[prost(uint64, tag = "3")]
+    pub epoch: u64,
+}
+/// Answers AckEvents.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AckEventsResponse {
+    /// Everything up to here is acknowledged: what was asked, or more.
+    #[prost(uint64, tag = "1")]
+    pub acked_revision: u64,
+}
+/// Says where a subscription goes on.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SeekSubscriptionRequest {
+    /// Which subscription. Required; at most 256 bytes.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// From where. Unset: behind the newest commit.
+    #[prost(message, optional, tag = "2")]
+    pub start: ::core::option::Option<EventStart>,
+    /// The caller's name for this mutation. At most 256 bytes. Unset: it cannot be
+    /// told from another one.
+    #[prost(string, tag = "3")]
+    pub request_id: ::prost::alloc::string::String,
+}
+/// Answers SeekSubscription.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SeekSubscriptionResponse {
+    /// The subscription.
+    #[prost(message, optional, tag = "1")]
+    pub subscription: ::core::option::Option<Subscription>,
+    /// Whether an earlier call with the same `request_id` did it.
+    #[prost(bool, tag = "2")]
+    pub duplicate: bool,
+}
+/// Names a subscription to forget.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteSubscriptionRequest {
+    /// Which one. Required; at most 256 bytes.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// The caller's name for this mutation. At most 256 bytes. Unset: it cannot be
+    /// told from another one.
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+}
+/// Answers DeleteSubscription.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteSubscriptionResponse {
+    /// Whether an earlier call with the same `request_id` did it.
+    #[prost(bool, tag = "1")]
+    pub duplicate: bool,
+}
+/// Generated client implementations.
+#[cfg(feature = "client")]
+pub mod subscription_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Keeps places in the log of events for plugins: a plugin creates its subscription
+    /// once, watches from it with WatchSessionEvents `start.subscription`, and
+    /// acknowledges what it has handled. What it did not acknowledge is sent again,
+    /// whatever died meanwhile; so each event reaches it at least once.
+    ///
+    /// The namespace of a call is the metadata `sessiond-namespace`, `default` when
+    /// absent. Every RPC may refuse NAMESPACE_NOT_FOUND, FIELD_INVALID, NOT_BUILT,
+    /// OVERLOADED and STORE_UNAVAILABLE besides what it names. A mutation with a
+    /// `request_id` may be repeated for 24 h and has its effect once; the same id
+    /// with another request is REQUEST_ID_REUSED.
+    #[derive(Debug, Clone)]
+    pub struct SubscriptionServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl SubscriptionServiceClient<tonic::transport::Channel> {
+        /// Attempt to create a new client by connecting to a given endpoint.
+        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
+        where
+            D: TryInto<tonic::transport::Endpoint>,
+            D::Error: Into<StdError>,
+        {
+            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
+            Ok(Self::new(conn))
+        }
+    }
+    impl<T> SubscriptionServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> SubscriptionServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            SubscriptionServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Makes a subscription, or returns the one of that name if its filter, its
+        /// limits and `required` are those of the request; where it stands is then left
+        /// as it is. Refuses SUBSCRIPTION_EXISTS (it is another one), REVISION_COMPACTED,
+        /// LOG_CHANGED, QUOTA_EXCEEDED (1,024 are on record), STORE_FULL and
+        /// REQUEST_ID_REUSED.
+        pub async fn create_subscription(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CreateSubscriptionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CreateSubscriptionResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sessiond.v1.SubscriptionService/CreateSubscription",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "sessiond.v1.SubscriptionService",
+                        "CreateSubscription",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Reads one subscription, with its lag. Refuses SUBSCRIPTION_NOT_FOUND.
+        pub async fn get_subscription(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetSubscriptionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetSubscriptionResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sessiond.v1.SubscriptionService/GetSubscription",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("sessiond.v1.SubscriptionService", "GetSubscription"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists the subscriptions of the namespace by name, a page at a time. Refuses
+        /// nothing of its own.
+        pub async fn list_subscriptions(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListSubscriptionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListSubscriptionsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sessiond.v1.SubscriptionService/ListSubscriptions",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "sessiond.v1.SubscriptionService",
+                        "ListSubscriptions",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Says that everything up to a revision was handled: it is not sent again, and
+        /// need not be kept for this subscription. Durable before the answer. Only grows:
+        /// less than was acknowledged is answered with what was. Refuses
+        /// SUBSCRIPTION_NOT_FOUND, LEASE_FENCED (another consumer has it, or it was
+        /// moved), SUBSCRIPTION_STALE, and FIELD_INVALID for a revision beyond what its
+        /// consumer was sent.
+        pub async fn ack_events(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AckEventsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AckEventsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sessiond.v1.SubscriptionService/AckEvents",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("sessiond.v1.SubscriptionService", "AckEvents"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Has a subscription go on from another place, forward or back; one that is
+        /// STALE is ACTIVE again. Whoever consumes it is cut with LEASE_FENCED and may
+        /// come back for a new epoch. Refuses SUBSCRIPTION_NOT_FOUND, REVISION_COMPACTED,
+        /// LOG_CHANGED and REQUEST_ID_REUSED.
+        pub async fn seek_subscription(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SeekSubscriptionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SeekSubscriptionResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sessiond.v1.SubscriptionService/SeekSubscription",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "sessiond.v1.SubscriptionService",
+                        "SeekSubscription",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Forgets a subscription, and what it held. Whoever consumes it is cut with
+        /// SUBSCRIPTION_NOT_FOUND. Refuses SUBSCRIPTION_NOT_FOUND and REQUEST_ID_REUSED.
+        pub async fn delete_subscription(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DeleteSubscriptionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DeleteSubscriptionResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sessiond.v1.SubscriptionService/DeleteSubscription",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "sessiond.v1.SubscriptionService",
+                        "DeleteSubscription",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+#[cfg(feature = "server")]
+pub mod subscription_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with SubscriptionServiceServer.
+    #[async_trait]
+    pub trait SubscriptionService: std::marker::Send + std::marker::Sync + 'static {
+        /// Makes a subscription, or returns the one of that name if its filter, its
+        /// limits and `required` are those of the request; where it stands is then left
+        /// as it is. Refuses SUBSCRIPTION_EXISTS (it is another one), REVISION_COMPACTED,
+        /// LOG_CHANGED, QUOTA_EXCEEDED (1,024 are on record), STORE_FULL and
+        /// REQUEST_ID_REUSED.
+        async fn create_subscription(
+            &self,
+            request: tonic::Request<super::CreateSubscriptionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CreateSubscriptionResponse>,
+            tonic::Status,
+        >;
+        /// Reads one subscription, with its lag. Refuses SUBSCRIPTION_NOT_FOUND.
+        async fn get_subscription(
+            &self,
+            request: tonic::Request<super::GetSubscriptionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetSubscriptionResponse>,
+            tonic::Status,
+        >;
+        /// Lists the subscriptions of the namespace by name, a page at a time. Refuses
+        /// nothing of its own.
+        async fn list_subscriptions(
+            &self,
+            request: tonic::Request<super::ListSubscriptionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListSubscriptionsResponse>,
+            tonic::Status,
+        >;
+        /// Says that everything up to a revision was handled: it is not sent again, and
+        /// need not be kept for this subscription. Durable before the answer. Only grows:
+        /// less than was acknowledged is answered with what was. Refuses
+        /// SUBSCRIPTION_NOT_FOUND, LEASE_FENCED (another consumer has it, or it was
+        /// moved), SUBSCRIPTION_STALE, and FIELD_INVALID for a revision beyond what its
+        /// consumer was sent.
+        async fn ack_events(
+            &self,
+            request: tonic::Request<super::AckEventsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AckEventsResponse>,
+            tonic::Status,
+        >;
+        /// Has a subscription go on from another place, forward or back; one that is
+        /// STALE is ACTIVE again. Whoever consumes it is cut with LEASE_FENCED and may
+        /// come back for a new epoch. Refuses SUBSCRIPTION_NOT_FOUND, REVISION_COMPACTED,
+        /// LOG_CHANGED and REQUEST_ID_REUSED.
+        async fn seek_subscription(
+            &self,
+            request: tonic::Request<super::SeekSubscriptionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SeekSubscriptionResponse>,
+            tonic::Status,
+        >;
+        /// Forgets a subscription, and what it held. Whoever consumes it is cut with
+        /// SUBSCRIPTION_NOT_FOUND. Refuses SUBSCRIPTION_NOT_FOUND and REQUEST_ID_REUSED.
+        async fn delete_subscription(
+            &self,
+            request: tonic::Request<super::DeleteSubscriptionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DeleteSubscriptionResponse>,
+            tonic::Status,
+        >;
+    }
+    /// Keeps places in the log of events for plugins: a plugin creates its subscription
+    /// once, watches from it with WatchSessionEvents `start.subscription`, and
+    /// acknowledges what it has handled. What it did not acknowledge is sent again,
+    /// whatever died meanwhile; so each event reaches it at least once.
+    ///
+    /// The namespace of a call is the metadata `sessiond-namespace`, `default` when
+    /// absent. Every RPC may refuse NAMESPACE_NOT_FOUND, FIELD_INVALID, NOT_BUILT,
+    /// OVERLOADED and STORE_UNAVAILABLE besides what it names. A mutation with a
+    /// `request_id` may be repeated for 24 h and has its effect once; the same id
+    /// with another request is REQUEST_ID_REUSED.
+    #[derive(Debug)]
+    pub struct SubscriptionServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> SubscriptionServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for SubscriptionServiceServer<T>
+    where
+        T: SubscriptionService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/sessiond.v1.SubscriptionService/CreateSubscription" => {
+                    #[allow(non_camel_case_types)]
+                    struct CreateSubscriptionSvc<T: SubscriptionService>(pub Arc<T>);
+                    impl<
+                        T: SubscriptionService,
+                    > tonic::server::UnaryService<super::CreateSubscriptionRequest>
+                    for CreateSubscriptionSvc<T> {
+                        type Response = super::CreateSubscriptionResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CreateSubscriptionRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SubscriptionService>::create_subscription(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CreateSubscriptionSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/sessiond.v1.SubscriptionService/GetSubscription" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetSubscriptionSvc<T: SubscriptionService>(pub Arc<T>);
+                    impl<
+                        T: SubscriptionService,
+                    > tonic::server::UnaryService<super::GetSubscriptionRequest>
+                    for GetSubscriptionSvc<T> {
+                        type Response = super::GetSubscriptionResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetSubscriptionRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SubscriptionService>::get_subscription(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetSubscriptionSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/sessiond.v1.SubscriptionService/ListSubscriptions" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListSubscriptionsSvc<T: SubscriptionService>(pub Arc<T>);
+                    impl<
+                        T: SubscriptionService,
+                    > tonic::server::UnaryService<super::ListSubscriptionsRequest>
+                    for ListSubscriptionsSvc<T> {
+                        type Response = super::ListSubscriptionsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListSubscriptionsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SubscriptionService>::list_subscriptions(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListSubscriptionsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/sessiond.v1.SubscriptionService/AckEvents" => {
+                    #[allow(non_camel_case_types)]
+                    struct AckEventsSvc<T: SubscriptionService>(pub Arc<T>);
+                    impl<
+                        T: SubscriptionService,
+                    > tonic::server::UnaryService<super::AckEventsRequest>
+                    for AckEventsSvc<T> {
+                        type Response = super::AckEventsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::AckEventsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SubscriptionService>::ack_events(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AckEventsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/sessiond.v1.SubscriptionService/SeekSubscription" => {
+                    #[allow(non_camel_case_types)]
+                    struct SeekSubscriptionSvc<T: SubscriptionService>(pub Arc<T>);
+                    impl<
+                        T: SubscriptionService,
+                    > tonic::server::UnaryService<super::SeekSubscriptionRequest>
+                    for SeekSubscriptionSvc<T> {
+                        type Response = super::SeekSubscriptionResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SeekSubscriptionRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SubscriptionService>::seek_subscription(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SeekSubscriptionSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/sessiond.v1.SubscriptionService/DeleteSubscription" => {
+                    #[allow(non_camel_case_types)]
+                    struct DeleteSubscriptionSvc<T: SubscriptionService>(pub Arc<T>);
+                    impl<
+                        T: SubscriptionService,
+                    > tonic::server::UnaryService<super::DeleteSubscriptionRequest>
+                    for DeleteSubscriptionSvc<T> {
+                        type Response = super::DeleteSubscriptionResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DeleteSubscriptionRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SubscriptionService>::delete_subscription(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DeleteSubscriptionSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for SubscriptionServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "sessiond.v1.SubscriptionService";
+    impl<T> tonic::server::NamedService for SubscriptionServiceServer<T> {
         const NAME: &'static str = SERVICE_NAME;
     }
 }

@@ -18,6 +18,7 @@ pub mod node;
 pub mod recovery;
 pub mod resource;
 mod session;
+pub mod subscription;
 mod work;
 
 pub use session::{
@@ -100,6 +101,8 @@ pub enum Command {
     Node(node::NodeCommand),
     /// Forget a node that nobody needs.
     ForgetNode(node::ForgetNode),
+    /// Something about a subscription.
+    Subscription(subscription::SubscriptionCommand),
     /// A step of a drain of the server.
     Drain(drain::DrainCommand),
     /// A step of a start.

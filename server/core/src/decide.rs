@@ -8,7 +8,7 @@ use crate::change::Change;
 use crate::command::{Command, WorkerFrame};
 use crate::draft::Draft;
 pub use crate::draft::Stop;
-use crate::ids::{Revision, SessionNo};
+use crate::ids::{Revision, SessionNo, StreamId};
 use crate::presence::PresenceChange;
 use crate::rejection::Rejection;
 use crate::reply::{Push, Reply, Wake};
@@ -26,6 +26,7 @@ mod cancel;
 mod circuits;
 mod claim;
 mod compact;
+mod consume;
 mod debounce;
 mod declare;
 mod detach;
@@ -40,6 +41,7 @@ mod find;
 mod finish;
 mod hand_out;
 mod hello;
+mod lag;
 mod lapse;
 mod lease_progress;
 mod let_go;
@@ -65,6 +67,7 @@ mod session_due;
 mod settle;
 mod slot;
 mod stuck;
+mod subscription;
 mod touch;
 mod update;
 mod worker;
@@ -86,6 +89,8 @@ pub struct Decision {
     pub releases: bool,
     /// Sessions that wait to be exported, after which they may be deleted.
     pub exports: Vec<SessionNo>,
+    /// Watches of consumers that are over, and what each is told.
+    pub cuts: Vec<(StreamId, Box<Rejection>)>,
     /// Messages that were acked.
     pub acked: u64,
     /// What the caller is told.
@@ -144,6 +149,7 @@ fn conclude(
     let wakes = std::mem::take(&mut draft.wakes);
     let follow_ups = std::mem::take(&mut draft.follow_ups);
     let exports = std::mem::take(&mut draft.exports);
+    let cuts = std::mem::take(&mut draft.cuts);
     let (releases, acked) = (draft.releases, draft.acked);
     let (changes, presence) = draft.into_changes();
     Ok(Decision {
@@ -154,6 +160,7 @@ fn conclude(
         follow_ups,
         releases,
         exports,
+        cuts,
         acked,
         reply,
         refused,
@@ -198,6 +205,7 @@ fn dispatch(draft: &mut Draft<'_>, command: &Command) -> Result<Reply, Stop> {
         Command::Attempted(report) => let_go::attempted(draft, report),
         Command::Node(command) => node::node(draft, command),
         Command::ForgetNode(asked) => node::forget(draft, asked),
+        Command::Subscription(command) => subscription::subscription(draft, command),
         Command::Drain(command) => drain::drain(draft, command),
         Command::Recovery(command) => recovery::recovery(draft, *command),
         Command::Restore(epochs) => restore::restore(draft, epochs),

@@ -17,10 +17,13 @@ use crate::ids::{Epoch, Namespace, PoolName, QueueId, SessionNo, StreamId};
 use crate::index::IndexDelta;
 use crate::limits::Policy;
 use crate::node::NodeKey;
-use crate::presence::{AgentLink, Instance, InstanceKey, LeaseClock, PresenceChange, Shortage};
+use crate::presence::{
+    AgentLink, Consumer, Instance, InstanceKey, LeaseClock, PresenceChange, Shortage,
+};
 use crate::rejection::Rejection;
 use crate::reply::{Frame, Push, Wake};
 use crate::rows::{Counters, Read, Row, RowKey};
+use crate::subscription::SubscriptionKey;
 use crate::time::Now;
 use crate::view::View;
 
@@ -29,6 +32,7 @@ mod keys;
 mod messages;
 mod presence;
 mod rows;
+mod subscriptions;
 
 use keys::AddedKeys;
 
@@ -88,6 +92,10 @@ pub(crate) struct Draft<'v> {
     room: Option<Option<Shortage>>,
     /// What it says of the link of a node's agent, if that is what it is about.
     link: Option<(NodeKey, Option<AgentLink>)>,
+    /// What it says of the consumer of a subscription, if that is what it is about.
+    consumer: Option<(SubscriptionKey, Option<Consumer>)>,
+    /// Watches of consumers that are over, and what each is told.
+    pub(crate) cuts: Vec<(StreamId, Box<Rejection>)>,
 }
 
 impl<'v> Draft<'v> {
@@ -111,6 +119,8 @@ impl<'v> Draft<'v> {
             clocks: BTreeMap::new(),
             room: None,
             link: None,
+            consumer: None,
+            cuts: Vec::new(),
         }
     }
 
@@ -174,7 +184,11 @@ impl<'v> Draft<'v> {
         let link = self
             .link
             .map(|(node, link)| PresenceChange::Link(node, link));
+        let consumer = self
+            .consumer
+            .map(|(of, consumer)| PresenceChange::Consumer(of, consumer));
         let presence = instances.chain(clocks).chain(room).chain(link);
+        let presence = presence.chain(consumer);
         (changes, presence.collect())
     }
 }

@@ -1,13 +1,14 @@
-//! Events: durable facts about sessions, in one gapless log.
+//! Events: durable facts, in one gapless log. Nearly all are about a session.
 //!
 //! An event is written in the commit of the change it reports and carries the session as it was right
 //! after. Only `draft` numbers events, so a revision is never skipped or used twice.
 
 use std::collections::BTreeMap;
 
-use crate::ids::{QueueId, Revision, Seq};
+use crate::ids::{Namespace, QueueId, Revision, Seq};
 use crate::limits::EVENT_BYTES;
 use crate::session::SessionView;
+use crate::subscription::SubscriptionKey;
 use crate::time::{EngineTime, WallTime};
 
 /// One entry of the log.
@@ -23,8 +24,8 @@ pub struct EventRow {
     pub at: EngineTime,
     /// Who caused it.
     pub actor: Actor,
-    /// The session right after.
-    pub session: SessionView,
+    /// What it is about.
+    pub about: About,
     /// The message it is about.
     pub message: Option<MessageRef>,
     /// What else there is to say.
@@ -35,7 +36,34 @@ pub struct EventRow {
     pub offset: u64,
 }
 
+/// What an event is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum About {
+    /// A session, as it is right after.
+    Session(Box<SessionView>),
+    /// A subscription.
+    Subscription(SubscriptionKey),
+}
+
 impl EventRow {
+    /// The session that it is about, as it is right after; none if it is not about one.
+    #[must_use]
+    pub fn session(&self) -> Option<&SessionView> {
+        match &self.about {
+            About::Session(view) => Some(view),
+            About::Subscription(_) => None,
+        }
+    }
+
+    /// Whose it is.
+    #[must_use]
+    pub fn namespace(&self) -> &Namespace {
+        match &self.about {
+            About::Session(view) => &view.session.namespace,
+            About::Subscription((namespace, _)) => namespace,
+        }
+    }
+
     /// What it weighs in the log, in bytes: what its texts have, and a usual share for everything else of a row. It is
     /// counted when the event is decided, so it depends on the event alone and on no format.
     #[must_use]
@@ -44,7 +72,13 @@ impl EventRow {
         let texts = attributes.map(|(name, value)| name.len() + value.len());
         let message = self.message.as_ref().map_or(0, |of| of.kind.len());
         let bytes = texts.sum::<usize>() + self.actor.name.len() + message;
-        EVENT_BYTES + bytes as u64 + self.session.size()
+        let about = match &self.about {
+            About::Session(view) => view.size(),
+            About::Subscription((namespace, name)) => {
+                (namespace.as_str().len() + name.as_str().len()) as u64
+            }
+        };
+        EVENT_BYTES + bytes as u64 + about
     }
 }
 
@@ -95,6 +129,8 @@ pub enum EventKind {
     ResourceReleased,
     /// A resource did not go when it was to.
     ResourceLingering,
+    /// A subscription fell too far behind, and holds nothing any more.
+    SubscriptionStale,
 }
 
 /// Who caused a change.

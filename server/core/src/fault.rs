@@ -156,6 +156,18 @@ faults! {
     AfterPendingDrained,
     /// A drain is closed although sessions live.
     DrainForgotten,
+    /// Events are deleted that a subscription did not acknowledge.
+    HoldForgotten,
+    /// A subscription that is stale holds the log all the same.
+    StaleHolds,
+    /// Two consumers read for one subscription.
+    ConsumedTwice,
+    /// Whoever lost a subscription acknowledges for it.
+    AckByAnybody,
+    /// A later acknowledgement of less counts.
+    AckGoesBack,
+    /// A session goes although a required subscription did not hear of its end.
+    PurgedUnheard,
 }
 
 thread_local! {

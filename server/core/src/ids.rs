@@ -180,6 +180,10 @@ text!(
     NodeName
 );
 text!(
+    /// A subscription, as the plugin that made it calls it.
+    SubscriptionName
+);
+text!(
     /// What a machine is known by, whatever it is called and however often it boots.
     MachineId
 );

@@ -6,8 +6,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::ids::{Epoch, KeyDigest, Namespace, PoolName, QueueId, RequestId, Seq, SessionNo};
+use crate::ids::{
+    Epoch, KeyDigest, Namespace, PoolName, QueueId, RequestId, Revision, Seq, SessionNo,
+    SubscriptionName,
+};
 use crate::message::{Lane, Rank};
+use crate::subscription::SubscriptionKey;
 use crate::time::EngineTime;
 
 mod derived;
@@ -15,7 +19,7 @@ pub(crate) mod known;
 
 pub use derived::{
     Entries, entries_of_activity, entries_of_lease, entries_of_message, entries_of_queue,
-    entries_of_resources, entries_of_session,
+    entries_of_resources, entries_of_session, entries_of_subscription,
 };
 
 /// One member of an index; the order of variants and fields is the order of the scans.
@@ -55,6 +59,10 @@ pub enum IndexEntry {
     Unreleased(Namespace, SessionNo),
     /// A session with resources that are to go.
     Releasing(SessionNo),
+    /// A subscription that keeps the log from being deleted behind what it acknowledged.
+    Holding(Revision, Namespace, SubscriptionName),
+    /// One of those whose acknowledgement the deletion of a session waits for.
+    Required(Namespace, Revision, SubscriptionName),
 }
 
 impl IndexEntry {
@@ -78,7 +86,9 @@ impl IndexEntry {
             | Self::Waiting(..)
             | Self::Behind(..)
             | Self::Unreleased(..)
-            | Self::Releasing(_) => None,
+            | Self::Releasing(_)
+            | Self::Holding(..)
+            | Self::Required(..) => None,
         }
     }
 
@@ -115,7 +125,27 @@ impl IndexEntry {
             Self::Behind(predecessor, _) => [Some(Scan::Behind(*predecessor)), None],
             // Read beside decisions only.
             Self::Unreleased(..) | Self::Releasing(_) => [None, None],
+            Self::Holding(..) => [Some(Scan::Holding), None],
+            Self::Required(namespace, ..) => [Some(Scan::Required(namespace.clone())), None],
         }
+    }
+
+    /// What a required subscription has acknowledged, of an entry that stands for one.
+    #[must_use]
+    pub fn acked(&self) -> Option<(Revision, SubscriptionName)> {
+        if let Self::Required(_, acked, name) = self {
+            return Some((*acked, name.clone()));
+        }
+        None
+    }
+
+    /// Behind which event the log is held, of an entry that stands for an active subscription.
+    #[must_use]
+    pub fn holds_after(&self) -> Option<(Revision, SubscriptionKey)> {
+        if let Self::Holding(after, namespace, name) = self {
+            return Some((*after, (namespace.clone(), name.clone())));
+        }
+        None
     }
 
     /// The lease of an entry that stands for a message in flight.
@@ -138,7 +168,9 @@ impl IndexEntry {
             | Self::Waiting(..)
             | Self::Behind(..)
             | Self::Unreleased(..)
-            | Self::Releasing(_) => None,
+            | Self::Releasing(_)
+            | Self::Holding(..)
+            | Self::Required(..) => None,
         }
     }
 
@@ -162,7 +194,9 @@ impl IndexEntry {
             | Self::Unserved(..)
             | Self::DeadLetters(..)
             | Self::RequestAge(..)
-            | Self::Due(..) => None,
+            | Self::Due(..)
+            | Self::Holding(..)
+            | Self::Required(..) => None,
         }
     }
 }
@@ -213,6 +247,10 @@ pub enum Scan {
     Waiting(Namespace, PoolName),
     /// Sessions that wait until nothing of another is left outside.
     Behind(SessionNo),
+    /// Subscriptions that hold the log, the one furthest behind first.
+    Holding,
+    /// Those of a namespace that the deletion of a session waits for, the one furthest behind first.
+    Required(Namespace),
 }
 
 impl Scan {
@@ -237,6 +275,8 @@ impl Scan {
             | (Self::Idle(ns, pool), IndexEntry::Idle(e, p, ..))
             | (Self::Waiting(ns, pool), IndexEntry::Waiting(e, p, ..)) => ns == e && pool == p,
             (Self::Behind(no), IndexEntry::Behind(e, _)) => no == e,
+            (Self::Holding, IndexEntry::Holding(..)) => true,
+            (Self::Required(ns), IndexEntry::Required(e, ..)) => ns == e,
             (
                 Self::Ready(_)
                 | Self::New(_)
@@ -252,7 +292,9 @@ impl Scan {
                 | Self::Live(..)
                 | Self::Idle(..)
                 | Self::Waiting(..)
-                | Self::Behind(_),
+                | Self::Behind(_)
+                | Self::Holding
+                | Self::Required(_),
                 _,
             ) => false,
         }
@@ -283,6 +325,12 @@ impl Scan {
                 IndexEntry::Waiting(ns.clone(), pool.clone(), SessionNo(0), SessionNo(0))
             }
             Self::Behind(no) => IndexEntry::Behind(*no, SessionNo(0)),
+            Self::Holding => {
+                IndexEntry::Holding(Revision(0), Namespace::lowest(), SubscriptionName::lowest())
+            }
+            Self::Required(ns) => {
+                IndexEntry::Required(ns.clone(), Revision(0), SubscriptionName::lowest())
+            }
         }
     }
 }

@@ -49,5 +49,6 @@ pub mod resource;
 pub mod restart_guard;
 pub mod rows;
 pub mod session;
+pub mod subscription;
 pub mod time;
 pub mod view;

@@ -70,6 +70,16 @@ pub const RESOURCES_PER_SESSION_MAX: usize = 64;
 pub const NODE_LEASE: Span = Span::seconds(15);
 /// Nodes on record in a store; a node is a machine, and its row some 200 bytes. One that nobody needs gives way to a new one.
 pub const NODES_MAX: u64 = 1_024;
+/// Subscriptions on record in a store; a plugin has one or a few, and the row of one is some 200 bytes beside its filter.
+pub const SUBSCRIPTIONS_MAX: u64 = 1_024;
+/// How far a subscription may be behind when its maker does not say: the age of the oldest event that it did not acknowledge.
+pub const MAX_LAG_DEFAULT: Span = Span::seconds(24 * 3_600);
+/// The same, in bytes of the log.
+pub const MAX_LAG_BYTES_DEFAULT: u64 = 1 << 30;
+/// How long the deletion of an ended session waits for the acknowledgement of required subscriptions.
+pub const REQUIRED_WAIT: Span = Span::seconds(24 * 3_600);
+/// Subscriptions that are named when a session is deleted without their acknowledgement.
+pub const UNHEARD_NAMED_MAX: usize = 8;
 /// Panes of a tmux session that are noted when it is registered; the others are found while its server answers.
 pub const PANES_MAX: usize = 32;
 /// Sessions that one decision lets into a pool; the rest follows in the next one.

@@ -1,5 +1,5 @@
-//! Presence: which worker instances are here, what they have room for, and when leases lapse; which nodes' agents are here;
-//! and whether the disk has room.
+//! Presence: which worker instances are here, what they have room for, and when leases lapse; which nodes' agents and which
+//! consumers of subscriptions are here; and whether the disk has room.
 //!
 //! This half of the view is memory only. It is empty at start, refilled by recovery with one full
 //! lease for every current lease row, and changed only by decisions, in order with everything else.
@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::ids::{Epoch, InstanceId, Namespace, PoolName, SessionNo, StreamId, WorkerName};
 use crate::node::NodeKey;
 use crate::session::Labels;
+use crate::subscription::SubscriptionKey;
 use crate::time::{EngineTime, WallTime};
 
 mod lease_clock;
@@ -32,6 +33,17 @@ pub struct Presence {
     shortage: Option<Shortage>,
     /// Of the nodes whose agents are here.
     links: BTreeMap<NodeKey, AgentLink>,
+    /// Of the subscriptions that are read for.
+    consumers: BTreeMap<SubscriptionKey, Consumer>,
+}
+
+/// Who reads for a subscription.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Consumer {
+    /// What it calls itself.
+    pub instance: InstanceId,
+    /// Its watch.
+    pub stream: StreamId,
 }
 
 /// The link of a node's agent.
@@ -144,6 +156,8 @@ pub enum PresenceChange {
     Room(Option<Shortage>),
     /// The node's agent has this link, or none.
     Link(NodeKey, Option<AgentLink>),
+    /// The subscription has this consumer, or none.
+    Consumer(SubscriptionKey, Option<Consumer>),
 }
 
 impl SessionFilter {
@@ -283,6 +297,12 @@ impl Presence {
         self.links.get(node).copied()
     }
 
+    /// The consumer of a subscription, if it is here.
+    #[must_use]
+    pub fn consumer(&self, of: &SubscriptionKey) -> Option<&Consumer> {
+        self.consumers.get(of)
+    }
+
     /// The earliest lease to look at, and when.
     #[must_use]
     pub fn next_alarm(&self) -> Option<(EngineTime, Epoch)> {
@@ -316,6 +336,12 @@ impl Presence {
             }
             PresenceChange::Link(node, None) => {
                 self.links.remove(&node);
+            }
+            PresenceChange::Consumer(of, Some(consumer)) => {
+                self.consumers.insert(of, consumer);
+            }
+            PresenceChange::Consumer(of, None) => {
+                self.consumers.remove(&of);
             }
         }
     }

@@ -3,9 +3,13 @@
 //! Invariant: a purge that is decided and one that is only foreseen are judged by the same words. What this deliberately
 //! does not do: find a session, or delete anything; see `decide/purge.rs`.
 
+use crate::ids::{Revision, SubscriptionName};
+use crate::limits::REQUIRED_WAIT;
 use crate::queue::{Disposition, QueueRow};
 use crate::rejection::Rejection;
 use crate::session::{Lifecycle, PendingPolicy, SessionRow};
+use crate::subscription::SubscriptionRejection;
+use crate::time::{EngineTime, Span};
 
 /// How many messages go with a session, or why it stays. `own` is its queue, unless a successor took it over.
 ///
@@ -55,6 +59,44 @@ pub fn judge(
         });
     }
     Ok(own.map_or(0, messages_of))
+}
+
+/// The required subscription of a namespace that is furthest behind, and what it acknowledged.
+pub type FurthestBehind = (Revision, SubscriptionName);
+
+/// Refuses a session of which a required subscription has not heard all, for as long as it is waited for.
+///
+/// # Errors
+/// [`SubscriptionRejection::Unheard`].
+pub fn judge_heard(
+    session: &SessionRow,
+    behind: Option<FurthestBehind>,
+    now: EngineTime,
+) -> Result<(), Rejection> {
+    match awaited(session, behind, now) {
+        None => Ok(()),
+        Some((name, waits)) => Err(SubscriptionRejection::Unheard {
+            session: session.id.clone(),
+            name,
+            waits,
+        }
+        .into()),
+    }
+}
+
+/// For whom the deletion of a session waits, and how long yet; for nobody if all have heard of it, or were waited for long
+/// enough.
+pub(crate) fn awaited(
+    session: &SessionRow,
+    behind: Option<FurthestBehind>,
+    now: EngineTime,
+) -> Option<(SubscriptionName, Span)> {
+    let (acked, name) = behind?;
+    if acked >= session.revision || faulty!(PurgedUnheard) {
+        return None;
+    }
+    let until = session.ended_at()? + REQUIRED_WAIT;
+    (until > now).then(|| (name, until.since(now)))
 }
 
 /// Whether something of a session is left outside, so that its record must stay.

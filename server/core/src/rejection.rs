@@ -9,6 +9,7 @@ use crate::presence::Shortage;
 use crate::requests::RequestToken;
 use crate::resource::{ReleaseOutcome, ResourceToken};
 use crate::session::{Awaited, EndReason};
+use crate::subscription::SubscriptionRejection;
 use crate::time::{Span, WallTime};
 
 /// How a session holds its key.
@@ -231,6 +232,8 @@ pub enum Rejection {
         /// The request id.
         request_id: String,
     },
+    /// A subscription is in the way, or cannot be.
+    Subscription(SubscriptionRejection),
     /// The stream is not the instance's open one.
     StreamReplaced,
     /// The worker said goodbye on this stream, and takes nothing more on it.

@@ -21,6 +21,7 @@ use crate::requests::RequestToken;
 use crate::resource::Resource;
 use crate::rows::MessageTally;
 use crate::session::{EndMode, EndReason, SessionView};
+use crate::subscription::SubscriptionReply;
 use crate::time::{Span, WallTime};
 
 /// The answer to a command.
@@ -125,6 +126,8 @@ pub enum Reply {
         /// Its fencing token.
         epoch: Epoch,
     },
+    /// To what is asked of a subscription.
+    Subscription(SubscriptionReply),
     /// To compact: up to where events are deleted now.
     Compacted(Revision),
     /// To a step of a drain.

@@ -11,7 +11,7 @@ use crate::drain::{Drain, DrainRow};
 use crate::event::EventRow;
 use crate::ids::{
     Epoch, Namespace, NodeName, PoolName, QueueId, RequestId, ResourceNo, Revision, Seq, SessionId,
-    SessionKey, SessionNo,
+    SessionKey, SessionNo, SubscriptionName,
 };
 use crate::index::Scan;
 use crate::key_window::{BlockNo, KeyBlock};
@@ -21,6 +21,7 @@ use crate::node::NodeRow;
 use crate::queue::QueueRow;
 use crate::resource::ResourcesRow;
 use crate::session::{ActivityRow, SessionRow};
+use crate::subscription::SubscriptionRow;
 use crate::time::{CalendarDay, EngineTime};
 
 /// Where a row is found.
@@ -60,6 +61,8 @@ pub enum RowKey {
     Node(Namespace, NodeName),
     /// The newest drain of the server.
     Drain,
+    /// A subscription.
+    Subscription(Namespace, SubscriptionName),
 }
 
 /// A row, small to move and cheap to clone: what is larger than a few words is shared.
@@ -97,6 +100,8 @@ pub enum Row {
     Node(Arc<NodeRow>),
     /// Under [`RowKey::Drain`].
     Drain(Arc<DrainRow>),
+    /// Under [`RowKey::Subscription`].
+    Subscription(Arc<SubscriptionRow>),
 }
 
 /// Store-wide counters; written with every commit that has anything to write.
@@ -136,6 +141,8 @@ pub struct Counters {
     pub log_bytes: u64,
     /// Nodes on record.
     pub nodes: u64,
+    /// Subscriptions on record.
+    pub subscriptions: u64,
     /// The drain of the server that is open.
     pub drain: Option<Drain>,
     /// Whether a server serves, or died: one that goes in order takes it back.
@@ -177,7 +184,7 @@ impl KeyRow {
 pub struct RequestRow {
     /// A hash of what was asked.
     pub body: [u8; 32],
-    /// The session it was about.
+    /// The session it was about; 0, which no session has, if it was about none.
     pub subject: SessionNo,
     /// What the first answer said beside the session: created, or already ended.
     pub flag: bool,

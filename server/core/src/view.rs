@@ -198,6 +198,7 @@ fn is_of_session(key: &RowKey) -> bool {
         | RowKey::Resources(_)
         | RowKey::Node(..)
         | RowKey::Drain
+        | RowKey::Subscription(..)
         | RowKey::Event(_) => false,
     }
 }
@@ -219,6 +220,7 @@ fn is_passing(key: &RowKey, row: Option<&Row>) -> bool {
         | RowKey::Resources(_)
         | RowKey::Node(..)
         | RowKey::Drain
+        | RowKey::Subscription(..)
         | RowKey::Pool(..) => row.is_none(),
     }
 }

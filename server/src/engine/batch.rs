@@ -11,6 +11,7 @@ use sessiond_core::command::Command;
 use sessiond_core::decide::{Decision, Stop, decide};
 use sessiond_core::event::EventRow;
 use sessiond_core::ids::{Revision, SessionNo, StreamId};
+use sessiond_core::rejection::Rejection;
 use sessiond_core::reply::{Answer, Frame, Push, Wake};
 use sessiond_core::rows::{Counters, Read, Row, RowKey};
 use sessiond_core::time::{EngineTime, Now};
@@ -19,10 +20,9 @@ use sessiond_store::fault::Fault;
 use sessiond_store::store::Store;
 use smallvec::SmallVec;
 
+use super::Parts;
 use super::inbox::{Envelope, ReplyTo};
 use super::progress::Tally;
-use crate::dispatch::Dispatcher;
-use crate::feed::Feed;
 use crate::limits::{BATCH_FOLLOW_UPS_MAX, MISSING_ROUNDS_MAX};
 
 /// What a batch has gathered so far.
@@ -37,6 +37,8 @@ pub(super) struct Batch {
     releases: bool,
     /// Sessions that wait to be exported.
     exports: Vec<SessionNo>,
+    /// Watches of consumers that are over, and what each is told.
+    cuts: Vec<(StreamId, Box<Rejection>)>,
     tally: Tally,
     events: Vec<Arc<EventRow>>,
 }
@@ -87,6 +89,7 @@ impl Batch {
         self.follow_ups.extend(decision.follow_ups);
         self.releases |= decision.releases;
         self.exports.extend(decision.exports);
+        self.cuts.extend(decision.cuts);
         self.tally.acked += decision.acked;
         Answer {
             revision: decision.revision,
@@ -157,7 +160,8 @@ impl Batch {
 
     /// Publishes, pushes, answers, wakes: in this order, after the commit. Answers with the pushes
     /// whose stream was gone.
-    pub(super) fn speak(self, feed: &Feed, dispatcher: &Dispatcher) -> Vec<Push> {
+    pub(super) fn speak(self, to: &Parts) -> Vec<Push> {
+        let (feed, dispatcher) = (&to.feed, &to.dispatcher);
         let newest = self.events.last().map(|event| event.revision);
         feed.publish(self.events);
         let mut unsent = Vec::new();
@@ -165,6 +169,9 @@ impl Batch {
             if let Err(frames) = dispatcher.push(stream, frames) {
                 unsent.extend(frames.into_iter().map(|frame| (stream, frame)));
             }
+        }
+        for (stream, why) in self.cuts {
+            to.consumers.cut(stream, why);
         }
         for (reply, answers) in self.replies {
             reply.send(answers);
@@ -199,7 +206,7 @@ fn settle(
     view: &mut View,
     command: &Command,
     now: Now,
-) -> Result<Result<Decision, Box<sessiond_core::rejection::Rejection>>, Fault> {
+) -> Result<Result<Decision, Box<Rejection>>, Fault> {
     for _ in 0..MISSING_ROUNDS_MAX {
         match decide(view, command, now) {
             Ok(decision) => return Ok(Ok(decision)),

@@ -341,6 +341,7 @@ fn payload_bytes(command: &Command) -> usize {
         | Command::CalendarDay(_)
         | Command::CalendarDone(_)
         | Command::CompactEvents { .. }
+        | Command::Subscription(_)
         | Command::Drain(_)
         | Command::Recovery(_)
         | Command::Restore(_)

@@ -52,7 +52,8 @@ impl Tally {
         self.events += 1;
         self.opened += u64::from(event.kind == EventKind::SessionOpened);
         if event.kind == EventKind::SessionEnd
-            && let Lifecycle::Ended(end) = &event.session.session.lifecycle
+            && let Some(view) = event.session()
+            && let Lifecycle::Ended(end) = &view.session.lifecycle
         {
             let cleaned = matches!(end.reason.class(), EndClass::Reaped | EndClass::Lost);
             self.cleaned += u64::from(cleaned);

@@ -162,7 +162,11 @@ impl Exporter {
             Some(_) | None => None,
         };
         let pending = purge.map_or(PendingPolicy::Keep, |purge| purge.pending);
-        if purging::judge(&seen.session, own.as_deref(), pending).is_err() {
+        let behind = rows.furthest_behind(&seen.session.namespace)?;
+        let now = self.context.now().engine;
+        let judged = purging::judge(&seen.session, own.as_deref(), pending)
+            .and_then(|_| purging::judge_heard(&seen.session, behind, now));
+        if judged.is_err() {
             return Ok(None);
         }
         let (_, through) = rows.log_bounds()?;

@@ -18,7 +18,7 @@ use sessiond_store::store::Store;
 use super::{Feed, Source, Step, Unread};
 use crate::limits::{FEED_FRAMES_MAX, FEED_PAGE_EVENTS, FEED_RING_EVENTS};
 use crate::wire::query::EventQuery;
-use crate::wire::tests::samples::event_row;
+use crate::wire::tests::samples::{event_row, session_of};
 
 const PAGE: u64 = FEED_PAGE_EVENTS as u64;
 
@@ -46,7 +46,7 @@ fn everything(of: Option<&str>) -> EventQuery {
 fn event(revision: u64, of: &str, siblings_after: u32) -> Arc<EventRow> {
     let mut row = event_row();
     row.revision = Revision(revision);
-    Arc::make_mut(&mut row.session.session).namespace = namespace(of);
+    session_of(&mut row).namespace = namespace(of);
     row.siblings_after = siblings_after;
     Arc::new(row)
 }
@@ -168,7 +168,7 @@ fn whoever_filters_gets_its_own_and_moves_on_all_the_same() {
         project: Some(project.to_owned()),
         ..everything(Some("blue"))
     };
-    let project = event_row().session.session.profile.project.clone();
+    let project = session_of(&mut event_row()).profile.project.clone();
     let some = step(&feed, &unlike(&project), 0);
     assert_eq!(revisions(some.frame.as_ref()), [1, 3]);
     assert!(!same(&some, &step(&feed, &everything(Some("blue")), 0)));

@@ -20,6 +20,7 @@ use tonic::Status;
 use tonic::metadata::MetadataMap;
 
 use crate::compaction::EventRetention;
+use crate::consumers::Consumers;
 use crate::dispatch::Dispatcher;
 use crate::drain::Drains;
 use crate::engine::{Handle, Refused};
@@ -46,6 +47,8 @@ pub struct Context {
     pub dispatcher: Arc<Dispatcher>,
     /// The agents of other machines.
     pub nodes: Nodes,
+    /// Who reads for which subscription.
+    pub consumers: Consumers,
     /// The seams.
     pub env: Env,
     /// Who exports sessions before they are purged; none where that need not be.

@@ -224,7 +224,8 @@ impl Export {
         let mut reached = after;
         for event in page.iter().filter(|event| event.revision <= self.last) {
             reached = event.revision;
-            if event.session.session.no == self.session.no {
+            let own = event.session().map(|view| view.session.no);
+            if own == Some(self.session.no) {
                 self.sum.events += 1;
                 let log_id = &self.context.identification.log_id;
                 self.ready

@@ -194,7 +194,10 @@ impl Call {
             Some(Row::Queue(queue)) if queue.owner == session.no => Some(queue),
             Some(_) | None => None,
         };
-        let judged = purging::judge(&session, own.as_deref(), self.asked.pending);
+        let behind = rows.furthest_behind(&session.namespace)?;
+        let now = self.context.now().engine;
+        let judged = purging::judge(&session, own.as_deref(), self.asked.pending)
+            .and_then(|messages| purging::judge_heard(&session, behind, now).map(|()| messages));
         Ok(match judged {
             Ok(messages) => show::purge_result::foreseen(&session, messages),
             Err(rejection) => show::purge_result::failed(id, &rejection),

@@ -13,7 +13,6 @@ use sessiond_proto::v1::session_service_server::SessionService;
 use tonic::{Request, Response, Status};
 
 use super::context::{Context, faulted};
-use super::watch::WatchBody;
 use super::{Handlers, end_sessions, export, list, purge_sessions, watch};
 use crate::wire::parse::end::{EndGoal, EndWait};
 use crate::wire::show::reply::Shown;
@@ -221,7 +220,8 @@ impl SessionService for Handlers {
         request: Request<pb::WatchSessionEventsRequest>,
     ) -> Result<Response<watch::Nothing>, Status> {
         let namespace = self.context.namespace(request.metadata())?;
-        watch::watch(&self.context, &namespace, request.into_inner()).map(WatchBody::answer)
+        let watch = watch::watch(&self.context, &namespace, request.into_inner()).await?;
+        Ok(watch.answer())
     }
 }
 

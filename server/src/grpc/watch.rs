@@ -3,10 +3,12 @@
 //! A watch is a cursor and a filter. It takes step after step from the feed, whole decisions at a time,
 //! and sleeps when it is caught up. Nothing is queued for it: a client that does not read stops its
 //! own watch and nobody else's. There is one per client, so it stays small: it has no task, and what is
-//! rarely done is kept out of its state until it is. What this deliberately does not do: hold up the deletion of old
-//! events; whoever falls behind the beginning of the log is told so.
+//! rarely done is kept out of its state until it is. Before events are deleted that its client was not told of, it says
+//! where it is. What this deliberately does not do: hold up the deletion of old events, which subscriptions do; whoever falls
+//! behind the beginning of the log is told so.
 
 mod body;
+mod place;
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -19,12 +21,14 @@ use tokio::time::Instant;
 use tonic::Status;
 
 use super::context::{Context, faulted};
+use crate::consumers::{Delivered, Seat};
 use crate::feed::{Source, Unread};
-use crate::wire::parse::watch::{InitialState, WatchStart};
+use crate::wire::parse::watch::{InitialState, WatchSource};
 use crate::wire::query::EventQuery;
 use crate::wire::status::Refusal;
 use crate::wire::{parse, show};
 use body::Outlet;
+use place::Place;
 
 pub(super) use body::{Nothing, WatchBody, streamed};
 
@@ -32,61 +36,46 @@ pub(super) use body::{Nothing, WatchBody, streamed};
 const INITIAL_PAGE: usize = 256;
 
 /// Starts a watch.
-pub(super) fn watch(
+pub(super) async fn watch(
     context: &Arc<Context>,
     namespace: &Namespace,
     request: pb::WatchSessionEventsRequest,
 ) -> Result<WatchBody, Status> {
     let asked =
         parse::watch::watch(namespace, request).map_err(|invalid| Refusal::invalid(&invalid))?;
-    let (oldest, newest) = context.log_bounds()?;
-    let cursor = cursor(context, asked.start, oldest, newest)?;
-    let started = show::encoded::frame(&show::watch::started(
-        &context.identification.log_id,
-        oldest,
-        newest,
-    ));
+    let place = match asked.source {
+        WatchSource::Asked { start, query } => Place::asked(context, start, query)?,
+        WatchSource::Subscription {
+            name,
+            consumer,
+            take_over,
+        } => {
+            let key = (namespace.clone(), name);
+            Place::subscribed(context, key, consumer, take_over).await?
+        }
+    };
+    let started = place.started(context);
     Ok(WatchBody::new(|outlet| {
         let watch = Watch {
             context: Arc::clone(context),
-            query: asked.query,
+            query: place.query,
             bookmark_every: Duration::from_millis(asked.bookmark_interval.0),
-            cursor,
-            caught_up_at: newest,
+            cursor: place.cursor,
+            told: place.cursor,
+            warned: Revision(0),
+            caught_up_at: place.newest,
             told_caught_up: false,
+            falls_behind: false,
+            delivered: place.seat.as_deref().map(Seat::delivered),
             outlet,
         };
-        watch.run(started, asked.initial_state)
+        consumed(place.seat, watch.run(started, asked.initial_state))
     }))
 }
 
 /// The newest revision that a snapshot shows.
 fn newest_committed(context: &Context) -> Result<Revision, Status> {
     Ok(context.counters()?.revision)
-}
-
-/// The revision after which the watch begins.
-fn cursor(
-    context: &Context,
-    start: WatchStart,
-    oldest: Revision,
-    newest: Revision,
-) -> Result<Revision, Status> {
-    let log_id = &context.identification.log_id;
-    let before_oldest = Revision(oldest.0 - 1);
-    let after = match start {
-        WatchStart::Now => return Ok(newest),
-        WatchStart::Oldest => return Ok(before_oldest),
-        WatchStart::After(revision) => Some(revision),
-        WatchStart::Resume(token) => token.revision_in(log_id),
-    };
-    match after.filter(|after| *after <= newest) {
-        None => Err(Refusal::log_changed(log_id, oldest, newest).into()),
-        Some(after) if after < before_oldest => {
-            Err(Refusal::revision_compacted(after, oldest, newest).into())
-        }
-        Some(after) => Ok(after),
-    }
 }
 
 /// One client's watch.
@@ -96,9 +85,17 @@ struct Watch {
     bookmark_every: Duration,
     /// Everything up to here was sent or filtered out.
     cursor: Revision,
+    /// The client was told that it has everything up to here.
+    told: Revision,
+    /// It was told that everything up to here goes.
+    warned: Revision,
     /// What was committed when the watch began.
     caught_up_at: Revision,
     told_caught_up: bool,
+    /// It had caught up, and reads the log from the store again.
+    falls_behind: bool,
+    /// Where it notes how far it has come, if it reads for a subscription.
+    delivered: Option<Delivered>,
     outlet: Outlet,
 }
 
@@ -111,6 +108,21 @@ enum Stepped {
     Silently,
     /// Past events, some of which were sent.
     Told,
+}
+
+/// Runs a watch until it ends, or loses the subscription that it reads for.
+async fn consumed(
+    seat: Option<Box<Seat>>,
+    watch: impl Future<Output = Result<(), Status>>,
+) -> Result<(), Status> {
+    let Some(mut seat) = seat else {
+        return watch.await;
+    };
+    tokio::select! {
+        biased;
+        why = seat.over() => Err(Refusal::rejected(&why).into()),
+        ended = watch => ended,
+    }
 }
 
 impl Watch {
@@ -132,10 +144,12 @@ impl Watch {
             if stepped == Stepped::Told {
                 bookmark_at = Instant::now() + self.bookmark_every;
             }
+            self.tell_what_goes().await;
             let goes_on = stepped != Stepped::Nowhere && !self.caught_up();
             if goes_on && !stopping.has_begun() {
                 continue;
             }
+            self.falls_behind &= goes_on;
             if !self.told_caught_up && self.cursor >= self.caught_up_at {
                 self.told_caught_up = true;
                 self.bookmark(pb::BookmarkCause::CaughtUp).await;
@@ -156,6 +170,16 @@ impl Watch {
         }
     }
 
+    /// Says where it is, once, if events are about to go that the client was not told of: it could not go on from where it
+    /// believes to be.
+    async fn tell_what_goes(&mut self) {
+        let going = self.context.feed.going();
+        if self.told < going && self.warned < going {
+            self.warned = going;
+            self.bookmark(pb::BookmarkCause::BeforeCompaction).await;
+        }
+    }
+
     fn caught_up(&self) -> bool {
         self.cursor >= self.context.feed.newest()
     }
@@ -171,6 +195,10 @@ impl Watch {
             }
         };
         self.cursor = step.through;
+        if step.source == Source::Log && self.told_caught_up && !self.falls_behind {
+            self.falls_behind = true;
+            self.bookmark(pb::BookmarkCause::FallingBehind).await;
+        }
         // The connection runs this: whoever is far behind lets others have their turn.
         match step.source {
             Source::Ring => tokio::task::consume_budget().await,
@@ -178,6 +206,7 @@ impl Watch {
         }
         match step.frame {
             Some(frame) => {
+                self.tells(self.cursor);
                 self.outlet.send(frame).await;
                 Ok(Stepped::Told)
             }
@@ -235,7 +264,16 @@ impl Watch {
         let lag = self.context.feed.newest().0.saturating_sub(self.cursor.0);
         // Encoded at once, so that the message itself is no part of the state.
         let frame = show::encoded::frame(&show::watch::bookmark(cause, log_id, self.cursor, lag));
+        self.tells(self.cursor);
         self.outlet.send(frame).await;
+    }
+
+    /// Notes that the client is told that it has everything up to here.
+    fn tells(&mut self, through: Revision) {
+        self.told = through;
+        if let Some(delivered) = &self.delivered {
+            delivered.through(through);
+        }
     }
 
     /// Tells where to resume and that the server goes away.

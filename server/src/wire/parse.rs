@@ -40,6 +40,7 @@ pub(crate) mod reset_circuit;
 pub(crate) mod revoke;
 pub(crate) mod session_filter;
 pub(crate) mod settle;
+pub(crate) mod subscription;
 pub(crate) mod sweep;
 pub(crate) mod text;
 pub(crate) mod time;

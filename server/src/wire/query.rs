@@ -7,7 +7,7 @@ mod glob;
 
 use std::collections::BTreeSet;
 
-use sessiond_core::event::EventRow;
+use sessiond_core::event::{About, EventRow};
 use sessiond_core::ids::{MessageKind, Namespace, Revision, SessionId};
 use sessiond_core::message::MessageRow;
 use sessiond_core::presence::SessionFilter;
@@ -159,24 +159,31 @@ impl EventQuery {
     /// Whether the watch shows an event.
     pub(crate) fn matches(&self, event: &EventRow) -> bool {
         among(&self.types, &show::event::event_type(event.kind))
-            && self.matches_session(&event.session.session)
+            && match &event.about {
+                About::Session(view) => self.matches_session(&view.session),
+                About::Subscription((namespace, _)) => {
+                    let own = self.namespace.as_ref();
+                    own.is_none_or(|own| own == namespace) && self.is_of_any_session()
+                }
+            }
     }
 
     /// Whether the namespace is the only condition.
     pub(crate) fn is_of_scope(&self) -> bool {
+        self.types.is_empty() && self.is_of_any_session()
+    }
+
+    /// Whether nothing is asked of the session that an event is about.
+    fn is_of_any_session(&self) -> bool {
         let Self {
             namespace: _,
-            types,
+            types: _,
             sessions,
             key_glob,
             labels,
             project,
         } = self;
-        types.is_empty()
-            && sessions.is_empty()
-            && key_glob.is_none()
-            && labels.is_empty()
-            && project.is_none()
+        sessions.is_empty() && key_glob.is_none() && labels.is_empty() && project.is_none()
     }
 
     /// Whether the watch shows a session in its initial state, where there are no types.

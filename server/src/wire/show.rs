@@ -25,6 +25,7 @@ pub(crate) mod server;
 pub(crate) mod session;
 pub(crate) mod settlement;
 pub(crate) mod snapshot;
+pub(crate) mod subscription;
 pub(crate) mod sweep_result;
 pub(crate) mod time;
 pub(crate) mod watch;

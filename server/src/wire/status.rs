@@ -8,6 +8,7 @@
 mod details;
 mod rejection;
 mod resources;
+mod subscriptions;
 
 use std::collections::BTreeMap;
 
@@ -35,6 +36,10 @@ const RETRY_DRAINING: Span = Span::seconds(1);
 
 /// How long to wait for a node's agent that is not linked: it tries again every few seconds.
 const RETRY_NODE: Span = Span::seconds(5);
+
+/// How long to wait for a consumer that has what another one wants: one that is gone without a word is noticed within some
+/// seconds.
+const RETRY_CONSUMER: Span = Span::seconds(5);
 
 /// How long to wait for a store that has failed: the process must be started anew.
 const RETRY_STORE: Span = Span::seconds(5);
@@ -64,7 +69,9 @@ pub(crate) fn code(reason: Reason) -> Code {
         | Reason::ResourceNotFound
         | Reason::NodeNotFound
         | Reason::NamespaceNotFound => Code::NotFound,
-        Reason::SessionKeyInUse | Reason::SessionIdInUse => Code::AlreadyExists,
+        Reason::SessionKeyInUse | Reason::SessionIdInUse | Reason::SubscriptionExists => {
+            Code::AlreadyExists
+        }
         Reason::Unauthenticated => Code::Unauthenticated,
         Reason::PermissionDenied => Code::PermissionDenied,
         Reason::NotBuilt => Code::Unimplemented,
@@ -77,6 +84,7 @@ pub(crate) fn code(reason: Reason) -> Code {
         | Reason::ResourceRegistered
         | Reason::ResourcesUnreleased
         | Reason::ExportFailed
+        | Reason::SessionUnacknowledged
         | Reason::CauseTooDeep
         | Reason::LeaseHeld
         | Reason::NodeElsewhere

@@ -26,6 +26,7 @@ mod status;
 mod status_bounds;
 mod status_edge;
 mod status_full;
+mod subscriptions;
 mod token;
 mod update;
 mod watch;

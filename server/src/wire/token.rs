@@ -8,11 +8,17 @@
 //! another data set, and a page is bound to the list, reference and filter that it came from. Tokens
 //! are no secrets and grant nothing: whoever makes one up only chooses where to start.
 
+mod resume;
+
 use std::fmt::Write;
 
-use sessiond_core::ids::{InstanceId, QueueId, ResourceNo, Revision, Seq, SessionNo, WorkerName};
+use sessiond_core::ids::{
+    InstanceId, QueueId, ResourceNo, Revision, Seq, SessionNo, SubscriptionName, WorkerName,
+};
 use sessiond_core::rows::MessageMark;
 use sha2::{Digest, Sha256};
+
+pub(crate) use resume::ResumeToken;
 
 /// The layout of tokens; another one is not understood.
 const VERSION: u8 = 1;
@@ -52,6 +58,8 @@ pub(crate) enum ListKind {
     Resources,
     /// ReleaseResource.
     Releases,
+    /// ListSubscriptions.
+    Subscriptions,
 }
 
 /// The entry after which a page begins.
@@ -105,6 +113,8 @@ pub(crate) enum PagePosition {
         /// The newest session when the first page was read: none behind it is meant.
         until: SessionNo,
     },
+    /// Of ListSubscriptions: the name of the last one that was shown.
+    Subscriptions(SubscriptionName),
 }
 
 /// What the tokens of one listing are bound to.
@@ -113,13 +123,6 @@ pub(crate) struct Binding {
     kind: ListKind,
     log: Mark,
     scope: Mark,
-}
-
-/// Where a watch goes on, in the log it came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct ResumeToken {
-    log: Mark,
-    revision: Revision,
 }
 
 /// Why a page token is not taken.
@@ -143,7 +146,7 @@ enum Kind {
 // === impl Kind ===
 
 impl Kind {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Page(ListKind::Sessions),
         Self::Page(ListKind::Messages),
         Self::Page(ListKind::Workers),
@@ -155,6 +158,7 @@ impl Kind {
         Self::Page(ListKind::Purges),
         Self::Page(ListKind::Resources),
         Self::Page(ListKind::Releases),
+        Self::Page(ListKind::Subscriptions),
         Self::Resume,
     ];
 
@@ -171,6 +175,7 @@ impl Kind {
             Self::Page(ListKind::Purges) => 50,
             Self::Page(ListKind::Resources) => 70,
             Self::Page(ListKind::Releases) => 71,
+            Self::Page(ListKind::Subscriptions) => 80,
             Self::Resume => 16,
         }
     }
@@ -225,6 +230,7 @@ impl Binding {
                 bytes.extend(worker.as_str().as_bytes());
                 bytes.extend(instance.as_str().as_bytes());
             }
+            PagePosition::Subscriptions(name) => bytes.extend(name.as_str().as_bytes()),
         }
         encode(Kind::Page(self.kind), self.log, &bytes)
     }
@@ -287,6 +293,10 @@ fn position_of(kind: ListKind, bytes: &[u8]) -> Option<PagePosition> {
                 instance: InstanceId::parse(instance).ok()?,
             })
         }
+        ListKind::Subscriptions => {
+            let name = SubscriptionName::parse(std::str::from_utf8(bytes).ok()?);
+            name.ok().map(PagePosition::Subscriptions)
+        }
     }
 }
 
@@ -304,38 +314,6 @@ fn two_numbers(bytes: &[u8]) -> Option<(u64, u64)> {
     let (first, second) = bytes.split_first_chunk::<8>()?;
     let second = second.try_into().ok()?;
     Some((u64::from_be_bytes(*first), u64::from_be_bytes(second)))
-}
-
-// === impl ResumeToken ===
-
-impl ResumeToken {
-    /// Goes on after a revision of a log.
-    pub(crate) fn new(log_id: &str, revision: Revision) -> Self {
-        Self {
-            log: mark(&[log_id.as_bytes()]),
-            revision,
-        }
-    }
-
-    /// As a text of 52 characters.
-    pub(crate) fn encode(self) -> String {
-        encode(Kind::Resume, self.log, &self.revision.0.to_be_bytes())
-    }
-
-    /// Reads what [`Self::encode`] wrote; none if it is anything else.
-    pub(crate) fn decode(token: &str) -> Option<Self> {
-        let (kind, log, body) = decode(token)?;
-        let revision = u64::from_be_bytes(body.as_slice().try_into().ok()?);
-        (kind == Kind::Resume).then_some(Self {
-            log,
-            revision: Revision(revision),
-        })
-    }
-
-    /// The revision after which to go on, if it is one of this log.
-    pub(crate) fn revision_in(self, log_id: &str) -> Option<Revision> {
-        (self.log == mark(&[log_id.as_bytes()])).then_some(self.revision)
-    }
 }
 
 // === encoding ===

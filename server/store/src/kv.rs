@@ -85,6 +85,12 @@ pub enum Table {
     Nodes,
     /// The newest drain of the server, one row.
     Drains,
+    /// Subscriptions, by (namespace, name).
+    Subscriptions,
+    /// Index: subscriptions that hold the log, by what they hold it behind.
+    HoldingSubscriptions,
+    /// Index: those that the deletion of a session waits for, by (namespace, what they acknowledged).
+    RequiredSubscriptions,
 }
 
 /// Where a row lies in its table. Most keys have 24 bytes or fewer, three numbers, and need no memory of their own.

@@ -23,6 +23,7 @@ mod queue;
 mod range;
 mod resources;
 mod session;
+mod subscription;
 mod tally;
 mod text;
 
@@ -40,7 +41,7 @@ pub use self::entry::key_of_entry;
 pub use self::key::key_of_row;
 pub(crate) use self::range::{
     after_prefix, dead_queues_from, due_until, key_blocks_of, live_after, nodes, pools_of,
-    range_of, releasing_after, unreleased_after, unserved_after,
+    range_of, releasing_after, subscriptions_after, unreleased_after, unserved_after,
 };
 
 use crate::fault::Fault;
@@ -187,6 +188,7 @@ fn encode_row(key: &RowKey, row: &Row) -> Bytes {
         Row::Resources(row) => resources::Resources::from(&**row).encode_to_vec(),
         Row::Node(row) => node::Node::from(&**row).encode_to_vec(),
         Row::Drain(row) => drain::Drain::from(&**row).encode_to_vec(),
+        Row::Subscription(row) => subscription::Subscription::from(&**row).encode_to_vec(),
     }
     .into()
 }
@@ -218,6 +220,10 @@ pub(crate) fn decode_row(key: &RowKey, value: Bytes) -> Result<Row, DecodeError>
         }
         RowKey::Node(..) => Row::Node(Arc::new(node::Node::decode(value)?.try_into()?)),
         RowKey::Drain => Row::Drain(Arc::new(drain::Drain::decode(value)?.try_into()?)),
+        RowKey::Subscription(..) => {
+            let row = subscription::Subscription::decode(value)?;
+            Row::Subscription(Arc::new(row.try_into()?))
+        }
     };
     if key::agree(key, &row) {
         Ok(row)

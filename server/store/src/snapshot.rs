@@ -8,6 +8,7 @@ mod ahead;
 mod lists;
 mod log;
 mod resources;
+mod subscriptions;
 
 pub use ahead::ReadAhead;
 pub(crate) use ahead::beside;

@@ -151,7 +151,8 @@ fn load_beside(view: &mut View, rows: &Rows, row: Option<&Row>) -> Result<(), Fa
             | Row::Event(_)
             | Row::Resources(_)
             | Row::Node(_)
-            | Row::Drain(_),
+            | Row::Drain(_)
+            | Row::Subscription(_),
         )
         | None => Vec::new(),
     };
@@ -320,7 +321,8 @@ fn is_new(first: &Change, fates: &Fates<'_>) -> bool {
             | RowKey::Pool(..)
             | RowKey::Resources(_)
             | RowKey::Node(..)
-            | RowKey::Drain,
+            | RowKey::Drain
+            | RowKey::Subscription(..),
             _,
         ) => false,
     }

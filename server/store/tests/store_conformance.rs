@@ -22,6 +22,8 @@ mod draw;
 mod draw_entry;
 #[path = "store_conformance/draw_resources.rs"]
 mod draw_resources;
+#[path = "store_conformance/draw_server.rs"]
+mod draw_server;
 #[path = "store_conformance/draw_session.rs"]
 mod draw_session;
 #[path = "store_conformance/faults.rs"]

@@ -4,7 +4,7 @@ use sessiond_proto::v1 as pb;
 use sessiond_proto::v1::watch_session_events_request::Start;
 use sessiond_tests::watch_stream::{WatchStream, watch_from};
 
-use super::table::{World, bytes, invalid, no_spans, not_built, raw, too_many_labels};
+use super::table::{World, bytes, invalid, no_spans, raw, too_many_labels};
 
 fn filtered(change: impl Fn(&mut pb::EventFilter)) -> pb::WatchSessionEventsRequest {
     let mut filter = pb::EventFilter::default();
@@ -22,11 +22,17 @@ async fn watches() {
         take_over: true,
         ..pb::WatchSessionEventsRequest::default()
     };
-    let subscribed = || watch_from(Start::Subscription("s".to_owned()));
-    let taking_over = pb::WatchSessionEventsRequest {
-        take_over: true,
-        ..subscribed()
+    let consuming = pb::WatchSessionEventsRequest {
+        consumer: "run".to_owned(),
+        ..pb::WatchSessionEventsRequest::default()
     };
+    let subscribed = pb::WatchSessionEventsRequest {
+        consumer: bytes(257),
+        all_namespaces: true,
+        filter: Some(pb::EventFilter::default()),
+        ..watch_from(Start::Subscription(bytes(257)))
+    };
+    let of_subscription = ["filter", "all_namespaces", "consumer", "subscription"];
     let many = |f: &mut pb::EventFilter| f.session_ids = vec!["s".to_owned(); 1_001];
     let mixed = |f: &mut pb::EventFilter| {
         f.types = vec![1, 0, 99];
@@ -49,8 +55,8 @@ async fn watches() {
             watch_from(Start::ResumeToken(bytes(257))),
             &["resume_token"],
         ),
-        not_built(subscribed(), &["subscription"]),
-        not_built(taking_over, &["take_over", "subscription"]),
+        invalid(subscribed, &of_subscription),
+        invalid(consuming, &["consumer"]),
         invalid(taking, &["take_over"]),
         invalid(filtered(mixed), &fields),
         invalid(filtered(many), &["filter.session_ids"]),

@@ -5,7 +5,7 @@ use sessiond_tests::server::Server;
 use tonic_reflection::pb::{v1, v1alpha};
 
 /// The services that a server of this version has.
-const SERVICES: [&str; 8] = [
+const SERVICES: [&str; 9] = [
     "grpc.health.v1.Health",
     "grpc.reflection.v1.ServerReflection",
     "grpc.reflection.v1alpha.ServerReflection",
@@ -13,6 +13,7 @@ const SERVICES: [&str; 8] = [
     "sessiond.v1.MessageService",
     "sessiond.v1.ResourceService",
     "sessiond.v1.SessionService",
+    "sessiond.v1.SubscriptionService",
     "sessiond.v1.WorkerService",
 ];
 

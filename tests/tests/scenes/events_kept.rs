@@ -12,7 +12,7 @@ use sessiond_tests::watch_stream::{WatchStream, watch_from};
 use tokio::task::JoinSet;
 use tonic::Code;
 
-/// The log is looked at every five seconds of the machine's clock.
+/// The log is looked at every second of the machine's clock.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Who opens sessions at the same time.

@@ -44,12 +44,12 @@ fn refused(code: Code, reason: &str, domain: &str) -> Status {
 const KINDS: &str = "\
     SESSION_NOT_FOUND NotFound SUBSCRIPTION_NOT_FOUND NotFound POOL_NOT_FOUND NotFound \
     REQUEST_NOT_FOUND NotFound RESOURCE_NOT_FOUND NotFound NODE_NOT_FOUND NotFound SESSION_KEY_IN_USE AlreadyExists \
-    SESSION_ID_IN_USE AlreadyExists NAMESPACE_NOT_FOUND NotFound UNAUTHENTICATED \
+    SESSION_ID_IN_USE AlreadyExists SUBSCRIPTION_EXISTS AlreadyExists NAMESPACE_NOT_FOUND NotFound UNAUTHENTICATED \
     Unauthenticated PERMISSION_DENIED PermissionDenied NOT_BUILT NotBuilt SESSION_ENDED \
     FailedPrecondition SESSION_DRAINING FailedPrecondition SESSION_QUEUED FailedPrecondition \
     SESSION_ACTIVE FailedPrecondition QUEUE_HELD FailedPrecondition \
     RESOURCE_RELEASED FailedPrecondition RESOURCE_REGISTERED FailedPrecondition \
-    RESOURCES_UNRELEASED FailedPrecondition EXPORT_FAILED FailedPrecondition \
+    RESOURCES_UNRELEASED FailedPrecondition EXPORT_FAILED FailedPrecondition SESSION_UNACKNOWLEDGED FailedPrecondition \
     CAUSE_TOO_DEEP FailedPrecondition LEASE_HELD FailedPrecondition RESTART_LIMITED \
     FailedPrecondition NODE_ELSEWHERE FailedPrecondition LEASE_FENCED LeaseLost STALE_DELIVERY LeaseLost ETAG_MISMATCH Conflict \
     TOO_MANY_SESSIONS ResourceExhausted QUEUE_FULL ResourceExhausted QUOTA_EXCEEDED \

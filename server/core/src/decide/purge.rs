@@ -3,7 +3,8 @@
 //! The rows by which it is found go in one commit, with one SESSION_PURGED event; the messages of its queue follow a few at
 //! a time, so that a purge costs the same however many it leaves. A queue that a successor took over is the successor's
 //! and stays. Nothing that lives is deleted, and nothing that waits for the next session of a key unless the caller says so.
-//! Where an export must come first, nothing is deleted that has changed since it was exported.
+//! Where an export must come first, nothing is deleted that has changed since it was exported. Required subscriptions are
+//! waited for until they have heard all of the session, for a time; then it goes all the same, and the event names them.
 
 use std::sync::Arc;
 
@@ -15,9 +16,9 @@ use crate::event::{Actor, EventKind};
 use crate::exported::Exported;
 use crate::ids::{QueueId, Seq, SessionRef};
 use crate::index::{IndexEntry, Scan};
-use crate::limits::DISCARD_ROWS_PER_DECISION;
+use crate::limits::{DISCARD_ROWS_PER_DECISION, UNHEARD_NAMED_MAX};
 use crate::message::MessageRow;
-use crate::purging;
+use crate::purging::{self, FurthestBehind};
 use crate::queue::{Disposition, QueueRow};
 use crate::rejection::Rejection;
 use crate::reply::Reply;
@@ -31,6 +32,7 @@ pub(super) fn purge(draft: &mut Draft<'_>, purge: &Purge) -> Result<Reply, Stop>
     let session = find::any(draft, &purge.namespace, &asked)?;
     let own = own_queue(draft, &session)?;
     purging::judge(&session, own.as_ref(), purge.pending)?;
+    purging::judge_heard(&session, behind(draft, &session)?, draft.now.engine)?;
     require_export(draft, &session, purge.exported.as_deref())?;
     let messages = delete(draft, &session, &purge.actor)?;
     Ok(Reply::Purged {
@@ -43,6 +45,35 @@ pub(super) fn purge(draft: &mut Draft<'_>, purge: &Purge) -> Result<Reply, Stop>
 pub(super) fn own_queue(draft: &Draft<'_>, session: &SessionRow) -> Result<Option<QueueRow>, Stop> {
     let queue = draft.queue_if(session.queue)?;
     Ok(queue.filter(|queue| queue.owner == session.no))
+}
+
+/// The required subscription of a session's namespace that is furthest behind, if there is any.
+pub(super) fn behind(
+    draft: &Draft<'_>,
+    session: &SessionRow,
+) -> Result<Option<FurthestBehind>, Stop> {
+    let first = draft.scan(&Scan::Required(session.namespace.clone()), 1)?;
+    Ok(first.first().and_then(IndexEntry::acked))
+}
+
+/// What the deletion of a session says beside itself: how many messages go, and which required subscriptions have not heard
+/// all of it and were waited for long enough.
+fn particulars(
+    draft: &Draft<'_>,
+    session: &SessionRow,
+    messages: u64,
+) -> Result<Particulars, Stop> {
+    let required = Scan::Required(session.namespace.clone());
+    let behind = draft.scan(&required, UNHEARD_NAMED_MAX)?;
+    let behind = behind.iter().filter_map(IndexEntry::acked);
+    let unheard = behind.filter(|(acked, _)| *acked < session.revision);
+    let unheard: Vec<String> = unheard.map(|(_, name)| name.to_string()).collect();
+    let mut said = Particulars::attribute("messages", messages.to_string());
+    if !unheard.is_empty() {
+        said.attributes
+            .insert("unacknowledged".to_owned(), unheard.join(","));
+    }
+    Ok(said)
 }
 
 /// Refuses a session that must be exported first, unless all that it has was.
@@ -77,12 +108,8 @@ pub(super) fn delete(
 ) -> Result<u64, Stop> {
     let own = own_queue(draft, session)?;
     let messages = own.as_ref().map_or(0, purging::messages_of);
-    draft.event(
-        EventKind::SessionPurged,
-        actor.clone(),
-        session.no,
-        Particulars::attribute("messages", messages.to_string()),
-    )?;
+    let said = particulars(draft, session, messages)?;
+    draft.event(EventKind::SessionPurged, actor.clone(), session.no, said)?;
     leave_key(draft, session)?;
     if let Some(queue) = own {
         empty(draft, queue)?;

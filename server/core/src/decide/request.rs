@@ -36,8 +36,9 @@ pub(super) fn earlier(
         }
         .into());
     }
-    // What was done with messages is on record itself, and of nobody else's state.
-    if row.tally.is_none() && draft.session_if(row.subject)?.is_none() {
+    // What was done with messages is on record itself, and of nobody else's state; what was about no session needs none.
+    let about_session = row.tally.is_none() && row.subject != SessionNo(0);
+    if about_session && draft.session_if(row.subject)?.is_none() {
         return Err(Rejection::SubjectPurged {
             request_id: tag.id.to_string(),
         }

@@ -89,11 +89,15 @@ pub(super) fn goes_at(
     Ok(goes.filter(|_| letters == Some(at)))
 }
 
-/// Until when a session stays at least for its messages or for what it has outside; none if it has neither.
+/// Until when a session stays at least for its messages, for what it has outside or for whoever must hear of it; none if it
+/// has none of these.
 fn stays_until(draft: &Draft<'_>, session: &SessionRow) -> Result<Option<EngineTime>, Stop> {
     let now = draft.now.engine;
     if purging::is_left(session) {
         return Ok(Some(now + PURGE_RECHECK));
+    }
+    if let Some((_, waits)) = purging::awaited(session, purge::behind(draft, session)?, now) {
+        return Ok(Some(now + waits.min(PURGE_RECHECK)));
     }
     let own = purge::own_queue(draft, session)?;
     let Some(queue) = own.filter(|_| !faulty!(RetentionBlind)) else {

@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Draft, Stop};
-use crate::event::{Actor, EventKind, EventRow, MessageRef};
+use crate::event::{About, Actor, EventKind, EventRow, MessageRef};
 use crate::ids::{Epoch, SessionNo};
 use crate::lease::LeaseView;
 use crate::queue::Depth;
 use crate::session::SessionView;
+use crate::subscription::SubscriptionKey;
 
 /// What an event says beside its kind.
 #[derive(Debug, Default)]
@@ -48,13 +49,40 @@ impl Draft<'_> {
             Arc::make_mut(&mut session.session).profile.prompt.clear();
         }
         session.activity.volatile = crate::session::Volatile::default();
+        self.put_counters(counters);
+        self.append(kind, actor, About::Session(Box::new(session)), particulars)
+    }
+
+    /// Writes an event about a subscription.
+    pub(crate) fn subscription_event(
+        &mut self,
+        kind: EventKind,
+        actor: Actor,
+        subscription: SubscriptionKey,
+        particulars: Particulars,
+    ) -> Result<(), Stop> {
+        let mut counters = self.counters()?;
+        counters.revision = counters.revision.next();
+        self.put_counters(counters);
+        self.append(kind, actor, About::Subscription(subscription), particulars)
+    }
+
+    /// Adds an event under the newest revision, which was counted for it.
+    fn append(
+        &mut self,
+        kind: EventKind,
+        actor: Actor,
+        about: About,
+        particulars: Particulars,
+    ) -> Result<(), Stop> {
+        let mut counters = self.counters()?;
         let event = EventRow {
             revision: counters.revision,
             kind,
             time: self.now.wall,
             at: self.now.engine,
             actor,
-            session,
+            about,
             message: particulars.message,
             attributes: particulars.attributes,
             siblings_after: 0,

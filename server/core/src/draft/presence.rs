@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use super::{Draft, PoolKey};
 use crate::ids::Epoch;
 use crate::node::NodeKey;
-use crate::presence::{AgentLink, Instance, InstanceKey, LeaseClock, Shortage};
+use crate::presence::{AgentLink, Consumer, Instance, InstanceKey, LeaseClock, Shortage};
+use crate::subscription::SubscriptionKey;
 use crate::time::EngineTime;
 
 impl Draft<'_> {
@@ -72,6 +73,18 @@ impl Draft<'_> {
 
     pub(crate) fn set_link(&mut self, node: NodeKey, link: Option<AgentLink>) {
         self.link = Some((node, link));
+    }
+
+    /// The consumer of a subscription, if it is here.
+    pub(crate) fn consumer(&self, of: &SubscriptionKey) -> Option<Consumer> {
+        match &self.consumer {
+            Some((own, consumer)) if own == of => consumer.clone(),
+            Some(_) | None => self.view.presence.consumer(of).cloned(),
+        }
+    }
+
+    pub(crate) fn set_consumer(&mut self, of: SubscriptionKey, consumer: Option<Consumer>) {
+        self.consumer = Some((of, consumer));
     }
 
     pub(crate) fn set_room(&mut self, shortage: Option<Shortage>) {

@@ -12,7 +12,7 @@ use crate::drain::DrainRow;
 use crate::event::EventRow;
 use crate::ids::{
     Epoch, Namespace, NodeName, PoolName, QueueId, RequestId, Revision, Seq, SessionId, SessionKey,
-    SessionNo,
+    SessionNo, SubscriptionName,
 };
 use crate::index::{
     Entries, IndexEntry, Scan, entries_of_activity, entries_of_lease, entries_of_queue,
@@ -25,6 +25,7 @@ use crate::queue::QueueRow;
 use crate::resource::ResourcesRow;
 use crate::rows::{Counters, KeyRow, PoolRow, Read, RequestRow, Row, RowKey};
 use crate::session::{ActivityRow, Lifecycle, SessionRow};
+use crate::subscription::SubscriptionRow;
 use crate::time::EngineTime;
 
 macro_rules! reader {
@@ -64,6 +65,7 @@ impl Draft<'_> {
     reader!(event_row, Event, Arc<EventRow>, (revision: Revision), RowKey::Event(revision));
     reader!(resources_row, Resources, Arc<ResourcesRow>, (no: SessionNo), RowKey::Resources(no));
     reader!(node_row, Node, Arc<NodeRow>, (ns: &Namespace, name: &NodeName), RowKey::Node(ns.clone(), name.clone()));
+    reader!(subscription_row, Subscription, Arc<SubscriptionRow>, (ns: &Namespace, name: &SubscriptionName), RowKey::Subscription(ns.clone(), name.clone()));
     reader!(drain_row, Drain, Arc<DrainRow>, (), RowKey::Drain);
     reader!(counters_row, Counters, Arc<Counters>, (), RowKey::Counters);
 

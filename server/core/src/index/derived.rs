@@ -9,6 +9,7 @@ use crate::message::{MessageRow, Standing, Turn};
 use crate::queue::{Disposition, QueueRow};
 use crate::resource::{Resource, ResourcesRow};
 use crate::session::{ActivityRow, Lifecycle, SessionRow};
+use crate::subscription::SubscriptionRow;
 use crate::time::EngineTime;
 
 /// The entries that follow from one row: at most four.
@@ -123,4 +124,17 @@ pub fn entries_of_lease(row: &LeaseRow) -> Entries {
     };
     let due = due.map(|at| IndexEntry::Due(at, Due::Lease(row.epoch)));
     [due, None, None, None]
+}
+
+/// The entries of a subscription.
+#[must_use]
+pub fn entries_of_subscription(row: &SubscriptionRow) -> Entries {
+    let holding = row.is_active() || faulty!(StaleHolds);
+    let (namespace, name) = (&row.namespace, &row.name);
+    let required = holding && row.settings.required;
+    let holding =
+        holding.then(|| IndexEntry::Holding(row.holds_after, namespace.clone(), name.clone()));
+    let required =
+        required.then(|| IndexEntry::Required(namespace.clone(), row.acked, name.clone()));
+    [holding, required, None, None]
 }

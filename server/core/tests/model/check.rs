@@ -13,6 +13,7 @@ use super::marks::Mark;
 use super::nodes;
 use super::state::{Fate, Model, Session, State, Status, Turn};
 use super::store::Store;
+use super::subscriptions;
 
 /// Panics when the engine's memory of who is here differs from the model's.
 pub(crate) fn presence(model: &Model, presence: &Presence, namespace: &Namespace) {
@@ -75,6 +76,7 @@ pub(crate) fn presence(model: &Model, presence: &Presence, namespace: &Namespace
         );
     }
     nodes::check_links(model, presence, namespace);
+    subscriptions::check_readers(model, presence, namespace);
     let clocks = presence.due(EngineTime(u64::MAX), usize::MAX);
     let current = model.leases.values().filter(|lease| lease.until.is_none());
     assert_eq!(clocks.len(), current.count(), "a clock without a lease");

@@ -75,6 +75,11 @@ impl Model {
             self.marks.hit(Exports::RetiredLate);
             return Ok(Answer::Done);
         }
+        if self.stays_for_hearing(no).is_some() {
+            // Somebody has come since who must hear of it.
+            self.marks.hit(Exports::RetiredUnheard);
+            return Ok(Answer::Done);
+        }
         assert_eq!(self.stays_until(no), None, "what may go once may go");
         self.require_export(no)?;
         self.marks.hit(Exports::Retired);
@@ -125,7 +130,7 @@ impl World {
             },
             left,
             events: events
-                .filter(|event| event.session.session.no == no)
+                .filter(|event| event.session().is_some_and(|view| view.session.no == no))
                 .count(),
         };
         Some(Export {

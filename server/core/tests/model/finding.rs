@@ -29,7 +29,8 @@ impl Model {
             self.marks.hit(Mark::RequestReused);
             return Err(Refusal::RequestIdReused);
         }
-        if request.tally.is_none() && self.session(request.subject).purged {
+        let about_session = request.tally.is_none() && request.subject > 0;
+        if about_session && self.session(request.subject).purged {
             self.marks.hit(Mark::SubjectPurged);
             return Err(Refusal::SubjectPurged);
         }

@@ -282,6 +282,9 @@ impl Model {
         for node in self.nodes.values_mut() {
             node.link = None;
         }
+        self.subscriptions
+            .values_mut()
+            .for_each(|of| of.reads = None);
         for worker in self.workers.values_mut() {
             worker.stream = None;
             worker.last_seen = now;

@@ -12,20 +12,40 @@ use super::state::Model;
 use super::store::Store;
 use super::world::World;
 
+/// What is known of an event.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Logged {
+    /// How many of its decision follow.
+    pub(crate) siblings_after: u32,
+    pub(crate) at: u64,
+    pub(crate) size: u64,
+}
+
 impl Model {
     /// Deletes events up to a revision, as many as one decision does, and answers up to where.
     pub(crate) fn compact(&mut self, through: u64) -> u64 {
-        let through = through.min(self.revision);
+        let (asked, held) = (through.min(self.revision), self.held_behind());
+        self.marks.hit_if(
+            held < asked,
+            super::marks::subscriptions::Subscriptions::HeldLog,
+        );
+        let through = asked.min(held);
         if through <= self.compacted {
             return self.compacted;
         }
         let reach = through.min(self.compacted + EVENTS_COMPACTED_MAX);
         let place = usize::try_from(reach - 1).expect("revisions are small here");
-        let siblings = self.log[place];
+        let siblings = self.log[place].siblings_after;
         self.marks.hit(Mark::Compacted);
         self.marks.hit_if(siblings > 0, Mark::CompactedWhole);
         self.compacted = reach + u64::from(siblings);
         self.compacted
+    }
+
+    /// Whether the log may be cut behind an event, or where it begins.
+    pub(crate) fn ends_decision(&self, revision: u64) -> bool {
+        let place = usize::try_from(revision).expect("revisions are small here");
+        revision == self.compacted || self.log[place - 1].siblings_after == 0
     }
 
     /// The log begins where it should.

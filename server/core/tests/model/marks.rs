@@ -1,11 +1,11 @@
-//! Rare states that a run must have met, or it proves less than it seems to.
-//!
-//! A mark is hit where the model itself reaches the state. A mark that nobody hits fails the run.
+//! Rare states that a run must have met, or it proves less than it seems to. A mark is hit where the model itself reaches
+//! the state; one that nobody hits fails the run.
 
 pub(crate) mod drains;
 pub(crate) mod exports;
 pub(crate) mod hits;
 pub(crate) mod outside;
+pub(crate) mod subscriptions;
 
 macro_rules! marks {
     ($list:ident { $($(#[$doc:meta])* $name:ident,)* }) => {

@@ -12,6 +12,7 @@ use sessiond_core::reply::Reply;
 use sessiond_core::time::Now;
 
 use super::finding::settled;
+use super::log::Logged;
 use super::sessions::Verdict;
 use super::state::Model;
 use super::told::{Answer, Expected, Fact, Refusal, events, fact};
@@ -59,6 +60,9 @@ impl Model {
             (Ok(wanted), Ok(got)) => {
                 assert_eq!(got.refused, None, "a refusal");
                 assert_eq!(got.releases, out.releases, "whether something is to go");
+                let cuts = got.cuts.iter();
+                let cuts: Vec<_> = cuts.map(|(of, why)| (*of, Refusal::of(why))).collect();
+                assert_eq!(cuts, out.cuts, "which watches are over, and why");
                 let exports: Vec<u64> = got.exports.iter().map(|no| no.0).collect();
                 assert_eq!(exports, out.exports, "what is to be exported");
                 self.compare_events(&out, got);
@@ -97,6 +101,7 @@ impl Model {
             Command::Attempted(report) => self.attempted(report, out),
             Command::Node(command) => return self.node_frame(command, out),
             Command::ForgetNode(asked) => self.forget_node(asked),
+            Command::Subscription(command) => return self.subscription(command, out),
             Command::Requeue(requeue) => return self.requeue(requeue),
             Command::Discard(discard) => return self.discard(discard, out),
             Command::Worker(command) => self.frame(command, out),
@@ -207,18 +212,21 @@ impl Model {
         assert_eq!(facts, out.facts, "the events");
         for (place, event) in events.iter().enumerate() {
             self.revision += 1;
-            self.log.push(event.siblings_after);
+            self.log.push(Logged {
+                siblings_after: event.siblings_after,
+                at: event.at.0,
+                size: event.size(),
+            });
             assert_eq!(event.revision.0, self.revision, "a hole in the log");
             let after = events.len() - place - 1;
             assert_eq!(event.siblings_after as usize, after, "siblings");
-            assert!(
-                event.session.session.profile.prompt.is_empty(),
-                "a prompt in an event"
-            );
-            assert!(
-                event.session.activity.volatile.entries.is_empty(),
-                "volatile in an event"
-            );
+            let Some(view) = event.session() else {
+                continue;
+            };
+            let prompt = &view.session.profile.prompt;
+            assert!(prompt.is_empty(), "a prompt in an event");
+            let volatile = &view.activity.volatile.entries;
+            assert!(volatile.is_empty(), "volatile in an event");
             let session = &mut self.sessions[session_place(&out.facts[place])];
             let may_follow = out.facts[place].may_follow_end();
             assert!(

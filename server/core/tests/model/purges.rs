@@ -12,6 +12,7 @@ use super::finding::queued;
 use super::marks::Mark;
 use super::marks::exports::Exports;
 use super::marks::outside::Outside;
+use super::marks::subscriptions::Subscriptions;
 use super::sessions::Verdict;
 use super::state::{Fate, Model, State};
 use super::told::{Answer, Expected, Fact, Refusal};
@@ -47,6 +48,7 @@ impl Model {
             }
             self.marks.hit(Mark::PurgeOfHeld);
         }
+        self.require_heard(no, &purge.session)?;
         self.require_export(no)?;
         let messages = self.delete(no, &purge.actor, out);
         Ok(Answer::Purged(messages))
@@ -95,7 +97,11 @@ impl Model {
         // Nobody asks for such an id.
         session.id = SessionId::parse(format!("purged {no}")).unwrap();
         self.marks.hit_if(some, Outside::PurgedWithRecord);
-        out.facts.push(Fact::Purged(no, actor.clone(), messages));
+        let unheard = self.unheard(no);
+        self.marks
+            .hit_if(!unheard.is_empty(), Subscriptions::DeletedUnheard);
+        out.facts
+            .push(Fact::Purged(no, actor.clone(), messages, unheard));
         messages
     }
 
@@ -108,6 +114,8 @@ impl Model {
         match self.stays_until(no) {
             Some(at) => {
                 let left = self.session(no).unreleased() > 0;
+                let unheard = !left && self.stays_for_hearing(no).is_some();
+                self.marks.hit_if(unheard, Subscriptions::RetentionUnheard);
                 self.marks.hit(Mark::RetentionExcused);
                 self.marks.hit_if(left, Outside::RetentionExcused);
                 self.session_mut(no).check_at = Some(at.max(now) + 1);
@@ -130,6 +138,9 @@ impl Model {
     pub(crate) fn stays_until(&self, no: u64) -> Option<u64> {
         if self.session(no).unreleased() > 0 {
             return Some(self.now + PURGE_RECHECK.0);
+        }
+        if let Some(at) = self.stays_for_hearing(no) {
+            return Some(at);
         }
         let queue = self.queue(self.own_queue(no)?);
         if self.policy.export_before_purge {

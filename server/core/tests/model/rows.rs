@@ -1,8 +1,8 @@
 //! Every row against the reference model: one pass over the store after every decision, nothing missing and nothing
 //! more. Sessions that are over are compared once per commit.
 //!
-//! Counters and depths are recounted from the model's full state, so a gauge that drifts is found at the decision that
-//! moved it.
+//! Depths are recounted from the model's full state, so a gauge that drifts is found at the decision that moved it; so are
+//! counters, in `counter_rows`.
 
 use std::collections::BTreeMap;
 
@@ -10,16 +10,18 @@ use sessiond_core::ids::{QueueId, SessionKey, SessionNo};
 use sessiond_core::key_window::RememberedKey;
 use sessiond_core::limits::REQUEST_RETENTION;
 use sessiond_core::message::Standing;
-use sessiond_core::rows::{Counters, KeyRow, Row, RowKey};
+use sessiond_core::rows::{KeyRow, Row, RowKey};
 use sessiond_core::session::{ActivityRow, Lifecycle, SessionRow};
 use sessiond_core::time::Limit;
 
 use super::circuits;
+use super::counter_rows::{check_counters, check_requests};
 use super::nodes;
 use super::queue_rows::{check_lease, check_message, check_queue};
 use super::resource_rows as outside;
 use super::state::{Fate, Model, State};
 use super::store::Store;
+use super::subscriptions;
 
 /// How closely rows are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,8 +77,9 @@ pub(crate) fn check(model: &Model, store: &Store, care: Care) {
         resources: model.with_resources(),
     };
     assert_eq!(seen, wanted, "rows are missing or too many");
-    check_requests(model, store, &seen);
+    check_requests(model, store, seen.requests);
     nodes::check_all(model, store);
+    subscriptions::check_all(model, store);
     for session in &model.sessions {
         let ended = matches!(session.state, State::Ended(_));
         assert_eq!(
@@ -173,6 +176,9 @@ fn check_name(model: &Model, key: &RowKey, row: &Row, seen: &mut Seen) {
             assert_eq!(*row, wanted, "the counts of pool {pool}");
         }
         (RowKey::Node(_, name), Row::Node(row)) => nodes::check_row(model, name, row),
+        (RowKey::Subscription(_, name), Row::Subscription(row)) => {
+            subscriptions::check_row(model, name, row);
+        }
         (RowKey::Drain, Row::Drain(row)) => assert_eq!(Some(&**row), model.last_drain.as_ref()),
         (key, row) => panic!("under {key:?} lies {row:?}"),
     }
@@ -192,74 +198,6 @@ fn is_newest(model: &Model, queue: QueueId, key: &RememberedKey) -> bool {
         "{name} stands for two"
     );
     false
-}
-
-/// Expired request ids may be gone; the others are there, and their number is known.
-fn check_requests(model: &Model, store: &Store, seen: &Seen) {
-    let fresh = model.requests.values();
-    let fresh = fresh.filter(|request| request.at + REQUEST_RETENTION.0 > model.now);
-    assert!(seen.requests >= fresh.count(), "a request id is forgotten");
-    if let Some(Row::Counters(counters)) = store.rows.get(&RowKey::Counters) {
-        assert_eq!(
-            counters.requests, seen.requests as u64,
-            "the count of request ids"
-        );
-    }
-}
-
-fn check_counters(model: &Model, row: &Counters) {
-    let sessions = |wanted: fn(&State) -> bool| {
-        let on_record = model.sessions.iter().filter(|s| !s.purged);
-        on_record.filter(|s| wanted(&s.state)).count() as u64
-    };
-    assert_eq!(row.revision.0, model.revision, "the newest revision");
-    assert_eq!(
-        row.session.0,
-        model.sessions.len() as u64,
-        "the newest session"
-    );
-    assert_eq!(row.queue.0, model.queues.len() as u64, "the newest queue");
-    assert_eq!(row.epoch.0, model.last_epoch, "the newest token");
-    assert_eq!(row.calendar, model.calendar, "where the calendar stands");
-    assert_eq!(row.compacted.0, model.compacted, "where the log begins");
-    assert_eq!(row.nodes, model.nodes.len() as u64, "the nodes");
-    assert_eq!((row.drain, row.serving), (model.drain, model.serving));
-    assert_eq!(
-        row.active,
-        sessions(|s| matches!(s, State::Active)),
-        "active sessions"
-    );
-    let queued = sessions(|s| matches!(s, State::Queued(_)));
-    assert_eq!(row.queued, queued, "waiting sessions");
-    let draining = sessions(|s| matches!(s, State::Draining(_)));
-    assert_eq!(row.draining, draining, "draining sessions");
-    assert_eq!(
-        row.ended,
-        sessions(|s| matches!(s, State::Ended(_))),
-        "ended sessions"
-    );
-    let (mut pending, mut in_flight, mut dead_lettered) = (0, 0, 0);
-    for queue in &model.queues {
-        let (unsettled, out) = (queue.unsettled(), queue.out() as u64);
-        if matches!(queue.fate, Fate::Purged | Fate::Gone) {
-            continue;
-        }
-        dead_lettered += queue.messages.len() as u64 - unsettled;
-        match queue.fate {
-            Fate::Serving | Fate::Quiet | Fate::Held { .. } => {
-                pending += unsettled - out;
-                in_flight += out;
-            }
-            Fate::Dead => dead_lettered += unsettled,
-            Fate::Discarded | Fate::Purged | Fate::Gone => {}
-        }
-    }
-    let totals = (row.pending, row.in_flight, row.dead_lettered);
-    assert_eq!(
-        totals,
-        (pending, in_flight, dead_lettered),
-        "pending, in flight, dead letters"
-    );
 }
 
 fn check_session(model: &Model, row: &SessionRow) {

@@ -284,6 +284,7 @@ impl Clients {
             | Reply::Settled(_)
             | Reply::Counted { .. }
             | Reply::Compacted(_)
+            | Reply::Subscription(_)
             | Reply::Drain(_)
             | Reply::Restored(_)
             | Reply::LeaseProgress(_)

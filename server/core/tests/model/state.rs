@@ -13,7 +13,7 @@ use sessiond_core::drain::{Drain, DrainRow};
 use sessiond_core::event::Actor;
 use sessiond_core::ids::{
     CoalesceKey, IdempotencyKey, InstanceId, NodeName, PoolName, RequestId, SessionId, SessionKey,
-    StreamId,
+    StreamId, SubscriptionName,
 };
 use sessiond_core::lease::LeaseMode;
 use sessiond_core::limits::Policy;
@@ -47,6 +47,7 @@ pub(crate) struct Model {
     pub(crate) held: BTreeMap<SessionKey, u64>,
     pub(crate) requests: BTreeMap<RequestId, Request>,
     pub(crate) nodes: BTreeMap<NodeName, super::nodes::Node>,
+    pub(crate) subscriptions: BTreeMap<SubscriptionName, super::subscriptions::Subscription>,
     pub(crate) calendar: Calendar,
     /// The drain of the server that is open.
     pub(crate) drain: Option<Drain>,
@@ -56,8 +57,8 @@ pub(crate) struct Model {
     pub(crate) last_drain: Option<DrainRow>,
     pub(crate) last_epoch: u64,
     pub(crate) revision: u64,
-    /// Of each event, how many of its decision follow.
-    pub(crate) log: Vec<u32>,
+    /// Every event that was ever written.
+    pub(crate) log: Vec<super::log::Logged>,
     /// Up to where events are deleted.
     pub(crate) compacted: u64,
     /// How much the disk has free and how much it must have, while it is short of room.
@@ -289,6 +290,7 @@ impl Model {
             last_drain: None,
             serving: false,
             nodes: BTreeMap::new(),
+            subscriptions: BTreeMap::new(),
             last_epoch: 0,
             revision: 0,
             log: Vec::new(),

@@ -11,7 +11,7 @@ use sessiond_core::event::{EventKind, EventRow};
 use sessiond_core::ids::{Epoch, PoolName, Revision, SessionNo};
 use sessiond_core::index::{
     Due, Entries, Extent, IndexEntry, entries_of_activity, entries_of_lease, entries_of_message,
-    entries_of_queue, entries_of_resources, entries_of_session,
+    entries_of_queue, entries_of_resources, entries_of_session, entries_of_subscription,
 };
 use sessiond_core::resource::Resource;
 use sessiond_core::rows::{Read, Row, RowKey};
@@ -199,11 +199,13 @@ impl Store {
     fn check_fold(&self, no: SessionNo) {
         let Some(Row::Session(row)) = self.rows.get(&RowKey::Session(no)) else {
             let mut newest = self.events.iter().rev();
-            let newest = newest.find(|event| event.session.session.no == no);
+            let is_of = |event: &EventRow| event.session().is_some_and(|of| of.session.no == no);
+            let newest = newest.find(|event| is_of(event));
             let kind = newest.map(|event| event.kind);
             return assert_eq!(kind, Some(EventKind::SessionPurged), "session {no} is gone");
         };
-        let shown = &self.events[place_of(row.revision)].session.session;
+        let shown = self.events[place_of(row.revision)].session();
+        let shown = &shown.expect("it is about the session").session;
         assert_eq!(
             (shown.no, &shown.id, &shown.key),
             (no, &row.id, &row.key),
@@ -269,7 +271,9 @@ impl Store {
                 | IndexEntry::Waiting(..)
                 | IndexEntry::Behind(..)
                 | IndexEntry::Unreleased(..)
-                | IndexEntry::Releasing(_) => None,
+                | IndexEntry::Releasing(_)
+                | IndexEntry::Holding(..)
+                | IndexEntry::Required(..) => None,
             })
     }
 
@@ -326,6 +330,7 @@ impl Store {
             | Row::Resources(_)
             | Row::Node(_)
             | Row::Drain(_)
+            | Row::Subscription(_)
             | Row::Event(_) => None,
         })
         .collect()
@@ -341,6 +346,7 @@ fn entries(key: &RowKey, row: &Row) -> Vec<IndexEntry> {
         (_, Row::Lease(row)) => entries_of_lease(row),
         (_, Row::Session(row)) => entries_of_session(row),
         (_, Row::Resources(row)) => entries_of_resources(row),
+        (_, Row::Subscription(row)) => entries_of_subscription(row),
         (RowKey::Request(namespace, id), Row::Request(row)) => {
             let age = IndexEntry::RequestAge(row.at, namespace.clone(), id.clone());
             [Some(age), None, None, None]

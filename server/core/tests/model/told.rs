@@ -128,6 +128,8 @@ pub(crate) struct Expected {
     pub(crate) releases: bool,
     /// Sessions of which an export is asked for.
     pub(crate) exports: Vec<u64>,
+    /// Watches of consumers that are over, and what each is told.
+    pub(crate) cuts: Vec<(StreamId, Refusal)>,
 }
 
 impl Expected {

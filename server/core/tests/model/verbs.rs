@@ -63,6 +63,7 @@ pub(crate) enum Verb {
     Report,
     Releaser,
     Link,
+    Plugin,
 }
 
 /// How often each happens, relative to the others.
@@ -113,6 +114,7 @@ pub(crate) const VERBS: &[(Verb, u32)] = &[
     (Verb::Report, 3),
     (Verb::Releaser, 5),
     (Verb::Link, 5),
+    (Verb::Plugin, 11),
 ];
 
 /// Instants at which due work is run on a longer way; then the clock jumps, as after a suspend.
@@ -172,6 +174,7 @@ impl World {
             Verb::Report => self.report(),
             Verb::Releaser => self.release_some(),
             Verb::Link => self.link(),
+            Verb::Plugin => self.plugin(),
         }
     }
 

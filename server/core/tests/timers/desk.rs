@@ -136,15 +136,17 @@ impl Desk {
     /// Why and when, by engine time, the session `s` ended.
     pub(crate) fn end(&self) -> Option<(EndReason, u64)> {
         let mut events = self.world.store.events.iter();
-        events.find_map(|event| match &event.session.session.lifecycle {
-            Lifecycle::Ended(end) if event.session.session.id.as_str() == "s" => Some((
-                end.reason,
-                event.session.session.created_at.0 + end.duration.0,
-            )),
-            Lifecycle::Queued(_)
-            | Lifecycle::Active
-            | Lifecycle::Draining(_)
-            | Lifecycle::Ended(_) => None,
+        events.find_map(|event| {
+            let session = &event.session()?.session;
+            match &session.lifecycle {
+                Lifecycle::Ended(end) if session.id.as_str() == "s" => {
+                    Some((end.reason, session.created_at.0 + end.duration.0))
+                }
+                Lifecycle::Queued(_)
+                | Lifecycle::Active
+                | Lifecycle::Draining(_)
+                | Lifecycle::Ended(_) => None,
+            }
         })
     }
 

@@ -9,14 +9,13 @@ use super::{end, snapshot};
 
 /// An event of the log `log_id`.
 pub(crate) fn event(row: &EventRow, log_id: &str) -> pb::SessionEvent {
-    let session = &row.session.session;
     pb::SessionEvent {
         revision: row.revision.0,
         event_id: format!("{log_id}-{}", row.revision),
         r#type: event_type(row.kind).into(),
         time: Some(timestamp(row.time)),
-        namespace: session.namespace.to_string(),
-        session: Some(snapshot::snapshot(&row.session)),
+        namespace: row.namespace().to_string(),
+        session: row.session().map(snapshot::snapshot),
         end: end_of(row),
         actor: Some(end::actor(&row.actor)),
         message_ref: row.message.as_ref().map(message_ref),
@@ -46,6 +45,7 @@ pub(crate) fn event_type(kind: EventKind) -> pb::EventType {
         EventKind::SessionReleased => pb::EventType::SessionReleased,
         EventKind::ResourceReleased => pb::EventType::ResourceReleased,
         EventKind::ResourceLingering => pb::EventType::ResourceLingering,
+        EventKind::SubscriptionStale => pb::EventType::SubscriptionStale,
     }
 }
 
@@ -58,7 +58,7 @@ pub(crate) fn type_name(kind: EventKind) -> String {
 
 /// The end, for the one event that tells it; later events show it in the session.
 fn end_of(row: &EventRow) -> Option<pb::SessionEnd> {
-    match (&row.session.session.lifecycle, row.kind) {
+    match (&row.session()?.session.lifecycle, row.kind) {
         (Lifecycle::Ended(record), EventKind::SessionEnd) => Some(end::ended(record)),
         (
             Lifecycle::Queued(_) | Lifecycle::Active | Lifecycle::Draining(_) | Lifecycle::Ended(_),

@@ -1,6 +1,6 @@
 //! The frames of a watch, but for its batches, which are put together from encoded events.
 
-use sessiond_core::ids::Revision;
+use sessiond_core::ids::{Epoch, Revision};
 use sessiond_core::time::WallTime;
 use sessiond_proto::v1 as pb;
 use sessiond_proto::v1::watch_session_events_response::Frame;
@@ -8,18 +8,20 @@ use sessiond_proto::v1::watch_session_events_response::Frame;
 use super::frame::go_away;
 use crate::wire::token::ResumeToken;
 
-/// The first frame: where the log is. No subscription is built, so it has no consumer.
+/// The first frame: where the log is, and for a consumer of a subscription its token and what is acknowledged.
 pub(crate) fn started(
     log_id: &str,
     oldest: Revision,
     current: Revision,
+    consumed: Option<(Epoch, Revision)>,
 ) -> pb::WatchSessionEventsResponse {
+    let (epoch, acked) = consumed.unwrap_or_default();
     response(Frame::Started(pb::WatchStarted {
         log_id: log_id.to_owned(),
         oldest_revision: oldest.0,
         current_revision: current.0,
-        subscription_epoch: 0,
-        acked_revision: 0,
+        subscription_epoch: epoch.0,
+        acked_revision: acked.0,
     }))
 }
 

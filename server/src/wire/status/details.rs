@@ -68,7 +68,9 @@ impl From<Refusal> for pb::RefusalStatus {
 /// What sort of thing a reason is about.
 fn resource_type(reason: Reason) -> &'static str {
     match reason {
-        Reason::SubscriptionNotFound | Reason::SubscriptionStale => "subscription",
+        Reason::SubscriptionNotFound | Reason::SubscriptionExists | Reason::SubscriptionStale => {
+            "subscription"
+        }
         Reason::PoolNotFound | Reason::TooManySessions => "pool",
         Reason::RequestNotFound | Reason::RequestIdReused => "request",
         Reason::ResourceNotFound | Reason::ResourceReleased | Reason::ResourceRegistered => {
@@ -86,6 +88,7 @@ fn resource_type(reason: Reason) -> &'static str {
         | Reason::QueueHeld
         | Reason::ResourcesUnreleased
         | Reason::ExportFailed
+        | Reason::SessionUnacknowledged
         | Reason::LeaseHeld
         | Reason::RestartLimited
         | Reason::LeaseFenced

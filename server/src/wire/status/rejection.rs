@@ -8,7 +8,7 @@ use sessiond_core::session::{Awaited, EndReason};
 use sessiond_core::time::Span;
 use sessiond_proto::reason::Reason;
 
-use super::{RETRY_FULL, RETRY_STORE_FULL, Refusal, resources};
+use super::{RETRY_FULL, RETRY_STORE_FULL, Refusal, resources, subscriptions};
 use crate::wire::show;
 
 impl Refusal {
@@ -37,6 +37,7 @@ impl Refusal {
             Rejection::ResourceRegistered { token } => resources::registered(*token),
             Rejection::TooManyResources { session, limit } => resources::too_many(session, *limit),
             Rejection::Node(rejection) => resources::node(rejection),
+            Rejection::Subscription(rejection) => subscriptions::refused(rejection),
             Rejection::SubjectPurged { request_id } => subject_purged(request_id),
             Rejection::PoolNotFound { pool } => pool_not_found(pool),
             Rejection::TooManySessions {

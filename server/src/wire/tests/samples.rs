@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use sessiond_core::circuit::{Circuit, CircuitState, Circuits};
-use sessiond_core::event::{Actor, ActorKind, EventKind, EventRow, MessageRef};
+use sessiond_core::event::{About, Actor, ActorKind, EventKind, EventRow, MessageRef};
 use sessiond_core::ids::{
     CoalesceKey, DeliveryId, Epoch, IdempotencyKey, InstanceId, MessageKind, Namespace, PoolName,
     QueueId, RequestNo, Revision, Seq, SessionId, SessionKey, SessionNo, StreamId, WorkerName,
@@ -258,7 +258,7 @@ pub(crate) fn event_row() -> EventRow {
             kind: ActorKind::Worker,
             name: "w".to_owned(),
         },
-        session: ended(),
+        about: About::Session(Box::new(ended())),
         message: Some(MessageRef {
             queue: QueueId(31),
             seq: Seq(71),
@@ -267,6 +267,14 @@ pub(crate) fn event_row() -> EventRow {
         attributes: BTreeMap::from([("limit".to_owned(), "idle".to_owned())]),
         siblings_after: 0,
         offset: 0,
+    }
+}
+
+/// The session of an event that is about one, to be changed.
+pub(crate) fn session_of(event: &mut EventRow) -> &mut SessionRow {
+    match &mut event.about {
+        About::Session(view) => Arc::make_mut(&mut view.session),
+        About::Subscription(key) => panic!("it is about {key:?}"),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use prost::Message;
-use sessiond_core::event::{ActorKind, EventKind};
-use sessiond_core::ids::{Namespace, Revision, SessionId, SessionNo};
+use sessiond_core::event::{About, ActorKind, EventKind};
+use sessiond_core::ids::{Epoch, Namespace, Revision, SessionId, SessionNo, SubscriptionName};
 use sessiond_core::limits::Policy;
 use sessiond_core::reply::{LeaseProgress, Slowest};
 use sessiond_core::rows::Counters;
@@ -42,7 +42,7 @@ fn every_field_of_an_event_is_shown() {
         r#type: pb::EventType::SessionEnd.into(),
         time: millis(1_098_765),
         namespace: "default".to_owned(),
-        session: Some(show::snapshot::snapshot(&row.session)),
+        session: row.session().map(show::snapshot::snapshot),
         end: show::session::session(&ended(), NOW).end,
         actor: Some(pb::Actor {
             kind: pb::ActorKind::Worker.into(),
@@ -57,6 +57,19 @@ fn every_field_of_an_event_is_shown() {
     };
     assert!(expected.end.is_some());
     assert_eq!(event, expected);
+}
+
+#[test]
+fn an_event_about_no_session_shows_none() {
+    let mut row = event_row();
+    row.kind = EventKind::SubscriptionStale;
+    let name = SubscriptionName::parse("memory").unwrap();
+    row.about = About::Subscription((Namespace::parse("blue").unwrap(), name));
+    let event = show::event::event(&row, "log-1");
+    assert!(event.session.is_none() && event.end.is_none());
+    assert_eq!(event.namespace, "blue");
+    assert_eq!(event.r#type(), pb::EventType::SubscriptionStale);
+    assert_eq!(event.attributes, row.attributes);
 }
 
 #[test]
@@ -81,6 +94,7 @@ fn only_the_end_event_tells_the_end() {
         (EventKind::SessionReleased, "SESSION_RELEASED"),
         (EventKind::ResourceReleased, "RESOURCE_RELEASED"),
         (EventKind::ResourceLingering, "RESOURCE_LINGERING"),
+        (EventKind::SubscriptionStale, "SUBSCRIPTION_STALE"),
     ] {
         let mut row = event_row();
         row.kind = kind;
@@ -106,13 +120,26 @@ fn only_the_end_event_tells_the_end() {
 #[test]
 fn frames_of_a_watch_say_where_to_resume() {
     let frame = |response: pb::WatchSessionEventsResponse| response.frame.unwrap();
-    let started = frame(show::watch::started("log", Revision(3), Revision(9)));
+    let started = frame(show::watch::started("log", Revision(3), Revision(9), None));
     let expected = pb::WatchStarted {
         log_id: "log".to_owned(),
         oldest_revision: 3,
         current_revision: 9,
         subscription_epoch: 0,
         acked_revision: 0,
+    };
+    assert_eq!(started, Frame::Started(expected.clone()));
+    let consumed = Some((Epoch(4), Revision(2)));
+    let started = frame(show::watch::started(
+        "log",
+        Revision(3),
+        Revision(9),
+        consumed,
+    ));
+    let expected = pb::WatchStarted {
+        subscription_epoch: 4,
+        acked_revision: 2,
+        ..expected
     };
     assert_eq!(started, Frame::Started(expected));
     let resumes = |token: &str| {

@@ -27,7 +27,11 @@ const CONTRACT: [(Code, &[&str]); 11] = [
     ),
     (
         Code::AlreadyExists,
-        &["SESSION_KEY_IN_USE", "SESSION_ID_IN_USE"],
+        &[
+            "SESSION_KEY_IN_USE",
+            "SESSION_ID_IN_USE",
+            "SUBSCRIPTION_EXISTS",
+        ],
     ),
     (Code::Unauthenticated, &["UNAUTHENTICATED"]),
     (Code::PermissionDenied, &["PERMISSION_DENIED"]),
@@ -44,6 +48,7 @@ const CONTRACT: [(Code, &[&str]); 11] = [
             "RESOURCE_REGISTERED",
             "RESOURCES_UNRELEASED",
             "EXPORT_FAILED",
+            "SESSION_UNACKNOWLEDGED",
             "CAUSE_TOO_DEEP",
             "LEASE_HELD",
             "RESTART_LIMITED",

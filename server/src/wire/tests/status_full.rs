@@ -8,6 +8,7 @@ use sessiond_core::node::NodeRejection;
 use sessiond_core::presence::Shortage;
 use sessiond_core::rejection::{Crowd, Rejection};
 use sessiond_core::session::EndReason;
+use sessiond_core::subscription::SubscriptionRejection;
 use sessiond_core::time::{Span, WallTime};
 use sessiond_proto::reason::Reason;
 use sessiond_proto::v1 as pb;
@@ -65,6 +66,7 @@ fn throttles() -> Vec<Rejection> {
         Rejection::Node(NodeRejection::Away {
             node: NodeName::parse("far").unwrap(),
         }),
+        Rejection::Subscription(SubscriptionRejection::TooMany { limit: 1_024 }),
         Rejection::TooManyAttached {
             namespace: namespace.clone(),
             pool: pool.clone(),
@@ -86,6 +88,7 @@ fn throttle_name(rejection: &Rejection) -> Option<&'static str> {
         Rejection::TooManyAttached { .. } => Some("attached"),
         Rejection::Node(NodeRejection::TooMany { .. }) => Some("nodes"),
         Rejection::Node(NodeRejection::Away { .. }) => Some("node"),
+        Rejection::Subscription(SubscriptionRejection::TooMany { .. }) => Some("subscriptions"),
         Rejection::ServerDraining
         | Rejection::SessionNotFound { .. }
         | Rejection::SessionKeyInUse { .. }
@@ -103,6 +106,17 @@ fn throttle_name(rejection: &Rejection) -> Option<&'static str> {
         | Rejection::Node(NodeRejection::NotFound { .. })
         | Rejection::Node(NodeRejection::Held { .. })
         | Rejection::Node(NodeRejection::Elsewhere { .. })
+        | Rejection::Subscription(
+            SubscriptionRejection::NotFound { .. }
+            | SubscriptionRejection::Exists { .. }
+            | SubscriptionRejection::Held { .. }
+            | SubscriptionRejection::Fenced { .. }
+            | SubscriptionRejection::Stale { .. }
+            | SubscriptionRejection::NotDelivered { .. }
+            | SubscriptionRejection::Compacted { .. }
+            | SubscriptionRejection::Ahead { .. }
+            | SubscriptionRejection::Unheard { .. },
+        )
         | Rejection::SubjectPurged { .. }
         | Rejection::PoolNotFound { .. }
         | Rejection::LeaseHeld { .. }
@@ -124,7 +138,7 @@ fn throttle_name(rejection: &Rejection) -> Option<&'static str> {
 fn every_throttle_names_what_is_full_where_it_counts_and_when_to_come_back() {
     let rejections = throttles();
     let named: BTreeSet<_> = rejections.iter().filter_map(throttle_name).collect();
-    assert_eq!(named.len(), 9, "a throttle of the core has no row");
+    assert_eq!(named.len(), 10, "a throttle of the core has no row");
     let mut refusals: Vec<Refusal> = rejections.iter().map(Refusal::rejected).collect();
     refusals.push(Refusal::overloaded(Backlog {
         of: "commands",

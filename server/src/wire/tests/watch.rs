@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use sessiond_core::ids::{Namespace, Revision, SessionId};
+use sessiond_core::ids::{InstanceId, Namespace, Revision, SessionId, SubscriptionName};
 use sessiond_core::time::Span;
 use sessiond_proto::v1 as pb;
 use sessiond_proto::v1::watch_session_events_request::Start;
 
-use super::samples::{active, event_row};
-use super::{Spoiled, check_not_built, check_spoiled, labels, namespace, seconds, too_many_labels};
+use super::samples::{active, event_row, session_of};
+use super::{Spoiled, check_spoiled, labels, namespace, seconds, too_many_labels};
 use crate::wire::faults::Invalid;
-use crate::wire::parse::watch::{self, InitialState, WatchCall, WatchStart};
+use crate::wire::parse::watch::{self, InitialState, WatchCall, WatchSource, WatchStart};
 use crate::wire::query::EventQuery;
 use crate::wire::token::ResumeToken;
 
@@ -32,8 +32,16 @@ fn filtered(filter: pb::EventFilter) -> pb::WatchSessionEventsRequest {
     }
 }
 
+/// What a watch asks for that reads for no subscription.
+fn asked(call: WatchCall) -> (WatchStart, EventQuery) {
+    let WatchSource::Asked { start, query } = call.source else {
+        panic!("it reads for a subscription: {call:?}");
+    };
+    (start, query)
+}
+
 fn query(filter: pb::EventFilter) -> EventQuery {
-    parse(filtered(filter)).unwrap().query
+    asked(parse(filtered(filter)).unwrap()).1
 }
 
 #[test]
@@ -52,13 +60,14 @@ fn a_watch_starts_where_it_is_told() {
             WatchStart::Resume(token),
         ),
     ] {
-        assert_eq!(parse(starting(start)).unwrap().start, expected);
+        assert_eq!(asked(parse(starting(start)).unwrap()).0, expected);
     }
     let call = parse(pb::WatchSessionEventsRequest::default()).unwrap();
-    assert_eq!(call.start, WatchStart::Now);
     assert_eq!(call.initial_state, InitialState::LeftOut);
     assert_eq!(call.bookmark_interval, Span::seconds(15));
-    assert_eq!(call.query.namespace, Some(namespace()));
+    let (start, query) = asked(call);
+    assert_eq!(start, WatchStart::Now);
+    assert_eq!(query.namespace, Some(namespace()));
     let call = parse(pb::WatchSessionEventsRequest {
         send_initial_state: true,
         bookmark_interval: seconds(2),
@@ -68,7 +77,7 @@ fn a_watch_starts_where_it_is_told() {
     let call = call.unwrap();
     assert_eq!(call.initial_state, InitialState::Sent);
     assert_eq!(call.bookmark_interval, Span::seconds(2));
-    assert_eq!(call.query.namespace, None);
+    assert_eq!(asked(call).1.namespace, None);
 }
 
 #[test]
@@ -87,6 +96,9 @@ fn every_bad_field_is_told() {
             ("now", "must be true", |r| r.start = Some(Start::Now(false))),
             ("take_over", "without `subscription`", |r| {
                 r.take_over = true
+            }),
+            ("consumer", "without `subscription`", |r| {
+                r.consumer = "run".to_owned()
             }),
             ("bookmark_interval", "at most 15 s", |r| {
                 r.bookmark_interval = seconds(16)
@@ -141,20 +153,46 @@ fn every_bad_start_is_told() {
     for way in spoiled {
         check_spoiled(&starting(Start::Now(true)), parse, &[way]);
     }
-    check_not_built(
-        &pb::WatchSessionEventsRequest::default(),
-        parse,
-        &[("subscription", |r| {
-            r.start = Some(Start::Subscription("plugin".to_owned()));
-        })],
-    );
-    let taken = pb::WatchSessionEventsRequest {
+}
+
+#[test]
+fn a_watch_reads_for_a_subscription() {
+    let request = pb::WatchSessionEventsRequest {
         take_over: true,
+        consumer: "run-1".to_owned(),
+        send_initial_state: true,
         ..starting(Start::Subscription("plugin".to_owned()))
     };
-    assert_eq!(
-        parse(taken).unwrap_err().not_built,
-        ["take_over", "subscription"]
+    let call = parse(request.clone()).unwrap();
+    let expected = WatchSource::Subscription {
+        name: SubscriptionName::parse("plugin").unwrap(),
+        consumer: InstanceId::parse("run-1").ok(),
+        take_over: true,
+    };
+    assert_eq!(call.source, expected);
+    assert_eq!(call.initial_state, InitialState::Sent);
+    let anybody = parse(starting(Start::Subscription("plugin".to_owned())));
+    let expected = WatchSource::Subscription {
+        name: SubscriptionName::parse("plugin").unwrap(),
+        consumer: None,
+        take_over: false,
+    };
+    assert_eq!(anybody.unwrap().source, expected);
+    check_spoiled(
+        &request,
+        parse,
+        &[
+            ("subscription", "empty", |r| {
+                r.start = Some(Start::Subscription(String::new()));
+            }),
+            ("consumer", "256", |r| r.consumer = "x".repeat(257)),
+            ("filter", "which has one", |r| {
+                r.filter = Some(pb::EventFilter::default());
+            }),
+            ("all_namespaces", "one namespace", |r| {
+                r.all_namespaces = true;
+            }),
+        ],
     );
 }
 
@@ -205,11 +243,11 @@ fn a_filter_without_a_glob_takes_sessions_without_a_key() {
 #[test]
 fn only_a_watch_of_all_namespaces_sees_another() {
     let mut elsewhere = event_row();
-    Arc::make_mut(&mut elsewhere.session.session).namespace = Namespace::parse("other").unwrap();
+    session_of(&mut elsewhere).namespace = Namespace::parse("other").unwrap();
     assert!(!query(pb::EventFilter::default()).matches(&elsewhere));
     let all = pb::WatchSessionEventsRequest {
         all_namespaces: true,
         ..pb::WatchSessionEventsRequest::default()
     };
-    assert!(parse(all).unwrap().query.matches(&elsewhere));
+    assert!(asked(parse(all).unwrap()).1.matches(&elsewhere));
 }

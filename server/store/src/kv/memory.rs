@@ -20,9 +20,17 @@ type Rows = BTreeMap<Arc<[u8]>, Bytes>;
 type Tables = [Arc<Rows>; Table::ALL.len()];
 
 /// Ordered tables in memory.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct MemoryKv {
     tables: Mutex<Tables>,
+}
+
+impl Default for MemoryKv {
+    fn default() -> Self {
+        Self {
+            tables: Mutex::new(std::array::from_fn(|_| Arc::default())),
+        }
+    }
 }
 
 impl MemoryKv {

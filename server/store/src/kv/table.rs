@@ -7,7 +7,7 @@ use crate::kv::Table;
 
 impl Table {
     /// Every table, in the order of declaration. The tags 10 and 19 were given out before the format was a promise.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 35] = [
         Self::Counters,
         Self::Sessions,
         Self::Activities,
@@ -40,16 +40,22 @@ impl Table {
         Self::ReleasingSessions,
         Self::Nodes,
         Self::Drains,
+        Self::Subscriptions,
+        Self::HoldingSubscriptions,
+        Self::RequiredSubscriptions,
     ];
 
     /// Those that the first versions of format 1 did not have. A file without them has nothing in them.
-    pub(crate) const ADDED: [Self; 6] = [
+    pub(crate) const ADDED: [Self; 9] = [
         Self::Resources,
         Self::BehindSessions,
         Self::UnreleasedSessions,
         Self::ReleasingSessions,
         Self::Nodes,
         Self::Drains,
+        Self::Subscriptions,
+        Self::HoldingSubscriptions,
+        Self::RequiredSubscriptions,
     ];
 
     /// The name of the table on disk, its version included.
@@ -106,6 +112,9 @@ impl Table {
             Self::ReleasingSessions => (93, "releasing_sessions.v1"),
             Self::Nodes => (94, "nodes.v1"),
             Self::Drains => (95, "drains.v1"),
+            Self::Subscriptions => (96, "subscriptions.v1"),
+            Self::HoldingSubscriptions => (97, "holding_subscriptions.v1"),
+            Self::RequiredSubscriptions => (98, "required_subscriptions.v1"),
         }
     }
 }

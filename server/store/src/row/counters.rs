@@ -50,6 +50,8 @@ pub(crate) struct Counters {
     serving: bool,
     #[prost(uint64, tag = "56")]
     log_bytes: u64,
+    #[prost(uint64, tag = "57")]
+    subscriptions: u64,
 }
 
 /// A drain of the server that is open.
@@ -96,6 +98,7 @@ impl From<&domain::Counters> for Counters {
             }),
             serving: row.serving,
             log_bytes: row.log_bytes,
+            subscriptions: row.subscriptions,
         }
     }
 }
@@ -127,6 +130,7 @@ impl TryFrom<Counters> for domain::Counters {
             drain: row.drain.map(Drain::open).transpose()?,
             serving: row.serving,
             log_bytes: row.log_bytes,
+            subscriptions: row.subscriptions,
         })
     }
 }

@@ -16,13 +16,17 @@
 //! behind_sessions   u64 predecessor | u64 session
 //! unreleased_sessions  u16 length | namespace | u64 session
 //! releasing_sessions   u64 session
+//! holding_subscriptions   u64 revision | namespace 00 | text
+//! required_subscriptions  u16 length | namespace | u64 revision | text
 //! ```
 //!
 //! Within the group of a scan, and within all that is due, bytes compare as the core's entries do. Values are empty.
 //! `Pending` and `GivenUp` have no tables of their own: their entries are the keys of `messages` and of `dead_letters`. So
 //! nothing is written for one, and one is never decoded.
 
-use sessiond_core::ids::{Epoch, KeyDigest, Namespace, PoolName, QueueId, Seq, SessionNo};
+use sessiond_core::ids::{
+    Epoch, KeyDigest, Namespace, PoolName, QueueId, Revision, Seq, SessionNo,
+};
 use sessiond_core::index::{Due, IndexEntry};
 use sessiond_core::message::Rank;
 use sessiond_core::time::EngineTime;
@@ -96,6 +100,17 @@ pub fn key_of_entry(entry: &IndexEntry) -> (Table, Key) {
             (Table::UnreleasedSessions, followed(prefix, [no.0]))
         }
         IndexEntry::Releasing(no) => (Table::ReleasingSessions, one(no.0)),
+        IndexEntry::Holding(revision, namespace, name) => {
+            let mut key = one(revision.0);
+            put_ended(&mut key, namespace.as_str());
+            key.extend_from_slice(name.as_str().as_bytes());
+            (Table::HoldingSubscriptions, key)
+        }
+        IndexEntry::Required(namespace, revision, name) => {
+            let mut key = followed(namespace_prefix(namespace), [revision.0]);
+            key.extend_from_slice(name.as_str().as_bytes());
+            (Table::RequiredSubscriptions, key)
+        }
     }
 }
 
@@ -178,10 +193,7 @@ pub(crate) fn entry(table: Table, key: &[u8]) -> Result<IndexEntry, DecodeError>
             IndexEntry::Unserved(text(c.prefixed()?)?, EngineTime(c.u64()?), queue(c)?)
         }
         Table::DeadQueues => IndexEntry::DeadLetters(text(c.prefixed()?)?, queue(c)?),
-        Table::RequestAges => {
-            let (at, namespace) = (EngineTime(c.u64()?), text(c.ended()?)?);
-            return Ok(IndexEntry::RequestAge(at, namespace, text(cursor.text()?)?));
-        }
+        Table::RequestAges => return request_age(cursor),
         Table::LiveSessions => {
             IndexEntry::Live(text(c.prefixed()?)?, text(c.prefixed()?)?, session(c)?)
         }
@@ -200,10 +212,13 @@ pub(crate) fn entry(table: Table, key: &[u8]) -> Result<IndexEntry, DecodeError>
         Table::BehindSessions => IndexEntry::Behind(session(c)?, session(c)?),
         Table::UnreleasedSessions => IndexEntry::Unreleased(text(c.prefixed()?)?, session(c)?),
         Table::ReleasingSessions => IndexEntry::Releasing(session(c)?),
+        Table::HoldingSubscriptions => return holding(cursor),
+        Table::RequiredSubscriptions => return required(cursor),
         Table::Counters
         | Table::Resources
         | Table::Nodes
         | Table::Drains
+        | Table::Subscriptions
         | Table::Sessions
         | Table::Activities
         | Table::Queues
@@ -218,6 +233,25 @@ pub(crate) fn entry(table: Table, key: &[u8]) -> Result<IndexEntry, DecodeError>
     };
     cursor.end()?;
     Ok(entry)
+}
+
+fn request_age(mut cursor: Cursor<'_>) -> Result<IndexEntry, DecodeError> {
+    let (at, namespace) = (EngineTime(cursor.u64()?), text(cursor.ended()?)?);
+    Ok(IndexEntry::RequestAge(at, namespace, text(cursor.text()?)?))
+}
+
+fn holding(mut cursor: Cursor<'_>) -> Result<IndexEntry, DecodeError> {
+    let (after, namespace) = (Revision(cursor.u64()?), text(cursor.ended()?)?);
+    Ok(IndexEntry::Holding(after, namespace, text(cursor.text()?)?))
+}
+
+fn required(mut cursor: Cursor<'_>) -> Result<IndexEntry, DecodeError> {
+    let (namespace, acked) = (text(cursor.prefixed()?)?, Revision(cursor.u64()?));
+    Ok(IndexEntry::Required(
+        namespace,
+        acked,
+        text(cursor.text()?)?,
+    ))
 }
 
 fn queue(cursor: &mut Cursor<'_>) -> Result<QueueId, DecodeError> {

@@ -13,6 +13,7 @@ use crate::row::lease::LeaseView;
 use crate::row::numbers::Numbered;
 use crate::row::session::Session;
 use crate::row::tally::Depth;
+use crate::row::text::text;
 use crate::row::{DecodeError, need};
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -37,12 +38,23 @@ pub(crate) struct Event {
     at: u64,
     #[prost(uint64, tag = "10")]
     offset: u64,
+    /// What it is about if that is no session.
+    #[prost(message, optional, tag = "11")]
+    subscription: Option<SubscriptionKey>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Actor {
     #[prost(uint32, tag = "1")]
     kind: u32,
+    #[prost(string, tag = "2")]
+    name: String,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct SubscriptionKey {
+    #[prost(string, tag = "1")]
+    namespace: String,
     #[prost(string, tag = "2")]
     name: String,
 }
@@ -73,12 +85,21 @@ struct MessageRef {
 
 impl From<&domain::EventRow> for Event {
     fn from(row: &domain::EventRow) -> Self {
+        let (session, subscription) = match &row.about {
+            domain::About::Session(view) => (Some((&**view).into()), None),
+            domain::About::Subscription((namespace, name)) => {
+                let namespace = namespace.as_str().to_owned();
+                let name = name.as_str().to_owned();
+                (None, Some(SubscriptionKey { namespace, name }))
+            }
+        };
         Self {
             revision: row.revision.0,
             kind: row.kind.number(),
             time: row.time.0,
             actor: Some((&row.actor).into()),
-            session: Some((&row.session).into()),
+            session,
+            subscription,
             message: row.message.as_ref().map(Into::into),
             attributes: row.attributes.clone(),
             siblings_after: row.siblings_after,
@@ -92,13 +113,21 @@ impl TryFrom<Event> for domain::EventRow {
     type Error = DecodeError;
 
     fn try_from(row: Event) -> Result<Self, DecodeError> {
+        let kind = Numbered::of_number(row.kind)?;
+        let about = match (row.session, row.subscription) {
+            (Some(view), None) => domain::About::Session(Box::new(view.try_into()?)),
+            (None, Some(of)) => domain::About::Subscription((text(of.namespace)?, text(of.name)?)),
+            (Some(_), Some(_)) | (None, None) => {
+                return Err(DecodeError::Missing("what an event is about"));
+            }
+        };
         Ok(Self {
             revision: Revision(row.revision),
-            kind: Numbered::of_number(row.kind)?,
+            kind,
             time: WallTime(row.time),
             at: EngineTime(row.at),
             actor: need(row.actor, "the actor")?.try_into()?,
-            session: need(row.session, "the session of an event")?.try_into()?,
+            about,
             message: row.message.map(Into::into),
             attributes: row.attributes,
             siblings_after: row.siblings_after,

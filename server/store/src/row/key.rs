@@ -6,7 +6,7 @@
 //!   leases, events, resources
 //! messages, dead_letters, payloads  u64 queue | u64 seq
 //! keys, session_ids, requests,      u16 length | namespace | text
-//!   pools, nodes
+//!   pools, nodes, subscriptions
 //! key_blocks                        u64 queue | u64 block
 //! ```
 //!
@@ -45,6 +45,9 @@ pub fn key_of_row(key: &RowKey) -> (Table, Key) {
         RowKey::Resources(no) => (Table::Resources, one(no.0)),
         RowKey::Node(namespace, name) => (Table::Nodes, scoped(namespace, name.as_str())),
         RowKey::Drain => (Table::Drains, Key::from_slice(&[ONLY])),
+        RowKey::Subscription(namespace, name) => {
+            (Table::Subscriptions, scoped(namespace, name.as_str()))
+        }
     }
 }
 
@@ -77,6 +80,9 @@ pub(crate) fn row_key(table: Table, bytes: &[u8]) -> Option<Result<RowKey, Decod
         Table::Resources => number(bytes).map(|no| RowKey::Resources(SessionNo(no))),
         Table::Nodes => unscoped(bytes).map(|(namespace, name)| RowKey::Node(namespace, name)),
         Table::Drains => only(bytes, "is not that of the drain").map(|()| RowKey::Drain),
+        Table::Subscriptions => {
+            unscoped(bytes).map(|(namespace, name)| RowKey::Subscription(namespace, name))
+        }
         Table::Ready
         | Table::InFlight
         | Table::Returned
@@ -91,7 +97,9 @@ pub(crate) fn row_key(table: Table, bytes: &[u8]) -> Option<Result<RowKey, Decod
         | Table::WaitingSessions
         | Table::BehindSessions
         | Table::UnreleasedSessions
-        | Table::ReleasingSessions => return None,
+        | Table::ReleasingSessions
+        | Table::HoldingSubscriptions
+        | Table::RequiredSubscriptions => return None,
     })
 }
 
@@ -157,6 +165,9 @@ pub(crate) fn agree(key: &RowKey, row: &Row) -> bool {
         (RowKey::Node(namespace, name), Row::Node(row)) => {
             row.namespace == *namespace && row.name == *name
         }
+        (RowKey::Subscription(namespace, name), Row::Subscription(row)) => {
+            row.namespace == *namespace && row.name == *name
+        }
         (
             RowKey::Counters
             | RowKey::Session(_)
@@ -174,7 +185,8 @@ pub(crate) fn agree(key: &RowKey, row: &Row) -> bool {
             | RowKey::Event(_)
             | RowKey::Resources(_)
             | RowKey::Node(..)
-            | RowKey::Drain,
+            | RowKey::Drain
+            | RowKey::Subscription(..),
             _,
         ) => false,
     }

@@ -118,6 +118,7 @@ numbers! {
         SessionReleased = 90,
         ResourceReleased = 91,
         ResourceLingering = 92,
+        SubscriptionStale = 96,
     }
     ActorKind ("the kind of an actor") {
         Api = 1,

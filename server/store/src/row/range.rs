@@ -3,7 +3,7 @@
 //! Invariant: a range has what its scan has and nothing else. What this deliberately does not do: lay out a key; see
 //! `entry` and `key`.
 
-use sessiond_core::ids::{Namespace, PoolName, QueueId, SessionNo};
+use sessiond_core::ids::{Namespace, PoolName, QueueId, SessionNo, SubscriptionName};
 use sessiond_core::index::Scan;
 use sessiond_core::message::Rank;
 use sessiond_core::time::EngineTime;
@@ -34,6 +34,8 @@ pub(crate) fn range_of(scan: &Scan, limit: usize) -> Range {
         Scan::Idle(namespace, pool) => (Table::IdleSessions, pool_prefix(namespace, pool)),
         Scan::Waiting(namespace, pool) => (Table::WaitingSessions, pool_prefix(namespace, pool)),
         Scan::Behind(predecessor) => (Table::BehindSessions, one(predecessor.0)),
+        Scan::Holding => (Table::HoldingSubscriptions, Key::new()),
+        Scan::Required(namespace) => (Table::RequiredSubscriptions, namespace_prefix(namespace)),
     };
     Range {
         table,
@@ -142,6 +144,27 @@ pub(crate) fn nodes() -> Range {
         to: None,
         order: Order::Ascending,
         limit: usize::MAX,
+    }
+}
+
+/// The subscriptions of a namespace in the order of their names, behind `after`.
+pub(crate) fn subscriptions_after(
+    namespace: &Namespace,
+    after: Option<&SubscriptionName>,
+    limit: usize,
+) -> Range {
+    let mut from = namespace_prefix(namespace);
+    let to = after_prefix(&from);
+    if let Some(name) = after {
+        from.extend_from_slice(name.as_str().as_bytes());
+        from.push(0);
+    }
+    Range {
+        table: Table::Subscriptions,
+        from: from.into_vec(),
+        to,
+        order: Order::Ascending,
+        limit,
     }
 }
 

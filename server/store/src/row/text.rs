@@ -4,7 +4,7 @@
 
 use sessiond_core::ids::{
     CoalesceKey, IdempotencyKey, InstanceId, MachineId, MessageKind, Namespace, NodeName, PoolName,
-    RequestId, ResourceName, SessionId, SessionKey, TextError, WorkerName,
+    RequestId, ResourceName, SessionId, SessionKey, SubscriptionName, TextError, WorkerName,
 };
 
 use crate::row::DecodeError;
@@ -42,6 +42,7 @@ texts! {
     ResourceName: "the resource name",
     SessionId: "the session id",
     SessionKey: "the session key",
+    SubscriptionName: "the subscription name",
     WorkerName: "the worker name",
 }
 

@@ -7,6 +7,8 @@
 mod messages;
 #[path = "ask_resources.rs"]
 mod resources;
+#[path = "ask_subscriptions.rs"]
+mod subscriptions;
 
 use std::num::NonZeroU32;
 
@@ -54,7 +56,7 @@ impl Asker {
     /// The next command and its time.
     pub(crate) fn next(&mut self, world: &World) -> (Command, Now) {
         self.pass_time();
-        let command = match self.rng.u8(..35) {
+        let command = match self.rng.u8(..38) {
             0..4 => Command::Open(Box::new(self.open())),
             4..10 => Command::Enqueue(self.enqueue()),
             10..14 => Command::Claim(self.claim()),
@@ -68,6 +70,7 @@ impl Asker {
             28 => self.lapse(world),
             29..32 => self.resource(world),
             32 => self.drain(),
+            33..36 => self.subscription(world),
             _ => self.due(world),
         };
         (command, self.now)

@@ -8,6 +8,7 @@ use sessiond_core::ids::{Epoch, Namespace, QueueId, Revision, Seq, SessionNo};
 use sessiond_core::index::{
     Due, Entries, Extent, IndexEntry, Scan, entries_of_activity, entries_of_lease,
     entries_of_message, entries_of_queue, entries_of_resources, entries_of_session,
+    entries_of_subscription,
 };
 use sessiond_core::lease::LeaseStanding;
 use sessiond_core::message::MessageRow;
@@ -130,6 +131,7 @@ fn entries_of(key: &RowKey, row: &Row) -> Vec<IndexEntry> {
         (_, Row::Lease(row)) => entries_of_lease(row),
         (_, Row::Session(row)) => entries_of_session(row),
         (_, Row::Resources(row)) => entries_of_resources(row),
+        (_, Row::Subscription(row)) => entries_of_subscription(row),
         (RowKey::Request(namespace, id), Row::Request(row)) => {
             let age = IndexEntry::RequestAge(row.at, namespace.clone(), id.clone());
             [Some(age), None, None, None]

@@ -5,11 +5,10 @@
 
 use bytes::Bytes;
 use fastrand::Rng;
-use sessiond_core::drain::{Drain, DrainEnd, DrainRow, DrainSessions, DrainWarning, WarningCode};
 use sessiond_core::ids::{
     CoalesceKey, DeliveryId, Epoch, IdempotencyKey, InstanceId, MessageKind, Namespace, NodeName,
     PoolName, QueueId, RequestId, ResourceNo, Revision, Seq, SessionId, SessionKey, SessionNo,
-    TextError, WorkerName,
+    SubscriptionName, TextError, WorkerName,
 };
 use sessiond_core::key_window::{KeyBlock, RememberedKey};
 use sessiond_core::lease::{LeaseMode, LeaseRow, LeaseStanding};
@@ -18,14 +17,13 @@ use sessiond_core::message::{
     DeadReason, Debounce, DeliveryMode, MessageRow, Rank, Standing, Turn,
 };
 use sessiond_core::queue::{Depth, Disposition, Oldest, Pause, QueueRow};
-use sessiond_core::rows::{
-    Counters, KeyRow, MessageMark, MessageTally, PoolRow, RequestRow, Row, RowKey,
-};
+use sessiond_core::rows::{KeyRow, MessageMark, MessageTally, PoolRow, RequestRow, Row, RowKey};
 use sessiond_core::session::Labels;
-use sessiond_core::time::{CalendarDay, EngineTime, Span, WallTime};
+use sessiond_core::time::{EngineTime, Span, WallTime};
 
 use crate::draw_resources::{node, resources};
-use crate::draw_session::{REASONS, activity, event, session};
+use crate::draw_server::{counters, drain, subscription};
+use crate::draw_session::{activity, event, session};
 
 pub(crate) fn one_of<T: Copy>(rng: &mut Rng, all: &[T]) -> T {
     *rng.choice(all).expect("there is something to choose from")
@@ -111,12 +109,13 @@ pub(crate) fn key(rng: &mut Rng, kind: usize) -> RowKey {
         13 => RowKey::Resources(no),
         14 => RowKey::Node(namespace(rng), id(rng, NodeName::parse)),
         15 => RowKey::Drain,
+        16 => RowKey::Subscription(namespace(rng), id(rng, SubscriptionName::parse)),
         _ => RowKey::Event(Revision(number(rng))),
     }
 }
 
 /// How many kinds of keys there are.
-pub(crate) const KEY_KINDS: usize = 17;
+pub(crate) const KEY_KINDS: usize = 18;
 
 /// A row that belongs under `key`.
 pub(crate) fn row(rng: &mut Rng, key: &RowKey) -> Row {
@@ -176,6 +175,9 @@ pub(crate) fn row(rng: &mut Rng, key: &RowKey) -> Row {
         RowKey::Resources(no) => Row::Resources(std::sync::Arc::new(resources(rng, *no))),
         RowKey::Node(namespace, name) => Row::Node(std::sync::Arc::new(node(rng, namespace, name))),
         RowKey::Drain => Row::Drain(std::sync::Arc::new(drain(rng))),
+        RowKey::Subscription(namespace, name) => {
+            Row::Subscription(subscription(rng, namespace, name).into())
+        }
         RowKey::Event(revision) => Row::Event(std::sync::Arc::new(event(rng, *revision))),
     }
 }
@@ -186,65 +188,6 @@ fn remembered(rng: &mut Rng) -> RememberedKey {
         digest: id(rng, IdempotencyKey::parse).digest(),
         seq: Seq(number(rng)),
         at: engine(rng),
-    }
-}
-
-fn counters(rng: &mut Rng) -> Counters {
-    Counters {
-        revision: Revision(number(rng)),
-        session: SessionNo(number(rng)),
-        queue: QueueId(number(rng)),
-        epoch: Epoch(number(rng)),
-        engine_time: engine(rng),
-        requests: number(rng),
-        active: number(rng),
-        draining: number(rng),
-        ended: number(rng),
-        pending: number(rng),
-        in_flight: number(rng),
-        dead_lettered: number(rng),
-        queued: number(rng),
-        compacted: Revision(number(rng)),
-        calendar: sessiond_core::rows::Calendar {
-            day: option(rng, |rng| CalendarDay(rng.u32(..))),
-            outstanding: option(rng, |rng| SessionNo(number(rng))),
-        },
-        nodes: number(rng),
-        drain: option(rng, |rng| Drain {
-            reason: one_of(rng, &REASONS),
-            through: SessionNo(number(rng)),
-        }),
-        serving: rng.bool(),
-        log_bytes: number(rng),
-    }
-}
-
-fn drain(rng: &mut Rng) -> DrainRow {
-    let warning = |rng: &mut Rng| DrainWarning {
-        code: one_of(
-            rng,
-            &[
-                WarningCode::SessionDrainTimeout,
-                WarningCode::ResourcesUnreleased,
-            ],
-        ),
-        subject: free_text(rng),
-        count: number(rng),
-    };
-    DrainRow {
-        reason: one_of(rng, &REASONS),
-        sessions: one_of(rng, &[DrainSessions::End, DrainSessions::Keep]),
-        begin_time: wall(rng),
-        begun_at: engine(rng),
-        end: option(rng, |rng| DrainEnd {
-            time: wall(rng),
-            duration: Span(number(rng)),
-        }),
-        ended: number(rng),
-        late: number(rng),
-        left: number(rng),
-        recovered: rng.bool(),
-        warnings: (0..rng.usize(..3)).map(|_| warning(rng)).collect(),
     }
 }
 

@@ -1,14 +1,16 @@
 //! Random index entries.
 
 use fastrand::Rng;
-use sessiond_core::ids::{Epoch, KeyDigest, PoolName, QueueId, RequestId, Seq, SessionNo};
+use sessiond_core::ids::{
+    Epoch, KeyDigest, PoolName, QueueId, RequestId, Revision, Seq, SessionNo, SubscriptionName,
+};
 use sessiond_core::index::{Due, IndexEntry};
 use sessiond_core::message::{Lane, Rank};
 
 use crate::draw::{engine, id, namespace, number, one_of};
 
 /// How many kinds of entries there are.
-pub(crate) const ENTRY_KINDS: usize = 17;
+pub(crate) const ENTRY_KINDS: usize = 19;
 
 /// An index entry, all kinds in turn by `kind`.
 pub(crate) fn entry(rng: &mut Rng, kind: usize) -> IndexEntry {
@@ -39,6 +41,14 @@ pub(crate) fn entry(rng: &mut Rng, kind: usize) -> IndexEntry {
         13 => IndexEntry::Behind(SessionNo(number(rng)), SessionNo(number(rng))),
         14 => IndexEntry::Unreleased(namespace(rng), SessionNo(number(rng))),
         15 => IndexEntry::Releasing(SessionNo(number(rng))),
+        16 => {
+            let name = id(rng, SubscriptionName::parse);
+            IndexEntry::Holding(Revision(number(rng)), namespace(rng), name)
+        }
+        17 => {
+            let name = id(rng, SubscriptionName::parse);
+            IndexEntry::Required(namespace(rng), Revision(number(rng)), name)
+        }
         8 => {
             let pool = PoolName::parse(one_of(rng, &["a", "ab"])).expect("an id");
             IndexEntry::Idle(namespace(rng), pool, engine(rng), SessionNo(number(rng)))

@@ -4,10 +4,10 @@ use std::num::NonZeroU32;
 
 use fastrand::Rng;
 use sessiond_core::circuit::{Circuit, CircuitState, Circuits};
-use sessiond_core::event::{Actor, ActorKind, EventKind, EventRow, MessageRef};
+use sessiond_core::event::{About, Actor, ActorKind, EventKind, EventRow, MessageRef};
 use sessiond_core::ids::{
     Epoch, InstanceId, MessageKind, PoolName, QueueId, RequestNo, Revision, Seq, SessionId,
-    SessionKey, SessionNo, WorkerName,
+    SessionKey, SessionNo, SubscriptionName, WorkerName,
 };
 use sessiond_core::lease::LeaseView;
 use sessiond_core::requests::{LiveRequest, Requests};
@@ -46,7 +46,7 @@ pub(crate) const REASONS: [EndReason; 18] = [
     EndReason::Crashed,
 ];
 
-const EVENT_KINDS: [EventKind; 19] = [
+const EVENT_KINDS: [EventKind; 20] = [
     EventKind::SessionOpened,
     EventKind::SessionUpdated,
     EventKind::SessionDraining,
@@ -66,6 +66,7 @@ const EVENT_KINDS: [EventKind; 19] = [
     EventKind::SessionReleased,
     EventKind::ResourceReleased,
     EventKind::ResourceLingering,
+    EventKind::SubscriptionStale,
 ];
 
 const ACTOR_KINDS: [ActorKind; 6] = [
@@ -254,26 +255,13 @@ fn circuits(rng: &mut Rng) -> Circuits {
 }
 
 pub(crate) fn event(rng: &mut Rng, revision: Revision) -> EventRow {
-    let no = SessionNo(number(rng));
     EventRow {
         revision,
         kind: one_of(rng, &EVENT_KINDS),
         time: wall(rng),
         at: engine(rng),
         actor: actor(rng),
-        session: SessionView {
-            session: session(rng, no).into(),
-            activity: activity(rng, no),
-            depth: depth(rng),
-            oldest_pending: option(rng, wall),
-            lease: option(rng, |rng| LeaseView {
-                worker: id(rng, WorkerName::parse),
-                instance: id(rng, InstanceId::parse),
-                epoch: Epoch(number(rng)),
-                acquire_time: wall(rng),
-                expire_time: wall(rng),
-            }),
-        },
+        about: about(rng),
         message: option(rng, |rng| MessageRef {
             queue: QueueId(number(rng)),
             seq: Seq(number(rng)),
@@ -283,4 +271,25 @@ pub(crate) fn event(rng: &mut Rng, revision: Revision) -> EventRow {
         siblings_after: small(rng),
         offset: number(rng),
     }
+}
+
+/// Mostly a session.
+fn about(rng: &mut Rng) -> About {
+    if rng.u8(..8) == 0 {
+        return About::Subscription((namespace(rng), id(rng, SubscriptionName::parse)));
+    }
+    let no = SessionNo(number(rng));
+    About::Session(Box::new(SessionView {
+        session: session(rng, no).into(),
+        activity: activity(rng, no),
+        depth: depth(rng),
+        oldest_pending: option(rng, wall),
+        lease: option(rng, |rng| LeaseView {
+            worker: id(rng, WorkerName::parse),
+            instance: id(rng, InstanceId::parse),
+            epoch: Epoch(number(rng)),
+            acquire_time: wall(rng),
+            expire_time: wall(rng),
+        }),
+    }))
 }

@@ -113,7 +113,7 @@ fn a_scan_is_its_group_in_order_and_says_how_far_it_is_known() {
 
 /// Groups that have entries, and groups beside them that have none.
 fn scans(entries: &BTreeSet<IndexEntry>) -> BTreeSet<Scan> {
-    let mut scans: BTreeSet<Scan> = [Scan::RequestAges].into();
+    let mut scans: BTreeSet<Scan> = [Scan::RequestAges, Scan::Holding].into();
     for number in [0, 1, 2, 3, 255, 256, u64::MAX - 1, u64::MAX] {
         let queue = QueueId(number);
         scans.extend([Scan::Ready(queue), Scan::InFlightOfQueue(queue)]);
@@ -128,6 +128,7 @@ fn scans(entries: &BTreeSet<IndexEntry>) -> BTreeSet<Scan> {
             Some(Scan::Waiting(namespace.clone(), pool.clone()))
         }
         IndexEntry::Behind(predecessor, _) => Some(Scan::Behind(*predecessor)),
+        IndexEntry::Required(namespace, ..) => Some(Scan::Required(namespace.clone())),
         IndexEntry::Ready(..)
         | IndexEntry::Unreleased(..)
         | IndexEntry::Releasing(_)
@@ -137,6 +138,7 @@ fn scans(entries: &BTreeSet<IndexEntry>) -> BTreeSet<Scan> {
         | IndexEntry::DeadLetters(..)
         | IndexEntry::GivenUp(..)
         | IndexEntry::RequestAge(..)
+        | IndexEntry::Holding(..)
         | IndexEntry::Due(..) => None,
         IndexEntry::Debounced(queue, _) => Some(Scan::Debounced(*queue)),
         IndexEntry::Coalesced(queue, key, _) => Some(Scan::Coalesced(*queue, *key)),

@@ -309,6 +309,11 @@ pub(crate) const ROWS: &[Row] = &[
         "What was not delivered goes to the successor, in constant time however much it is",
     ),
     row(
+        "B3",
+        "The deletion of an ended session waits until a required subscription has acknowledged all of it, for a day at most, \
+         and then says who had not",
+    ),
+    row(
         "B5",
         "Who would end, when and why is told without ending anybody, and so is why work does not move, after a kill too",
     ),
@@ -319,6 +324,15 @@ pub(crate) const ROWS: &[Row] = &[
     row(
         "B7",
         "Messages steer, interrupt, replace one another, wait for a pause or go out together",
+    ),
+    row(
+        "B8",
+        "Before events are deleted every watch says where it is, and before it closes; whoever resumes from before is told \
+         where the log begins",
+    ),
+    row(
+        "B10",
+        "How far a subscription is behind can be read; one that is too far behind is stale, with an event, and holds nothing",
     ),
     row(
         "B11",

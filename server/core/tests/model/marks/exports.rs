@@ -17,6 +17,8 @@ marks! { Exports {
     AskedWithLetters,
     /// It was asked for, and came.
     Retired,
+    /// It came, and a required subscription had come since that has not heard of the session.
+    RetiredUnheard,
     /// It came once the session was gone.
     RetiredLate,
     /// Dead letters stayed longer, to go with their session.

@@ -6,6 +6,7 @@ use super::Mark;
 use super::drains::Drains;
 use super::exports::Exports;
 use super::outside::Outside;
+use super::subscriptions::Subscriptions;
 
 /// A mark of any list.
 pub(crate) trait Listed: Copy {
@@ -38,11 +39,19 @@ impl Listed for Drains {
     }
 }
 
+impl Listed for Subscriptions {
+    fn place(self) -> usize {
+        let before = [Mark::NAMES, Outside::NAMES, Exports::NAMES, Drains::NAMES];
+        before.map(<[&str]>::len).iter().sum::<usize>() + self as usize
+    }
+}
+
 fn names() -> impl Iterator<Item = &'static str> {
     let others = Outside::NAMES
         .iter()
         .chain(Exports::NAMES)
-        .chain(Drains::NAMES);
+        .chain(Drains::NAMES)
+        .chain(Subscriptions::NAMES);
     Mark::NAMES.iter().chain(others).copied()
 }
 

@@ -13,6 +13,7 @@ use sessiond_core::requests::RequestToken;
 use sessiond_core::resource as core;
 use sessiond_core::rows::MessageTally;
 use sessiond_core::session::{EndReason, SessionView};
+use sessiond_core::subscription::SubscriptionReply;
 use sessiond_core::time::{Span, WallTime};
 
 use super::Handed;
@@ -81,6 +82,11 @@ pub(crate) enum Answer {
     },
     /// By which token.
     NodeTaken(u64),
+    /// What it acknowledged, under which token, whether it holds the log; then whether it is new, and was asked before.
+    Subscription(Option<(u64, u64, bool)>, bool, bool),
+    /// Under which token, behind which event.
+    Consuming(u64, u64),
+    Acked(u64),
     /// Up to where events are deleted.
     Compacted(u64),
     Drain(DrainReply),
@@ -95,6 +101,7 @@ impl Answer {
             Reply::NodeTaken { epoch } => Self::NodeTaken(epoch.0),
             Reply::Drain(reply) => Self::Drain(reply.clone()),
             Reply::Compacted(through) => Self::Compacted(through.0),
+            Reply::Subscription(reply) => subscribed(reply),
             Reply::Opened {
                 session,
                 created,
@@ -156,6 +163,22 @@ impl Answer {
             Reply::Attached(pools) => Self::Listing(pools.iter().map(attached).collect()),
             Reply::Workers(workers) => Self::Listing(workers.iter().map(listed).collect()),
         }
+    }
+}
+
+fn subscribed(reply: &SubscriptionReply) -> Answer {
+    match reply {
+        SubscriptionReply::Changed {
+            subscription,
+            created,
+            duplicate,
+        } => {
+            let row = subscription.as_ref();
+            let shown = row.map(|row| (row.acked.0, row.epoch.0, row.is_active()));
+            Answer::Subscription(shown, *created, *duplicate)
+        }
+        SubscriptionReply::Consuming(row) => Answer::Consuming(row.epoch.0, row.acked.0),
+        SubscriptionReply::Acked(revision) => Answer::Acked(revision.0),
     }
 }
 

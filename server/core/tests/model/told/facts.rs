@@ -2,8 +2,8 @@
 
 use sessiond_core::change::Change;
 use sessiond_core::decide::Decision;
-use sessiond_core::event::{Actor, DRAIN_TIMED_OUT, EventKind, EventRow, WARNING};
-use sessiond_core::ids::{ResourceName, SessionId};
+use sessiond_core::event::{About, Actor, DRAIN_TIMED_OUT, EventKind, EventRow, WARNING};
+use sessiond_core::ids::{ResourceName, SessionId, SubscriptionName};
 use sessiond_core::resource::{LingeringCause, ReleaseOutcome, ResourceToken};
 use sessiond_core::rows::Row;
 use sessiond_core::session::{EndReason, Lifecycle, Totals};
@@ -17,7 +17,17 @@ pub(crate) enum Fact {
     Updated(u64),
     Draining(u64, EndReason),
     Ended(Box<EndFact>),
-    Purged(u64, Actor, u64),
+    /// By whom, how many messages went along, and which subscriptions had not heard all.
+    Purged(u64, Actor, u64, Vec<SubscriptionName>),
+    /// A subscription fell too far behind.
+    Stale {
+        name: SubscriptionName,
+        acked: u64,
+        /// How many events, for how long, how many bytes.
+        events: u64,
+        age: u64,
+        bytes: u64,
+    },
     /// All that waited for the next session of a key.
     HeldGivenUp(u64, u64),
     Attached(u64, String),
@@ -70,6 +80,7 @@ pub(crate) struct EndFact {
 }
 
 impl Fact {
+    /// The session that it is about; 0 if it is about none.
     pub(crate) fn session(&self) -> u64 {
         match self {
             Self::Opened(no)
@@ -94,6 +105,7 @@ impl Fact {
             Self::ResourceReleased { token, .. } | Self::ResourceLingering { token, .. } => {
                 token.session.0
             }
+            Self::Stale { .. } => 0,
         }
     }
 
@@ -121,20 +133,23 @@ pub(crate) fn events(decision: &Decision) -> Vec<&EventRow> {
 
 /// An event in the model's words.
 pub(crate) fn fact(event: &EventRow) -> Fact {
-    let no = event.session.session.no.0;
+    let Some(view) = event.session() else {
+        return stale(event);
+    };
+    let (no, lifecycle) = (view.session.no.0, &view.session.lifecycle);
     let attribute = |name: &str| event.attributes.get(name).cloned().unwrap_or_default();
     match event.kind {
         EventKind::SessionOpened => Fact::Opened(no),
         EventKind::SessionQueued => Fact::Queued(no),
         EventKind::SessionAdmitted => Fact::Admitted(no),
         EventKind::SessionUpdated => Fact::Updated(no),
-        EventKind::SessionDraining => match &event.session.session.lifecycle {
+        EventKind::SessionDraining => match lifecycle {
             Lifecycle::Draining(intent) => Fact::Draining(no, intent.reason),
             other @ (Lifecycle::Queued(_) | Lifecycle::Active | Lifecycle::Ended(_)) => {
                 panic!("SESSION_DRAINING shows {other:?}")
             }
         },
-        EventKind::SessionEnd => match &event.session.session.lifecycle {
+        EventKind::SessionEnd => match lifecycle {
             Lifecycle::Ended(end) => Fact::Ended(Box::new(EndFact {
                 session: no,
                 reason: end.reason,
@@ -175,6 +190,25 @@ pub(crate) fn fact(event: &EventRow) -> Fact {
             Fact::HeldGivenUp(no, attribute("messages").parse().unwrap())
         }
         EventKind::MessageDeadLettered => dead_lettered(no, event, &attribute("reason")),
+        EventKind::SubscriptionStale => panic!("it is about no session: {event:?}"),
+    }
+}
+
+/// A subscription fell too far behind.
+fn stale(event: &EventRow) -> Fact {
+    let About::Subscription((_, name)) = &event.about else {
+        panic!("it is about a subscription: {event:?}");
+    };
+    assert_eq!(event.kind, EventKind::SubscriptionStale);
+    assert_eq!(event.actor, Actor::reaper(), "who saw it");
+    assert_eq!(event.attributes["subscription"], name.as_str());
+    let number = |name: &str| event.attributes[name].parse().expect("a number");
+    Fact::Stale {
+        name: name.clone(),
+        acked: number("acked_revision"),
+        events: number("lag_events"),
+        age: number("lag_ms"),
+        bytes: number("lag_bytes"),
     }
 }
 
@@ -221,7 +255,8 @@ fn outside(no: u64, event: &EventRow) -> Fact {
 /// The resource that an event is about.
 fn resource(event: &EventRow) -> ResourceToken {
     let token = ResourceToken::parse(&event.attributes["resource_id"]);
-    assert_eq!(token.session, event.session.session.no, "whose it is");
+    let view = event.session().expect("it is about a session");
+    assert_eq!(token.session, view.session.no, "whose it is");
     token
 }
 
@@ -245,7 +280,17 @@ fn cause(word: &str) -> LingeringCause {
 }
 
 fn purged(session: u64, event: &EventRow, messages: &str) -> Fact {
-    Fact::Purged(session, event.actor.clone(), messages.parse().unwrap())
+    let unheard = event.attributes.get("unacknowledged");
+    let unheard = unheard.map_or_else(Vec::new, |names| {
+        let names = names.split(',').map(SubscriptionName::parse);
+        names.map(|name| name.expect("a name")).collect()
+    });
+    Fact::Purged(
+        session,
+        event.actor.clone(),
+        messages.parse().unwrap(),
+        unheard,
+    )
 }
 
 fn dead_lettered(session: u64, event: &EventRow, reason: &str) -> Fact {

@@ -5,6 +5,7 @@ use sessiond_core::node::NodeRejection;
 use sessiond_core::rejection::{Crowd, Liveness, Rejection};
 use sessiond_core::resource::{ReleaseOutcome, ResourceToken};
 use sessiond_core::session::{Awaited, EndReason};
+use sessiond_core::subscription::SubscriptionRejection;
 
 /// Why not, with the facts a caller decides by.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +45,7 @@ pub(crate) enum Refusal {
     ResourceReleased(ResourceToken, ReleaseOutcome),
     ResourceRegistered(ResourceToken),
     Node(NodeRejection),
+    Subscription(SubscriptionRejection),
     /// How many resources of the session are not released.
     Unreleased(SessionId, u32),
     /// The worker said goodbye on this stream.
@@ -112,6 +114,7 @@ impl Refusal {
             Rejection::LeaseFenced { current, .. } => Self::Fenced(current.map(|epoch| epoch.0)),
             Rejection::WorkerLeft => Self::WorkerLeft,
             Rejection::Node(rejection) => Self::Node(rejection.clone()),
+            Rejection::Subscription(rejection) => Self::Subscription(rejection.clone()),
             Rejection::TooManyLeases { .. } | Rejection::StreamReplaced => {
                 Self::Other(format!("{rejection:?}"))
             }
