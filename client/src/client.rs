@@ -12,6 +12,7 @@ mod letter_calls;
 mod message_calls;
 mod pages;
 mod resource_calls;
+mod subscription_calls;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,6 +57,7 @@ type Sessions = pb::session_service_client::SessionServiceClient<Channel>;
 type Messages = pb::message_service_client::MessageServiceClient<Channel>;
 type Workers = pb::worker_service_client::WorkerServiceClient<Channel>;
 type ResourceCalls = pb::resource_service_client::ResourceServiceClient<Channel>;
+type SubscriptionCalls = pb::subscription_service_client::SubscriptionServiceClient<Channel>;
 type Admin = pb::admin_service_client::AdminServiceClient<Channel>;
 
 // === impl Client ===

@@ -27,6 +27,7 @@ mod error;
 mod export;
 mod link;
 mod many_messages;
+mod plugin;
 mod resources;
 mod retry;
 mod session;
@@ -48,6 +49,10 @@ pub use self::drain::DrainStream;
 pub use self::error::{Error, Refusal, Violation};
 pub use self::export::Export;
 pub use self::link::{LinkObserver, LinkState};
+pub use self::plugin::{
+    HandlerError, PLUGIN_STOP_GRACE_DEFAULT, Plugin, PluginBuilder, PluginError, PluginEvent,
+    PluginHandler, PluginNotice, PluginObserver, PluginState,
+};
 pub use self::resources::{
     DeclareBuilder, RESOURCE_ENV, ReleaseBuilder, ReleaseSelection, Resources,
 };

@@ -15,9 +15,10 @@ use std::time::Duration;
 use futures_util::Stream;
 use futures_util::stream::BoxStream;
 use sessiond_proto::v1 as pb;
+use uuid::Uuid;
 
 use self::cursor::{Cursor, InitialState, Start};
-use self::pump::{AfterGap, Pump};
+use self::pump::{AfterGap, Pump, WhenHeld};
 use crate::client::Client;
 use crate::error::Error;
 use crate::link::{LinkObserver, LinkTeller};
@@ -30,6 +31,7 @@ pub struct WatchBuilder {
     start: Start,
     initial: InitialState,
     after_gap: AfterGap,
+    when_held: WhenHeld,
     /// Everything but the start and the initial state, which change from one
     /// connection to the next.
     request: pb::WatchSessionEventsRequest,
@@ -91,6 +93,7 @@ impl Client {
             start: Start::Now,
             initial: InitialState::NotWanted,
             after_gap: AfterGap::End,
+            when_held: WhenHeld::Wait,
             request: pb::WatchSessionEventsRequest::default(),
         }
     }
@@ -129,9 +132,24 @@ impl WatchBuilder {
         self
     }
 
-    /// Takes the subscription over from its present consumer.
+    /// Takes the subscription over from its present consumer, with the first
+    /// connection: whoever takes it over after that keeps it.
     pub fn take_over(mut self) -> Self {
         self.request.take_over = true;
+        self
+    }
+
+    /// Says who consumes the subscription: the same consumer that comes back goes
+    /// on under its epoch. Default: a fresh UUID for each watch that is started.
+    pub fn consumer(mut self, consumer: impl Into<String>) -> Self {
+        self.request.consumer = consumer.into();
+        self
+    }
+
+    /// Ends with the refusal when another consumer has the subscription, instead
+    /// of waiting until it is gone.
+    pub(crate) fn end_when_held(mut self) -> Self {
+        self.when_held = WhenHeld::End;
         self
     }
 
@@ -169,11 +187,16 @@ impl WatchBuilder {
     /// Starts to watch; the connection is made when the stream is first polled.
     /// A server that cannot be reached then is an error after the time of the
     /// client's policy of repeating; later on it is tried for ever.
-    pub fn start(self) -> EventStream {
+    pub fn start(mut self) -> EventStream {
+        let subscribed = matches!(self.start, Start::Subscription(_));
+        if subscribed && self.request.consumer.is_empty() {
+            self.request.consumer = Uuid::now_v7().to_string();
+        }
         let teller = LinkTeller::new();
         let link = teller.observer();
         let cursor = Cursor::new(self.start, self.initial);
-        let pump = Pump::new(self.client, self.request, cursor, self.after_gap, teller);
+        let endings = (self.after_gap, self.when_held);
+        let pump = Pump::new(self.client, self.request, cursor, endings, teller);
         EventStream {
             steps: pump.into_steps(),
             link,

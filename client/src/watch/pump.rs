@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
+use sessiond_proto::reason::Reason;
 use sessiond_proto::v1 as pb;
 use sessiond_proto::v1::watch_session_events_response::Frame;
 use tokio::time::Instant;
@@ -34,12 +35,20 @@ pub(crate) enum AfterGap {
     FromOldest,
 }
 
+/// What to do when another consumer has the subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WhenHeld {
+    Wait,
+    End,
+}
+
 /// A watch in progress.
 pub(crate) struct Pump {
     client: Client,
     request: pb::WatchSessionEventsRequest,
     cursor: Cursor,
     after_gap: AfterGap,
+    when_held: WhenHeld,
     link: LinkTeller,
     backoff: Backoff,
     /// Until when the first connection may be tried; `None` once it was made.
@@ -77,7 +86,7 @@ impl Pump {
         client: Client,
         request: pb::WatchSessionEventsRequest,
         cursor: Cursor,
-        after_gap: AfterGap,
+        (after_gap, when_held): (AfterGap, WhenHeld),
         link: LinkTeller,
     ) -> Self {
         let policy = client.retry();
@@ -86,6 +95,7 @@ impl Pump {
             request,
             cursor,
             after_gap,
+            when_held,
             link,
             backoff: Backoff::of_stream(policy),
             give_up: Some(GiveUp::After(policy.total())),
@@ -175,6 +185,8 @@ impl Pump {
         }
         self.connected = Some(Instant::now());
         self.attempt = 0;
+        // Whoever takes over after this is not to be taken over from by a reconnect.
+        self.request.take_over = false;
         self.link.tell(LinkState::Connected);
         let item = match self.give_up.take() {
             Some(_) => WatchItem::Started(started),
@@ -219,7 +231,8 @@ impl Pump {
         {
             return self.fail_with_gap(oldest, current);
         }
-        if !heals(&error) {
+        let held = error.reason() == Some(Reason::LeaseHeld);
+        if !heals(&error) || (held && self.when_held == WhenHeld::End) {
             return self.end(error);
         }
         self.backoff.broke(self.connected);

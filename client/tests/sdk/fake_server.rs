@@ -16,6 +16,7 @@ use sessiond_proto::v1::admin_service_server::AdminServiceServer;
 use sessiond_proto::v1::message_service_server::MessageServiceServer;
 use sessiond_proto::v1::resource_service_server::ResourceServiceServer;
 use sessiond_proto::v1::session_service_server::SessionServiceServer;
+use sessiond_proto::v1::subscription_service_server::SubscriptionServiceServer;
 use sessiond_proto::v1::worker_service_server::WorkerServiceServer;
 use tokio::io::DuplexStream;
 use tokio::net::{TcpListener, TcpStream};
@@ -67,6 +68,12 @@ pub(crate) enum Call {
     ListNodes(Unary<pb::ListNodesRequest, pb::ListNodesResponse>),
     ListResources(Unary<pb::ListResourcesRequest, pb::ListResourcesResponse>),
     ReleaseResource(Unary<pb::ReleaseResourceRequest, pb::ReleaseResourceResponse>),
+    CreateSubscription(Unary<pb::CreateSubscriptionRequest, pb::CreateSubscriptionResponse>),
+    GetSubscription(Unary<pb::GetSubscriptionRequest, pb::GetSubscriptionResponse>),
+    ListSubscriptions(Unary<pb::ListSubscriptionsRequest, pb::ListSubscriptionsResponse>),
+    AckEvents(Unary<pb::AckEventsRequest, pb::AckEventsResponse>),
+    SeekSubscription(Unary<pb::SeekSubscriptionRequest, pb::SeekSubscriptionResponse>),
+    DeleteSubscription(Unary<pb::DeleteSubscriptionRequest, pb::DeleteSubscriptionResponse>),
     Watch(WatchCall),
     Work(WorkCall),
     Export(ExportCall),
@@ -266,6 +273,7 @@ async fn serve(services: Services, conns: mpsc::Receiver<DuplexStream>) {
         .add_service(MessageServiceServer::new(services.clone()))
         .add_service(WorkerServiceServer::new(services.clone()))
         .add_service(ResourceServiceServer::new(services.clone()))
+        .add_service(SubscriptionServiceServer::new(services.clone()))
         .add_service(AdminServiceServer::new(services))
         .serve_with_incoming(incoming)
         .await

@@ -21,6 +21,7 @@ mod handles;
 mod lists;
 mod many_messages;
 mod plain_calls;
+mod plugin;
 mod requests;
 mod resources;
 mod spawn;

@@ -1,5 +1,6 @@
 //! The calls that are as plain as their messages.
 
+use futures_util::StreamExt;
 use sessiond_client::{Error, Reason, pb};
 use tonic::Code;
 
@@ -96,4 +97,48 @@ async fn pools_and_nodes_are_asked_for() {
     };
     let ((pools, nodes), ()) = within(async { tokio::join!(ask, serve) }).await;
     assert!(pools.pools.is_empty() && nodes.nodes.is_empty());
+}
+
+#[tokio::test]
+async fn subscriptions_are_read_listed_and_forgotten() {
+    let mut server = FakeServer::start().await;
+    let client = server.client();
+    let named = |name: &str| pb::Subscription {
+        name: name.to_owned(),
+        ..Default::default()
+    };
+    let serve = async {
+        let Call::GetSubscription(call) = server.call().await else {
+            panic!("expected a get");
+        };
+        assert_eq!(call.request.name, "memory");
+        let subscription = Some(named("memory"));
+        call.answer(pb::GetSubscriptionResponse { subscription });
+        for (token, next, name) in [("", "more", "a"), ("more", "", "b")] {
+            let Call::ListSubscriptions(call) = server.call().await else {
+                panic!("expected a list");
+            };
+            assert_eq!(call.request.page_token, token);
+            call.answer(pb::ListSubscriptionsResponse {
+                subscriptions: vec![named(name)],
+                next_page_token: next.to_owned(),
+            });
+        }
+        let Call::DeleteSubscription(call) = server.call().await else {
+            panic!("expected a deletion");
+        };
+        assert!(!call.request.request_id.is_empty());
+        call.answer(pb::DeleteSubscriptionResponse::default());
+    };
+    let ask = async {
+        let one = client.get_subscription("memory").await.unwrap();
+        let list = client.list_all_subscriptions(pb::ListSubscriptionsRequest::default());
+        let all: Vec<_> = list.collect().await;
+        client.delete_subscription("memory").await.unwrap();
+        (one, all)
+    };
+    let ((one, all), ()) = within(async { tokio::join!(ask, serve) }).await;
+    assert_eq!(one.name, "memory");
+    let names: Vec<String> = all.into_iter().map(|one| one.unwrap().name).collect();
+    assert_eq!(names, ["a", "b"]);
 }

@@ -9,6 +9,7 @@ use sessiond_proto::v1::admin_service_server::AdminService;
 use sessiond_proto::v1::message_service_server::MessageService;
 use sessiond_proto::v1::resource_service_server::ResourceService;
 use sessiond_proto::v1::session_service_server::SessionService;
+use sessiond_proto::v1::subscription_service_server::SubscriptionService;
 use sessiond_proto::v1::worker_service_server::WorkerService;
 use tokio::sync::{mpsc, oneshot};
 use tonic::{Request, Response, Status, Streaming};
@@ -211,4 +212,14 @@ impl WorkerService for Services {
         }));
         Ok(Response::new(frames))
     }
+}
+
+service! {
+    SubscriptionService {}
+    create_subscription(CreateSubscriptionRequest) -> CreateSubscriptionResponse: CreateSubscription;
+    get_subscription(GetSubscriptionRequest) -> GetSubscriptionResponse: GetSubscription;
+    list_subscriptions(ListSubscriptionsRequest) -> ListSubscriptionsResponse: ListSubscriptions;
+    ack_events(AckEventsRequest) -> AckEventsResponse: AckEvents;
+    seek_subscription(SeekSubscriptionRequest) -> SeekSubscriptionResponse: SeekSubscription;
+    delete_subscription(DeleteSubscriptionRequest) -> DeleteSubscriptionResponse: DeleteSubscription;
 }
