@@ -20,6 +20,8 @@ mod look;
 mod order;
 #[path = "kill/played.rs"]
 mod played;
+#[path = "kill/plugins.rs"]
+mod plugins;
 #[path = "kill/producer.rs"]
 mod producer;
 #[path = "kill/recovery.rs"]

@@ -49,6 +49,9 @@ pub(super) struct Reading {
     acks: Option<Acks>,
     ahead: VecDeque<Ahead>,
     work: Option<Work>,
+    /// Whether the watch is open as far as is known: while it is not, another
+    /// consumer may have the subscription, so nothing new is begun.
+    connected: bool,
     /// Why the watch ended, while the handler is still at its event.
     over: Option<Error>,
     /// When it ends at the latest, once it was told to stop.
@@ -73,6 +76,7 @@ impl Reading {
             acks: None,
             ahead: VecDeque::new(),
             work: None,
+            connected: false,
             over: None,
             stop_at: None,
             closes: watch::Sender::new(None),
@@ -100,14 +104,14 @@ impl Reading {
                     self.stop_at = Some(Instant::now() + core.settings.stop_grace);
                 }
                 () = said(&mut self.acks), if says => {}
-                outcome = handled(&mut self.work, &core.handler, (&self.closes, &self.lost)) => {
-                    self.note(core, outcome)?;
-                    // A handler that never waits lets others have their turn.
-                    tokio::task::consume_budget().await;
-                }
-                state = self.link.changed(), if reads => tell(core, state),
+                state = self.link.changed(), if reads => self.note_link(core, state),
                 item = self.watch.next(), if reads && self.ahead.len() < AHEAD_MAX => {
                     self.take(core, item);
+                }
+                // Last, so that one that never waits is no reason to hear nothing.
+                outcome = handled(&mut self.work, &core.handler, (&self.closes, &self.lost)) => {
+                    self.note(core, outcome)?;
+                    tokio::task::consume_budget().await;
                 }
                 () = until(self.stop_at) => {}
             }
@@ -116,7 +120,8 @@ impl Reading {
 
     /// Gives the handler its next event, unless it has one or is to get none.
     fn begin_work(&mut self) {
-        while self.work.is_none() && self.stop_at.is_none() && self.over.is_none() {
+        let goes_on = self.connected && self.stop_at.is_none() && self.over.is_none();
+        while goes_on && self.work.is_none() {
             match self.ahead.pop_front() {
                 Some(Ahead::Event(event)) => self.work = Some(Work::new(event)),
                 Some(Ahead::Mark(revision)) => self.was_handled(revision),
@@ -193,6 +198,7 @@ impl Reading {
         match item {
             WatchItem::Started(started) | WatchItem::Reconnected(started) => {
                 core.reads(&started);
+                self.connected = true;
                 self.closes.send_replace(None);
                 match &mut self.acks {
                     Some(acks) => acks.reopened(&started),
@@ -217,6 +223,16 @@ impl Reading {
         }
     }
 
+    fn note_link<H>(&mut self, core: &Core<H>, state: LinkState) {
+        match state {
+            LinkState::Connecting | LinkState::Reconnecting { .. } => {
+                self.connected = false;
+                core.state.tell(PluginState::Reconnecting);
+            }
+            LinkState::Connected | LinkState::Closed => {}
+        }
+    }
+
     fn lose(&mut self, error: Error) {
         self.lost.cancel();
         self.ahead.clear();
@@ -231,15 +247,6 @@ fn closing(event: &pb::SessionEvent) -> Option<Instant> {
     }
     let budget = event.attributes.get(BUDGET)?.parse().ok()?;
     Some(Instant::now() + Duration::from_millis(budget))
-}
-
-fn tell<H>(core: &Core<H>, state: LinkState) {
-    match state {
-        LinkState::Connecting | LinkState::Reconnecting { .. } => {
-            core.state.tell(PluginState::Reconnecting);
-        }
-        LinkState::Connected | LinkState::Closed => {}
-    }
 }
 
 async fn handled<H: PluginHandler>(

@@ -37,9 +37,9 @@ const RETRY_DRAINING: Span = Span::seconds(1);
 /// How long to wait for a node's agent that is not linked: it tries again every few seconds.
 const RETRY_NODE: Span = Span::seconds(5);
 
-/// How long to wait for a consumer that has what another one wants: one that is gone without a word is noticed within some
-/// seconds.
-const RETRY_CONSUMER: Span = Span::seconds(5);
+/// How long to wait for a consumer that has what another one wants: that is how long a plugin is missed whose other run stands
+/// by, and asking costs little.
+const RETRY_CONSUMER: Span = Span::seconds(1);
 
 /// How long to wait for a store that has failed: the process must be started anew.
 const RETRY_STORE: Span = Span::seconds(5);

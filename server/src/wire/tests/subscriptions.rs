@@ -294,7 +294,7 @@ fn refusals_about_subscriptions_say_what_to_branch_on() {
         }),
         &Expected {
             metadata: &[of, ("holder", "run-1"), ("epoch", "4")],
-            retry_ms: Some(5_000),
+            retry_ms: Some(1_000),
             ..Expected::of(Reason::LeaseHeld, Code::FailedPrecondition)
         },
     );

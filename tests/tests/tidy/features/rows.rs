@@ -59,6 +59,10 @@ pub(crate) const ROWS: &[Row] = &[
         "Health is that the engine gets on; beside it is told how long work waits for a worker, which work stands still, and when some was done last",
     ),
     row(
+        "G20",
+        "Events are numbered without a gap, one store's in one order, and can be resumed from any of them that is kept; who comes too late is told so",
+    ),
+    row(
         "G21",
         "Nothing that is in use is ended unasked, and that is judged where it is ended; only in a full pool does work that no worker is there for not count, and it is held",
     ),
@@ -304,6 +308,10 @@ pub(crate) const ROWS: &[Row] = &[
     ),
     row("F84", "Much that is due at once holds nobody up"),
     row("F85", "Sessions that come and go leave nothing in memory"),
+    row(
+        "B1",
+        "A session has one end, with its reason, and everyone who follows the log hears of it, whatever is killed on either side",
+    ),
     row(
         "B2",
         "What was not delivered goes to the successor, in constant time however much it is",
