@@ -32,7 +32,7 @@ const LIFE_MAX: Duration = Duration::from_millis(250);
 const LIFE_EVENTS: u64 = 200;
 
 /// One event in so many fails in its handler.
-const FAILS: u32 = 40;
+const FAILS: u32 = 200;
 
 /// The fewest events that may be kept: those of some rounds.
 const CONFIG: &str = "[events]\nmax_events = 10_000\n[session]\nmax_sessions = 1_000_000\n";
