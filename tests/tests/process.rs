@@ -45,6 +45,8 @@ mod soak;
 mod starting;
 #[path = "process/stopping.rs"]
 mod stopping;
+#[path = "process/subscription_commands.rs"]
+mod subscription_commands;
 #[path = "process/web.rs"]
 mod web;
 

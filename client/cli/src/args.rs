@@ -19,6 +19,7 @@ use crate::resource::ResourceCommand;
 use crate::server::ServerCommand;
 use crate::session::SessionCommand;
 use crate::spool_command::SpoolCommand;
+use crate::subscription::SubscriptionCommand;
 use crate::target::{Target, TargetArgs};
 use crate::values::{self, Pair};
 use crate::watch::WatchArgs;
@@ -52,6 +53,9 @@ pub(crate) enum Command {
     Worker(WorkerCommand),
     /// Prints events as they happen, across restarts of the server.
     Watch(WatchArgs),
+    /// Looks after the places in the log that the server keeps for plugins.
+    #[command(subcommand)]
+    Subscription(SubscriptionCommand),
     /// Sends the recorded hook events of a JSONL file.
     Replay(ReplayArgs),
     /// Turns hook events of a coding agent into sessions and messages.

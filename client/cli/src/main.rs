@@ -6,6 +6,7 @@
 
 mod args;
 mod deliver;
+mod event_args;
 mod failure;
 mod hook;
 mod interrupt;
@@ -23,6 +24,7 @@ mod spool;
 mod spool_command;
 mod state_dir;
 mod stats;
+mod subscription;
 mod target;
 mod values;
 mod watch;
@@ -104,6 +106,7 @@ async fn command(cli: Cli, target: &Target) -> Result<(), Failure> {
             Command::Resource(command) => command.run(&target.client()?, &mut output).await,
             Command::Node(command) => command.run(&target.client()?, &mut output).await,
             Command::Pool(command) => command.run(&target.client()?, &mut output).await,
+            Command::Subscription(command) => command.run(&target.client()?, &mut output).await,
             Command::Server(command) => command.run(&target.client()?, &mut output).await,
             Command::Stats => stats::run(&target.client()?, &mut output).await,
             Command::Spool(SpoolCommand::Ls) => spool_command::list(&mut output),

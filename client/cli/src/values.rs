@@ -180,6 +180,7 @@ wire_enums! {
     SessionState "SESSION_STATE_"
     SettleCode "SETTLE_CODE_"
     StallReason "STALL_REASON_"
+    SubscriptionState "SUBSCRIPTION_STATE_"
     SweepOutcome "SWEEP_OUTCOME_"
     WaitingFor "WAITING_FOR_"
     WhenFull "WHEN_FULL_"

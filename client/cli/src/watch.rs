@@ -8,44 +8,25 @@ use clap::Args;
 use futures_util::StreamExt as _;
 use sessiond_client::{Client, EventStream, LinkState, WatchItem, pb};
 
+use crate::event_args::{EventFilterArgs, StartArgs};
 use crate::failure::Failure;
 use crate::output::{Format, Output, json};
 use crate::say;
-use crate::values::{self, Pair};
+use crate::values;
 
 /// What to watch and from where.
 #[derive(Debug, Args)]
 pub(crate) struct WatchArgs {
-    /// Start after this revision; 0 is the first event [default: from now on].
-    #[arg(long, value_name = "REVISION", group = "start")]
-    after: Option<u64>,
-    /// Start where an earlier watch or list left off.
-    #[arg(long, value_name = "TOKEN", group = "start")]
-    resume: Option<String>,
-    /// Start with the oldest event that is kept.
-    #[arg(long, group = "start")]
-    oldest: bool,
+    #[command(flatten)]
+    start: StartArgs,
     /// Bring every session that has not ended first.
     #[arg(long)]
     initial: bool,
     /// Go on with the oldest event that is kept when events are missing, instead of failing.
     #[arg(long)]
     skip_gaps: bool,
-    /// Events of this type, for example session-end. Repeat it to ask for several.
-    #[arg(long = "type", value_name = "TYPE", value_parser = values::wire_enum::<pb::EventType>)]
-    types: Vec<pb::EventType>,
-    /// Events of the session with this id. Repeat it to ask for several.
-    #[arg(long = "id", value_name = "SESSION_ID")]
-    session_ids: Vec<String>,
-    /// Events of sessions whose key matches, with `*` and `?`.
-    #[arg(long, value_name = "PATTERN")]
-    key_glob: Option<String>,
-    /// Events of sessions with this label. Repeat it to ask for several.
-    #[arg(long = "label", value_name = "NAME=VALUE")]
-    labels: Vec<Pair>,
-    /// Events of sessions of this project.
-    #[arg(long)]
-    project: Option<String>,
+    #[command(flatten)]
+    filter: EventFilterArgs,
     /// Events of all namespaces. For operators.
     #[arg(long)]
     all_namespaces: bool,
@@ -70,21 +51,14 @@ impl WatchArgs {
     }
 
     fn start(&self, client: &Client) -> EventStream {
-        let filter = pb::EventFilter {
-            types: self.types.iter().map(|&kind| kind.into()).collect(),
-            session_ids: self.session_ids.clone(),
-            key_glob: self.key_glob.clone().unwrap_or_default(),
-            labels: values::map(&self.labels),
-            project: self.project.clone().unwrap_or_default(),
-        };
-        let mut watch = client.watch().filter(filter);
-        if let Some(revision) = self.after {
+        let mut watch = client.watch().filter(self.filter.filter());
+        if let Some(revision) = self.start.after {
             watch = watch.after(revision);
         }
-        if let Some(token) = &self.resume {
+        if let Some(token) = &self.start.resume {
             watch = watch.resume_token(token);
         }
-        if self.oldest {
+        if self.start.oldest {
             watch = watch.oldest();
         }
         if self.initial {

@@ -37,7 +37,8 @@ described! {
     SweepResponse SweepResult PurgeSessionsResponse PurgeResult
     ListPoolsResponse PoolInfo ListNodesResponse Node DeclareResourceResponse ListResourcesResponse Resource
     ReleaseResourceResponse ReleaseResult ExportSummary DrainServerResponse DrainStarted DrainReport
-    GetDrainReportResponse
+    GetDrainReportResponse Subscription CreateSubscriptionResponse GetSubscriptionResponse
+    ListSubscriptionsResponse SeekSubscriptionResponse DeleteSubscriptionResponse
 }
 
 static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {

@@ -3,6 +3,7 @@
 //! Invariant: as many cells as headers and widths. What this deliberately does not do: lay out.
 
 mod resource;
+mod subscription;
 
 use jiff::Timestamp;
 use sessiond_client::pb;
