@@ -10,7 +10,6 @@
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::future::FusedFuture;
@@ -31,8 +30,6 @@ use crate::watch::{EventStream, WatchItem};
 /// Events read ahead of the handler: about a frame.
 const AHEAD_MAX: usize = 256;
 
-/// The attribute of SERVER_DRAINING that says for how long the server goes on.
-const BUDGET: &str = "budget_ms";
 
 /// How a reading ended.
 pub(super) enum Over {
@@ -208,14 +205,12 @@ impl Reading {
                     }
                 }
             }
-            WatchItem::Event(event) => {
-                if let Some(until) = closing(&event) {
+            WatchItem::Event(event) => self.ahead.push_back(Ahead::Event(Arc::from(event))),
+            WatchItem::Bookmark(mark) => {
+                if let Some(until) = closing(&mark) {
                     self.closes.send_replace(Some(until));
                     core.state.tell(PluginState::Draining { until });
                 }
-                self.ahead.push_back(Ahead::Event(Arc::from(event)));
-            }
-            WatchItem::Bookmark(mark) => {
                 core.state.reads(mark.lag_events);
                 self.ahead.push_back(Ahead::Mark(mark.revision));
             }
@@ -241,12 +236,9 @@ impl Reading {
 }
 
 /// Until when the server goes on, if this says that it is going.
-fn closing(event: &pb::SessionEvent) -> Option<Instant> {
-    if event.r#type() != pb::EventType::ServerDraining {
-        return None;
-    }
-    let budget = event.attributes.get(BUDGET)?.parse().ok()?;
-    Some(Instant::now() + Duration::from_millis(budget))
+fn closing(mark: &pb::Bookmark) -> Option<Instant> {
+    let left = mark.closes_in.and_then(|span| span.try_into().ok())?;
+    Instant::now().checked_add(left)
 }
 
 async fn handled<H: PluginHandler>(

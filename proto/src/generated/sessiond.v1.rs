@@ -6039,6 +6039,10 @@ pub struct Bookmark {
     /// Committed events of the log which this watch has not looked at yet.
     #[prost(uint64, tag = "4")]
     pub lag_events: u64,
+    /// How long the server goes on at most. Set with SERVER_DRAINING, and with nothing
+    /// else.
+    #[prost(message, optional, tag = "5")]
+    pub closes_in: ::core::option::Option<::prost_types::Duration>,
 }
 /// Why a bookmark is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -6058,6 +6062,9 @@ pub enum BookmarkCause {
     BeforeCompaction = 5,
     /// The server closes the stream: the place to resume from.
     Closing = 6,
+    /// The server began to go: sessions end, and the watch is served on until it
+    /// closes. Sent once.
+    ServerDraining = 7,
 }
 impl BookmarkCause {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -6073,6 +6080,7 @@ impl BookmarkCause {
             Self::FallingBehind => "BOOKMARK_CAUSE_FALLING_BEHIND",
             Self::BeforeCompaction => "BOOKMARK_CAUSE_BEFORE_COMPACTION",
             Self::Closing => "BOOKMARK_CAUSE_CLOSING",
+            Self::ServerDraining => "BOOKMARK_CAUSE_SERVER_DRAINING",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -6085,6 +6093,7 @@ impl BookmarkCause {
             "BOOKMARK_CAUSE_FALLING_BEHIND" => Some(Self::FallingBehind),
             "BOOKMARK_CAUSE_BEFORE_COMPACTION" => Some(Self::BeforeCompaction),
             "BOOKMARK_CAUSE_CLOSING" => Some(Self::Closing),
+            "BOOKMARK_CAUSE_SERVER_DRAINING" => Some(Self::ServerDraining),
             _ => None,
         }
     }

@@ -65,6 +65,7 @@ pub(super) async fn watch(
             warned: Revision(0),
             caught_up_at: place.newest,
             told_caught_up: false,
+            told_draining: false,
             falls_behind: false,
             delivered: place.seat.as_deref().map(Seat::delivered),
             outlet,
@@ -92,6 +93,7 @@ struct Watch {
     /// What was committed when the watch began.
     caught_up_at: Revision,
     told_caught_up: bool,
+    told_draining: bool,
     /// It had caught up, and reads the log from the store again.
     falls_behind: bool,
     /// Where it notes how far it has come, if it reads for a subscription.
@@ -133,6 +135,7 @@ impl Watch {
         }
         let stopping = self.context.stopping.clone();
         let mut stop = pin!(stopping.begun());
+        let mut drain = pin!(stopping.draining());
         let mut news = self.context.feed.follow();
         let mut bookmark_at = Instant::now() + self.bookmark_every;
         // It rings at some bookmark's time, which may have moved since: cheaper than to set it anew for
@@ -145,6 +148,7 @@ impl Watch {
                 bookmark_at = Instant::now() + self.bookmark_every;
             }
             self.tell_what_goes().await;
+            self.tell_of_drain().await;
             let goes_on = stepped != Stepped::Nowhere && !self.caught_up();
             if goes_on && !stopping.has_begun() {
                 continue;
@@ -158,6 +162,8 @@ impl Watch {
             tokio::select! {
                 biased;
                 () = &mut stop => return Box::pin(self.close()).await,
+                // It is told of in the next round.
+                () = &mut drain, if !self.told_draining => {}
                 () = &mut alarm => {
                     if Instant::now() >= bookmark_at {
                         self.bookmark(pb::BookmarkCause::Periodic).await;
@@ -177,6 +183,16 @@ impl Watch {
         if self.told < going && self.warned < going {
             self.warned = going;
             self.bookmark(pb::BookmarkCause::BeforeCompaction).await;
+        }
+    }
+
+    /// Says once that the server goes, and how long it goes on.
+    async fn tell_of_drain(&mut self) {
+        if !self.told_draining && self.context.stopping.is_draining() {
+            self.told_draining = true;
+            let left = self.context.drains.left();
+            let cause = pb::BookmarkCause::ServerDraining;
+            self.bookmark_with(cause, Some(left)).await;
         }
     }
 
@@ -260,10 +276,15 @@ impl Watch {
     }
 
     async fn bookmark(&mut self, cause: pb::BookmarkCause) {
+        self.bookmark_with(cause, None).await;
+    }
+
+    async fn bookmark_with(&mut self, cause: pb::BookmarkCause, closes_in: Option<Duration>) {
         let log_id = &self.context.identification.log_id;
         let lag = self.context.feed.newest().0.saturating_sub(self.cursor.0);
         // Encoded at once, so that the message itself is no part of the state.
-        let frame = show::encoded::frame(&show::watch::bookmark(cause, log_id, self.cursor, lag));
+        let mark = show::watch::bookmark(cause, log_id, self.cursor, lag, closes_in);
+        let frame = show::encoded::frame(&mark);
         self.tells(self.cursor);
         self.outlet.send(frame).await;
     }

@@ -122,8 +122,12 @@ async fn a_session_whose_request_ends_in_time_ends_then_and_nothing_new_begins_m
     let quiet = caller.opened("quiet").await.session_id;
     let token = request(&caller, "a").await;
     let mut watch = WatchStream::from_now(&caller).await;
+    let mut told = WatchStream::from_now(&caller).await;
     let began = Instant::now();
     run.signal(Signal::TERM);
+    let (_, mark) = told.bookmark(pb::BookmarkCause::ServerDraining).await;
+    let left = mark.closes_in.expect("how long it goes on").seconds;
+    assert!((0..=10).contains(&left), "{left} s of 10");
     // The other one, which has nothing to wait for, ends before.
     watch.event(pb::EventType::SessionEnd, &quiet).await;
     let refused = caller.open(open("new")).await.unwrap_err();

@@ -181,19 +181,14 @@ async fn a_handler_sees_how_long_the_server_goes_on() {
     watch.send(batch(&[1])).await;
     let job = plugin.job().await;
     assert_eq!(job.event.time_left(), None);
-    let mut draining = pb::SessionEvent {
-        revision: 2,
-        attributes: [("budget_ms".to_owned(), "60000".to_owned())].into(),
-        ..Default::default()
+    let draining = pb::Bookmark {
+        revision: 1,
+        resume_token: "t1".to_owned(),
+        cause: pb::BookmarkCause::ServerDraining.into(),
+        lag_events: 0,
+        closes_in: Duration::from_secs(60).try_into().ok(),
     };
-    draining.set_type(pb::EventType::ServerDraining);
-    let events = vec![draining];
-    let resume_token = "t2".to_owned();
-    let batch = pb::EventBatch {
-        events,
-        resume_token,
-    };
-    watch.send(Frame::Batch(batch)).await;
+    watch.send(Frame::Bookmark(draining)).await;
     let goes = |state: &PluginState| matches!(state, PluginState::Draining { .. });
     within(plugin.observer.wait_for(goes)).await;
     // The handler that is at work sees it too.

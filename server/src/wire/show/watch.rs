@@ -1,5 +1,7 @@
 //! The frames of a watch, but for its batches, which are put together from encoded events.
 
+use std::time::Duration;
+
 use sessiond_core::ids::{Epoch, Revision};
 use sessiond_core::time::WallTime;
 use sessiond_proto::v1 as pb;
@@ -36,12 +38,15 @@ pub(crate) fn bookmark(
     log_id: &str,
     through: Revision,
     lag_events: u64,
+    closes_in: Option<Duration>,
 ) -> pb::WatchSessionEventsResponse {
     response(Frame::Bookmark(pb::Bookmark {
         revision: through.0,
         resume_token: ResumeToken::new(log_id, through).encode(),
         cause: cause.into(),
         lag_events,
+        // No server goes on for longer than the wire can say.
+        closes_in: closes_in.and_then(|span| span.try_into().ok()),
     }))
 }
 

@@ -147,7 +147,7 @@ fn frames_of_a_watch_say_where_to_resume() {
         token.revision_in("log")
     };
     let cause = pb::BookmarkCause::CaughtUp;
-    let bookmark = frame(show::watch::bookmark(cause, "log", Revision(7), 2));
+    let bookmark = frame(show::watch::bookmark(cause, "log", Revision(7), 2, None));
     let Frame::Bookmark(bookmark) = bookmark else {
         panic!("a bookmark is a bookmark: {bookmark:?}");
     };
