@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use sessiond_core::command::Command;
-use sessiond_core::command::drain::DrainCommand;
+use sessiond_core::command::drain::{DrainCommand, Undone};
 use sessiond_core::drain::{DrainReply, DrainRow, DrainSessions};
 use sessiond_core::event::{ActorKind, EventKind};
 use sessiond_core::ids::{Revision, SessionNo};
@@ -26,6 +26,7 @@ use sessiond_core::time::Span;
 use sessiond_store::snapshot::{ReadAhead, Reader, Rows};
 use tokio::time::{Instant, sleep};
 
+use crate::consumers::Consumers;
 use crate::engine::Handle;
 use crate::feed::{Feed, Unread};
 use crate::grpc::context::Context;
@@ -34,6 +35,7 @@ use crate::over::Over;
 use crate::stopping::Stopping;
 
 mod asked;
+mod heard;
 pub(crate) mod outside;
 mod walk;
 
@@ -50,6 +52,7 @@ pub(crate) struct Drainer {
     engine: Handle,
     reader: Reader,
     feed: Arc<Feed>,
+    consumers: Consumers,
     stopping: Stopping,
     pub(crate) drains: Drains,
 }
@@ -61,6 +64,7 @@ impl Drainer {
             engine: context.engine.clone(),
             reader: context.reader.clone(),
             feed: Arc::clone(&context.feed),
+            consumers: context.consumers.clone(),
             stopping: context.stopping.clone(),
             drains: context.drains.clone(),
         }
@@ -99,14 +103,18 @@ impl Drainer {
             panic!("a drain begins with {begin:?}");
         };
         self.drains.enter(Stage::Open(row, Progress::default()));
-        let mut unreleased = Vec::new();
+        let mut undone = Undone::default();
         if sessions == DrainSessions::End {
             self.end_all(through, before, began).await?;
-            self.wait_for_releases(began).await?;
-            unreleased = outside::unreleased(&self.snapshot()?)?;
+            let releases = self.wait_for_releases(began);
+            let ((), unheard) = tokio::try_join!(releases, self.wait_for_subscribers(before))?;
+            undone = Undone {
+                unreleased: outside::unreleased(&self.snapshot()?)?,
+                unheard,
+            };
         }
         let actor = ActorKind::Drain;
-        let reported = self.ask(DrainCommand::Report { actor, unreleased }).await?;
+        let reported = self.ask(DrainCommand::Report { actor, undone }).await?;
         let DrainReply::Reported(Some(row)) = reported else {
             panic!("a drain is reported with {reported:?}");
         };

@@ -17,6 +17,8 @@ mod drained_by_call;
 mod drained_often;
 #[path = "process/drains.rs"]
 mod drains;
+#[path = "process/drains_heard.rs"]
+mod drains_heard;
 #[path = "process/enclosed.rs"]
 mod enclosed;
 #[path = "process/exports.rs"]

@@ -547,14 +547,16 @@ pub struct DrainReport {
 pub struct DrainWarning {
     /// What it was. `session-drain-timeout`: requests or deliveries of a session were
     /// under way when there was no more time for them. `resources-unreleased`: what a
-    /// session has outside was not gone in time. More codes may come.
+    /// session has outside was not gone in time. `session-end-drain`: a subscription
+    /// did not acknowledge ends in time; it gets them after the next start. More codes
+    /// may come.
     #[prost(string, tag = "1")]
     pub code: ::prost::alloc::string::String,
-    /// What it is about: the id of a session. Empty: all sessions that are not named,
-    /// since there are too many.
+    /// What it is about: the id of a session, or a subscription as `namespace/name`.
+    /// Empty: all that are not named, since there are too many.
     #[prost(string, tag = "2")]
     pub subject: ::prost::alloc::string::String,
-    /// How many requests and deliveries, or resources, it is about.
+    /// How many requests and deliveries, resources, or ends, it is about.
     #[prost(uint64, tag = "3")]
     pub count: u64,
 }

@@ -73,9 +73,9 @@ pub struct DrainEnd {
 pub struct DrainWarning {
     /// What.
     pub code: WarningCode,
-    /// About what: a session's id. Empty stands for all for which there was no room.
+    /// About what: a session's id, or a subscription as `namespace/name`. Empty stands for all for which there was no room.
     pub subject: String,
-    /// How many requests and deliveries, or resources.
+    /// How many requests and deliveries, resources, or ends.
     pub count: u64,
 }
 
@@ -86,6 +86,8 @@ pub enum WarningCode {
     SessionDrainTimeout,
     /// What a session has outside is not gone; the next start goes on with it.
     ResourcesUnreleased,
+    /// A subscription did not acknowledge ends in time; it gets them after the next start.
+    SessionEndDrain,
 }
 
 impl DrainRow {

@@ -64,6 +64,8 @@ pub(crate) enum Part {
     Requests,
     /// Eight tenths: what sessions have outside is released.
     Releases,
+    /// A fifth of what is left: subscriptions acknowledge the ends.
+    Delivery,
     /// Nearly nine tenths: all that is done before everybody leaves.
     Sessions,
 }
@@ -74,6 +76,7 @@ impl Part {
         began
             + match self {
                 Self::Requests => all / 2,
+                Self::Delivery => all / 5,
                 Self::Releases => all * 8 / 10,
                 Self::Sessions => all * 17 / 20,
             }

@@ -5,7 +5,7 @@
 //! that were to do their work first. What this deliberately does not do: judge how the server ended; only the record counts.
 
 use sessiond_core::command::Command;
-use sessiond_core::command::drain::DrainCommand;
+use sessiond_core::command::drain::{DrainCommand, Undone};
 use sessiond_core::event::ActorKind;
 use sessiond_core::rows::Counters;
 use sessiond_core::session::EndMode;
@@ -38,7 +38,11 @@ impl Engine {
         self.run_batch(vec![step(DrainCommand::Close)])?;
         let report = DrainCommand::Report {
             actor: ActorKind::Recovery,
-            unreleased: outside::unreleased(&self.store.reader().snapshot()?)?,
+            undone: Undone {
+                unreleased: outside::unreleased(&self.store.reader().snapshot()?)?,
+                // Nobody reads before the server serves.
+                unheard: Vec::new(),
+            },
         };
         self.run_batch(vec![step(report)])?;
         let after = self.store.reader().snapshot()?.counters()?;

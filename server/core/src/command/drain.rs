@@ -4,6 +4,7 @@ use crate::drain::DrainSessions;
 use crate::event::ActorKind;
 use crate::ids::{SessionId, SessionNo};
 use crate::session::{EndMode, EndReason};
+use crate::subscription::SubscriptionKey;
 use crate::time::Span;
 
 /// A step of a drain.
@@ -33,7 +34,16 @@ pub enum DrainCommand {
     Report {
         /// Who says so: the drain itself, or recovery.
         actor: ActorKind,
-        /// Sessions of which something outside is not gone, and how much.
-        unreleased: Vec<(SessionId, u64)>,
+        /// What it did not get done.
+        undone: Undone,
     },
+}
+
+/// What a drain did not get done. The next start goes on with it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Undone {
+    /// Sessions of which something outside is not gone, and how much.
+    pub unreleased: Vec<(SessionId, u64)>,
+    /// Subscriptions that did not acknowledge ends which it made, and how many.
+    pub unheard: Vec<(SubscriptionKey, u64)>,
 }

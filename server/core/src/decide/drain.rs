@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::{end, finish};
 use crate::command::End;
-use crate::command::drain::DrainCommand;
+use crate::command::drain::{DrainCommand, Undone};
 use crate::draft::{Draft, Stop};
 use crate::drain::{Drain, DrainEnd, DrainReply, DrainRow, DrainSessions, DrainStep, WarningCode};
 use crate::event::{Actor, ActorKind};
@@ -31,7 +31,7 @@ pub(super) fn drain(draft: &mut Draft<'_>, command: &DrainCommand) -> Result<Rep
             actor,
         } => DrainReply::Step(end_one(draft, *session, (*mode, *grace), *actor)?),
         DrainCommand::Close => close(draft)?,
-        DrainCommand::Report { actor, unreleased } => report(draft, *actor, unreleased)?,
+        DrainCommand::Report { actor, undone } => report(draft, *actor, undone)?,
     };
     Ok(Reply::Drain(reply))
 }
@@ -178,11 +178,7 @@ fn close(draft: &mut Draft<'_>) -> Result<DrainReply, Stop> {
 }
 
 /// The drain is over; one whose sessions live is not.
-fn report(
-    draft: &mut Draft<'_>,
-    actor: ActorKind,
-    unreleased: &[(SessionId, u64)],
-) -> Result<DrainReply, Stop> {
+fn report(draft: &mut Draft<'_>, actor: ActorKind, undone: &Undone) -> Result<DrainReply, Stop> {
     let mut counters = draft.counters()?;
     if counters.drain.is_some() {
         return Ok(DrainReply::Reported(draft.drain_row()?.cloned()));
@@ -190,8 +186,12 @@ fn report(
     let now = draft.now;
     note(draft, |row| {
         row.recovered = actor == ActorKind::Recovery;
-        for (session, count) in unreleased {
+        for (session, count) in &undone.unreleased {
             row.warn(WarningCode::ResourcesUnreleased, session.as_str(), *count);
+        }
+        for ((namespace, name), count) in &undone.unheard {
+            let subject = format!("{namespace}/{name}");
+            row.warn(WarningCode::SessionEndDrain, &subject, *count);
         }
         row.end = Some(DrainEnd {
             time: now.wall,

@@ -3,12 +3,12 @@
 //! Written from the design's rules 14, 30 and 31. What is left of a drain when the server dies, the next start finishes.
 
 use sessiond_core::command::Command;
-use sessiond_core::command::drain::DrainCommand;
+use sessiond_core::command::drain::{DrainCommand, Undone};
 use sessiond_core::drain::{
     Drain, DrainEnd, DrainReply, DrainRow, DrainSessions, DrainStep, DrainWarning, WarningCode,
 };
 use sessiond_core::event::{Actor, ActorKind};
-use sessiond_core::ids::{SessionId, SessionNo};
+use sessiond_core::ids::{Namespace, SessionNo};
 use sessiond_core::reply::Reply;
 use sessiond_core::session::{EndMode, EndReason, PendingPolicy};
 use sessiond_core::time::{EngineTime, Span, WallTime};
@@ -16,7 +16,7 @@ use sessiond_core::time::{EngineTime, Span, WallTime};
 use super::marks::drains::Drains;
 use super::state::{Ending, Model, State};
 use super::told::{Answer, Expected, Fact, Refusal};
-use super::world::World;
+use super::world::{NAMESPACE, World};
 
 impl Model {
     pub(crate) fn drain_step(&mut self, command: &DrainCommand, out: &mut Expected) -> Answer {
@@ -29,8 +29,8 @@ impl Model {
                 actor,
             } => DrainReply::Step(self.drain_ends(session.0, (*mode, *grace), *actor, out)),
             DrainCommand::Close => self.drain_closes(),
-            DrainCommand::Report { actor, unreleased } => {
-                self.drain_reports(*actor, unreleased);
+            DrainCommand::Report { actor, undone } => {
+                self.drain_reports(*actor, undone);
                 DrainReply::Reported(self.last_drain.clone().map(Into::into))
             }
         };
@@ -112,7 +112,7 @@ impl Model {
         DrainReply::Closed { left }
     }
 
-    fn drain_reports(&mut self, actor: ActorKind, unreleased: &[(SessionId, u64)]) {
+    fn drain_reports(&mut self, actor: ActorKind, undone: &Undone) {
         if self.drain.is_none() && actor == ActorKind::Drain {
             self.serving = false;
         }
@@ -125,8 +125,12 @@ impl Model {
             return;
         }
         let (now, wall) = (self.now, self.wall);
-        for (session, count) in unreleased {
-            self.warn_of_drain(WarningCode::ResourcesUnreleased, session, *count);
+        for (session, count) in &undone.unreleased {
+            self.warn_of_drain(WarningCode::ResourcesUnreleased, session.as_str(), *count);
+        }
+        for ((namespace, name), count) in &undone.unheard {
+            let subject = format!("{}/{}", namespace.as_str(), name.as_str());
+            self.warn_of_drain(WarningCode::SessionEndDrain, &subject, *count);
         }
         let row = self.open_drain();
         row.recovered = actor == ActorKind::Recovery;
@@ -141,7 +145,7 @@ impl Model {
         if self.drain.is_some() {
             let id = self.session(no).id.clone();
             self.open_drain().late += 1;
-            self.warn_of_drain(WarningCode::SessionDrainTimeout, &id, open);
+            self.warn_of_drain(WarningCode::SessionDrainTimeout, id.as_str(), open);
         }
     }
 
@@ -149,14 +153,14 @@ impl Model {
         self.last_drain.as_mut().expect("a drain is open")
     }
 
-    fn warn_of_drain(&mut self, code: WarningCode, session: &SessionId, count: u64) {
+    fn warn_of_drain(&mut self, code: WarningCode, subject: &str, count: u64) {
         let warnings = &mut self.open_drain().warnings;
-        let same = |one: &&mut DrainWarning| one.code == code && one.subject == session.as_str();
+        let same = |one: &&mut DrainWarning| one.code == code && one.subject == subject;
         match warnings.iter_mut().find(same) {
             Some(known) => known.count += count,
             None => warnings.push(DrainWarning {
                 code,
-                subject: session.to_string(),
+                subject: subject.to_owned(),
                 count,
             }),
         }
@@ -303,7 +307,17 @@ impl World {
             .map(|session| (session.id.clone(), session.no))
             .collect();
         unreleased.truncate(self.rng.usize(..3));
-        self.step(DrainCommand::Report { actor, unreleased })
+        let namespace = Namespace::parse(NAMESPACE).unwrap();
+        let some = self.rng.usize(..3);
+        let names = self.model.subscriptions.keys().take(some);
+        let unheard = names
+            .map(|name| ((namespace.clone(), name.clone()), 2))
+            .collect();
+        let undone = Undone {
+            unreleased,
+            unheard,
+        };
+        self.step(DrainCommand::Report { actor, undone })
     }
 
     fn drain_end(&mut self, no: u64, mode: EndMode, actor: ActorKind) {

@@ -64,6 +64,7 @@ pub(crate) fn report(row: &DrainRow) -> pb::DrainReport {
 fn warning(warning: &DrainWarning) -> pb::DrainWarning {
     let code = match warning.code {
         WarningCode::SessionDrainTimeout => "session-drain-timeout",
+        WarningCode::SessionEndDrain => "session-end-drain",
         WarningCode::ResourcesUnreleased => "resources-unreleased",
     };
     pb::DrainWarning {

@@ -144,6 +144,7 @@ numbers! {
     WarningCode ("the code of a warning") {
         SessionDrainTimeout = 1,
         ResourcesUnreleased = 2,
+        SessionEndDrain = 3,
     }
     ReleaseOutcome ("the outcome of a release") {
         Killed = 1,

@@ -13,7 +13,7 @@ mod subscriptions;
 use std::num::NonZeroU32;
 
 use fastrand::Rng;
-use sessiond_core::command::drain::DrainCommand;
+use sessiond_core::command::drain::{DrainCommand, Undone};
 use sessiond_core::command::{
     Carry, Command, ConflictPolicy, End, NewSessionId, Open, Outcome as SettleOutcome, Purge,
     RequestTag, Reset, Settlement, TimeoutOverrides, Touch,
@@ -86,7 +86,7 @@ impl Asker {
         } else {
             DrainCommand::Report {
                 actor: ActorKind::Drain,
-                unreleased: Vec::new(),
+                undone: Undone::default(),
             }
         })
     }

@@ -53,6 +53,7 @@ pub(crate) fn drain(rng: &mut Rng) -> DrainRow {
             &[
                 WarningCode::SessionDrainTimeout,
                 WarningCode::ResourcesUnreleased,
+                WarningCode::SessionEndDrain,
             ],
         ),
         subject: free_text(rng),

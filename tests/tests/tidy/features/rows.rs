@@ -322,6 +322,10 @@ pub(crate) const ROWS: &[Row] = &[
          and then says who had not",
     ),
     row(
+        "B4",
+        "What came of a drain is kept: how many sessions ended, which of them late, what was not released, and which subscriptions did not keep up",
+    ),
+    row(
         "B5",
         "Who would end, when and why is told without ending anybody, and so is why work does not move, after a kill too",
     ),
