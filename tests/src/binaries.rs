@@ -19,6 +19,12 @@ pub fn sessionctl() -> PathBuf {
     built().join("sessionctl")
 }
 
+/// The memory plugin of the examples.
+#[must_use]
+pub fn memory_plugin() -> PathBuf {
+    built().join("memory-plugin")
+}
+
 /// The workspace's root.
 #[must_use]
 pub fn root() -> &'static Path {

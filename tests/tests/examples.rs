@@ -1,6 +1,10 @@
-//! The scripts of `examples/`, run as they are: what they show is true.
+//! What is in `examples/`, run as it is: what it shows is true.
 //!
-//! A script checks itself and says so by its exit code. What this deliberately does not do: look into what it prints.
+//! A script checks itself and says so by its exit code; a plugin is killed, and what it remembers is compared with the log.
+//! What this deliberately does not do: look into what a script prints.
+
+#[path = "examples/memory.rs"]
+mod memory;
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -31,10 +35,12 @@ fn three_projects_go_through_one_slot_and_leave_no_tmux_session() {
 }
 
 #[test]
-fn every_script_is_run() {
+fn every_example_is_run() {
     let folder = binaries::root().join("examples");
     let found = std::fs::read_dir(folder).expect("there are examples");
     let names = found.map(|entry| entry.expect("an entry").file_name());
-    let names: Vec<_> = names.collect();
-    assert_eq!(names, ["tmux-orchestrator.sh"], "each has a test above");
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    let tested = ["memory-plugin", "tmux-orchestrator.sh"];
+    assert_eq!(names, tested, "each has a test here");
 }

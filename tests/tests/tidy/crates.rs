@@ -16,7 +16,7 @@ struct Edges {
     may_use: &'static [&'static str],
 }
 
-const EDGES: [Edges; 10] = [
+const EDGES: [Edges; 11] = [
     Edges {
         name: "sessiond-agent",
         may_use: &[],
@@ -50,6 +50,10 @@ const EDGES: [Edges; 10] = [
     Edges {
         name: "sessionctl",
         may_use: &["sessiond-client", "sessiond-proto"],
+    },
+    Edges {
+        name: "memory-plugin",
+        may_use: &["sessiond-client"],
     },
     Edges {
         name: "sessiond-tests",
