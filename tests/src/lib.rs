@@ -12,6 +12,7 @@ pub mod cgroups;
 pub mod export_file;
 pub mod processes;
 pub mod progress;
+pub mod python;
 pub mod recording;
 pub mod scripted_agent;
 pub mod scripted_files;

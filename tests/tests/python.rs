@@ -5,28 +5,24 @@
 //! against what it must be. What this deliberately does not do: install Python's packages.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use sessiond_tests::binaries;
+use sessiond_tests::python::{generate, python};
 use sessiond_tests::server::Server;
-
-/// Names a Python that can import grpc and `grpc_tools`.
-const VARIABLE: &str = "SESSIOND_PYTHON";
 
 /// How long the script may be silent: longer than its own patience, which says more.
 const SILENCE_MAX: Duration = Duration::from_secs(120);
 
 #[test]
 fn a_stock_client_gets_what_the_contract_says() {
-    let python = python();
     let stubs = tempfile::tempdir().expect("a temporary directory can be made");
-    generate(&python, stubs.path());
+    generate(stubs.path());
     let mut server = Server::start();
-    let mut script = Command::new(&python)
+    let mut script = Command::new(python())
         .arg(binaries::root().join("tests/python/stock_client.py"))
         .arg(server.address())
         .env("PYTHONPATH", stubs.path())
@@ -72,53 +68,6 @@ fn a_stock_client_gets_what_the_contract_says() {
         json!(2),
         "one before the kill and one after"
     );
-}
-
-fn python() -> PathBuf {
-    std::env::var_os(VARIABLE).map_or_else(
-        || {
-            panic!(
-                "{VARIABLE} names no Python: run this by `cargo xtask test`, or set it to a Python that \
-                 has the packages grpcio and grpcio-tools"
-            )
-        },
-        PathBuf::from,
-    )
-}
-
-/// Has Python's own generator make the stubs.
-fn generate(python: &Path, into: &Path) {
-    let root = binaries::root();
-    let contract = root.join("proto");
-    let protos = std::fs::read_dir(contract.join("sessiond/v1")).expect("the contract is there");
-    let protos = protos.map(|entry| entry.expect("a folder can be read").path());
-    let protos: Vec<PathBuf> = protos
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "proto")
-        })
-        .collect();
-    assert!(!protos.is_empty(), "the contract is empty");
-    let details = root.join("tests/python");
-    let made = Command::new(python)
-        .args(["-m", "grpc_tools.protoc"])
-        .arg("-I")
-        .arg(&contract)
-        .arg("-I")
-        .arg(&details)
-        .arg("--python_out")
-        .arg(into)
-        .arg("--grpc_python_out")
-        .arg(into)
-        .args(protos)
-        .arg(details.join("rpc_status.proto"))
-        .output()
-        .expect("Python can be started");
-    assert!(made.status.success(), "no stubs:\n{}", said(&made));
-}
-
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// Lines as they come.

@@ -1,4 +1,4 @@
-//! The memory plugin, killed as often as its server: it remembers each session once, as the log tells its end.
+//! The memory plugins, killed as often as their server: each remembers every session once, as the log tells its end.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,10 +10,12 @@ use sessiond_client::{Client, pb};
 use sessiond_tests::binaries;
 use sessiond_tests::caller::Caller;
 use sessiond_tests::progress::Progress;
+use sessiond_tests::python::{generate, python};
 use sessiond_tests::scale::Scale;
 use sessiond_tests::seed;
 use sessiond_tests::server::Server;
 use sessiond_tests::watch_stream::WatchStream;
+use tempfile::TempDir;
 
 /// Sessions between two kills.
 const SESSIONS: u64 = 20;
@@ -21,18 +23,40 @@ const SESSIONS: u64 = 20;
 /// How long nothing may get on, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The plugin in a process of its own.
+/// One in a process of its own.
 struct Plugin {
     child: Child,
-    db: PathBuf,
-    url: String,
+    kind: Kind,
+    address: String,
+    /// What it remembers, and stubs if it needs some.
+    directory: TempDir,
+}
+
+/// What it is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Rust,
+    Python,
 }
 
 impl Plugin {
-    fn start(url: String, db: &Path) -> Self {
-        let child = run(&url, db);
-        let db = db.to_owned();
-        Self { child, db, url }
+    fn start(kind: Kind, server: &Server) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory can be made");
+        if kind == Kind::Python {
+            generate(directory.path());
+        }
+        // The SDK asks for a URL, gRPC of Python for none.
+        let address = match kind {
+            Kind::Rust => server.url(),
+            Kind::Python => server.address().to_owned(),
+        };
+        let child = run(kind, &address, directory.path());
+        Self {
+            child,
+            kind,
+            address,
+            directory,
+        }
     }
 
     fn kill(&mut self) {
@@ -42,16 +66,18 @@ impl Plugin {
     }
 
     fn restart(&mut self) {
-        self.child = run(&self.url, &self.db);
+        self.child = run(self.kind, &self.address, self.directory.path());
     }
 
     /// What it remembers.
     fn remembered(&self) -> Vec<Value> {
-        let output = Command::new(binaries::memory_plugin())
-            .args(["ls", "--db"])
-            .arg(&self.db)
-            .output()
-            .expect("it can be run");
+        let directory = self.directory.path();
+        let mut command = program(self.kind, directory);
+        match self.kind {
+            Kind::Rust => command.args(["ls", "--db"]),
+            Kind::Python => command.arg("ls"),
+        };
+        let output = command.arg(db(directory)).output().expect("it can be run");
         assert!(output.status.success(), "{output:?}");
         let lines = String::from_utf8(output.stdout).expect("text");
         let lines = lines.lines().map(serde_json::from_str);
@@ -66,10 +92,32 @@ impl Drop for Plugin {
     }
 }
 
-fn run(url: &str, db: &Path) -> Child {
-    Command::new(binaries::memory_plugin())
-        .args(["run", "--addr", url, "--db"])
-        .arg(db)
+fn db(directory: &Path) -> PathBuf {
+    directory.join("memory.db")
+}
+
+fn program(kind: Kind, directory: &Path) -> Command {
+    match kind {
+        Kind::Rust => Command::new(binaries::memory_plugin()),
+        Kind::Python => {
+            let mut command = Command::new(python());
+            command
+                .arg(binaries::root().join("examples/memory_plugin.py"))
+                .env("PYTHONPATH", directory)
+                .env("PYTHONDONTWRITEBYTECODE", "1");
+            command
+        }
+    }
+}
+
+fn run(kind: Kind, address: &str, directory: &Path) -> Child {
+    let mut command = program(kind, directory);
+    match kind {
+        Kind::Rust => command.args(["run", "--addr", address, "--db"]),
+        Kind::Python => command.args(["run", address]),
+    };
+    command
+        .arg(db(directory))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -111,12 +159,19 @@ async fn ends(server: &Server, count: u64) -> BTreeMap<String, (String, String)>
 /// Proves: B1.
 #[test]
 fn the_memory_has_each_session_once_whatever_is_killed() {
-    let kills = Scale::from_env().pick(4, 20, 200);
+    remembers(Kind::Rust, Scale::from_env().pick(4, 20, 200));
+}
+
+#[test]
+fn and_so_has_one_on_stock_stubs() {
+    remembers(Kind::Python, Scale::from_env().pick(4, 20, 200));
+}
+
+fn remembers(kind: Kind, kills: u64) {
     let mut rng = seed::rng("memory");
     let runtime = tokio::runtime::Runtime::new().expect("a runtime can be made");
     let mut server = Server::start();
-    let temporary = tempfile::tempdir().expect("a temporary directory can be made");
-    let mut plugin = Plugin::start(server.url(), &temporary.path().join("memory.db"));
+    let mut plugin = Plugin::start(kind, &server);
     let client = {
         let _inside = runtime.enter();
         let client = Client::builder().addr(server.url()).build();
