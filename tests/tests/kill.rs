@@ -26,6 +26,8 @@ mod plugins;
 mod producer;
 #[path = "kill/recovery.rs"]
 mod recovery;
+#[path = "kill/resumed.rs"]
+mod resumed;
 #[path = "kill/storm.rs"]
 mod storm;
 #[path = "kill/verdict.rs"]
