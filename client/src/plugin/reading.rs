@@ -30,7 +30,6 @@ use crate::watch::{EventStream, WatchItem};
 /// Events read ahead of the handler: about a frame.
 const AHEAD_MAX: usize = 256;
 
-
 /// How a reading ended.
 pub(super) enum Over {
     /// The watch ended, for this reason.
