@@ -6022,7 +6022,8 @@ pub struct EventBatch {
     /// At least one event, by revision.
     #[prost(message, repeated, tag = "1")]
     pub events: ::prost::alloc::vec::Vec<SessionEvent>,
-    /// Resumes after the last of them. Opaque; at most 256 bytes.
+    /// Resumes after the last of them, and after what the filter kept back behind it:
+    /// to be used with the same filter. Opaque; at most 256 bytes.
     #[prost(string, tag = "2")]
     pub resume_token: ::prost::alloc::string::String,
 }
