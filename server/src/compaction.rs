@@ -98,12 +98,8 @@ pub(crate) async fn run(compactor: Compactor) {
 }
 
 /// Tells whoever watches, and has the engine delete events, a few at a time, so that it does everything else in between.
-/// Answers up to where they are deleted then: less, if a subscription needs some.
-pub(crate) async fn delete(
-    engine: &Handle,
-    feed: &Feed,
-    through: Revision,
-) -> Result<Revision, Refused> {
+/// Fewer are, if a subscription needs some.
+async fn delete(engine: &Handle, feed: &Feed, through: Revision) -> Result<(), Refused> {
     feed.announce_compaction(through);
     tokio::time::sleep(COMPACT_NOTICE).await;
     let mut before = None;
@@ -117,7 +113,7 @@ pub(crate) async fn delete(
         };
         if reached >= through || before == Some(reached) {
             tracing::debug!(through = reached.0, "events were deleted");
-            return Ok(reached);
+            return Ok(());
         }
         before = Some(reached);
         tokio::time::sleep(COMPACT_PAUSE).await;

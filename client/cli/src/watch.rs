@@ -115,14 +115,18 @@ impl WatchArgs {
     }
 
     fn gap(&self, oldest: u64, current: u64) -> Result<(), Failure> {
-        let missing =
-            format!("events are missing: the server keeps revisions {oldest} to {current}");
+        let missing = missing(oldest, current);
         if self.skip_gaps {
             say::line(&missing);
             return Ok(());
         }
         Err(Failure::Conflict(missing))
     }
+}
+
+/// Says that the log no longer has what was to come next.
+pub(crate) fn missing(oldest: u64, current: u64) -> String {
+    format!("events are missing: the server keeps revisions {oldest} to {current}")
 }
 
 /// A session of the initial state, told apart from events by the frame it came in.

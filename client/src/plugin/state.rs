@@ -100,17 +100,13 @@ impl StateTeller {
 
     /// It reads: with how much before it, unless the server is going.
     pub(super) fn reads(&self, lag_events: u64) {
-        self.state.send_if_modified(|told| {
-            if matches!(told, PluginState::Draining { .. }) {
-                return false;
-            }
-            let state = match lag_events {
-                0 => PluginState::Connected,
-                events => PluginState::Lagging { events },
-            };
-            let changed = *told != state;
-            *told = state;
-            changed
+        // Nobody else tells anything between the look and the word.
+        if matches!(*self.state.borrow(), PluginState::Draining { .. }) {
+            return;
+        }
+        self.tell(match lag_events {
+            0 => PluginState::Connected,
+            events => PluginState::Lagging { events },
         });
     }
 }

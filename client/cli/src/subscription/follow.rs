@@ -10,7 +10,7 @@ use sessiond_client::{Client, WatchItem, pb};
 use super::NameArg;
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::say;
+use crate::watch;
 
 /// Which subscription to follow, and for how long.
 #[derive(Debug, Args)]
@@ -32,11 +32,11 @@ pub(crate) struct FollowArgs {
 
 impl FollowArgs {
     pub(super) async fn run(self, client: &Client, output: &mut Output) -> Result<(), Failure> {
-        let mut watch = client.watch().subscription(&self.name.name);
+        let mut builder = client.watch().subscription(&self.name.name);
         if self.take_over {
-            watch = watch.take_over();
+            builder = builder.take_over();
         }
-        let mut events = watch.start();
+        let mut events = builder.start();
         let mut epoch = 0;
         let mut left = self.count.unwrap_or(u64::MAX);
         while left > 0 {
@@ -54,11 +54,9 @@ impl FollowArgs {
                     event.revision
                 }
                 WatchItem::Bookmark(bookmark) => bookmark.revision,
+                // It fell too far behind meanwhile: nothing that is gone passes for printed.
                 WatchItem::Gap { oldest, current } => {
-                    say::line(&format!(
-                        "events are missing: the server keeps revisions {oldest} to {current}"
-                    ));
-                    continue;
+                    return Err(Failure::Conflict(watch::missing(oldest, current)));
                 }
                 WatchItem::Initial(_) | WatchItem::InitialEnd => continue,
             };
