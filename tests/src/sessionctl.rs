@@ -38,6 +38,30 @@ struct Printed<T> {
 // === impl Sessionctl ===
 
 impl Sessionctl {
+    /// Runs it to its end; answers with how it ended and what it printed.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be started, or does not end.
+    #[must_use]
+    pub fn finished(server: &Server, arguments: &[&str]) -> (Option<i32>, Vec<Value>) {
+        let mut command = Self::start(server, arguments, &Progress::default());
+        let code = command.finish().code();
+        (code, command.printed())
+    }
+
+    /// The same of a command that must succeed.
+    ///
+    /// # Panics
+    ///
+    /// When it does not.
+    #[track_caller]
+    pub fn succeeded(server: &Server, arguments: &[&str]) -> Vec<Value> {
+        let (code, printed) = Self::finished(server, arguments);
+        assert_eq!(code, Some(0), "{arguments:?}: {printed:?}");
+        printed
+    }
+
     /// Starts it for `server`, printing lines of JSON. `also` counts its lines besides.
     ///
     /// # Panics

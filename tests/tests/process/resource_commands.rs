@@ -5,7 +5,6 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 use sessiond_tests::processes::runs;
-use sessiond_tests::progress::Progress;
 use sessiond_tests::server::Server;
 use sessiond_tests::sessionctl::Sessionctl;
 
@@ -39,20 +38,6 @@ impl Drop for Sleeper {
     }
 }
 
-/// Runs a command to its end; answers with how it ended and what it printed.
-fn finished(server: &Server, arguments: &[&str]) -> (Option<i32>, Vec<Value>) {
-    let mut command = Sessionctl::start(server, arguments, &Progress::default());
-    let code = command.finish().code();
-    (code, command.printed())
-}
-
-/// The same of a command that must succeed.
-fn printed(server: &Server, arguments: &[&str]) -> Vec<Value> {
-    let (code, printed) = finished(server, arguments);
-    assert_eq!(code, Some(0), "{arguments:?}: {printed:?}");
-    printed
-}
-
 fn text(value: &Value) -> String {
     value.as_str().expect("a text").to_owned()
 }
@@ -60,39 +45,39 @@ fn text(value: &Value) -> String {
 #[test]
 fn resources_are_looked_after_on_the_command_line() {
     let server = Server::on_socket();
-    printed(&server, &["session", "open", "--key", "a"]);
+    Sessionctl::succeeded(&server, &["session", "open", "--key", "a"]);
     let declare = ["resource", "declare", "--key", "a", "--name", "shell"];
-    let declared = text(&printed(&server, &declare)[0]["resource_id"]);
+    let declared = text(&Sessionctl::succeeded(&server, &declare)[0]["resource_id"]);
     let shell = Sleeper::start(Some(&declared));
     let pid = shell.pid().to_string();
     let register = ["resource", "register", &declared, "--pid", &pid];
-    let registered = printed(&server, &register);
+    let registered = Sessionctl::succeeded(&server, &register);
     assert_eq!(registered[0]["process"]["pid"], shell.pid());
     let other = Sleeper::start(None);
     let adopted_pid = other.pid().to_string();
     let adopt = ["resource", "adopt", "--key", "a", "--pid", &adopted_pid];
-    let adopted = text(&printed(&server, &adopt)[0]["resource_id"]);
-    assert_eq!(printed(&server, &["resource", "ls"]).len(), 2);
+    let adopted = text(&Sessionctl::succeeded(&server, &adopt)[0]["resource_id"]);
+    assert_eq!(Sessionctl::succeeded(&server, &["resource", "ls"]).len(), 2);
     let dry = ["resource", "release", "--name-glob", "sh*", "--dry-run"];
-    let would = printed(&server, &dry);
+    let would = Sessionctl::succeeded(&server, &dry);
     assert_eq!(would[0]["outcome"], "RELEASE_OUTCOME_WOULD_RELEASE");
     assert!(runs(shell.pid()));
     let release = ["resource", "release", "--name", "shell", "--wait", "30s"];
-    assert_eq!(printed(&server, &release).len(), 1);
+    assert_eq!(Sessionctl::succeeded(&server, &release).len(), 1);
     assert!(!runs(shell.pid()), "it is gone when the command is done");
     assert!(runs(other.pid()));
-    let (code, _) = finished(&server, &register);
+    let (code, _) = Sessionctl::finished(&server, &register);
     assert_eq!(code, Some(CONFLICT), "it is released");
-    let (code, results) = finished(&server, &["resource", "release", &adopted, "what"]);
+    let (code, results) = Sessionctl::finished(&server, &["resource", "release", &adopted, "what"]);
     assert_eq!(code, Some(NOT_FOUND));
     assert_eq!(results.len(), 2, "the other one went all the same");
     let end = ["session", "end", "a", "--mode", "immediate"];
     let wait = ["--wait", "30s", "--wait-for", "released"];
-    let ended = printed(&server, &[&end[..], &wait[..]].concat());
+    let ended = Sessionctl::succeeded(&server, &[&end[..], &wait[..]].concat());
     assert_eq!(ended[0]["unreleased_resources"], 0);
     assert!(!runs(other.pid()));
-    printed(&server, &["session", "wait", "a", "--for", "released"]);
-    assert!(printed(&server, &["resource", "ls"]).is_empty());
+    Sessionctl::succeeded(&server, &["session", "wait", "a", "--for", "released"]);
+    assert!(Sessionctl::succeeded(&server, &["resource", "ls"]).is_empty());
     let all = ["resource", "ls", "--key", "a", "--all"];
-    assert_eq!(printed(&server, &all).len(), 2);
+    assert_eq!(Sessionctl::succeeded(&server, &all).len(), 2);
 }

@@ -1,35 +1,22 @@
 //! Subscriptions on the command line: made, followed across a kill, moved and forgotten.
 
 use serde_json::Value;
-use sessiond_tests::progress::Progress;
 use sessiond_tests::server::Server;
 use sessiond_tests::sessionctl::Sessionctl;
 
 /// The exit code for what there is not.
 const NOT_FOUND: i32 = 5;
 
-fn finished(server: &Server, arguments: &[&str]) -> (Option<i32>, Vec<Value>) {
-    let mut command = Sessionctl::start(server, arguments, &Progress::default());
-    let code = command.finish().code();
-    (code, command.printed())
-}
-
-fn printed(server: &Server, arguments: &[&str]) -> Vec<Value> {
-    let (code, printed) = finished(server, arguments);
-    assert_eq!(code, Some(0), "{arguments:?}: {printed:?}");
-    printed
-}
-
 /// Opens and ends a session of that key.
 fn live_and_end(server: &Server, key: &str) {
-    printed(server, &["session", "open", "--key", key]);
-    printed(server, &["session", "end", key]);
+    Sessionctl::succeeded(server, &["session", "open", "--key", key]);
+    Sessionctl::succeeded(server, &["session", "end", key]);
 }
 
 /// The keys of the sessions that are printed as ended.
 fn followed(server: &Server, more: &[&str]) -> Vec<String> {
     let arguments = [&["subscription", "follow", "memory"], more].concat();
-    let events = printed(server, &arguments).into_iter();
+    let events = Sessionctl::succeeded(server, &arguments).into_iter();
     let keys = events.map(|event| {
         assert_eq!(event["type"], "EVENT_TYPE_SESSION_END");
         event["session"]["key"].as_str().expect("a key").to_owned()
@@ -38,7 +25,7 @@ fn followed(server: &Server, more: &[&str]) -> Vec<String> {
 }
 
 fn memory(server: &Server) -> Value {
-    printed(server, &["subscription", "get", "memory"]).remove(0)
+    Sessionctl::succeeded(server, &["subscription", "get", "memory"]).remove(0)
 }
 
 #[test]
@@ -47,9 +34,9 @@ fn a_plugin_of_the_shell_hears_of_each_end_once_across_a_kill() {
     live_and_end(&server, "before");
     let create = ["subscription", "create", "memory"];
     let create = [&create[..], &["--type", "session-end", "--required"]].concat();
-    printed(&server, &create);
+    Sessionctl::succeeded(&server, &create);
     // It is there, so this changes nothing.
-    printed(&server, &create);
+    Sessionctl::succeeded(&server, &create);
     for key in ["a", "b", "c"] {
         live_and_end(&server, key);
     }
@@ -62,20 +49,24 @@ fn a_plugin_of_the_shell_hears_of_each_end_once_across_a_kill() {
     assert_eq!(memory(&server)["required"], true);
 
     let seek = ["subscription", "seek", "memory", "--oldest"];
-    let moved = printed(&server, &seek).remove(0);
+    let moved = Sessionctl::succeeded(&server, &seek).remove(0);
     assert_eq!(moved["acked_revision"], "0");
     let all = ["before", "a", "b", "c", "d"];
     assert_eq!(followed(&server, &["--count", "5"]), all);
 
-    let names = printed(&server, &["subscription", "ls"]);
+    let names = Sessionctl::succeeded(&server, &["subscription", "ls"]);
     assert_eq!(names.len(), 1, "{names:?}");
-    printed(&server, &["subscription", "rm", "memory"]);
+    Sessionctl::succeeded(&server, &["subscription", "rm", "memory"]);
     for gone in [
         &["subscription", "get", "memory"][..],
         &["subscription", "rm", "memory"],
         &["subscription", "follow", "memory"],
         &["subscription", "seek", "memory", "--now"],
     ] {
-        assert_eq!(finished(&server, gone).0, Some(NOT_FOUND), "{gone:?}");
+        assert_eq!(
+            Sessionctl::finished(&server, gone).0,
+            Some(NOT_FOUND),
+            "{gone:?}"
+        );
     }
 }
