@@ -4,10 +4,10 @@
 //! What is not acknowledged is sent after the next start; nothing of it is lost. What this deliberately does not do: wait for
 //! watches without a subscription, which are told everything before they are closed.
 
-use sessiond_core::event::{EventKind, EventRow};
+use sessiond_core::event::EventKind;
 use sessiond_core::ids::Revision;
 use sessiond_core::limits::SUBSCRIPTIONS_MAX;
-use sessiond_core::subscription::{SubscriptionKey, SubscriptionRow};
+use sessiond_core::subscription::SubscriptionKey;
 use tokio::time::{Instant, sleep};
 
 use super::{Drainer, Part};
@@ -21,19 +21,11 @@ use crate::wire::query::EventQuery;
 struct Listener {
     subscription: SubscriptionKey,
     query: EventQuery,
-    /// Up to here it has nothing to hear of, or heard of it.
-    clear: Revision,
-    /// Whether its consumer has a watch open.
-    reads: bool,
-}
-
-/// How many of the ends up to a place a subscription has before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ahead {
-    /// Whether there is one.
-    First,
-    /// All.
-    Count,
+    acked: Revision,
+    /// The last of the ends that it is to hear of; 0 where there is none.
+    last: Revision,
+    /// Ends that it is to hear of and did not acknowledge.
+    unheard: u64,
 }
 
 impl Drainer {
@@ -45,97 +37,88 @@ impl Drainer {
     ) -> Result<Vec<(SubscriptionKey, u64)>, Over> {
         let began = Instant::now();
         let through = self.feed.newest();
-        let mut behind = self.listeners(before)?;
-        loop {
-            self.hear(&mut behind, through).await?;
-            let waits = behind.iter().any(|one| one.reads);
-            if !waits || self.drains.is_over(Part::Delivery, began) {
-                break;
-            }
+        let mut listeners = self.listeners()?;
+        self.each_end(before, through, &mut listeners, |one, end| one.last = end)
+            .await?;
+        while self.is_awaited(&mut listeners)? && !self.drains.is_over(Part::Delivery, began) {
             if !self.engine.is_running() {
                 return Err(Over::Ended);
             }
             sleep(DRAIN_LOOK_EVERY).await;
         }
-        let mut unheard = Vec::with_capacity(behind.len());
-        for mut one in behind {
-            let count = self.ahead(&mut one, through, Ahead::Count).await?;
-            unheard.push((one.subscription, count));
-        }
-        Ok(unheard)
+        self.each_end(before, through, &mut listeners, |one, end| {
+            one.unheard += u64::from(end > one.acked);
+        })
+        .await?;
+        let counted = listeners.into_iter();
+        Ok(counted.map(|one| (one.subscription, one.unheard)).collect())
     }
 
     /// The subscriptions that keep the log; one that is stale was told so.
-    fn listeners(&self, before: Revision) -> Result<Vec<Listener>, Over> {
+    fn listeners(&self) -> Result<Vec<Listener>, Over> {
         let rows = self.snapshot()?;
         let all = usize::try_from(SUBSCRIPTIONS_MAX).expect("there are few");
         let mut found = Vec::new();
         for subscription in rows.holding(all)? {
             if let Some(row) = rows.subscription(&subscription)? {
-                let query = parse::subscription::query_of(&subscription.0, &row.settings);
                 found.push(Listener {
-                    query,
-                    clear: before,
-                    reads: false,
+                    query: parse::subscription::query_of(&subscription.0, &row.settings),
                     subscription,
+                    acked: row.acked,
+                    last: Revision(0),
+                    unheard: 0,
                 });
             }
         }
         Ok(found)
     }
 
-    /// Forgets those that have nothing before them any more, and sees who of the others reads.
-    async fn hear(&self, behind: &mut Vec<Listener>, through: Revision) -> Result<(), Over> {
-        for mut one in std::mem::take(behind) {
-            let Some(row) = self.snapshot()?.subscription(&one.subscription)? else {
+    /// Forgets those that have heard of everything, or are deleted; answers whether one of the others is read.
+    fn is_awaited(&self, listeners: &mut Vec<Listener>) -> Result<bool, Over> {
+        let rows = self.snapshot()?;
+        let mut reads = false;
+        for mut one in std::mem::take(listeners) {
+            let Some(row) = rows.subscription(&one.subscription)? else {
                 continue;
             };
-            let SubscriptionRow { acked, epoch, .. } = &*row;
-            one.clear = one.clear.max(*acked);
-            one.reads = self.consumers.is_read(&one.subscription, *epoch);
-            if self.ahead(&mut one, through, Ahead::First).await? > 0 {
-                behind.push(one);
+            one.acked = row.acked;
+            if one.acked < one.last {
+                reads |= self.consumers.is_read(&one.subscription, row.epoch);
+                listeners.push(one);
             }
+        }
+        Ok(reads)
+    }
+
+    /// Goes once over the ends behind `before` up to `through`, with each subscription that is to hear of one.
+    async fn each_end(
+        &self,
+        before: Revision,
+        through: Revision,
+        listeners: &mut [Listener],
+        note: impl Fn(&mut Listener, Revision),
+    ) -> Result<(), Over> {
+        let mut at = before;
+        while !listeners.is_empty() && at < through {
+            let looked = self.feed.look(at, |event| {
+                if event.kind != EventKind::SessionEnd || event.revision > through {
+                    return;
+                }
+                for one in listeners.iter_mut() {
+                    if one.query.matches(event) {
+                        note(one, event.revision);
+                    }
+                }
+            });
+            at = match looked {
+                Ok(reached) if reached == at => return Ok(()),
+                Ok(reached) => reached,
+                // Nobody that keeps the log needed what is gone.
+                Err(Unread::Compacted { oldest, .. }) => Revision(oldest.0 - 1),
+                Err(Unread::Fault(fault)) => return Err(fault.into()),
+            };
+            tokio::task::yield_now().await;
         }
         Ok(())
     }
-
-    /// How many ends it has before it, or whether there is one.
-    async fn ahead(
-        &self,
-        one: &mut Listener,
-        through: Revision,
-        ahead: Ahead,
-    ) -> Result<u64, Over> {
-        let (mut count, mut at) = (0, one.clear);
-        while at < through {
-            let mut first = None;
-            let looked = self.feed.look(at, |event| {
-                if event.revision <= through && is_end(event, &one.query) {
-                    first.get_or_insert(event.revision);
-                    count += 1;
-                }
-            });
-            match (looked, first, ahead) {
-                (Ok(_), Some(first), Ahead::First) => {
-                    one.clear = Revision(first.0 - 1);
-                    return Ok(count);
-                }
-                (Ok(reached), _, _) if reached == at => break,
-                (Ok(reached), _, _) => at = reached,
-                // An active subscription keeps what it did not acknowledge; this one is stale by now.
-                (Err(Unread::Compacted { oldest, .. }), _, _) => at = Revision(oldest.0 - 1),
-                (Err(Unread::Fault(fault)), _, _) => return Err(fault.into()),
-            }
-            tokio::task::yield_now().await;
-        }
-        if ahead == Ahead::First {
-            one.clear = through;
-        }
-        Ok(count)
-    }
-}
-
-fn is_end(event: &EventRow, query: &EventQuery) -> bool {
-    event.kind == EventKind::SessionEnd && query.matches(event)
 }
