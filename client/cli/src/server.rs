@@ -174,7 +174,6 @@ fn progress_line(progress: &pb::DrainProgress) -> String {
 
 /// What a person wants to know of a drain.
 fn report_fields(report: &pb::DrainReport, now: Timestamp) -> Vec<[String; 2]> {
-    let took = report.duration.and_then(|took| took.try_into().ok());
     let number = |name: &str, value: u64| [name.to_owned(), value.to_string()];
     let recovered = if report.recovered {
         "by the next start"
@@ -186,7 +185,7 @@ fn report_fields(report: &pb::DrainReport, now: Timestamp) -> Vec<[String; 2]> {
         reason(report.reason),
         sessions(report.sessions),
         ["began".to_owned(), age::ago(report.begin_time, now)],
-        ["took".to_owned(), took.map(age::length).unwrap_or_default()],
+        ["took".to_owned(), age::wire_length(report.duration)],
         number("ended", report.ended),
         number("ended late", report.ended_late),
         number("left", report.left),

@@ -24,7 +24,6 @@ fn fields(stats: &pb::GetStatsResponse, now: Timestamp) -> Vec<[String; 2]> {
     let engine = stats.engine.unwrap_or_default();
     let cleanup = stats.cleanup.unwrap_or_default();
     let work = stats.work.clone().unwrap_or_default();
-    let uptime = stats.uptime.and_then(|uptime| uptime.try_into().ok());
     let since = |name: &str, time, session: &str| {
         let (ago, gap) = (
             age::ago(time, now),
@@ -70,10 +69,7 @@ fn fields(stats: &pb::GetStatsResponse, now: Timestamp) -> Vec<[String; 2]> {
         number("cleanup runs", cleanup.runs),
         number("cleanup errors", cleanup.errors),
         number("repairs", cleanup.repairs),
-        [
-            "uptime".to_owned(),
-            uptime.map(age::length).unwrap_or_default(),
-        ],
+        ["uptime".to_owned(), age::wire_length(stats.uptime)],
     ]
 }
 

@@ -140,11 +140,7 @@ fn gone(name: &str, output: &mut Output) -> Result<(), Failure> {
 /// What a person wants to know about one subscription. What is unset is left out.
 fn fields(subscription: &pb::Subscription, now: Timestamp) -> Vec<[String; 2]> {
     let lag = subscription.lag.unwrap_or_default();
-    let length = |span: Option<prost_types::Duration>| {
-        let span = span.and_then(|span| span.try_into().ok());
-        span.map(age::length).unwrap_or_default()
-    };
-    let oldest = match length(lag.age) {
+    let oldest = match age::wire_length(lag.age) {
         none if none.is_empty() => none,
         age => format!(", the oldest {age} old"),
     };
@@ -171,7 +167,7 @@ fn fields(subscription: &pb::Subscription, now: Timestamp) -> Vec<[String; 2]> {
             "max lag",
             format!(
                 "{}, {} bytes",
-                length(subscription.max_lag),
+                age::wire_length(subscription.max_lag),
                 subscription.max_lag_bytes
             ),
         ),

@@ -23,8 +23,14 @@ pub(crate) fn until(time: Option<prost_types::Timestamp>, now: Timestamp) -> Str
 }
 
 /// A length of time.
-pub(crate) fn length(duration: Duration) -> String {
+fn length(duration: Duration) -> String {
     span(i64::try_from(duration.as_secs()).unwrap_or(i64::MAX))
+}
+
+/// A length of time as the wire has it: empty when unset.
+pub(crate) fn wire_length(duration: Option<prost_types::Duration>) -> String {
+    let duration = duration.and_then(|duration| duration.try_into().ok());
+    duration.map(length).unwrap_or_default()
 }
 
 fn none() -> String {

@@ -8,7 +8,7 @@ mod subscription;
 use jiff::Timestamp;
 use sessiond_client::pb;
 
-use super::age::{ago, length};
+use super::age::{ago, wire_length};
 use super::json::Described;
 use crate::values;
 
@@ -188,7 +188,6 @@ impl Row for pb::PoolInfo {
 
     fn cells(&self, now: Timestamp) -> Vec<String> {
         let bound = |max: Option<u64>| max.map_or_else(|| "-".to_owned(), |max| max.to_string());
-        let wait = self.default_wait.and_then(|wait| wait.try_into().ok());
         vec![
             self.pool.clone(),
             self.live.to_string(),
@@ -201,7 +200,7 @@ impl Row for pb::PoolInfo {
             self.attached.to_string(),
             bound(self.max_attached),
             values::enum_name::<pb::WhenFull>(self.when_full),
-            wait.map(length).unwrap_or_default(),
+            wire_length(self.default_wait),
         ]
     }
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use sessiond_client::pb;
 
 use super::Row;
-use crate::output::age::length;
+use crate::output::age::wire_length;
 use crate::values;
 
 impl Row for pb::Subscription {
@@ -28,7 +28,6 @@ impl Row for pb::Subscription {
 
     fn cells(&self, _now: Timestamp) -> Vec<String> {
         let lag = self.lag.unwrap_or_default();
-        let age = lag.age.and_then(|age| age.try_into().ok());
         let yes = |is: bool| if is { "yes" } else { "no" }.to_owned();
         vec![
             self.name.clone(),
@@ -38,7 +37,7 @@ impl Row for pb::Subscription {
             self.delivered_revision.to_string(),
             lag.events.to_string(),
             lag.bytes.to_string(),
-            age.map(length).unwrap_or_default(),
+            wire_length(lag.age),
             self.consumer.clone(),
             yes(self.connected),
         ]
