@@ -91,15 +91,23 @@ pub(crate) async fn run(compactor: Compactor) {
             continue;
         };
         // What waits for room is refused by nothing but the engine's end.
-        if delete(&engine, &feed, through).await.is_err() {
-            return;
+        match delete(&engine, &feed, through).await {
+            Ok(reached) => tracing::debug!(through = reached.0, "events were deleted"),
+            Err(_) => return,
         }
     }
 }
 
 /// Tells whoever watches, and has the engine delete events, a few at a time, so that it does everything else in between.
-/// Fewer are, if a subscription needs some.
-async fn delete(engine: &Handle, feed: &Feed, through: Revision) -> Result<(), Refused> {
+/// Fewer are, if a subscription needs some: answers with the newest that is deleted.
+///
+/// # Errors
+/// [`Refused::Stopped`] only: what waits for room waits.
+pub(crate) async fn delete(
+    engine: &Handle,
+    feed: &Feed,
+    through: Revision,
+) -> Result<Revision, Refused> {
     feed.announce_compaction(through);
     tokio::time::sleep(COMPACT_NOTICE).await;
     let mut before = None;
@@ -112,8 +120,7 @@ async fn delete(engine: &Handle, feed: &Feed, through: Revision) -> Result<(), R
             panic!("compaction is answered with how far it came: {answer:?}");
         };
         if reached >= through || before == Some(reached) {
-            tracing::debug!(through = reached.0, "events were deleted");
-            return Ok(());
+            return Ok(reached);
         }
         before = Some(reached);
         tokio::time::sleep(COMPACT_PAUSE).await;

@@ -211,6 +211,8 @@ unary! {
     sweep = admin.sweep(pb::SweepRequest) -> pb::SweepResponse;
     /// RevokeLease.
     revoke_lease = admin.revoke_lease(pb::RevokeLeaseRequest) -> pb::RevokeLeaseResponse;
+    /// CompactEvents.
+    compact_events = admin.compact_events(pb::CompactEventsRequest) -> pb::CompactEventsResponse;
     /// GetDrainReport.
     drain_report = admin.get_drain_report(pb::GetDrainReportRequest) -> pb::GetDrainReportResponse;
     /// ListPools.

@@ -5,6 +5,8 @@
 
 #[path = "bad_input/agent_link.rs"]
 mod agent_link;
+#[path = "bad_input/compact_events.rs"]
+mod compact_events;
 #[path = "bad_input/dead_letters.rs"]
 mod dead_letters;
 #[path = "bad_input/drain.rs"]

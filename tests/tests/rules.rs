@@ -24,6 +24,8 @@ mod claim_any;
 mod cleanup;
 #[path = "rules/coalesce.rs"]
 mod coalesce;
+#[path = "rules/compact_events.rs"]
+mod compact_events;
 #[path = "rules/dead_letters.rs"]
 mod dead_letters;
 #[path = "rules/discard.rs"]

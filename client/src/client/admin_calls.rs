@@ -120,6 +120,24 @@ impl Client {
         .await
     }
 
+    /// Deletes the oldest events, up to and including this one, which no active
+    /// subscription needs. A log that is far over it takes a while.
+    ///
+    /// # Errors
+    ///
+    /// What `CompactEvents` refuses.
+    pub async fn compact_events(
+        &self,
+        through_revision: u64,
+    ) -> Result<pb::CompactEventsResponse, Error> {
+        let request = pb::CompactEventsRequest { through_revision };
+        self.call(Repeat::Harmless, BULK_WAIT, request, |request| {
+            let mut admin = self.admin();
+            async move { admin.compact_events(request).await }
+        })
+        .await
+    }
+
     /// Reads what came of the last drain of the store, by a call or by a signal;
     /// `None` when it was never drained.
     ///

@@ -63,6 +63,7 @@ pub(crate) enum Call {
     ListWorkers(Unary<pb::ListWorkersRequest, pb::ListWorkersResponse>),
     ResetCircuit(Unary<pb::ResetCircuitRequest, pb::ResetCircuitResponse>),
     RevokeLease(Unary<pb::RevokeLeaseRequest, pb::RevokeLeaseResponse>),
+    CompactEvents(Unary<pb::CompactEventsRequest, pb::CompactEventsResponse>),
     DrainReport(Unary<pb::GetDrainReportRequest, pb::GetDrainReportResponse>),
     DeclareResource(Unary<pb::DeclareResourceRequest, pb::DeclareResourceResponse>),
     ListNodes(Unary<pb::ListNodesRequest, pb::ListNodesResponse>),

@@ -100,6 +100,25 @@ async fn pools_and_nodes_are_asked_for() {
 }
 
 #[tokio::test]
+async fn events_are_deleted_up_to_a_revision() {
+    let mut server = FakeServer::start().await;
+    let client = server.client();
+    let serve = async {
+        let Call::CompactEvents(call) = server.call().await else {
+            panic!("expected a compaction");
+        };
+        assert_eq!(call.request.through_revision, 9);
+        call.answer(pb::CompactEventsResponse {
+            oldest_revision: 10,
+            ..Default::default()
+        });
+    };
+    let compact = client.compact_events(9);
+    let (compacted, ()) = within(async { tokio::join!(compact, serve) }).await;
+    assert_eq!(compacted.unwrap().oldest_revision, 10);
+}
+
+#[tokio::test]
 async fn subscriptions_are_read_listed_and_forgotten() {
     let mut server = FakeServer::start().await;
     let client = server.client();

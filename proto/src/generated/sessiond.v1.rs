@@ -61,6 +61,28 @@ impl ActorKind {
         }
     }
 }
+/// Which events to delete.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CompactEventsRequest {
+    /// Every event up to and including this one, and what was committed with it.
+    /// Required; more than `current_revision` is refused FIELD_INVALID.
+    #[prost(uint64, tag = "1")]
+    pub through_revision: u64,
+}
+/// How the log begins now.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CompactEventsResponse {
+    /// The oldest revision that is still kept.
+    #[prost(uint64, tag = "1")]
+    pub oldest_revision: u64,
+    /// The newest committed revision.
+    #[prost(uint64, tag = "2")]
+    pub current_revision: u64,
+    /// The active subscription, as NAMESPACE/NAME, for which events stay that were
+    /// to go: the one furthest behind. Empty: none do.
+    #[prost(string, tag = "3")]
+    pub held_by: ::prost::alloc::string::String,
+}
 /// How many messages of a session went where. The numbers belong to the session,
 /// not to its queue: the next incarnation of the key starts from zero, and what
 /// it takes over counts there as enqueued, and what of it was given up before as
@@ -2995,6 +3017,35 @@ pub mod admin_service_client {
                 .insert(GrpcMethod::new("sessiond.v1.AdminService", "GetDrainReport"));
             self.inner.unary(req, path, codec).await
         }
+        /// Deletes the oldest events of the log, of all namespaces, that their age,
+        /// number and size would let stay. Watches are told half a second before, and
+        /// none goes that an active subscription did not acknowledge. What it deletes is
+        /// not gone at once: when its caller hangs up it stops in between, and a repeat
+        /// goes on. Refuses nothing of its own.
+        pub async fn compact_events(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CompactEventsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CompactEventsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sessiond.v1.AdminService/CompactEvents",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("sessiond.v1.AdminService", "CompactEvents"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -3105,6 +3156,18 @@ pub mod admin_service_server {
             request: tonic::Request<super::GetDrainReportRequest>,
         ) -> std::result::Result<
             tonic::Response<super::GetDrainReportResponse>,
+            tonic::Status,
+        >;
+        /// Deletes the oldest events of the log, of all namespaces, that their age,
+        /// number and size would let stay. Watches are told half a second before, and
+        /// none goes that an active subscription did not acknowledge. What it deletes is
+        /// not gone at once: when its caller hangs up it stops in between, and a repeat
+        /// goes on. Refuses nothing of its own.
+        async fn compact_events(
+            &self,
+            request: tonic::Request<super::CompactEventsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CompactEventsResponse>,
             tonic::Status,
         >;
     }
@@ -3578,6 +3641,51 @@ pub mod admin_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GetDrainReportSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/sessiond.v1.AdminService/CompactEvents" => {
+                    #[allow(non_camel_case_types)]
+                    struct CompactEventsSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::CompactEventsRequest>
+                    for CompactEventsSvc<T> {
+                        type Response = super::CompactEventsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CompactEventsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::compact_events(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CompactEventsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -96,6 +96,11 @@ pub(crate) const FIELDS: &[(&str, &str)] = &[
     ("UpdateSessionResponse", "session duplicate"),
     ("TouchSessionRequest", "ref usage_delta"),
     ("TouchSessionResponse", "session"),
+    ("CompactEventsRequest", "through_revision"),
+    (
+        "CompactEventsResponse",
+        "oldest_revision current_revision held_by",
+    ),
     ("RevokeLeaseRequest", "ref epoch request_id"),
     ("RevokeLeaseResponse", "session lease duplicate"),
     ("BeginRequestRequest", "ref request_lease request_token"),

@@ -11,9 +11,10 @@ use sessiond_proto::v1::admin_service_server::AdminService;
 use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 
-use super::context::{Context, faulted, session_id, span};
+use super::context::{Context, faulted, refused, session_id, span};
 use super::{Handlers, drain_server, pools, stats, sweep};
 use crate::app::VERSION;
+use crate::compaction;
 use crate::limits::{HEARTBEAT_EVERY, REQUEST_BYTES_MAX};
 use crate::wire::status::Refusal;
 use crate::wire::token::PagePosition;
@@ -165,6 +166,28 @@ impl AdminService for Handlers {
     ) -> Result<Response<pb::GetDrainReportResponse>, Status> {
         self.context.namespace(request.metadata())?;
         drain_server::report(&self.context).map(Response::new)
+    }
+
+    async fn compact_events(
+        &self,
+        request: Request<pb::CompactEventsRequest>,
+    ) -> Result<Response<pb::CompactEventsResponse>, Status> {
+        let context = &self.context;
+        context.namespace(request.metadata())?;
+        let newest = context.feed.newest();
+        let through = parse::compact_events::compact_events(request.into_inner(), newest)
+            .map_err(|invalid| Refusal::invalid(&invalid))?;
+        let reached = compaction::delete(&context.engine, &context.feed, through)
+            .await
+            .map_err(refused)?;
+        let rows = context.rows()?;
+        let bounds = rows.log_bounds().map_err(|fault| faulted(&fault))?;
+        // One may have let go meanwhile; then a repeat deletes more.
+        let holding = match through > reached {
+            true => rows.holding(1).map_err(|fault| faulted(&fault))?.pop(),
+            false => None,
+        };
+        Ok(Response::new(show::server::compacted(bounds, holding)))
     }
 }
 

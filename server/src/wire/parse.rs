@@ -6,6 +6,7 @@
 pub(crate) mod agent_link;
 pub(crate) mod begin_request;
 pub(crate) mod claim;
+pub(crate) mod compact_events;
 pub(crate) mod dead_letter_filter;
 pub(crate) mod declare_resource;
 pub(crate) mod discard;

@@ -38,7 +38,7 @@ described! {
     ListPoolsResponse PoolInfo ListNodesResponse Node DeclareResourceResponse ListResourcesResponse Resource
     ReleaseResourceResponse ReleaseResult ExportSummary DrainServerResponse DrainStarted DrainReport
     GetDrainReportResponse Subscription CreateSubscriptionResponse GetSubscriptionResponse
-    ListSubscriptionsResponse DeleteSubscriptionResponse
+    ListSubscriptionsResponse DeleteSubscriptionResponse CompactEventsResponse
 }
 
 static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {

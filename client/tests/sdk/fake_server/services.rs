@@ -112,6 +112,7 @@ service! {
     reset_circuit(ResetCircuitRequest) -> ResetCircuitResponse: ResetCircuit;
     sweep(SweepRequest) -> SweepResponse: Sweep;
     revoke_lease(RevokeLeaseRequest) -> RevokeLeaseResponse: RevokeLease;
+    compact_events(CompactEventsRequest) -> CompactEventsResponse: CompactEvents;
     get_drain_report(GetDrainReportRequest) -> GetDrainReportResponse: DrainReport;
 }
 

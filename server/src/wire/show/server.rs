@@ -9,6 +9,7 @@ use sessiond_core::limits::{
 };
 use sessiond_core::reply::LeaseProgress;
 use sessiond_core::rows::Counters;
+use sessiond_core::subscription::SubscriptionKey;
 use sessiond_core::time::{Span, WallTime};
 use sessiond_proto::v1 as pb;
 
@@ -58,6 +59,20 @@ const CAPABILITIES: &[&str] = &[
     "delivery_mode_interrupt",
     "delivery_mode_steer",
 ];
+
+/// The answer to CompactEvents: the oldest and the newest event, and whom more of them stay for.
+pub(crate) fn compacted(
+    (oldest, newest): (Revision, Revision),
+    holding: Option<SubscriptionKey>,
+) -> pb::CompactEventsResponse {
+    pb::CompactEventsResponse {
+        oldest_revision: oldest.0,
+        current_revision: newest.0,
+        held_by: holding.map_or_else(String::new, |(namespace, name)| {
+            format!("{namespace}/{name}")
+        }),
+    }
+}
 
 /// The answer to GetServerInfo.
 pub(crate) fn server_info(facts: &ServerFacts<'_>) -> pb::GetServerInfoResponse {
