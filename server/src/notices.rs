@@ -15,7 +15,7 @@ macro_rules! warn_of {
     ($event:expr, $($said:tt)+) => {
         tracing::warn!(
             revision = $event.revision.0,
-            namespace = %$event.namespace(),
+            namespace = $event.namespace().map(tracing::field::display),
             session_id = $event.session().map(|of| tracing::field::display(&of.session.id)),
             key = $event.session().and_then(key),
             $($said)+
@@ -75,7 +75,8 @@ pub(crate) fn note(event: &EventRow) -> bool {
             lag_bytes = attribute("lag_bytes"),
             "subscription stale: it fell too far behind, and events are deleted without it"
         ),
-        EventKind::LimitWarning
+        EventKind::ServerDraining
+        | EventKind::LimitWarning
         | EventKind::SessionReleased
         | EventKind::ResourceReleased
         | EventKind::SessionOpened

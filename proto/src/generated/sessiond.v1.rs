@@ -5294,7 +5294,9 @@ pub enum EventType {
     /// namespace and no session. Attributes: `subscription`, `acked_revision`,
     /// `lag_events`, `lag_ms` and `lag_bytes`.
     SubscriptionStale = 20,
-    /// The server began to shut down.
+    /// The server began to shut down; told to every namespace. Attributes: `reason`
+    /// (`shutdown` or `restart`) and `sessions` (`end` or `keep`). What it ends
+    /// follows.
     ServerDraining = 21,
 }
 impl EventType {

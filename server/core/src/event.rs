@@ -43,6 +43,8 @@ pub enum About {
     Session(Box<SessionView>),
     /// A subscription.
     Subscription(SubscriptionKey),
+    /// The server, which every namespace is told of.
+    Server,
 }
 
 impl EventRow {
@@ -51,16 +53,17 @@ impl EventRow {
     pub fn session(&self) -> Option<&SessionView> {
         match &self.about {
             About::Session(view) => Some(view),
-            About::Subscription(_) => None,
+            About::Subscription(_) | About::Server => None,
         }
     }
 
-    /// Whose it is.
+    /// Whose it is; none if it is everybody's.
     #[must_use]
-    pub fn namespace(&self) -> &Namespace {
+    pub fn namespace(&self) -> Option<&Namespace> {
         match &self.about {
-            About::Session(view) => &view.session.namespace,
-            About::Subscription((namespace, _)) => namespace,
+            About::Session(view) => Some(&view.session.namespace),
+            About::Subscription((namespace, _)) => Some(namespace),
+            About::Server => None,
         }
     }
 
@@ -77,6 +80,7 @@ impl EventRow {
             About::Subscription((namespace, name)) => {
                 (namespace.as_str().len() + name.as_str().len()) as u64
             }
+            About::Server => 0,
         };
         EVENT_BYTES + bytes as u64 + about
     }
@@ -131,6 +135,8 @@ pub enum EventKind {
     ResourceLingering,
     /// A subscription fell too far behind, and holds nothing any more.
     SubscriptionStale,
+    /// The server began to shut down.
+    ServerDraining,
 }
 
 /// Who caused a change.

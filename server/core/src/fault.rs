@@ -156,6 +156,8 @@ faults! {
     AfterPendingDrained,
     /// A drain is closed although sessions live.
     DrainForgotten,
+    /// A drain begins and nobody is told.
+    DrainUnannounced,
     /// Events are deleted that a subscription did not acknowledge.
     HoldForgotten,
     /// A subscription that is stale holds the log all the same.

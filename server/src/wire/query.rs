@@ -165,6 +165,7 @@ impl EventQuery {
                     let own = self.namespace.as_ref();
                     own.is_none_or(|own| own == namespace) && self.is_of_any_session()
                 }
+                About::Server => self.is_of_any_session(),
             }
     }
 

@@ -54,10 +54,10 @@ impl Fold {
         );
         self.revision = event.revision;
         self.digests.push(digest(event));
-        let session = event
-            .session
-            .as_ref()
-            .expect("every event here is of a session");
+        let Some(session) = event.session.as_ref() else {
+            assert_eq!(event.r#type(), pb::EventType::ServerDraining, "{event:?}");
+            return;
+        };
         if event.r#type() == pb::EventType::SessionOpened {
             self.open(event, session);
             return;

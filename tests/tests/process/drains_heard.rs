@@ -5,11 +5,13 @@ use std::time::Instant;
 
 use rustix::process::Signal;
 use sessiond_proto::v1 as pb;
+use sessiond_proto::v1::watch_session_events_request::Start;
 use sessiond_proto::v1::watch_session_events_response::Frame;
 use sessiond_tests::caller::Caller;
 use sessiond_tests::requests::{end, id};
+use sessiond_tests::server::Server;
 use sessiond_tests::subscription::{ack, consume, create, subscription};
-use sessiond_tests::watch_stream::WatchStream;
+use sessiond_tests::watch_stream::{WatchStream, types, watch_from};
 
 use super::drained_by_call::report;
 use super::drains::{again, ended, in_order, start};
@@ -95,5 +97,60 @@ async fn a_subscriber_that_does_not_keep_up_is_named_and_gets_its_ends_after_the
             heard.extend(ids.filter(|id| *id != early));
         }
         assert_eq!(heard, sessions, "{name}");
+    }
+}
+
+/// Proves: F23.
+#[tokio::test(flavor = "multi_thread")]
+async fn that_the_server_goes_is_an_event_of_every_namespace_before_its_ends() {
+    let settings = "[namespaces.blue]\n[namespaces.default]\n";
+    for (more, sessions) in [
+        ("", "end"),
+        ("[session]\ncleanup_on_shutdown = false\n", "keep"),
+    ] {
+        let mut server = Server::configured(&format!("{settings}{more}"));
+        let caller = Caller::to(&server).await;
+        let blue = caller.in_namespace("blue");
+        let session = caller.opened("a").await.session_id;
+        let mut watch = WatchStream::from_now(&caller).await;
+        let mut other = WatchStream::from_now(&blue).await;
+        assert_eq!(server.terminate().code(), Some(0));
+        let is_it = |event: &pb::SessionEvent| event.r#type() == pb::EventType::ServerDraining;
+        let seen = other.until(is_it).await;
+        let [told] = &seen[..] else {
+            panic!("another namespace hears of nothing else: {seen:?}");
+        };
+        assert_eq!((told.namespace.as_str(), &told.session), ("", &None));
+        let attribute = |name: &str| told.attributes[name].as_str();
+        assert_eq!(
+            (attribute("reason"), attribute("sessions")),
+            ("shutdown", sessions)
+        );
+        let actor = told.actor.as_ref().expect("somebody did it").kind();
+        assert_eq!(actor, pb::ActorKind::Drain);
+        let seen = watch.until(is_it).await;
+        assert_eq!(seen.first(), Some(told), "one for all");
+        assert_eq!(seen.len(), 1, "nothing comes before");
+        server.restart();
+        let caller = Caller::to(&server).await;
+        // One that asks for a session hears of that alone.
+        let filter = pb::EventFilter {
+            session_ids: vec![session],
+            ..pb::EventFilter::default()
+        };
+        let of_session = pb::WatchSessionEventsRequest {
+            filter: Some(filter),
+            ..watch_from(Start::Oldest(true))
+        };
+        let mut own = WatchStream::open(&caller, of_session)
+            .await
+            .expect("it reads");
+        let (events, _) = own.bookmark(pb::BookmarkCause::CaughtUp).await;
+        let types = types(&events);
+        let mut expected = vec![pb::EventType::SessionOpened];
+        if sessions == "end" {
+            expected.push(pb::EventType::SessionEnd);
+        }
+        assert_eq!(types, expected);
     }
 }

@@ -360,8 +360,11 @@ async fn a_stop_closes_a_watch_with_a_place_to_resume_from() {
     });
     let (events, mark) = watch.bookmark(Cause::Closing).await;
     // The stop ended the session, and whoever watches hears it before all is over.
-    assert_eq!(types(&events), [pb::EventType::SessionEnd]);
-    assert_eq!(mark.revision, 2);
+    assert_eq!(
+        types(&events),
+        [pb::EventType::ServerDraining, pb::EventType::SessionEnd]
+    );
+    assert_eq!(mark.revision, 3);
     let Frame::GoAway(away) = watch.next().await else {
         panic!("a go-away follows the bookmark");
     };
@@ -379,7 +382,7 @@ async fn a_stop_closes_a_watch_with_a_place_to_resume_from() {
     let events = resumed.batch().await.events;
     assert_eq!(
         (events[0].revision, about(&events[0])),
-        (3, b.session_id.as_str()),
+        (4, b.session_id.as_str()),
         "no gap, no repeat"
     );
 }

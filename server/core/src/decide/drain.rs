@@ -10,9 +10,10 @@ use std::sync::Arc;
 use super::{end, finish};
 use crate::command::End;
 use crate::command::drain::{DrainCommand, Undone};
+use crate::draft::events::Particulars;
 use crate::draft::{Draft, Stop};
 use crate::drain::{Drain, DrainEnd, DrainReply, DrainRow, DrainSessions, DrainStep, WarningCode};
-use crate::event::{Actor, ActorKind};
+use crate::event::{Actor, ActorKind, EventKind};
 use crate::ids::{SessionId, SessionNo, SessionRef};
 use crate::rejection::Rejection;
 use crate::reply::Reply;
@@ -55,6 +56,7 @@ fn begin(
         counters.drain = Some(Drain { reason, through });
         draft.put_counters(counters);
     }
+    announce(draft, reason, sessions)?;
     let row = Arc::new(DrainRow {
         reason,
         sessions,
@@ -73,6 +75,27 @@ fn begin(
         through,
         joined: false,
     })
+}
+
+/// Tells everybody that the server goes, and what becomes of sessions.
+fn announce(draft: &mut Draft<'_>, reason: EndReason, sessions: DrainSessions) -> Result<(), Stop> {
+    if faulty!(DrainUnannounced) {
+        return Ok(());
+    }
+    // Nothing else drains a server.
+    let reason = match reason == EndReason::Restart {
+        true => "restart",
+        false => "shutdown",
+    };
+    let sessions = match sessions {
+        DrainSessions::End => "end",
+        DrainSessions::Keep => "keep",
+    };
+    let mut said = Particulars::attribute("reason", reason);
+    said.attributes
+        .insert("sessions".to_owned(), sessions.to_owned());
+    let actor = Actor::unnamed(ActorKind::Drain);
+    draft.server_event(EventKind::ServerDraining, actor, said)
 }
 
 /// The drain that is not over, if there is one.

@@ -61,10 +61,32 @@ impl Draft<'_> {
         subscription: SubscriptionKey,
         particulars: Particulars,
     ) -> Result<(), Stop> {
+        let about = About::Subscription(subscription);
+        self.event_about(kind, actor, about, particulars)
+    }
+
+    /// Writes an event about the server.
+    pub(crate) fn server_event(
+        &mut self,
+        kind: EventKind,
+        actor: Actor,
+        particulars: Particulars,
+    ) -> Result<(), Stop> {
+        self.event_about(kind, actor, About::Server, particulars)
+    }
+
+    /// Writes an event about no session.
+    fn event_about(
+        &mut self,
+        kind: EventKind,
+        actor: Actor,
+        about: About,
+        particulars: Particulars,
+    ) -> Result<(), Stop> {
         let mut counters = self.counters()?;
         counters.revision = counters.revision.next();
         self.put_counters(counters);
-        self.append(kind, actor, About::Subscription(subscription), particulars)
+        self.append(kind, actor, about, particulars)
     }
 
     /// Adds an event under the newest revision, which was counted for it.

@@ -21,7 +21,7 @@ use super::world::{NAMESPACE, World};
 impl Model {
     pub(crate) fn drain_step(&mut self, command: &DrainCommand, out: &mut Expected) -> Answer {
         let reply = match command {
-            DrainCommand::Begin { reason, sessions } => self.drain_begins(*reason, *sessions),
+            DrainCommand::Begin { reason, sessions } => self.drain_begins(*reason, *sessions, out),
             DrainCommand::End {
                 session,
                 mode,
@@ -61,7 +61,12 @@ impl Model {
         }
     }
 
-    fn drain_begins(&mut self, reason: EndReason, sessions: DrainSessions) -> DrainReply {
+    fn drain_begins(
+        &mut self,
+        reason: EndReason,
+        sessions: DrainSessions,
+        out: &mut Expected,
+    ) -> DrainReply {
         let newest = SessionNo(self.sessions.len() as u64);
         let through = self.drain.map_or(newest, |drain| drain.through);
         if let Some(row) = self.last_drain.clone().filter(|row| row.end.is_none()) {
@@ -77,6 +82,12 @@ impl Model {
         } else {
             self.marks.hit(Drains::Kept);
         }
+        let why = match reason == EndReason::Restart {
+            true => "restart",
+            false => "shutdown",
+        };
+        let ends = sessions == DrainSessions::End;
+        out.facts.push(Fact::ServerDraining(why, ends));
         let row = DrainRow {
             reason,
             sessions,

@@ -14,7 +14,7 @@ pub(crate) fn event(row: &EventRow, log_id: &str) -> pb::SessionEvent {
         event_id: format!("{log_id}-{}", row.revision),
         r#type: event_type(row.kind).into(),
         time: Some(timestamp(row.time)),
-        namespace: row.namespace().to_string(),
+        namespace: row.namespace().map(ToString::to_string).unwrap_or_default(),
         session: row.session().map(snapshot::snapshot),
         end: end_of(row),
         actor: Some(end::actor(&row.actor)),
@@ -46,6 +46,7 @@ pub(crate) fn event_type(kind: EventKind) -> pb::EventType {
         EventKind::ResourceReleased => pb::EventType::ResourceReleased,
         EventKind::ResourceLingering => pb::EventType::ResourceLingering,
         EventKind::SubscriptionStale => pb::EventType::SubscriptionStale,
+        EventKind::ServerDraining => pb::EventType::ServerDraining,
     }
 }
 

@@ -274,7 +274,7 @@ pub(crate) fn event_row() -> EventRow {
 pub(crate) fn session_of(event: &mut EventRow) -> &mut SessionRow {
     match &mut event.about {
         About::Session(view) => Arc::make_mut(&mut view.session),
-        About::Subscription(key) => panic!("it is about {key:?}"),
+        About::Subscription(_) | About::Server => panic!("it is about no session"),
     }
 }
 

@@ -70,6 +70,11 @@ fn an_event_about_no_session_shows_none() {
     assert_eq!(event.namespace, "blue");
     assert_eq!(event.r#type(), pb::EventType::SubscriptionStale);
     assert_eq!(event.attributes, row.attributes);
+    row.kind = EventKind::ServerDraining;
+    row.about = About::Server;
+    let event = show::event::event(&row, "log-1");
+    assert!(event.session.is_none() && event.end.is_none());
+    assert_eq!(event.namespace, "");
 }
 
 #[test]
@@ -95,6 +100,7 @@ fn only_the_end_event_tells_the_end() {
         (EventKind::ResourceReleased, "RESOURCE_RELEASED"),
         (EventKind::ResourceLingering, "RESOURCE_LINGERING"),
         (EventKind::SubscriptionStale, "SUBSCRIPTION_STALE"),
+        (EventKind::ServerDraining, "SERVER_DRAINING"),
     ] {
         let mut row = event_row();
         row.kind = kind;

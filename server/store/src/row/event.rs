@@ -41,6 +41,9 @@ pub(crate) struct Event {
     /// What it is about if that is no session.
     #[prost(message, optional, tag = "11")]
     subscription: Option<SubscriptionKey>,
+    /// It is about the server.
+    #[prost(bool, tag = "12")]
+    server: bool,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -87,6 +90,7 @@ impl From<&domain::EventRow> for Event {
     fn from(row: &domain::EventRow) -> Self {
         let (session, subscription) = match &row.about {
             domain::About::Session(view) => (Some((&**view).into()), None),
+            domain::About::Server => (None, None),
             domain::About::Subscription((namespace, name)) => {
                 let namespace = namespace.as_str().to_owned();
                 let name = name.as_str().to_owned();
@@ -100,6 +104,7 @@ impl From<&domain::EventRow> for Event {
             actor: Some((&row.actor).into()),
             session,
             subscription,
+            server: row.about == domain::About::Server,
             message: row.message.as_ref().map(Into::into),
             attributes: row.attributes.clone(),
             siblings_after: row.siblings_after,
@@ -114,10 +119,13 @@ impl TryFrom<Event> for domain::EventRow {
 
     fn try_from(row: Event) -> Result<Self, DecodeError> {
         let kind = Numbered::of_number(row.kind)?;
-        let about = match (row.session, row.subscription) {
-            (Some(view), None) => domain::About::Session(Box::new(view.try_into()?)),
-            (None, Some(of)) => domain::About::Subscription((text(of.namespace)?, text(of.name)?)),
-            (Some(_), Some(_)) | (None, None) => {
+        let about = match (row.session, row.subscription, row.server) {
+            (Some(view), None, false) => domain::About::Session(Box::new(view.try_into()?)),
+            (None, Some(of), false) => {
+                domain::About::Subscription((text(of.namespace)?, text(of.name)?))
+            }
+            (None, None, true) => domain::About::Server,
+            (_, _, _) => {
                 return Err(DecodeError::Missing("what an event is about"));
             }
         };

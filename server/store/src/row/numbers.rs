@@ -119,6 +119,7 @@ numbers! {
         ResourceReleased = 91,
         ResourceLingering = 92,
         SubscriptionStale = 96,
+        ServerDraining = 97,
     }
     ActorKind ("the kind of an actor") {
         Api = 1,

@@ -46,7 +46,7 @@ pub(crate) const REASONS: [EndReason; 18] = [
     EndReason::Crashed,
 ];
 
-const EVENT_KINDS: [EventKind; 20] = [
+const EVENT_KINDS: [EventKind; 21] = [
     EventKind::SessionOpened,
     EventKind::SessionUpdated,
     EventKind::SessionDraining,
@@ -67,6 +67,7 @@ const EVENT_KINDS: [EventKind; 20] = [
     EventKind::ResourceReleased,
     EventKind::ResourceLingering,
     EventKind::SubscriptionStale,
+    EventKind::ServerDraining,
 ];
 
 const ACTOR_KINDS: [ActorKind; 6] = [
@@ -275,8 +276,10 @@ pub(crate) fn event(rng: &mut Rng, revision: Revision) -> EventRow {
 
 /// Mostly a session.
 fn about(rng: &mut Rng) -> About {
-    if rng.u8(..8) == 0 {
-        return About::Subscription((namespace(rng), id(rng, SubscriptionName::parse)));
+    match rng.u8(..16) {
+        0 | 1 => return About::Subscription((namespace(rng), id(rng, SubscriptionName::parse))),
+        2 => return About::Server,
+        _ => {}
     }
     let no = SessionNo(number(rng));
     About::Session(Box::new(SessionView {

@@ -2,7 +2,9 @@
 
 use sessiond_core::change::Change;
 use sessiond_core::decide::Decision;
-use sessiond_core::event::{About, Actor, DRAIN_TIMED_OUT, EventKind, EventRow, WARNING};
+use sessiond_core::event::{
+    About, Actor, ActorKind, DRAIN_TIMED_OUT, EventKind, EventRow, WARNING,
+};
 use sessiond_core::ids::{ResourceName, SessionId, SubscriptionName};
 use sessiond_core::resource::{LingeringCause, ReleaseOutcome, ResourceToken};
 use sessiond_core::rows::Row;
@@ -28,6 +30,8 @@ pub(crate) enum Fact {
         age: u64,
         bytes: u64,
     },
+    /// The server goes: why, and whether sessions end.
+    ServerDraining(&'static str, bool),
     /// All that waited for the next session of a key.
     HeldGivenUp(u64, u64),
     Attached(u64, String),
@@ -105,7 +109,7 @@ impl Fact {
             Self::ResourceReleased { token, .. } | Self::ResourceLingering { token, .. } => {
                 token.session.0
             }
-            Self::Stale { .. } => 0,
+            Self::Stale { .. } | Self::ServerDraining(..) => 0,
         }
     }
 
@@ -134,7 +138,10 @@ pub(crate) fn events(decision: &Decision) -> Vec<&EventRow> {
 /// An event in the model's words.
 pub(crate) fn fact(event: &EventRow) -> Fact {
     let Some(view) = event.session() else {
-        return stale(event);
+        return match &event.about {
+            About::Server => server_drains(event),
+            About::Subscription(_) | About::Session(_) => stale(event),
+        };
     };
     let (no, lifecycle) = (view.session.no.0, &view.session.lifecycle);
     let attribute = |name: &str| event.attributes.get(name).cloned().unwrap_or_default();
@@ -190,8 +197,27 @@ pub(crate) fn fact(event: &EventRow) -> Fact {
             Fact::HeldGivenUp(no, attribute("messages").parse().unwrap())
         }
         EventKind::MessageDeadLettered => dead_lettered(no, event, &attribute("reason")),
-        EventKind::SubscriptionStale => panic!("it is about no session: {event:?}"),
+        EventKind::SubscriptionStale | EventKind::ServerDraining => {
+            panic!("it is about no session: {event:?}")
+        }
     }
+}
+
+/// The server goes.
+fn server_drains(event: &EventRow) -> Fact {
+    assert_eq!(event.kind, EventKind::ServerDraining);
+    assert_eq!(event.actor, Actor::unnamed(ActorKind::Drain));
+    let reason = match event.attributes["reason"].as_str() {
+        "shutdown" => "shutdown",
+        "restart" => "restart",
+        other => panic!("a server goes for {other:?}"),
+    };
+    let ends = match event.attributes["sessions"].as_str() {
+        "end" => true,
+        "keep" => false,
+        other => panic!("sessions {other:?}"),
+    };
+    Fact::ServerDraining(reason, ends)
 }
 
 /// A subscription fell too far behind.
