@@ -19,6 +19,10 @@ mod drained_often;
 mod drains;
 #[path = "process/drains_heard.rs"]
 mod drains_heard;
+#[path = "process/drains_hung.rs"]
+mod drains_hung;
+#[path = "process/drains_weighed.rs"]
+mod drains_weighed;
 #[path = "process/enclosed.rs"]
 mod enclosed;
 #[path = "process/exports.rs"]
@@ -47,6 +51,8 @@ mod soak;
 mod starting;
 #[path = "process/stopping.rs"]
 mod stopping;
+#[path = "process/stuck_watchers.rs"]
+mod stuck_watchers;
 #[path = "process/subscription_commands.rs"]
 mod subscription_commands;
 #[path = "process/web.rs"]

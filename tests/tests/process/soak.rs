@@ -20,7 +20,7 @@ const PAYLOAD_BYTES: usize = 16 * 1_024;
 
 /// What the server comes to with all its caches in use: 210 MB, as long as it was looked at (400,000 sessions). The warm-up
 /// may end below it, for caches fill at their own pace.
-const PLATEAU: u64 = 200 * 1_024 * 1_024;
+pub(super) const PLATEAU: u64 = 200 * 1_024 * 1_024;
 
 /// Bytes by which memory may be above that, or above what it was after the warm-up, whatever the scale: with it less than
 /// the payloads of the quick one, and about a KiB a session at the next.
