@@ -28,5 +28,6 @@ pub mod drain_stream;
 pub mod refusal;
 pub mod requests;
 pub mod subscription;
+pub mod typescript;
 pub mod watch_stream;
 pub mod work_stream;

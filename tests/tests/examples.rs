@@ -41,6 +41,11 @@ fn every_example_is_run() {
     let names = found.map(|entry| entry.expect("an entry").file_name());
     let mut names: Vec<_> = names.collect();
     names.sort();
-    let tested = ["memory-plugin", "memory_plugin.py", "tmux-orchestrator.sh"];
+    let tested = [
+        "memory-plugin",
+        "memory-plugin-ts",
+        "memory_plugin.py",
+        "tmux-orchestrator.sh",
+    ];
     assert_eq!(names, tested, "each has a test here");
 }

@@ -1,9 +1,10 @@
 //! `buf`: the protobuf contract is well formed, and no release is broken by it.
 //!
 //! Invariant: the contract is linted whole, and compared with the newest release tag as soon as
-//! there is one. What it deliberately does not do: generate code, or fetch modules.
+//! there is one. What it deliberately does not do: generate our code, or fetch modules.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -47,14 +48,21 @@ pub(crate) fn check() -> Result<()> {
     Ok(())
 }
 
+/// Installs buf unless it is there, and returns its program.
+///
+/// # Errors
+/// When it can't be installed.
+pub(crate) fn ensure() -> Result<PathBuf> {
+    install()?;
+    Ok(program())
+}
+
+fn program() -> PathBuf {
+    workspace::target().join("buf/node_modules/.bin/buf")
+}
+
 fn buf() -> Command {
-    let mut command = Command::new(
-        workspace::target()
-            .join("buf")
-            .join("node_modules")
-            .join(".bin")
-            .join("buf"),
-    );
+    let mut command = Command::new(program());
     command.current_dir(workspace::root());
     command
 }

@@ -5,24 +5,24 @@
 
 use anyhow::Result;
 
+use crate::apt;
 use crate::parts::Parts;
 use crate::process::run as run_command;
 use crate::suites::{self, Names, Scale};
 use crate::workspace::cargo;
-use crate::{apt, python};
 
 /// Format, lints, and all tests at the quick scale.
 pub(crate) fn run(names: &Names) -> Result<()> {
     let mut parts = Parts::new("check");
     run_lints(&mut parts);
-    let python = parts.run("python", || {
-        apt::require(&[apt::Need::Python, apt::Need::Tmux])?;
-        python::ensure()
+    let others = parts.run("other languages", || {
+        apt::require(&[apt::Need::Python, apt::Need::Npm, apt::Need::Tmux])?;
+        suites::ensure_others()
     });
     let built = parts.run("build", suites::build_programs);
-    if let (Some(python), Some(())) = (python, built) {
+    if let (Some(others), Some(())) = (others, built) {
         let tests = parts.run("tests", || {
-            suites::run_workspace(Scale::Quick, names, &python)
+            suites::run_workspace(Scale::Quick, names, &others)
         });
         tests.into_iter().for_each(|tally| parts.note(tally));
     }

@@ -17,6 +17,7 @@ mod record;
 mod suites;
 mod tally;
 mod test;
+mod typescript;
 mod workspace;
 
 use std::process::ExitCode;

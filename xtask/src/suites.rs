@@ -4,7 +4,7 @@
 //! deliberately does not do: install what tests need, or choose tests.
 
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Result, bail};
@@ -12,12 +12,16 @@ use anyhow::{Result, bail};
 use crate::process::{Limit, stream};
 use crate::tally::{Selection, Tally};
 use crate::workspace::{cargo, target};
+use crate::{python, typescript};
 
 /// Read by the tests: how many cases a randomised suite runs.
 const SCALE_VARIABLE: &str = "SESSIOND_SCALE";
 
 /// Read by the tests that drive the Python client.
 const PYTHON_VARIABLE: &str = "SESSIOND_PYTHON";
+
+/// Read by the tests that run the plugin in TypeScript.
+const TYPESCRIPT_VARIABLE: &str = "SESSIOND_TYPESCRIPT";
 
 /// Read by the test programs: how many tests run at once.
 const THREADS_VARIABLE: &str = "RUST_TEST_THREADS";
@@ -74,6 +78,26 @@ impl Names {
     }
 }
 
+/// What tests use of other languages.
+#[derive(Debug)]
+pub(crate) struct Others {
+    /// An interpreter with the packages of gRPC.
+    python: PathBuf,
+    /// The folder of the plugin in TypeScript.
+    typescript: PathBuf,
+}
+
+/// Has it installed and built, unless it is there.
+///
+/// # Errors
+/// When something can't be had; there is no going on without.
+pub(crate) fn ensure_others() -> Result<Others> {
+    Ok(Others {
+        python: python::ensure()?,
+        typescript: typescript::ensure()?,
+    })
+}
+
 /// Builds the programs that tests start; tests find them beside their own binaries.
 pub(crate) fn build_programs() -> Result<()> {
     crate::process::run(&mut cargo(&["build", "--workspace", "--bins", "--locked"]))
@@ -83,10 +107,12 @@ pub(crate) fn build_programs() -> Result<()> {
 ///
 /// # Errors
 /// When cargo failed, or a suite was ignored, empty or without a result.
-pub(crate) fn run_workspace(scale: Scale, names: &Names, python: &Path) -> Result<String> {
+pub(crate) fn run_workspace(scale: Scale, names: &Names, others: &Others) -> Result<String> {
     let mut command = cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
     names.pass_to(&mut command);
-    command.env(PYTHON_VARIABLE, python);
+    command
+        .env(PYTHON_VARIABLE, &others.python)
+        .env(TYPESCRIPT_VARIABLE, &others.typescript);
     run(command, scale, Limit::None, names.selection())
 }
 

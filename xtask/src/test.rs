@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use crate::parts::Parts;
 use crate::suites::{self, Names, Scale};
-use crate::{apt, buf, python};
+use crate::{apt, buf};
 
 /// Installs, builds, then runs everything at the CI scale.
 pub(crate) fn run(names: &Names) -> Result<()> {
@@ -17,11 +17,11 @@ pub(crate) fn run(names: &Names) -> Result<()> {
     if parts.run("packages", || apt::require(&needs)).is_none() {
         return parts.close();
     }
-    let python = parts.run("python", python::ensure);
+    let others = parts.run("other languages", suites::ensure_others);
     parts.run("buf", buf::check);
     let built = parts.run("build", suites::build_programs);
-    if let (Some(python), Some(())) = (python, built) {
-        let tests = parts.run("tests", || suites::run_workspace(Scale::Ci, names, &python));
+    if let (Some(others), Some(())) = (others, built) {
+        let tests = parts.run("tests", || suites::run_workspace(Scale::Ci, names, &others));
         tests.into_iter().for_each(|tally| parts.note(tally));
         for apart in [suites::FAULTS, suites::ELSEWHERE] {
             let tally = parts.run(apart.suite, || suites::run_apart(apart));

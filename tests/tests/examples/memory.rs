@@ -14,6 +14,7 @@ use sessiond_tests::python::{generate, python};
 use sessiond_tests::scale::Scale;
 use sessiond_tests::seed;
 use sessiond_tests::server::Server;
+use sessiond_tests::typescript;
 use sessiond_tests::watch_stream::WatchStream;
 use tempfile::TempDir;
 
@@ -37,6 +38,7 @@ struct Plugin {
 enum Kind {
     Rust,
     Python,
+    TypeScript,
 }
 
 impl Plugin {
@@ -45,10 +47,10 @@ impl Plugin {
         if kind == Kind::Python {
             generate(directory.path());
         }
-        // The SDK asks for a URL, gRPC of Python for none.
+        // The SDK asks for a URL, the others for none.
         let address = match kind {
             Kind::Rust => server.url(),
-            Kind::Python => server.address().to_owned(),
+            Kind::Python | Kind::TypeScript => server.address().to_owned(),
         };
         let child = run(kind, &address, directory.path());
         Self {
@@ -75,7 +77,7 @@ impl Plugin {
         let mut command = program(self.kind, directory);
         match self.kind {
             Kind::Rust => command.args(["ls", "--db"]),
-            Kind::Python => command.arg("ls"),
+            Kind::Python | Kind::TypeScript => command.arg("ls"),
         };
         let output = command.arg(db(directory)).output().expect("it can be run");
         assert!(output.status.success(), "{output:?}");
@@ -107,6 +109,7 @@ fn program(kind: Kind, directory: &Path) -> Command {
                 .env("PYTHONDONTWRITEBYTECODE", "1");
             command
         }
+        Kind::TypeScript => typescript::memory_plugin(),
     }
 }
 
@@ -114,7 +117,7 @@ fn run(kind: Kind, address: &str, directory: &Path) -> Child {
     let mut command = program(kind, directory);
     match kind {
         Kind::Rust => command.args(["run", "--addr", address, "--db"]),
-        Kind::Python => command.args(["run", address]),
+        Kind::Python | Kind::TypeScript => command.args(["run", address]),
     };
     command
         .arg(db(directory))
@@ -165,6 +168,11 @@ fn the_memory_has_each_session_once_whatever_is_killed() {
 #[test]
 fn and_so_has_one_on_stock_stubs() {
     remembers(Kind::Python, Scale::from_env().pick(4, 20, 200));
+}
+
+#[test]
+fn and_so_has_one_in_typescript() {
+    remembers(Kind::TypeScript, Scale::from_env().pick(4, 20, 200));
 }
 
 fn remembers(kind: Kind, kills: u64) {
