@@ -25,6 +25,9 @@ use super::run::{Run, command};
 /// Connections that say nothing, and as many watches that nobody reads.
 const DEAD: usize = 100;
 
+/// Those of them that begin with the first event, so that there is more to read than any window has room for.
+const FAR_BEHIND: usize = 10;
+
 /// Sessions of each sort in a round.
 const QUIET: usize = 6;
 const HELD: usize = 2;
@@ -51,15 +54,22 @@ struct Weight {
 }
 
 impl Weight {
-    async fn on(caller: &Caller, address: &str) -> Self {
+    async fn on(address: &str) -> Self {
         let connect = |_| TcpStream::connect(address).expect("the port listens");
         let silent = (0..DEAD).map(connect).collect();
+        let url = format!("http://{address}");
         let mut unread = Vec::new();
-        for _ in 1..DEAD {
-            unread.push(WatchStream::from_the_start(caller).await);
+        // What one of them does not read takes room from whatever else its connection is for.
+        for _ in 0..FAR_BEHIND {
+            unread.push(WatchStream::from_the_start(&Caller::at(&url).await).await);
         }
-        let deaf = WatchStream::open(caller, consume(DEAF, "deaf")).await;
+        let caller = Caller::at(&url).await;
+        let deaf = WatchStream::open(&caller, consume(DEAF, "deaf")).await;
         unread.push(deaf.expect("nobody else reads for it"));
+        let caller = Caller::at(&url).await;
+        while unread.len() < DEAD {
+            unread.push(WatchStream::from_now(&caller).await);
+        }
         Self {
             _silent: silent,
             _unread: unread,
@@ -165,7 +175,7 @@ async fn dead_weight_holds_no_drain_up_and_loses_no_end() {
             made.expect("it is made");
         }
         let (quiet, held) = sessions(&caller, round).await;
-        let weight = Weight::on(&caller, &address).await;
+        let weight = Weight::on(&address).await;
         let (ending, callers) = ended_meanwhile(&caller, round).await;
         let began = Instant::now();
         run.signal(Signal::TERM);
