@@ -24,6 +24,7 @@ use tonic::transport::Channel;
 pub use self::builder::{ADDR_ENV, ClientBuilder, NAMESPACE_ENV, TOKEN_ENV};
 pub(crate) use self::calls::no_session;
 pub use self::calls::{session_id, session_key};
+use crate::cause;
 use crate::channel::{Addr, Channels};
 use crate::error::Error;
 use crate::retry::{self, Repeat, RetryPolicy};
@@ -51,6 +52,7 @@ pub struct Client {
 struct Identity {
     namespace: Option<AsciiMetadataValue>,
     authorization: Option<AsciiMetadataValue>,
+    cause: Option<AsciiMetadataValue>,
 }
 
 type Sessions = pb::session_service_client::SessionServiceClient<Channel>;
@@ -115,6 +117,24 @@ impl Client {
         Ok(client)
     }
 
+    /// The same client, of which every call names the event whose handling it is
+    /// part of; `event_id` is that of the event. What the calls change carries it,
+    /// and a chain of events of which each was caused so is refused
+    /// [`Error::FailedPrecondition`] with the reason `CAUSE_TOO_DEEP` when it is too
+    /// long. The handler of a [`Plugin`](crate::Plugin) need not ask for it: its own
+    /// calls name its event, and only a task that it starts is another matter.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] for a text that cannot be a header.
+    pub fn caused_by(&self, event_id: &str) -> Result<Self, Error> {
+        let mut identity = Identity::clone(&self.identity);
+        identity.cause = Some(cause::value(event_id)?);
+        let mut client = self.clone();
+        client.identity = Arc::new(identity);
+        Ok(client)
+    }
+
     pub(crate) fn retry(&self) -> RetryPolicy {
         self.retry
     }
@@ -145,6 +165,7 @@ impl Client {
         if let Some(authorization) = &self.identity.authorization {
             metadata.insert("authorization", authorization.clone());
         }
+        cause::name(self.identity.cause.as_ref(), metadata);
         request
     }
 
@@ -195,6 +216,7 @@ impl std::fmt::Debug for Identity {
             .debug_struct("Identity")
             .field("namespace", &self.namespace)
             .field("authorization", &authorization)
+            .field("cause", &self.cause)
             .finish()
     }
 }

@@ -18,6 +18,7 @@
 
 pub mod hook;
 
+mod cause;
 mod channel;
 mod client;
 mod dead_letters;

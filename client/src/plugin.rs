@@ -38,7 +38,9 @@ pub trait PluginHandler: Send + Sync + 'static {
     /// Handles one event, and returns once that is durable where it must be: after
     /// that it does not come again. It may have been handled before; its
     /// [`PluginEvent::id`] says whether it is the same. An error or a panic has it
-    /// come again after a pause, with everything behind it waiting.
+    /// come again after a pause, with everything behind it waiting. What its calls
+    /// change carries the event as its cause, so that one that feeds itself is
+    /// refused: see [`Client::caused_by`].
     fn handle(&self, event: PluginEvent) -> impl Future<Output = Result<(), HandlerError>> + Send;
 
     /// Learns what happens to the plugin. It is called between two frames, so it

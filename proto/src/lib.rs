@@ -41,6 +41,9 @@ pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("generated/descriptor.bin"
 /// The metadata key of a call that names its namespace.
 pub const NAMESPACE_METADATA_KEY: &str = "sessiond-namespace";
 
+/// The metadata key of a call that names the event whose handling it is part of.
+pub const CAUSE_METADATA_KEY: &str = "sessiond-cause";
+
 /// The environment variable that marks what belongs to a resource: its value is
 /// the `resource_id`.
 pub const RESOURCE_ENV: &str = "SESSIOND_RESOURCE";

@@ -81,6 +81,9 @@ pub const LAST_WORD_WITHIN: Duration = HELLO_WITHIN;
 pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(5);
 /// A batch that takes longer than this, mostly because the disk does, makes the server not live.
 pub const ENGINE_STUCK_AFTER: Duration = Duration::from_secs(10);
+/// Events of which each was caused by whoever handled the one before: plugins that act on one another make chains of two or
+/// three, and one that feeds itself is found before it has done much.
+pub const CAUSE_DEPTH_MAX: u32 = 8;
 /// How often the log is looked at for events that need not be kept any longer, and for subscriptions that are too far behind:
 /// a few reads.
 pub const COMPACT_EVERY: Duration = Duration::from_secs(1);

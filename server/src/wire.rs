@@ -4,6 +4,7 @@
 //! reason at once. It knows no clock, no store and no engine, and decides nothing that depends on
 //! what the store holds: that is the core's.
 
+pub(crate) mod cause;
 pub(crate) mod faults;
 pub(crate) mod namespace;
 pub(crate) mod parse;

@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use sessiond_proto::NAMESPACE_METADATA_KEY;
 use sessiond_proto::v1 as pb;
 use sessiond_proto::v1::admin_service_client::AdminServiceClient;
 use sessiond_proto::v1::message_service_client::MessageServiceClient;
@@ -13,6 +12,7 @@ use sessiond_proto::v1::resource_service_client::ResourceServiceClient;
 use sessiond_proto::v1::session_service_client::SessionServiceClient;
 use sessiond_proto::v1::subscription_service_client::SubscriptionServiceClient;
 use sessiond_proto::v1::worker_service_client::WorkerServiceClient;
+use sessiond_proto::{CAUSE_METADATA_KEY, NAMESPACE_METADATA_KEY};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
@@ -29,25 +29,31 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// Bytes of one answer: the largest claim or page the server sends, and its headers.
 const ANSWER_BYTES_MAX: usize = 32 * 1_024 * 1_024;
 
-/// A connection and the namespace named on it.
+/// A connection and what is named on it.
 #[derive(Clone, Debug)]
 pub struct Caller {
     channel: Channel,
-    namespace: Named,
+    named: Named,
 }
 
-/// The channel with the namespace on every call.
+/// The channel with what is named on every call.
 pub type Wire = InterceptedService<Channel, Named>;
 
-/// Names a namespace in a call's metadata; none leaves it out.
-#[derive(Clone, Debug)]
-pub struct Named(Option<MetadataValue<Ascii>>);
+/// What a call's metadata names; what is none is left out.
+#[derive(Clone, Debug, Default)]
+pub struct Named {
+    namespace: Option<MetadataValue<Ascii>>,
+    cause: Option<MetadataValue<Ascii>>,
+}
 
 impl Interceptor for Named {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        if let Some(namespace) = &self.0 {
-            let metadata = request.metadata_mut();
+        let metadata = request.metadata_mut();
+        if let Some(namespace) = &self.namespace {
             metadata.insert(NAMESPACE_METADATA_KEY, namespace.clone());
+        }
+        if let Some(cause) = &self.cause {
+            metadata.insert(CAUSE_METADATA_KEY, cause.clone());
         }
         Ok(request)
     }
@@ -68,7 +74,7 @@ impl Caller {
         let channel = endpoint.connect().await;
         Self {
             channel: channel.expect("the server answers where it says it listens"),
-            namespace: Named(None),
+            named: Named::default(),
         }
     }
 
@@ -81,7 +87,26 @@ impl Caller {
         let name = name.parse().expect("a name of visible ASCII");
         Self {
             channel: self.channel.clone(),
-            namespace: Named(Some(name)),
+            named: Named {
+                namespace: Some(name),
+                ..self.named.clone()
+            },
+        }
+    }
+
+    /// The same connection, for calls that are part of handling this event.
+    ///
+    /// # Panics
+    /// If the text cannot stand in metadata.
+    #[must_use]
+    pub fn caused_by(&self, event_id: &str) -> Self {
+        let event = event_id.parse().expect("visible ASCII");
+        Self {
+            channel: self.channel.clone(),
+            named: Named {
+                cause: Some(event),
+                ..self.named.clone()
+            },
         }
     }
 
@@ -92,7 +117,7 @@ impl Caller {
     }
 
     fn wire(&self) -> Wire {
-        InterceptedService::new(self.channel.clone(), self.namespace.clone())
+        InterceptedService::new(self.channel.clone(), self.named.clone())
     }
 
     /// The client of SessionService.

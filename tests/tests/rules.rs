@@ -14,6 +14,8 @@
 mod absence;
 #[path = "rules/alike.rs"]
 mod alike;
+#[path = "rules/causes.rs"]
+mod causes;
 #[path = "rules/circuits.rs"]
 mod circuits;
 #[path = "rules/claim.rs"]

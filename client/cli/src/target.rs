@@ -17,6 +17,9 @@ const RETRY_TOTAL: Duration = Duration::from_secs(3);
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// The variable of the event that is handled.
+const CAUSE_ENV: &str = "SESSIOND_CAUSE";
+
 /// A server and an identity.
 #[derive(Clone)]
 pub(crate) struct Target {
@@ -26,6 +29,7 @@ pub(crate) struct Target {
     pub(crate) namespace: String,
     pub(crate) namespace_origin: Origin,
     token: Option<String>,
+    cause: Option<String>,
 }
 
 /// Where an address or a namespace was said.
@@ -54,6 +58,10 @@ pub(crate) struct TargetArgs {
         help_heading = "Server"
     )]
     token: Option<String>,
+    /// The event whose handling this is part of, by its event_id: what it changes carries it, and a handler that feeds
+    /// itself is refused.
+    #[arg(long, global = true, env = CAUSE_ENV, value_name = "EVENT_ID", help_heading = "Server")]
+    cause: Option<String>,
 }
 
 // === impl Target ===
@@ -79,15 +87,21 @@ impl Target {
             namespace: namespace.unwrap_or_default(),
             namespace_origin,
             token: given(&args.token),
+            cause: given(&args.cause),
         }
     }
 
     /// A client for a person or a script.
     pub(crate) fn client(&self) -> Result<Client, Error> {
-        self.builder()
+        let client = self
+            .builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .retry(RetryPolicy::within(RETRY_TOTAL))
-            .build()
+            .build()?;
+        match &self.cause {
+            Some(event_id) => client.caused_by(event_id),
+            None => Ok(client),
+        }
     }
 
     /// A client still to be configured.
@@ -168,6 +182,7 @@ mod tests {
             let args = TargetArgs {
                 addr: addr.map(str::to_owned),
                 namespace: Some(String::new()),
+                cause: None,
                 token: Some("secret".to_owned()),
             };
             let target = Target::from_parts(&args, |_| source);

@@ -141,6 +141,7 @@ impl ClientBuilder {
         let identity = Identity {
             namespace: self.namespace.as_deref().map(namespace_value).transpose()?,
             authorization: self.token.as_deref().map(token_value).transpose()?,
+            cause: None,
         };
         let addr = Addr::parse(&self.addr)?;
         Ok(Client {

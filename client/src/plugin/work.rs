@@ -13,6 +13,7 @@ use sessiond_proto::v1 as pb;
 use tokio::time::Instant;
 
 use super::{HandlerError, PluginEvent, PluginHandler};
+use crate::cause;
 use crate::retry::{Backoff, RetryPolicy};
 
 /// The bounds of the pauses after a handler has failed.
@@ -70,7 +71,8 @@ impl Work {
             self.attempts += 1;
             let event = as_event(Arc::clone(&self.event), self.attempts);
             let handler = Arc::clone(handler);
-            let call = async move { handler.handle(event).await };
+            let id = self.event.event_id.clone();
+            let call = async move { cause::naming(&id, handler.handle(event)).await };
             let call = AssertUnwindSafe(call).catch_unwind();
             Box::pin(call.map(|done| done.unwrap_or_else(|_| Err("the handler panicked".into()))))
         });

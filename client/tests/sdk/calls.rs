@@ -39,6 +39,29 @@ async fn namespace_and_token_travel_with_every_call() {
 }
 
 #[tokio::test]
+async fn the_event_that_is_handled_travels_with_every_call_of_a_client_that_names_it() {
+    let mut server = FakeServer::start().await;
+    let client = server.client();
+    let caused = client.caused_by("log-7").expect("an id");
+    client.caused_by("").expect_err("no event");
+    client.caused_by("\n").expect_err("no header");
+    for (client, expected) in [(caused, Some("log-7")), (client, None)] {
+        let (info, ()) = within(async {
+            tokio::join!(client.server_info(), async {
+                let Call::ServerInfo(call) = server.call().await else {
+                    panic!("expected `GetServerInfo`");
+                };
+                let cause = call.metadata.get("sessiond-cause");
+                assert_eq!(cause.map(|event| event.to_str().unwrap()), expected);
+                call.answer(pb::GetServerInfoResponse::default());
+            })
+        })
+        .await;
+        info.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn lost_answer_is_asked_for_again_with_the_same_request_id() {
     let mut server = FakeServer::start().await;
     let client = server.client();

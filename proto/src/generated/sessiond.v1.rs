@@ -2694,6 +2694,8 @@ pub mod admin_service_client {
     ///
     /// Every RPC may refuse NAMESPACE_NOT_FOUND, FIELD_INVALID, NOT_BUILT,
     /// OVERLOADED and STORE_UNAVAILABLE besides what it names.
+    /// A call that is part of handling an event may name it in the metadata
+    /// `sessiond-cause` (see `EventCause`), and may then be refused CAUSE_TOO_DEEP.
     #[derive(Debug, Clone)]
     pub struct AdminServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -3175,6 +3177,8 @@ pub mod admin_service_server {
     ///
     /// Every RPC may refuse NAMESPACE_NOT_FOUND, FIELD_INVALID, NOT_BUILT,
     /// OVERLOADED and STORE_UNAVAILABLE besides what it names.
+    /// A call that is part of handling an event may name it in the metadata
+    /// `sessiond-cause` (see `EventCause`), and may then be refused CAUSE_TOO_DEEP.
     #[derive(Debug)]
     pub struct AdminServiceServer<T> {
         inner: Arc<T>,
@@ -5200,6 +5204,26 @@ pub struct SessionEvent {
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
+    /// What it was caused by. Set if whoever caused it named an event in the
+    /// metadata `sessiond-cause`.
+    #[prost(message, optional, tag = "11")]
+    pub cause: ::core::option::Option<EventCause>,
+}
+/// That something was done by whoever handled an event. The metadata
+/// `sessiond-cause` of a call names that event by its `event_id`; what the call
+/// changes carries it, also where that takes effect later. An id of another log
+/// counts as none. What would be deeper than 8 is refused CAUSE_TOO_DEEP: a
+/// handler feeds itself. Metadata that is no event id, or one that is not written
+/// yet, is FIELD_INVALID. Calls that write no event ignore it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EventCause {
+    /// The event that was handled.
+    #[prost(string, tag = "1")]
+    pub event_id: ::prost::alloc::string::String,
+    /// How many events were caused so, one by the other, up to this one. 1 for the
+    /// first; also where the event that was handled is deleted by now.
+    #[prost(uint32, tag = "2")]
+    pub depth: u32,
 }
 /// Chooses events. An event matches when it meets every condition that is set; a
 /// filter with none set matches every event of the namespace. An event about no
@@ -6664,6 +6688,8 @@ pub mod session_service_client {
     /// OVERLOADED and STORE_UNAVAILABLE besides what it names. A mutation with a
     /// `request_id` may be repeated for 24 h and has its effect once; the same id
     /// with another request is REQUEST_ID_REUSED.
+    /// A call that is part of handling an event may name it in the metadata
+    /// `sessiond-cause` (see `EventCause`), and may then be refused CAUSE_TOO_DEEP.
     #[derive(Debug, Clone)]
     pub struct SessionServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -7365,6 +7391,8 @@ pub mod session_service_server {
     /// OVERLOADED and STORE_UNAVAILABLE besides what it names. A mutation with a
     /// `request_id` may be repeated for 24 h and has its effect once; the same id
     /// with another request is REQUEST_ID_REUSED.
+    /// A call that is part of handling an event may name it in the metadata
+    /// `sessiond-cause` (see `EventCause`), and may then be refused CAUSE_TOO_DEEP.
     #[derive(Debug)]
     pub struct SessionServiceServer<T> {
         inner: Arc<T>,
@@ -8451,6 +8479,8 @@ pub mod message_service_client {
     /// The namespace of a call is the metadata `sessiond-namespace`, `default` when
     /// absent. Every RPC may refuse NAMESPACE_NOT_FOUND, FIELD_INVALID, NOT_BUILT,
     /// OVERLOADED and STORE_UNAVAILABLE besides what it names.
+    /// A call that is part of handling an event may name it in the metadata
+    /// `sessiond-cause` (see `EventCause`), and may then be refused CAUSE_TOO_DEEP.
     #[derive(Debug, Clone)]
     pub struct MessageServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -8879,6 +8909,8 @@ pub mod message_service_server {
     /// The namespace of a call is the metadata `sessiond-namespace`, `default` when
     /// absent. Every RPC may refuse NAMESPACE_NOT_FOUND, FIELD_INVALID, NOT_BUILT,
     /// OVERLOADED and STORE_UNAVAILABLE besides what it names.
+    /// A call that is part of handling an event may name it in the metadata
+    /// `sessiond-cause` (see `EventCause`), and may then be refused CAUSE_TOO_DEEP.
     #[derive(Debug)]
     pub struct MessageServiceServer<T> {
         inner: Arc<T>,
@@ -9414,6 +9446,8 @@ pub mod resource_service_client {
     /// The namespace of a call is the metadata `sessiond-namespace`, `default` when
     /// absent. Every RPC may refuse NAMESPACE_NOT_FOUND, FIELD_INVALID, NOT_BUILT,
     /// OVERLOADED and STORE_UNAVAILABLE besides what it names.
+    /// A call that is part of handling an event may name it in the metadata
+    /// `sessiond-cause` (see `EventCause`), and may then be refused CAUSE_TOO_DEEP.
     #[derive(Debug, Clone)]
     pub struct ResourceServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -9727,6 +9761,8 @@ pub mod resource_service_server {
     /// The namespace of a call is the metadata `sessiond-namespace`, `default` when
     /// absent. Every RPC may refuse NAMESPACE_NOT_FOUND, FIELD_INVALID, NOT_BUILT,
     /// OVERLOADED and STORE_UNAVAILABLE besides what it names.
+    /// A call that is part of handling an event may name it in the metadata
+    /// `sessiond-cause` (see `EventCause`), and may then be refused CAUSE_TOO_DEEP.
     #[derive(Debug)]
     pub struct ResourceServiceServer<T> {
         inner: Arc<T>,

@@ -223,7 +223,7 @@ pub(crate) const FIELDS: &[(&str, &str)] = &[
     ("GoAway", "close_time reason"),
     (
         "SessionEvent",
-        "revision event_id type time namespace session end actor message_ref attributes",
+        "revision event_id type time namespace session end actor message_ref attributes cause",
     ),
     ("Actor", "kind name"),
     (

@@ -146,6 +146,17 @@ pub struct Actor {
     pub kind: ActorKind,
     /// Who in particular; empty when nobody said.
     pub name: String,
+    /// The event whose handling made somebody do it; none if nothing is known of one.
+    pub cause: Option<Cause>,
+}
+
+/// That a change was made by whoever handled an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cause {
+    /// Which event.
+    pub event: Revision,
+    /// How many changes were made so, one by the event of the other, up to this one: 1 for an event that has no cause itself.
+    pub depth: u32,
 }
 
 /// Which part of the system caused a change.
@@ -172,6 +183,7 @@ impl Actor {
         Self {
             kind,
             name: String::new(),
+            cause: None,
         }
     }
 
@@ -193,6 +205,7 @@ impl Actor {
         Self {
             kind: ActorKind::Worker,
             name: name.to_owned(),
+            cause: None,
         }
     }
 }

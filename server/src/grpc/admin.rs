@@ -11,7 +11,7 @@ use sessiond_proto::v1::admin_service_server::AdminService;
 use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 
-use super::context::{Context, faulted, refused, session_id, span};
+use super::context::{faulted, refused, session_id, span};
 use super::{Handlers, drain_server, pools, stats, sweep};
 use crate::app::VERSION;
 use crate::compaction;
@@ -119,9 +119,9 @@ impl AdminService for Handlers {
         &self,
         request: Request<pb::ResetCircuitRequest>,
     ) -> Result<Response<pb::ResetCircuitResponse>, Status> {
-        let namespace = self.context.namespace(request.metadata())?;
+        let (namespace, actor) = self.context.called(request.metadata())?;
         let request = request.into_inner();
-        let reset = parse::reset_circuit::reset_circuit(&namespace, request, Context::caller())
+        let reset = parse::reset_circuit::reset_circuit(&namespace, request, actor)
             .map_err(|invalid| Refusal::invalid(&invalid))?;
         let (reply, shown, _) = self.change(Command::ResetCircuit(reset)).await?;
         Ok(Response::new(show::reply::reset_circuit(reply, shown)))
@@ -131,8 +131,8 @@ impl AdminService for Handlers {
         &self,
         request: Request<pb::SweepRequest>,
     ) -> Result<Response<pb::SweepResponse>, Status> {
-        let namespace = self.context.namespace(request.metadata())?;
-        sweep::serve(&self.context, &self.bulk, &namespace, request.into_inner())
+        let caller = self.context.called(request.metadata())?;
+        sweep::serve(&self.context, &self.bulk, caller, request.into_inner())
             .await
             .map(Response::new)
     }
@@ -142,8 +142,8 @@ impl AdminService for Handlers {
         request: Request<pb::RevokeLeaseRequest>,
     ) -> Result<Response<pb::RevokeLeaseResponse>, Status> {
         let context = &self.context;
-        let namespace = context.namespace(request.metadata())?;
-        let revoke = parse::revoke::revoke(&namespace, request.into_inner(), Context::caller())
+        let (namespace, actor) = context.called(request.metadata())?;
+        let revoke = parse::revoke::revoke(&namespace, request.into_inner(), actor)
             .map_err(|invalid| Refusal::invalid(&invalid))?;
         let (revision, reply) = context.ask(Command::Revoke(revoke)).await?;
         let shown = context.shown(revision);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sessiond_core::command::Command;
-use sessiond_core::event::{Actor, ActorKind};
+use sessiond_core::event::{Actor, ActorKind, Cause};
 use sessiond_core::ids::{Epoch, Namespace, Revision, SessionId, SessionNo};
 use sessiond_core::lease::LeaseView;
 use sessiond_core::limits::Policy;
@@ -27,12 +27,12 @@ use crate::engine::{Handle, Refused};
 use crate::env::{Clock, Env};
 use crate::exports::Exports;
 use crate::feed::Feed;
-use crate::limits::STOP_STREAMS_WITHIN;
+use crate::limits::{CAUSE_DEPTH_MAX, STOP_STREAMS_WITHIN};
 use crate::nodes::Nodes;
 use crate::stopping::Stopping;
 use crate::wire::show::reply::Shown;
 use crate::wire::status::Refusal;
-use crate::wire::{namespace, show};
+use crate::wire::{cause, namespace, show};
 
 /// What every handler has.
 #[derive(Debug)]
@@ -90,15 +90,41 @@ impl Identification {
     }
 }
 
+/// The namespace that a call names, and who its changes are put down to.
+pub(crate) type Called = (Namespace, Actor);
+
 impl Context {
     /// The namespace a call names.
     pub(crate) fn namespace(&self, metadata: &MetadataMap) -> Result<Namespace, Status> {
         Ok(namespace::of_call(metadata, &self.namespaces)?)
     }
 
-    /// Who a call's changes are put down to. Nobody is authenticated, so nobody is named.
-    pub(crate) fn caller() -> Actor {
-        Actor::unnamed(ActorKind::Api)
+    /// The namespace a call names, and who its changes are put down to.
+    pub(crate) fn called(&self, metadata: &MetadataMap) -> Result<Called, Status> {
+        Ok((self.namespace(metadata)?, self.caller(metadata)?))
+    }
+
+    /// Who a call's changes are put down to, and the event whose handling it is part of. Nobody is authenticated, so nobody
+    /// is named.
+    fn caller(&self, metadata: &MetadataMap) -> Result<Actor, Status> {
+        let log_id = &self.identification.log_id;
+        let event = cause::of_call(metadata, log_id, self.feed.newest())?;
+        Ok(Actor {
+            cause: event.map(|event| self.caused_by(event)).transpose()?,
+            ..Actor::unnamed(ActorKind::Api)
+        })
+    }
+
+    /// One more change by whoever handles this event; refused where too many were made so, one by the event of the other.
+    fn caused_by(&self, event: Revision) -> Result<Cause, Status> {
+        let row = self.rows()?.event(event).map_err(|fault| faulted(&fault))?;
+        // Of one that is deleted nobody knows what it was caused by.
+        let before = row.and_then(|row| row.actor.cause);
+        let depth = before.map_or(0, |cause| cause.depth) + 1;
+        if depth > CAUSE_DEPTH_MAX {
+            return Err(Refusal::cause_too_deep(event, depth, CAUSE_DEPTH_MAX).into());
+        }
+        Ok(Cause { event, depth })
     }
 
     /// Refuses what begins something new once the server is going away.

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use sessiond_core::command::{Command, Effect};
-use sessiond_core::ids::{Namespace, SessionId, SessionRef};
+use sessiond_core::ids::{SessionId, SessionRef};
 use sessiond_core::rows::{Row, RowKey};
 use sessiond_core::session::SessionRow;
 use sessiond_proto::v1 as pb;
@@ -14,7 +14,7 @@ use sessiond_store::snapshot::ReadAhead;
 use tonic::Status;
 
 use super::bulk::{self, Bulk, Pending, Results, Walk};
-use super::context::{Context, faulted};
+use super::context::{Called, Context, faulted};
 use crate::wire::parse::end_sessions::{EndSessionsCall, Selection};
 use crate::wire::parse::page::Page;
 use crate::wire::query::LiveQuery;
@@ -33,11 +33,11 @@ struct Call {
 pub(super) async fn serve(
     context: &Arc<Context>,
     bulk: &Arc<Bulk>,
-    namespace: &Namespace,
+    (namespace, actor): Called,
     request: pb::EndSessionsRequest,
 ) -> Result<pb::EndSessionsResponse, Status> {
     let log_id = &context.identification.log_id;
-    let asked = parse::end_sessions::end_sessions(namespace, request, Context::caller(), log_id)
+    let asked = parse::end_sessions::end_sessions(&namespace, request, actor, log_id)
         .map_err(|invalid| Refusal::invalid(&invalid))?;
     let call = Call {
         context: Arc::clone(context),

@@ -10,13 +10,12 @@ use std::sync::Arc;
 
 use futures_util::{FutureExt, Stream, stream};
 use sessiond_core::command::{Command, Enqueue};
-use sessiond_core::ids::Namespace;
 use sessiond_core::reply::Answer;
 use sessiond_proto::v1 as pb;
 use tokio::sync::{mpsc, oneshot};
 use tonic::{Status, Streaming};
 
-use super::context::{Context, refused};
+use super::context::{Called, Context, refused};
 use crate::engine::Refused;
 use crate::limits::{ENQUEUE_STREAM_AHEAD, STREAM_GROUP_BYTES, STREAM_GROUP_FRAMES};
 use crate::wire::status::Refusal;
@@ -48,13 +47,13 @@ type Answers = Pin<Box<dyn Stream<Item = Result<pb::EnqueueStreamResponse, Statu
 /// Serves one stream.
 pub(super) fn serve(
     context: &Arc<Context>,
-    namespace: Namespace,
+    caller: Called,
     frames: Streaming<pb::EnqueueStreamRequest>,
 ) -> Answers {
     let (pending, in_order) = mpsc::channel(ENQUEUE_STREAM_AHEAD);
     context.env.spawn.task(
         "enqueue-stream",
-        Box::pin(read(Arc::clone(context), namespace, frames, pending)),
+        Box::pin(read(Arc::clone(context), caller, frames, pending)),
     );
     let writer = Writer {
         in_order,
@@ -65,7 +64,7 @@ pub(super) fn serve(
 
 async fn read(
     context: Arc<Context>,
-    namespace: Namespace,
+    caller: Called,
     mut frames: Streaming<pb::EnqueueStreamRequest>,
     pending: mpsc::Sender<Result<Pending, Status>>,
 ) {
@@ -77,7 +76,7 @@ async fn read(
             frame = frames.message() => frame,
         };
         let mut group = Group::default();
-        let end = gather(&context, &namespace, &mut frames, first, &mut group);
+        let end = gather(&context, &caller, &mut frames, first, &mut group);
         if !group.frames.is_empty() {
             let asked = context.engine.post_group(group.commands).await;
             let next = asked.map_err(refused).map(|answers| Pending {
@@ -104,7 +103,7 @@ async fn read(
 /// Takes a frame and what has arrived behind it, as far as a group has room; says how the stream ended, if it did.
 fn gather(
     context: &Context,
-    namespace: &Namespace,
+    caller: &Called,
     frames: &mut Streaming<pb::EnqueueStreamRequest>,
     first: Result<Option<pb::EnqueueStreamRequest>, Status>,
     group: &mut Group,
@@ -112,7 +111,7 @@ fn gather(
     let mut next = first;
     loop {
         match next {
-            Ok(Some(frame)) => group.take(context, namespace, frame),
+            Ok(Some(frame)) => group.take(context, caller, frame),
             Ok(None) => return Some(Ok(())),
             Err(status) => return Some(Err(status)),
         }
@@ -124,13 +123,14 @@ fn gather(
 }
 
 impl Group {
-    fn take(&mut self, context: &Context, namespace: &Namespace, frame: pb::EnqueueStreamRequest) {
+    fn take(&mut self, context: &Context, caller: &Called, frame: pb::EnqueueStreamRequest) {
+        let (namespace, actor) = caller;
         let stream_id = frame.stream_id.clone();
         let parsed = parse::enqueue::frame(
             namespace,
             frame,
             || context.env.ids.session(),
-            Context::caller(),
+            actor.clone(),
             &context.policy,
         );
         let refusal = match parsed {

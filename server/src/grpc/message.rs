@@ -8,7 +8,6 @@ use sessiond_proto::v1 as pb;
 use sessiond_proto::v1::message_service_server::MessageService;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::context::Context;
 use super::{Handlers, claim, dead_letters, discard, enqueue_stream, list, requeue};
 use crate::wire::status::Refusal;
 use crate::wire::{parse, show};
@@ -23,7 +22,7 @@ impl MessageService for Handlers {
         request: Request<pb::EnqueueMessagesRequest>,
     ) -> Result<Response<pb::EnqueueMessagesResponse>, Status> {
         let context = &self.context;
-        let namespace = context.namespace(request.metadata())?;
+        let (namespace, actor) = context.called(request.metadata())?;
         let request = request.into_inner();
         if request.open_if_missing.is_some() {
             context.refuse_if_stopping()?;
@@ -32,7 +31,7 @@ impl MessageService for Handlers {
             &namespace,
             request,
             || context.env.ids.session(),
-            Context::caller(),
+            actor,
             &context.policy,
         )
         .map_err(|invalid| Refusal::invalid(&invalid))?;
@@ -46,8 +45,8 @@ impl MessageService for Handlers {
         &self,
         request: Request<Streaming<pb::EnqueueStreamRequest>>,
     ) -> Result<Response<EnqueueStreamStream>, Status> {
-        let namespace = self.context.namespace(request.metadata())?;
-        let stream = enqueue_stream::serve(&self.context, namespace, request.into_inner());
+        let caller = self.context.called(request.metadata())?;
+        let stream = enqueue_stream::serve(&self.context, caller, request.into_inner());
         Ok(Response::new(stream))
     }
 

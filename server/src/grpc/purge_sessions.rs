@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use sessiond_core::command::{Command, Effect};
-use sessiond_core::ids::{Namespace, SessionId, SessionRef};
+use sessiond_core::ids::{SessionId, SessionRef};
 use sessiond_core::purging;
 use sessiond_core::rejection::Rejection;
 use sessiond_core::rows::{Row, RowKey};
@@ -17,7 +17,7 @@ use sessiond_store::snapshot::{ReadAhead, Rows};
 use tonic::Status;
 
 use super::bulk::{self, Bulk, Results, Room};
-use super::context::{Context, faulted};
+use super::context::{Called, Context, faulted};
 use crate::exports::Exports;
 use crate::limits::{BULK_CHUNK, PURGE_SESSIONS_SCAN_MAX};
 use crate::wire::parse::page::Page;
@@ -41,13 +41,12 @@ struct Call {
 pub(super) async fn serve(
     context: &Arc<Context>,
     (bulk, exporting): (&Arc<Bulk>, &Arc<Bulk>),
-    namespace: &Namespace,
+    (namespace, actor): Called,
     request: pb::PurgeSessionsRequest,
 ) -> Result<pb::PurgeSessionsResponse, Status> {
     let log_id = &context.identification.log_id;
-    let asked =
-        parse::purge_sessions::purge_sessions(namespace, request, Context::caller(), log_id)
-            .map_err(|invalid| Refusal::invalid(&invalid))?;
+    let asked = parse::purge_sessions::purge_sessions(&namespace, request, actor, log_id)
+        .map_err(|invalid| Refusal::invalid(&invalid))?;
     let exports = context.exports.is_some() && asked.effect == Effect::Made;
     let bulk = if exports { exporting } else { bulk };
     let call = Call {

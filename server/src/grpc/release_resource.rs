@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use sessiond_core::command::{Command, Effect};
-use sessiond_core::ids::Namespace;
 use sessiond_core::rejection::Rejection;
 use sessiond_core::resource::ResourceToken;
 use sessiond_core::rows::{Row, RowKey};
@@ -16,7 +15,7 @@ use sessiond_store::snapshot::{ReadAhead, Rows};
 use tonic::Status;
 
 use super::bulk::{self, Bulk, Pending};
-use super::context::{Context, faulted};
+use super::context::{Called, Context, faulted};
 use super::list_resources::{self, Owned};
 use crate::wire::parse::page::Page;
 use crate::wire::parse::release_resource::{NameQuery, ReleaseCall, Selection};
@@ -37,13 +36,12 @@ struct Call {
 pub(super) async fn serve(
     context: &Arc<Context>,
     bulk: &Arc<Bulk>,
-    namespace: &Namespace,
+    (namespace, actor): Called,
     request: pb::ReleaseResourceRequest,
 ) -> Result<pb::ReleaseResourceResponse, Status> {
     let log_id = &context.identification.log_id;
-    let asked =
-        parse::release_resource::release_resource(namespace, request, Context::caller(), log_id)
-            .map_err(|invalid| Refusal::invalid(&invalid))?;
+    let asked = parse::release_resource::release_resource(&namespace, request, actor, log_id)
+        .map_err(|invalid| Refusal::invalid(&invalid))?;
     let call = Call {
         context: Arc::clone(context),
         bulk: Arc::clone(bulk),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use sessiond_core::command::Command;
 use sessiond_core::command::resource::{Declare, Register};
+use sessiond_core::event::Actor;
 use sessiond_core::ids::{Namespace, NodeName};
 use sessiond_core::node::{NodeKey, NodeRejection, Witness};
 use sessiond_core::rejection::Rejection;
@@ -18,7 +19,7 @@ use tokio::sync::Semaphore;
 use tonic::transport::server::UdsConnectInfo;
 use tonic::{Extensions, Request, Response, Status, Streaming};
 
-use super::context::{Context, faulted};
+use super::context::faulted;
 use super::{Handlers, agent_link, list_resources, release_resource};
 use crate::env::{LocalCaller, Proof, Sought};
 use crate::limits::REGISTRATIONS_AT_ONCE;
@@ -50,14 +51,14 @@ impl ResourceService for Handlers {
         &self,
         request: Request<pb::DeclareResourceRequest>,
     ) -> Result<Response<pb::DeclareResourceResponse>, Status> {
-        let namespace = self.context.namespace(request.metadata())?;
+        let (namespace, actor) = self.context.called(request.metadata())?;
         let caller = local_caller(request.extensions());
         let call = parse::declare_resource::declare_resource(request.into_inner())
             .map_err(|invalid| Refusal::invalid(&invalid))?;
         let command = match call {
             DeclareCall::Declare(asked) => {
                 self.context.refuse_if_stopping()?;
-                self.declaration(&namespace, asked, caller).await?
+                self.declaration((&namespace, actor), asked, caller).await?
             }
             DeclareCall::Register { resource, sought } => {
                 let node = self.node_of(&namespace, resource)?;
@@ -124,8 +125,8 @@ impl ResourceService for Handlers {
         &self,
         request: Request<pb::ReleaseResourceRequest>,
     ) -> Result<Response<pb::ReleaseResourceResponse>, Status> {
-        let namespace = self.context.namespace(request.metadata())?;
-        release_resource::serve(&self.context, &self.bulk, &namespace, request.into_inner())
+        let caller = self.context.called(request.metadata())?;
+        release_resource::serve(&self.context, &self.bulk, caller, request.into_inner())
             .await
             .map(Response::new)
     }
@@ -138,7 +139,7 @@ const ON_NODE: &str = "everybody, if the agent of the node is started with --ado
 impl Handlers {
     async fn declaration(
         &self,
-        namespace: &Namespace,
+        (namespace, actor): (&Namespace, Actor),
         asked: Declaration,
         caller: LocalCaller,
     ) -> Result<Command, Status> {
@@ -165,7 +166,7 @@ impl Handlers {
             witness,
             salt: self.context.env.ids.salt(),
             request: asked.request,
-            actor: Context::caller(),
+            actor,
         })))
     }
 

@@ -26,13 +26,13 @@ impl SessionService for Handlers {
         request: Request<pb::OpenSessionRequest>,
     ) -> Result<Response<pb::OpenSessionResponse>, Status> {
         let context = &self.context;
-        let namespace = context.namespace(request.metadata())?;
+        let (namespace, actor) = context.called(request.metadata())?;
         context.refuse_if_stopping()?;
         let open = parse::open::open(
             &namespace,
             request.into_inner(),
             context.env.ids.session(),
-            Context::caller(),
+            actor,
         )
         .map_err(|invalid| Refusal::invalid(&invalid))?;
         let (revision, reply) = context.ask(Command::Open(Box::new(open))).await?;
@@ -69,11 +69,11 @@ impl SessionService for Handlers {
         request: Request<pb::UpdateSessionRequest>,
     ) -> Result<Response<pb::UpdateSessionResponse>, Status> {
         let context = &self.context;
-        let namespace = context.namespace(request.metadata())?;
+        let (namespace, actor) = context.called(request.metadata())?;
         let update = parse::update::update(
             &namespace,
             request.into_inner(),
-            Context::caller(),
+            actor,
             &self.context.policy,
         )
         .map_err(|invalid| Refusal::invalid(&invalid))?;
@@ -119,8 +119,8 @@ impl SessionService for Handlers {
         &self,
         request: Request<pb::EndSessionRequest>,
     ) -> Result<Response<pb::EndSessionResponse>, Status> {
-        let namespace = self.context.namespace(request.metadata())?;
-        let call = parse::end::end(&namespace, request.into_inner(), Context::caller())
+        let (namespace, actor) = self.context.called(request.metadata())?;
+        let call = parse::end::end(&namespace, request.into_inner(), actor)
             .map_err(|invalid| Refusal::invalid(&invalid))?;
         let asked = call.end.session.clone();
         let (reply, shown, no) = self.change(Command::End(call.end)).await?;
@@ -141,9 +141,9 @@ impl SessionService for Handlers {
         &self,
         request: Request<pb::EndSessionsRequest>,
     ) -> Result<Response<pb::EndSessionsResponse>, Status> {
-        let namespace = self.context.namespace(request.metadata())?;
+        let caller = self.context.called(request.metadata())?;
         let request = request.into_inner();
-        end_sessions::serve(&self.context, &self.bulk, &namespace, request)
+        end_sessions::serve(&self.context, &self.bulk, caller, request)
             .await
             .map(Response::new)
     }
@@ -187,13 +187,13 @@ impl SessionService for Handlers {
         request: Request<pb::ResetSessionRequest>,
     ) -> Result<Response<pb::ResetSessionResponse>, Status> {
         let context = &self.context;
-        let namespace = context.namespace(request.metadata())?;
+        let (namespace, actor) = context.called(request.metadata())?;
         context.refuse_if_stopping()?;
         let reset = parse::reset::reset(
             &namespace,
             request.into_inner(),
             context.env.ids.session(),
-            Context::caller(),
+            actor,
         )
         .map_err(|invalid| Refusal::invalid(&invalid))?;
         let (revision, reply) = context.ask(Command::Reset(Box::new(reset))).await?;
@@ -205,10 +205,10 @@ impl SessionService for Handlers {
         &self,
         request: Request<pb::PurgeSessionsRequest>,
     ) -> Result<Response<pb::PurgeSessionsResponse>, Status> {
-        let namespace = self.context.namespace(request.metadata())?;
+        let caller = self.context.called(request.metadata())?;
         let request = request.into_inner();
         let bulks = (&self.bulk, &self.exporting);
-        purge_sessions::serve(&self.context, bulks, &namespace, request)
+        purge_sessions::serve(&self.context, bulks, caller, request)
             .await
             .map(Response::new)
     }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sessiond_core::command::{Command, Effect};
 use sessiond_core::deadlines;
-use sessiond_core::ids::{Namespace, SessionId};
+use sessiond_core::ids::SessionId;
 use sessiond_core::session::{EndReason, SessionRow};
 use sessiond_core::time::WallTime;
 use sessiond_proto::v1 as pb;
@@ -17,7 +17,7 @@ use sessiond_store::snapshot::ReadAhead;
 use tonic::Status;
 
 use super::bulk::{self, Bulk, Pending, Results, Walk};
-use super::context::{Context, faulted};
+use super::context::{Called, Context, faulted};
 use crate::wire::parse::sweep::SweepCall;
 use crate::wire::status::Refusal;
 use crate::wire::token::PagePosition;
@@ -36,11 +36,11 @@ struct Call {
 pub(super) async fn serve(
     context: &Arc<Context>,
     bulk: &Arc<Bulk>,
-    namespace: &Namespace,
+    (namespace, actor): Called,
     request: pb::SweepRequest,
 ) -> Result<pb::SweepResponse, Status> {
     let log_id = &context.identification.log_id;
-    let asked = parse::sweep::sweep(namespace, request, Context::caller(), log_id)
+    let asked = parse::sweep::sweep(&namespace, request, actor, log_id)
         .map_err(|invalid| Refusal::invalid(&invalid))?;
     let call = Call {
         context: Arc::clone(context),

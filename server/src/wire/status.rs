@@ -225,6 +225,18 @@ impl Refusal {
             .retry(RETRY_STORE)
     }
 
+    /// A call is part of handling an event that too many others caused, one by the other.
+    pub(crate) fn cause_too_deep(event: Revision, depth: u32, limit: u32) -> Self {
+        let message = format!(
+            "this would be change {depth} in a chain of which each was made by whoever handled the last, and {limit} \
+             may be: a handler feeds itself"
+        );
+        Self::new(Reason::CauseTooDeep, message)
+            .with("depth", &depth)
+            .with("limit", &limit)
+            .with("cause_revision", &event)
+    }
+
     /// A watch starts before what is kept.
     pub(crate) fn revision_compacted(asked: Revision, oldest: Revision, current: Revision) -> Self {
         let message = format!("events after revision {asked} are gone: the oldest is {oldest}");

@@ -2,6 +2,7 @@
 
 mod agent_link;
 mod calls;
+mod cause;
 mod claim;
 mod end;
 mod end_sessions;
@@ -122,10 +123,7 @@ fn drawn() -> SessionId {
 }
 
 fn caller() -> Actor {
-    Actor {
-        kind: ActorKind::Api,
-        name: String::new(),
-    }
+    Actor::unnamed(ActorKind::Api)
 }
 
 fn by_key(key: &str) -> Option<pb::SessionRef> {

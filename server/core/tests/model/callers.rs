@@ -73,6 +73,7 @@ impl World {
         Actor {
             kind: ActorKind::Api,
             name: name.to_owned(),
+            cause: None,
         }
     }
 

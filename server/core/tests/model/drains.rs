@@ -198,10 +198,7 @@ impl Model {
                 };
                 let ending = Ending {
                     reason: drain.reason,
-                    actor: Actor {
-                        kind: actor,
-                        name: String::new(),
-                    },
+                    actor: Actor::unnamed(actor),
                     mode,
                     deadline: self.now + wait,
                     pending: PendingPolicy::Keep,

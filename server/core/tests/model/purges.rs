@@ -268,10 +268,7 @@ impl World {
             } else {
                 PendingPolicy::Discard
             },
-            actor: Actor {
-                kind: sessiond_core::event::ActorKind::Api,
-                name: String::new(),
-            },
+            actor: Actor::unnamed(sessiond_core::event::ActorKind::Api),
         };
         let _ = self.submit(&Command::Purge(purge));
     }

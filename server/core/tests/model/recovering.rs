@@ -27,10 +27,7 @@ impl Model {
         self.marks.hit(Drains::Crashed);
         let ending = Ending {
             reason: EndReason::Crashed,
-            actor: Actor {
-                kind: ActorKind::Recovery,
-                name: String::new(),
-            },
+            actor: Actor::unnamed(ActorKind::Recovery),
             mode: EndMode::Immediate,
             deadline: self.now,
             pending: PendingPolicy::Keep,

@@ -351,10 +351,7 @@ pub(crate) fn s() -> SessionRef {
 }
 
 fn api() -> Actor {
-    Actor {
-        kind: ActorKind::Api,
-        name: String::new(),
-    }
+    Actor::unnamed(ActorKind::Api)
 }
 
 /// No limit of a session at all.

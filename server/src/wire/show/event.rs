@@ -1,6 +1,7 @@
 //! Events.
 
 use sessiond_core::event::{EventKind, EventRow, MessageRef};
+use sessiond_core::ids::Revision;
 use sessiond_core::session::Lifecycle;
 use sessiond_proto::v1 as pb;
 
@@ -11,7 +12,7 @@ use super::{end, snapshot};
 pub(crate) fn event(row: &EventRow, log_id: &str) -> pb::SessionEvent {
     pb::SessionEvent {
         revision: row.revision.0,
-        event_id: format!("{log_id}-{}", row.revision),
+        event_id: event_id(log_id, row.revision),
         r#type: event_type(row.kind).into(),
         time: Some(timestamp(row.time)),
         namespace: row.namespace().map(ToString::to_string).unwrap_or_default(),
@@ -20,7 +21,15 @@ pub(crate) fn event(row: &EventRow, log_id: &str) -> pb::SessionEvent {
         actor: Some(end::actor(&row.actor)),
         message_ref: row.message.as_ref().map(message_ref),
         attributes: row.attributes.clone(),
+        cause: row.actor.cause.map(|cause| pb::EventCause {
+            event_id: event_id(log_id, cause.event),
+            depth: cause.depth,
+        }),
     }
+}
+
+fn event_id(log_id: &str, revision: Revision) -> String {
+    format!("{log_id}-{revision}")
 }
 
 /// What happened.

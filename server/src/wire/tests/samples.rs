@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use sessiond_core::circuit::{Circuit, CircuitState, Circuits};
-use sessiond_core::event::{About, Actor, ActorKind, EventKind, EventRow, MessageRef};
+use sessiond_core::event::{About, Actor, ActorKind, Cause, EventKind, EventRow, MessageRef};
 use sessiond_core::ids::{
     CoalesceKey, DeliveryId, Epoch, IdempotencyKey, InstanceId, MessageKind, Namespace, PoolName,
     QueueId, RequestNo, Revision, Seq, SessionId, SessionKey, SessionNo, StreamId, WorkerName,
@@ -56,6 +56,7 @@ pub(super) fn draining() -> SessionView {
         actor: Actor {
             kind: ActorKind::Drain,
             name: "host".to_owned(),
+            cause: None,
         },
         mode: EndMode::Graceful,
         deadline: EngineTime(105_000),
@@ -79,6 +80,7 @@ pub(super) fn end() -> SessionEnd {
         actor: Actor {
             kind: ActorKind::Api,
             name: "cli".to_owned(),
+            cause: None,
         },
         create_time: WallTime(1_050_000),
         end_time: WallTime(1_098_765),
@@ -257,6 +259,10 @@ pub(crate) fn event_row() -> EventRow {
         actor: Actor {
             kind: ActorKind::Worker,
             name: "w".to_owned(),
+            cause: Some(Cause {
+                event: Revision(255),
+                depth: 3,
+            }),
         },
         about: About::Session(Box::new(ended())),
         message: Some(MessageRef {

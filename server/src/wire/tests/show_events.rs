@@ -54,6 +54,10 @@ fn every_field_of_an_event_is_shown() {
             kind: "observation".to_owned(),
         }),
         attributes: labels([("limit", "idle")]),
+        cause: Some(pb::EventCause {
+            event_id: "log-1-255".to_owned(),
+            depth: 3,
+        }),
     };
     assert!(expected.end.is_some());
     assert_eq!(event, expected);

@@ -52,6 +52,16 @@ pub(crate) struct Actor {
     kind: u32,
     #[prost(string, tag = "2")]
     name: String,
+    #[prost(message, optional, tag = "3")]
+    cause: Option<Cause>,
+}
+
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+struct Cause {
+    #[prost(uint64, tag = "1")]
+    event: u64,
+    #[prost(uint32, tag = "2")]
+    depth: u32,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -149,6 +159,10 @@ impl From<&domain::Actor> for Actor {
         Self {
             kind: actor.kind.number(),
             name: actor.name.clone(),
+            cause: actor.cause.map(|cause| Cause {
+                event: cause.event.0,
+                depth: cause.depth,
+            }),
         }
     }
 }
@@ -160,6 +174,10 @@ impl TryFrom<Actor> for domain::Actor {
         Ok(Self {
             kind: Numbered::of_number(actor.kind)?,
             name: actor.name,
+            cause: actor.cause.map(|cause| domain::Cause {
+                event: Revision(cause.event),
+                depth: cause.depth,
+            }),
         })
     }
 }

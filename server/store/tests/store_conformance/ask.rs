@@ -291,8 +291,5 @@ impl Asker {
 }
 
 fn caller() -> Actor {
-    Actor {
-        kind: ActorKind::Api,
-        name: String::new(),
-    }
+    Actor::unnamed(ActorKind::Api)
 }

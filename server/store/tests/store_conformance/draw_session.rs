@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use fastrand::Rng;
 use sessiond_core::circuit::{Circuit, CircuitState, Circuits};
-use sessiond_core::event::{About, Actor, ActorKind, EventKind, EventRow, MessageRef};
+use sessiond_core::event::{About, Actor, ActorKind, Cause, EventKind, EventRow, MessageRef};
 use sessiond_core::ids::{
     Epoch, InstanceId, MessageKind, PoolName, QueueId, RequestNo, Revision, Seq, SessionId,
     SessionKey, SessionNo, SubscriptionName, WorkerName,
@@ -178,6 +178,10 @@ fn actor(rng: &mut Rng) -> Actor {
     Actor {
         kind: one_of(rng, &ACTOR_KINDS),
         name: free_text(rng),
+        cause: option(rng, |rng| Cause {
+            event: Revision(number(rng)),
+            depth: small(rng),
+        }),
     }
 }
 

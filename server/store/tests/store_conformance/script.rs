@@ -47,10 +47,7 @@ fn now(ms: u64) -> Now {
 }
 
 fn caller() -> Actor {
-    Actor {
-        kind: ActorKind::Api,
-        name: String::new(),
-    }
+    Actor::unnamed(ActorKind::Api)
 }
 
 pub(crate) fn open(id: &str) -> Command {

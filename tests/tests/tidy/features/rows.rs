@@ -269,6 +269,10 @@ pub(crate) const ROWS: &[Row] = &[
         "A session that had ended by itself is never ended again by a stop or by a start",
     ),
     row(
+        "F72",
+        "What a handler causes carries the event that it handled, and a handler that feeds itself is refused after eight rounds",
+    ),
+    row(
         "F73",
         "The server counts what it opened and cleaned up, how often it looked, and what was refused",
     ),
