@@ -10,7 +10,8 @@ pub mod agent_link;
 pub mod binaries;
 pub mod cgroups;
 pub mod export_file;
-pub mod hung_disk;
+pub mod flushes;
+
 pub mod processes;
 pub mod progress;
 pub mod python;

@@ -29,6 +29,8 @@ mod enclosed;
 mod exports;
 #[path = "process/full.rs"]
 mod full;
+#[path = "process/killed_at_flush.rs"]
+mod killed_at_flush;
 #[path = "process/letters.rs"]
 mod letters;
 #[path = "process/nodes.rs"]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use sessiond_proto::v1 as pb;
 use sessiond_tests::caller::Caller;
-use sessiond_tests::hung_disk::HungDisk;
+use sessiond_tests::flushes::Flushes;
 use sessiond_tests::requests::{end, id};
 use sessiond_tests::watch_stream::WatchStream;
 
@@ -16,10 +16,10 @@ use super::run::{Run, command};
 
 const BUDGET: Duration = Duration::from_secs(1);
 
-fn serve(directory: &str, disk: &HungDisk) -> (Run, String) {
+fn serve(directory: &str, flushes: &Flushes) -> (Run, String) {
     let mut command = command(&["--listen", "127.0.0.1:0", "--data-dir", directory]);
     command.env("SESSIOND_SHUTDOWN_BUDGET", "1s");
-    disk.under(&mut command);
+    flushes.under(&mut command);
     let mut run = Run::start(command);
     let address = run.listening();
     (run, address)
@@ -27,10 +27,10 @@ fn serve(directory: &str, disk: &HungDisk) -> (Run, String) {
 
 /// Has the disk hang, or hang in the middle of the drain, and the server go; answers with the sessions that it had.
 async fn hang_and_stop(directory: &Path, in_between: bool) -> Vec<String> {
-    let disk = HungDisk::new(directory);
+    let flushes = Flushes::new(directory);
     let data = directory.join("data");
     let data = data.to_str().expect("a temporary path is UTF-8");
-    let (run, address) = serve(data, &disk);
+    let (run, address) = serve(data, &flushes);
     let caller = Caller::at(&format!("http://{address}")).await;
     let mut sessions = Vec::new();
     for number in 0..20 {
@@ -39,7 +39,7 @@ async fn hang_and_stop(directory: &Path, in_between: bool) -> Vec<String> {
     super::drains::request(&caller, "key-0").await;
     let mut watch = WatchStream::from_now(&caller).await;
     if !in_between {
-        disk.hang();
+        flushes.hang();
         // Whoever waits for the disk has no answer, and nobody else is held up by that.
         let over = end(
             id(&sessions[1]),
@@ -62,7 +62,7 @@ async fn hang_and_stop(directory: &Path, in_between: bool) -> Vec<String> {
         watch
             .event(pb::EventType::SessionDraining, &sessions[0])
             .await;
-        disk.hang();
+        flushes.hang();
     }
     let (code, said) = ended(run).await;
     assert_eq!(code, Some(1), "not everything was written down: {said:?}");
@@ -71,7 +71,7 @@ async fn hang_and_stop(directory: &Path, in_between: bool) -> Vec<String> {
         took >= BUDGET && took < BUDGET + TO_SPARE,
         "{took:?}: {said:?}"
     );
-    disk.go_on();
+    flushes.go_on();
     sessions
 }
 

@@ -5,7 +5,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -73,6 +73,23 @@ impl Run {
             self.said.push(line.clone());
             if let Some(address) = line.strip_prefix("listening on ") {
                 return address.to_owned();
+            }
+        }
+    }
+
+    /// Waits until it serves or has ended before that; answers whether it serves.
+    pub(crate) fn serves(&mut self) -> bool {
+        let deadline = Instant::now() + WITHIN;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left) {
+                Ok(line) => self.said.push(line),
+                Err(RecvTimeoutError::Disconnected) => return false,
+                Err(RecvTimeoutError::Timeout) => panic!("it does neither: {:?}", self.said),
+            }
+            let last = self.said.last().expect("it was pushed");
+            if last.starts_with("listening on ") {
+                return true;
             }
         }
     }
