@@ -42,7 +42,13 @@ pub(crate) enum Part {
     Storm,
     /// What people complained of, with as many sessions as the largest of them had.
     Scenes,
-    /// Processes: among them memory over very many sessions that come and go.
+    /// Plugins and watches that go on from anywhere, while servers and plugins are killed and the log is cut.
+    Plugins,
+    /// Servers that go: cut short at random, with dead weight, killed at each flush.
+    Drains,
+    /// Watches that nobody reads, by the ten thousand.
+    Watches,
+    /// Other processes: among them memory over very many sessions that come and go.
     Process,
 }
 
@@ -51,9 +57,14 @@ impl Part {
     fn package(self) -> &'static str {
         match self {
             Self::Model1 | Self::Model2 | Self::Model3 | Self::Model4 => "sessiond-core",
-            Self::Crash | Self::Kill | Self::Storm | Self::Scenes | Self::Process => {
-                "sessiond-tests"
-            }
+            Self::Crash
+            | Self::Kill
+            | Self::Storm
+            | Self::Plugins
+            | Self::Scenes
+            | Self::Drains
+            | Self::Watches
+            | Self::Process => "sessiond-tests",
         }
     }
 
@@ -61,9 +72,9 @@ impl Part {
         match self {
             Self::Model1 | Self::Model2 | Self::Model3 | Self::Model4 => "model",
             Self::Crash => "crash_redb",
-            Self::Kill | Self::Storm => "kill",
+            Self::Kill | Self::Storm | Self::Plugins => "kill",
             Self::Scenes => "scenes",
-            Self::Process => "process",
+            Self::Drains | Self::Watches | Self::Process => "process",
         }
     }
 
@@ -74,22 +85,42 @@ impl Part {
             Self::Model2 => Some("2/4"),
             Self::Model3 => Some("3/4"),
             Self::Model4 => Some("4/4"),
-            Self::Crash | Self::Kill | Self::Storm | Self::Scenes | Self::Process => None,
+            Self::Crash
+            | Self::Kill
+            | Self::Storm
+            | Self::Plugins
+            | Self::Scenes
+            | Self::Drains
+            | Self::Watches
+            | Self::Process => None,
         }
     }
 
-    /// The tests of its suite that it runs, by the beginnings of their names; all of them if it names none.
+    /// The tests of its suite that it runs, by the beginnings of their names, or that it leaves to other parts; all of them
+    /// if it names none.
     fn tests(self) -> &'static [&'static str] {
         match self {
             Self::Kill => &["played::", "recovery::"],
             Self::Storm => &["storm::"],
+            Self::Plugins => &["plugins::", "resumed::"],
+            Self::Drains => &["drained_often::", "drains_weighed::", "killed_at_flush::"],
+            Self::Watches => &["stuck_watchers::"],
+            Self::Process => &[
+                "--skip",
+                "drained_often::",
+                "--skip",
+                "drains_weighed::",
+                "--skip",
+                "killed_at_flush::",
+                "--skip",
+                "stuck_watchers::",
+            ],
             Self::Model1
             | Self::Model2
             | Self::Model3
             | Self::Model4
             | Self::Crash
-            | Self::Scenes
-            | Self::Process => &[],
+            | Self::Scenes => &[],
         }
     }
 }
