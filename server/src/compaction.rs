@@ -153,9 +153,17 @@ fn outlived(
     };
     let through = by_number.max(by_age).max(by_size);
     // No further than subscriptions let: whoever watches need not be told of more.
-    let held = rows.held_behind()?;
-    let through = through.map(|through| held.map_or(through, |held| through.min(held)));
+    let through = match through {
+        Some(through) => Some(as_far_as_held(rows, through)?),
+        None => None,
+    };
     Ok(through.filter(|through| *through >= oldest))
+}
+
+/// Up to where events may go of those up to `through`: no further than active subscriptions let.
+pub(crate) fn as_far_as_held(rows: &Rows, through: Revision) -> Result<Revision, Fault> {
+    let held = rows.held_behind()?;
+    Ok(held.map_or(through, |held| through.min(held)))
 }
 
 #[cfg(test)]

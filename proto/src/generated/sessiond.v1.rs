@@ -5214,7 +5214,10 @@ pub struct SessionEvent {
 /// changes carries it, also where that takes effect later. An id of another log
 /// counts as none. What would be deeper than 8 is refused CAUSE_TOO_DEEP: a
 /// handler feeds itself. Metadata that is no event id, or one that is not written
-/// yet, is FIELD_INVALID. Calls that write no event ignore it.
+/// yet, is FIELD_INVALID. Calls that open, update, reset, end, purge or sweep
+/// sessions, enqueue messages, declare or release resources, revoke leases or
+/// reset circuits look at it; every other call ignores it. A message carries none:
+/// what becomes of one that a handler enqueued begins a new chain.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EventCause {
     /// The event that was handled.

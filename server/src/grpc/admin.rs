@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use sessiond_core::command::Command;
-use sessiond_core::ids::{InstanceId, WorkerName};
+use sessiond_core::ids::{InstanceId, Revision, WorkerName};
 use sessiond_core::reply::{Reply, WorkerView};
 use sessiond_proto::v1 as pb;
 use sessiond_proto::v1::admin_service_server::AdminService;
@@ -174,12 +174,19 @@ impl AdminService for Handlers {
     ) -> Result<Response<pb::CompactEventsResponse>, Status> {
         let context = &self.context;
         context.namespace(request.metadata())?;
-        let newest = context.feed.newest();
+        let rows = context.rows()?;
+        let (oldest, newest) = rows.log_bounds().map_err(|fault| faulted(&fault))?;
         let through = parse::compact_events::compact_events(request.into_inner(), newest)
             .map_err(|invalid| Refusal::invalid(&invalid))?;
-        let reached = compaction::delete(&context.engine, &context.feed, through)
-            .await
-            .map_err(refused)?;
+        let goes = compaction::as_far_as_held(&rows, through).map_err(|fault| faulted(&fault))?;
+        drop(rows);
+        // Nobody is told of what stays.
+        let reached = match goes >= oldest {
+            true => compaction::delete(&context.engine, &context.feed, goes)
+                .await
+                .map_err(refused)?,
+            false => Revision(oldest.0 - 1),
+        };
         let rows = context.rows()?;
         let bounds = rows.log_bounds().map_err(|fault| faulted(&fault))?;
         // One may have let go meanwhile; then a repeat deletes more.

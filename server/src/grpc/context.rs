@@ -12,6 +12,7 @@ use sessiond_core::reply::Reply;
 use sessiond_core::rows::{Counters, Row, RowKey};
 use sessiond_core::session::SessionView;
 use sessiond_core::time::{Now, Span, WallTime};
+use sessiond_proto::CAUSE_METADATA_KEY;
 use sessiond_proto::v1 as pb;
 use sessiond_store::fault::Fault;
 use sessiond_store::snapshot::Reader;
@@ -107,24 +108,15 @@ impl Context {
     /// Who a call's changes are put down to, and the event whose handling it is part of. Nobody is authenticated, so nobody
     /// is named.
     fn caller(&self, metadata: &MetadataMap) -> Result<Actor, Status> {
-        let log_id = &self.identification.log_id;
-        let event = cause::of_call(metadata, log_id, self.feed.newest())?;
-        Ok(Actor {
-            cause: event.map(|event| self.caused_by(event)).transpose()?,
-            ..Actor::unnamed(ActorKind::Api)
-        })
-    }
-
-    /// One more change by whoever handles this event; refused where too many were made so, one by the event of the other.
-    fn caused_by(&self, event: Revision) -> Result<Cause, Status> {
-        let row = self.rows()?.event(event).map_err(|fault| faulted(&fault))?;
-        // Of one that is deleted nobody knows what it was caused by.
-        let before = row.and_then(|row| row.actor.cause);
-        let depth = before.map_or(0, |cause| cause.depth) + 1;
-        if depth > CAUSE_DEPTH_MAX {
-            return Err(Refusal::cause_too_deep(event, depth, CAUSE_DEPTH_MAX).into());
+        let mut actor = Actor::unnamed(ActorKind::Api);
+        if metadata.contains_key(CAUSE_METADATA_KEY) {
+            // A snapshot, for the feed says a moment later that there is an event which somebody may have been sent.
+            let rows = self.rows()?;
+            let (_, newest) = rows.log_bounds().map_err(|fault| faulted(&fault))?;
+            let event = cause::of_call(metadata, &self.identification.log_id, newest)?;
+            actor.cause = event.map(|event| caused_by(&rows, event)).transpose()?;
         }
-        Ok(Cause { event, depth })
+        Ok(actor)
     }
 
     /// Refuses what begins something new once the server is going away.
@@ -250,6 +242,18 @@ pub(crate) fn session_id(rows: &Rows, no: SessionNo) -> Result<Option<SessionId>
 /// A duration of the server's own as the rules count it.
 pub(crate) fn span(duration: std::time::Duration) -> Span {
     Span(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// One more change by whoever handles this event; refused where too many were made so, one by the event of the other.
+fn caused_by(rows: &Rows, event: Revision) -> Result<Cause, Status> {
+    let row = rows.event(event).map_err(|fault| faulted(&fault))?;
+    // Of one that is deleted nobody knows what it was caused by.
+    let before = row.and_then(|row| row.actor.cause);
+    let depth = before.map_or(0, |cause| cause.depth) + 1;
+    if depth > CAUSE_DEPTH_MAX {
+        return Err(Refusal::cause_too_deep(event, depth, CAUSE_DEPTH_MAX).into());
+    }
+    Ok(Cause { event, depth })
 }
 
 fn refuse_if(goes_away: bool) -> Result<(), Status> {
