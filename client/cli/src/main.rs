@@ -98,16 +98,16 @@ async fn command(cli: Cli, target: &Target) -> Result<(), Failure> {
     }
     let run = async {
         match cli.command {
-            Command::Session(command) => command.run(&target.client()?, &mut output).await,
-            Command::Message(command) => command.run(&target.client()?, &mut output).await,
-            Command::Worker(command) => command.run(&target.client()?, &mut output).await,
+            Command::Session(command) => command.run(&target.handling()?, &mut output).await,
+            Command::Message(command) => command.run(&target.handling()?, &mut output).await,
+            Command::Worker(command) => command.run(&target.handling()?, &mut output).await,
             Command::Watch(args) => args.run(&target.client()?, &mut output).await,
             Command::Replay(args) => args.run(&target.client()?, &mut output).await,
-            Command::Resource(command) => command.run(&target.client()?, &mut output).await,
+            Command::Resource(command) => command.run(&target.handling()?, &mut output).await,
             Command::Node(command) => command.run(&target.client()?, &mut output).await,
             Command::Pool(command) => command.run(&target.client()?, &mut output).await,
             Command::Subscription(command) => command.run(&target.client()?, &mut output).await,
-            Command::Server(command) => command.run(&target.client()?, &mut output).await,
+            Command::Server(command) => command.run(&target.handling()?, &mut output).await,
             Command::Stats => stats::run(&target.client()?, &mut output).await,
             Command::Spool(SpoolCommand::Ls) => spool_command::list(&mut output),
             Command::Spool(SpoolCommand::Flush) => {

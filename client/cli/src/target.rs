@@ -59,7 +59,7 @@ pub(crate) struct TargetArgs {
     )]
     token: Option<String>,
     /// The event whose handling this is part of, by its event_id: what it changes carries it, and a handler that feeds
-    /// itself is refused.
+    /// itself is refused. Workers, hooks and the spool have nothing to do with it.
     #[arg(long, global = true, env = CAUSE_ENV, value_name = "EVENT_ID", help_heading = "Server")]
     cause: Option<String>,
 }
@@ -93,11 +93,15 @@ impl Target {
 
     /// A client for a person or a script.
     pub(crate) fn client(&self) -> Result<Client, Error> {
-        let client = self
-            .builder()
+        self.builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .retry(RetryPolicy::within(RETRY_TOTAL))
-            .build()?;
+            .build()
+    }
+
+    /// The same for what may be part of handling an event.
+    pub(crate) fn handling(&self) -> Result<Client, Error> {
+        let client = self.client()?;
         match &self.cause {
             Some(event_id) => client.caused_by(event_id),
             None => Ok(client),
