@@ -153,10 +153,8 @@ fn outlived(
     };
     let through = by_number.max(by_age).max(by_size);
     // No further than subscriptions let: whoever watches need not be told of more.
-    let through = match through {
-        Some(through) => Some(as_far_as_held(rows, through)?),
-        None => None,
-    };
+    let through = through.map(|through| as_far_as_held(rows, through));
+    let through = through.transpose()?;
     Ok(through.filter(|through| *through >= oldest))
 }
 

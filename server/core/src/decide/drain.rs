@@ -13,7 +13,7 @@ use crate::command::drain::{DrainCommand, Undone};
 use crate::draft::events::Particulars;
 use crate::draft::{Draft, Stop};
 use crate::drain::{Drain, DrainEnd, DrainReply, DrainRow, DrainSessions, DrainStep, WarningCode};
-use crate::event::{Actor, ActorKind, EventKind};
+use crate::event::{About, Actor, ActorKind, EventKind};
 use crate::ids::{SessionId, SessionNo, SessionRef};
 use crate::rejection::Rejection;
 use crate::reply::Reply;
@@ -95,7 +95,7 @@ fn announce(draft: &mut Draft<'_>, reason: EndReason, sessions: DrainSessions) -
     said.attributes
         .insert("sessions".to_owned(), sessions.to_owned());
     let actor = Actor::unnamed(ActorKind::Drain);
-    draft.server_event(EventKind::ServerDraining, actor, said)
+    draft.event_about(EventKind::ServerDraining, actor, About::Server, said)
 }
 
 /// The drain that is not over, if there is one.

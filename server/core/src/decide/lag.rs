@@ -6,7 +6,7 @@
 use super::consume;
 use crate::draft::events::Particulars;
 use crate::draft::{Draft, Stop};
-use crate::event::{Actor, EventKind};
+use crate::event::{About, Actor, EventKind};
 use crate::reply::Reply;
 use crate::subscription::{
     SubscriptionKey, SubscriptionRejection, SubscriptionRow, SubscriptionStanding,
@@ -58,6 +58,7 @@ pub(super) fn lagging(draft: &mut Draft<'_>, key: &SubscriptionKey) -> Result<Re
     };
     draft.put_subscription(stale.into())?;
     let kind = EventKind::SubscriptionStale;
-    draft.subscription_event(kind, Actor::reaper(), key.clone(), particulars)?;
+    let about = About::Subscription(key.clone());
+    draft.event_about(kind, Actor::reaper(), about, particulars)?;
     Ok(Reply::Done)
 }

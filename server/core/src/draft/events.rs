@@ -12,7 +12,6 @@ use crate::ids::{Epoch, SessionNo};
 use crate::lease::LeaseView;
 use crate::queue::Depth;
 use crate::session::SessionView;
-use crate::subscription::SubscriptionKey;
 
 /// What an event says beside its kind.
 #[derive(Debug, Default)]
@@ -53,30 +52,8 @@ impl Draft<'_> {
         self.append(kind, actor, About::Session(Box::new(session)), particulars)
     }
 
-    /// Writes an event about a subscription.
-    pub(crate) fn subscription_event(
-        &mut self,
-        kind: EventKind,
-        actor: Actor,
-        subscription: SubscriptionKey,
-        particulars: Particulars,
-    ) -> Result<(), Stop> {
-        let about = About::Subscription(subscription);
-        self.event_about(kind, actor, about, particulars)
-    }
-
-    /// Writes an event about the server.
-    pub(crate) fn server_event(
-        &mut self,
-        kind: EventKind,
-        actor: Actor,
-        particulars: Particulars,
-    ) -> Result<(), Stop> {
-        self.event_about(kind, actor, About::Server, particulars)
-    }
-
-    /// Writes an event about no session.
-    fn event_about(
+    /// Writes an event about something else than a session.
+    pub(crate) fn event_about(
         &mut self,
         kind: EventKind,
         actor: Actor,
