@@ -11,7 +11,7 @@ async fn up_to_an_event_that_there_is() {
     let newest = world.caller.revision().await;
     let table = vec![
         invalid(through(0), &["through_revision"]),
-        invalid(through(newest + 1_000), &["through_revision"]),
+        invalid(through(newest + 1), &["through_revision"]),
         invalid(through(u64::MAX), &["through_revision"]),
     ];
     world

@@ -100,7 +100,6 @@ async fn a_subscriber_that_does_not_keep_up_is_named_and_gets_its_ends_after_the
     }
 }
 
-/// Proves: F23.
 #[tokio::test(flavor = "multi_thread")]
 async fn that_the_server_goes_is_an_event_of_every_namespace_before_its_ends() {
     let settings = "[namespaces.blue]\n[namespaces.default]\n";

@@ -11,15 +11,14 @@ use sessiond_tests::flushes::Flushes;
 use sessiond_tests::requests::{end, id};
 use sessiond_tests::watch_stream::WatchStream;
 
-use super::drains::{TO_SPARE, again, ended, ends, live};
-use super::run::{Run, command};
+use super::drains::{TO_SPARE, again, ended, ends, live, request, serving};
+use super::run::Run;
 
 /// Half of it is for what is under way, which a busy machine has to notice by then.
 const BUDGET: Duration = Duration::from_secs(3);
 
 fn serve(directory: &str, flushes: &Flushes) -> (Run, String) {
-    let mut command = command(&["--listen", "127.0.0.1:0", "--data-dir", directory]);
-    command.env("SESSIOND_SHUTDOWN_BUDGET", "3s");
+    let mut command = serving(directory, BUDGET);
     flushes.under(&mut command);
     let mut run = Run::start(command);
     let address = run.listening();
@@ -37,7 +36,7 @@ async fn hang_and_stop(directory: &Path, in_between: bool) -> Vec<String> {
     for number in 0..20 {
         sessions.push(caller.opened(&format!("key-{number}")).await.session_id);
     }
-    super::drains::request(&caller, "key-0").await;
+    request(&caller, "key-0").await;
     let mut watch = WatchStream::from_now(&caller).await;
     let mut answer = None;
     if !in_between {

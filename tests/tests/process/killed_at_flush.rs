@@ -6,19 +6,20 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::process::Signal;
 use sessiond_proto::v1 as pb;
 use sessiond_tests::caller::Caller;
 use sessiond_tests::flushes::{Flushes, Moment};
-use sessiond_tests::requests::{ack, end, id, key, open};
+use sessiond_tests::requests::{ack, claim, end, id, key, open};
 use sessiond_tests::scale::Scale;
 use sessiond_tests::subscription::{consume, create};
 use sessiond_tests::watch_stream::{WatchStream, about};
 
 use super::drained_by_call::report;
-use super::drains::{again, ended, ends, live, request};
-use super::run::{Run, command};
+use super::drains::{again, ended, ends, live, request, serving};
+use super::run::Run;
 
 /// What a server is killed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,9 +69,11 @@ struct Sessions {
     over: String,
 }
 
-fn serving(directory: &str, flushes: &Flushes) -> Run {
-    let mut command = command(&["--listen", "127.0.0.1:0", "--data-dir", directory]);
-    command.env("SESSIOND_SHUTDOWN_BUDGET", "1s");
+/// How long a server may take to stop: one session waits for half of it.
+const BUDGET: Duration = Duration::from_secs(1);
+
+fn start(directory: &str, flushes: &Flushes) -> Run {
+    let mut command = serving(directory, BUDGET);
     flushes.under(&mut command);
     Run::start(command)
 }
@@ -113,8 +116,8 @@ async fn call(caller: &Caller, act: Act, on: &Sessions) -> bool {
         Act::EndAfterPending => {
             let asked = completed(&on.work, pb::EndMode::AfterPending);
             let begins = caller.end(asked).await.is_ok();
-            let claim = sessiond_tests::requests::claim(id(&on.work), "w");
-            let Some(out) = caller.claim(claim).await.ok().filter(|_| begins) else {
+            let asked = claim(id(&on.work), "w");
+            let Some(out) = caller.claim(asked).await.ok().filter(|_| begins) else {
                 return false;
             };
             let settle = pb::SettleMessagesRequest {
@@ -170,7 +173,7 @@ impl Act {
 /// sessions, whether that moment came, and whether the act was seen to be done.
 async fn killed(directory: &Path, data: &str, act: Act, moment: Moment) -> (Sessions, bool, bool) {
     let flushes = Flushes::new(directory);
-    let mut run = serving(data, &flushes);
+    let mut run = start(data, &flushes);
     let caller = Caller::at(&format!("http://{}", run.listening())).await;
     let on = sessions(&caller).await;
     let done = match act {
@@ -186,7 +189,7 @@ async fn killed(directory: &Path, data: &str, act: Act, moment: Moment) -> (Sess
             run.signal(Signal::KILL);
             ended(run).await;
             flushes.kill_at(moment);
-            let mut run = serving(data, &flushes);
+            let mut run = start(data, &flushes);
             let serves = run.serves();
             run.signal(Signal::KILL);
             ended(run).await;

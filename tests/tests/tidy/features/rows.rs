@@ -270,7 +270,7 @@ pub(crate) const ROWS: &[Row] = &[
     ),
     row(
         "F72",
-        "What a handler causes carries the event that it handled, and a handler that feeds itself is refused after eight rounds",
+        "What a handler makes of sessions carries the event that it handled, and one that feeds itself so is refused after eight rounds",
     ),
     row(
         "F73",
