@@ -22,8 +22,8 @@ const STARTED_WITHIN: Duration = Duration::from_secs(30);
 /// the process is gone.
 const REPORT_GRACE: Duration = Duration::from_secs(10);
 
-/// The longest budget that a server may be configured with.
-const BUDGET_MAX: Duration = Duration::from_secs(600);
+/// The longest budget that a server may be configured with, and the longest notice.
+const BUDGET_MAX: Duration = Duration::from_secs(600 + 3_600);
 
 /// A drain under way.
 #[derive(Debug)]
@@ -127,7 +127,7 @@ impl DrainStream {
     }
 }
 
-/// How long a drain may take, by the clock of the server alone.
+/// How long a drain may take, its notice with it, by the clock of the server alone.
 fn budget(started: &pb::DrainStarted) -> Duration {
     let nanos = |time: Option<prost_types::Timestamp>| {
         let time = time?;

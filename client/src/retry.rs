@@ -191,6 +191,7 @@ fn by_reason(reason: Reason) -> Verdict {
         | Reason::ResourcesUnreleased
         | Reason::ExportFailed
         | Reason::CauseTooDeep
+        | Reason::DrainNotCancellable
         | Reason::LeaseFenced
         | Reason::StaleDelivery
         | Reason::EtagMismatch

@@ -118,6 +118,9 @@ reasons! {
     /// The change is too deep in a chain of changes that cause one another.
     CauseTooDeep = "CAUSE_TOO_DEEP",
         "Stop: the handler reacts to events which it causes itself.";
+    /// No drain is announced that could be called off.
+    DrainNotCancellable = "DRAIN_NOT_CANCELLABLE",
+        "Stop: no drain is announced, or it goes through already; its report says which.";
     /// Another worker or consumer holds it.
     LeaseHeld = "LEASE_HELD",
         "Wait as long as the answer says, then try again.";
@@ -236,7 +239,7 @@ mod tests {
         RESOURCE_NOT_FOUND NODE_NOT_FOUND SESSION_KEY_IN_USE SESSION_ID_IN_USE SUBSCRIPTION_EXISTS NAMESPACE_NOT_FOUND \
         UNAUTHENTICATED PERMISSION_DENIED NOT_BUILT SESSION_ENDED SESSION_DRAINING \
         SESSION_QUEUED SESSION_ACTIVE QUEUE_HELD RESOURCE_RELEASED RESOURCE_REGISTERED \
-        RESOURCES_UNRELEASED EXPORT_FAILED SESSION_UNACKNOWLEDGED CAUSE_TOO_DEEP LEASE_HELD RESTART_LIMITED \
+        RESOURCES_UNRELEASED EXPORT_FAILED SESSION_UNACKNOWLEDGED CAUSE_TOO_DEEP DRAIN_NOT_CANCELLABLE LEASE_HELD RESTART_LIMITED \
         NODE_ELSEWHERE \
         LEASE_FENCED STALE_DELIVERY ETAG_MISMATCH TOO_MANY_SESSIONS QUEUE_FULL QUOTA_EXCEEDED RATE_LIMITED \
         STORE_FULL OVERLOADED REVISION_COMPACTED LOG_CHANGED SUBSCRIPTION_STALE SERVER_DRAINING \

@@ -20,6 +20,7 @@ const PACKAGE: &str = "sessiond.v1";
 
 /// Every RPC that works, and which sides of it stream.
 const RPCS: &[&str] = &[
+    "AdminService.CancelDrain",
     "AdminService.CompactEvents",
     "AdminService.DrainServer returns (stream)",
     "AdminService.GetDrainReport",

@@ -23,7 +23,7 @@ use crate::checkpoint::Pace;
 use crate::config::Settings;
 use crate::consumers::Consumers;
 use crate::dispatch::Dispatcher;
-use crate::drain::{self, Drainer, Drains};
+use crate::drain::{self, Asked, Drainer, Drains};
 use crate::engine::{Engine, Handle, Parts};
 use crate::env::Env;
 use crate::exports::Exporting;
@@ -83,7 +83,7 @@ pub enum StartError {
 pub struct Running {
     address: String,
     stopping: Stopping,
-    drainer: Drainer,
+    drainer: Arc<Drainer>,
     engine: Handle,
     engine_done: oneshot::Receiver<Result<(), Fault>>,
     logged: oneshot::Receiver<()>,
@@ -170,7 +170,7 @@ pub async fn start(settings: &Settings, env: &Env) -> Result<Running, StartError
     Ok(Running {
         address,
         stopping,
-        drainer: Drainer::of(&context),
+        drainer: Arc::new(Drainer::of(&context)),
         engine: handle,
         engine_done,
         logged,
@@ -245,6 +245,13 @@ impl Running {
     #[must_use]
     pub fn drains(&self) -> Drains {
         self.drainer.drains.clone()
+    }
+
+    /// Announces the drain that was asked for, if it is to be; answers when that is over, whether the server goes. False when
+    /// it was called off: everything goes on as if nobody had asked.
+    pub fn announced(&self, asked: Asked) -> impl Future<Output = bool> + Send + use<> {
+        let drainer = Arc::clone(&self.drainer);
+        async move { drainer.announce(asked).await }
     }
 
     /// Ends every live session for this reason, unless they are kept, and takes nothing new any more; answers with what came

@@ -1,6 +1,7 @@
 //! The drain: before the server goes, every live session ends, all at once, and what they have outside is released.
 //!
 //! ```text
+//!  announced, if it is to be, and called off or:
 //!  nothing new ──► on record ──► an end each ──► what is under way finishes ──► the rest ends ──► closed on record
 //!                                                     releases, until each was tried ──► reported ──► everybody leaves
 //! ```
@@ -41,7 +42,7 @@ mod walk;
 
 use asked::Part;
 pub use asked::{Asked, Drains, Terms};
-pub(crate) use asked::{Progress, Stage};
+pub(crate) use asked::{Progress, Stage, Uncancelled};
 pub(crate) use walk::{Place, Which, page};
 
 use walk::Walk;
@@ -68,6 +69,53 @@ impl Drainer {
             stopping: context.stopping.clone(),
             drains: context.drains.clone(),
         }
+    }
+
+    /// Announces what was asked, if it is to be, and waits until that is over; answers whether the server goes, as it does unless
+    /// that is called off.
+    pub(crate) async fn announce(&self, asked: Asked) -> bool {
+        match self.give_notice(asked).await {
+            Ok(goes) => goes,
+            Err(Over::Ended) => true,
+            Err(Over::Fault(fault)) => {
+                tracing::error!(fault = fault.describe(), "the drain cannot be announced");
+                true
+            }
+        }
+    }
+
+    async fn give_notice(&self, asked: Asked) -> Result<bool, Over> {
+        let notice = asked.notice_left();
+        if notice == Span(0) {
+            return Ok(true);
+        }
+        let (reason, sessions) = (asked.reason, asked.sessions);
+        let begin = DrainCommand::Begin {
+            reason,
+            sessions,
+            notice,
+        };
+        let DrainReply::Open { row, .. } = self.ask(begin).await? else {
+            panic!("a drain that begins is open");
+        };
+        tracing::info!(
+            notice_ms = notice.0,
+            "the drain is announced; until then it may be called off"
+        );
+        self.drains.enter(Stage::Announced(row));
+        tokio::select! {
+            () = self.drains.notice_over() => {}
+            actor = self.drains.cancelled() => {
+                let DrainReply::Reported(Some(row)) = self.ask(DrainCommand::Cancel { actor }).await? else {
+                    panic!("nobody but this has the drain proceed");
+                };
+                tracing::info!("the drain is called off; the server serves on");
+                self.drains.forget(row);
+                return Ok(false);
+            }
+        }
+        self.ask(DrainCommand::Proceed).await?;
+        Ok(true)
     }
 
     /// The same as `run` within its part of the time; none if that was not enough, or the engine has ended.
@@ -98,9 +146,13 @@ impl Drainer {
         let began = Instant::now();
         self.stopping.drain();
         let before = self.feed.newest();
-        let begin = self.ask(DrainCommand::Begin { reason, sessions }).await?;
-        let DrainReply::Open { row, through, .. } = begin else {
-            panic!("a drain begins with {begin:?}");
+        let begin = DrainCommand::Begin {
+            reason,
+            sessions,
+            notice: Span(0),
+        };
+        let DrainReply::Open { row, through, .. } = self.ask(begin).await? else {
+            panic!("a drain that begins is open");
         };
         self.drains.enter(Stage::Open(row, Progress::default()));
         let mut undone = Undone::default();

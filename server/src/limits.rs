@@ -135,6 +135,8 @@ pub const SHUTDOWN_BUDGET: Span = Span::seconds(10);
 /// The shortest and the longest that may be set: time for a few commits, and what nobody waits for.
 pub const SHUTDOWN_BUDGET_MIN: Span = Span(500);
 pub const SHUTDOWN_BUDGET_MAX: Span = Span::seconds(600);
+/// The longest that a drain is only announced: new sessions are refused all the while.
+pub const DRAIN_NOTICE_MAX: Span = Span::seconds(3_600);
 /// Sessions that a drain reads from one snapshot.
 pub const DRAIN_PAGE: usize = 256;
 /// Sessions of which a drain has asked for the end and has no answer yet: some batches.

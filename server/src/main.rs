@@ -129,36 +129,76 @@ async fn serve(args: &ServeArgs) -> u8 {
         .map(|file| tracing::field::display(file.display()));
     tracing::info!(version = app::VERSION, data_dir = %settings.data_dir.display(), config = file, "serving");
     eprintln!("listening on {}", running.address());
-    let drains = running.drains();
-    // A fault wins over a signal: its exit code tells the supervisor more.
-    let signalled = tokio::select! {
-        biased;
-        fault = running.failed() => return store_failed(fault.as_ref()),
-        () = signals.next() => true,
-        _ = drains.asked() => false,
+    let mut asking = Asking {
+        drains: running.drains(),
+        signals,
+        signalled: false,
     };
-    if signalled {
-        drains.ask_by_signal();
-    }
-    let asked = drains.asked().await;
+    let asked = loop {
+        // A fault wins over a signal: its exit code tells the supervisor more.
+        let asked = tokio::select! {
+            biased;
+            fault = running.failed() => return store_failed(fault.as_ref()),
+            asked = asking.first() => asked,
+        };
+        let announced = running.announced(asked);
+        let goes = tokio::select! {
+            biased;
+            fault = running.failed() => return store_failed(fault.as_ref()),
+            goes = announced => goes,
+            code = asking.cut_short() => return code,
+        };
+        if goes {
+            break asked;
+        }
+    };
     // On a task of its own: signals and the deadline are heard whatever it does.
-    let mut stopped = tokio::spawn(stop(running, asked, drains.clone()));
-    let mut joined = signalled;
-    loop {
+    let stopped = tokio::spawn(stop(running, asked, asking.drains.clone()));
+    tokio::select! {
+        code = stopped => code.unwrap_or(exit::UNCLEAN),
+        code = asking.cut_short() => code,
+    }
+}
+
+/// Whoever may ask the server to go.
+struct Asking {
+    drains: Drains,
+    signals: Signals,
+    /// Whether a signal did.
+    signalled: bool,
+}
+
+impl Asking {
+    /// What the first one asks for.
+    async fn first(&mut self) -> Asked {
         tokio::select! {
-            code = &mut stopped => return code.unwrap_or(exit::UNCLEAN),
-            () = drains.overdue() => {
-                tracing::error!("the time to stop is over; the next start finishes what is left");
-                return exit::UNCLEAN;
-            }
-            () = signals.next() => {
-                if joined {
-                    tracing::warn!("second signal: stopping now");
+            asked = self.drains.asked() => return asked,
+            () = self.signals.next() => self.ask_by_signal(),
+        }
+        self.drains.asked().await
+    }
+
+    fn ask_by_signal(&mut self) {
+        self.drains.ask_by_signal();
+        self.signalled = true;
+    }
+
+    /// Completes with the exit code when there is no more time, or a second signal wants it done now. The first one joins what
+    /// a call asked for.
+    async fn cut_short(&mut self) -> u8 {
+        loop {
+            tokio::select! {
+                () = self.drains.overdue() => {
+                    tracing::error!("the time to stop is over; the next start finishes what is left");
                     return exit::UNCLEAN;
                 }
-                // The first one joins what a call asked for.
-                drains.ask_by_signal();
-                joined = true;
+                () = self.signals.next() => {
+                    if self.signalled {
+                        tracing::warn!("second signal: stopping now");
+                        return exit::UNCLEAN;
+                    }
+                    self.ask_by_signal();
+                }
             }
         }
     }

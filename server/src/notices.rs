@@ -76,6 +76,7 @@ pub(crate) fn note(event: &EventRow) -> bool {
             "subscription stale: it fell too far behind, and events are deleted without it"
         ),
         EventKind::ServerDraining
+        | EventKind::ServerDrainCancelled
         | EventKind::LimitWarning
         | EventKind::SessionReleased
         | EventKind::ResourceReleased

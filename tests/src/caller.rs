@@ -238,6 +238,8 @@ unary! {
     revoke_lease = admin.revoke_lease(pb::RevokeLeaseRequest) -> pb::RevokeLeaseResponse;
     /// CompactEvents.
     compact_events = admin.compact_events(pb::CompactEventsRequest) -> pb::CompactEventsResponse;
+    /// CancelDrain.
+    cancel_drain = admin.cancel_drain(pb::CancelDrainRequest) -> pb::CancelDrainResponse;
     /// GetDrainReport.
     drain_report = admin.get_drain_report(pb::GetDrainReportRequest) -> pb::GetDrainReportResponse;
     /// ListPools.

@@ -11,6 +11,8 @@ mod cleanup_log;
 mod config;
 #[path = "process/disk.rs"]
 mod disk;
+#[path = "process/drain_announced.rs"]
+mod drain_announced;
 #[path = "process/drained_by_call.rs"]
 mod drained_by_call;
 #[path = "process/drained_often.rs"]

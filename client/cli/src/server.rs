@@ -17,6 +17,8 @@ use drain::DrainArgs;
 pub(crate) enum ServerCommand {
     /// Ends the server in order: sessions end, what they have outside is released, the process goes.
     Drain(DrainArgs),
+    /// Calls off the drain that is announced: the server stays.
+    CancelDrain,
     /// Shows what came of the last drain, by this command or by a signal.
     DrainReport,
     /// Deletes the oldest events, of all namespaces, that no active subscription needs.
@@ -29,6 +31,10 @@ impl ServerCommand {
     pub(crate) async fn run(self, client: &Client, output: &mut Output) -> Result<(), Failure> {
         match self {
             Self::Drain(args) => args.run(client, output).await,
+            Self::CancelDrain => {
+                let report = client.cancel_drain().await?;
+                drain::cancelled(report, output)
+            }
             Self::DrainReport => {
                 let report = client.drain_report().await?;
                 drain::last_report(report, output)

@@ -138,6 +138,21 @@ impl Client {
         .await
     }
 
+    /// Calls off the drain that is announced; answers with what came of it.
+    ///
+    /// # Errors
+    ///
+    /// What `CancelDrain` refuses, for example [`Error::FailedPrecondition`] when
+    /// none is announced, or it goes through already.
+    pub async fn cancel_drain(&self) -> Result<Option<pb::DrainReport>, Error> {
+        let request = pb::CancelDrainRequest {};
+        let call = self.call(Repeat::Harmless, Duration::ZERO, request, |request| {
+            let mut admin = self.admin();
+            async move { admin.cancel_drain(request).await }
+        });
+        Ok(call.await?.report)
+    }
+
     /// Reads what came of the last drain of the store, by a call or by a signal;
     /// `None` when it was never drained.
     ///

@@ -145,6 +145,7 @@ fn by_reason(reason: Reason, refusal: Box<Refusal>, violations: Vec<Violation>) 
         | Reason::ExportFailed
         | Reason::SessionUnacknowledged
         | Reason::CauseTooDeep
+        | Reason::DrainNotCancellable
         | Reason::LeaseHeld
         | Reason::NodeElsewhere
         | Reason::RestartLimited

@@ -192,3 +192,39 @@ async fn the_report_is_read_again_when_its_answer_is_lost() {
         assert_eq!(told.unwrap(), expected);
     }
 }
+
+/// Calling it off again does no harm, so a lost answer is asked for again; a drain that goes through is an error at once.
+#[tokio::test]
+async fn a_drain_is_called_off_even_when_an_answer_is_lost() {
+    let mut server = FakeServer::start().await;
+    let client = server.client();
+    let report = pb::DrainReport {
+        state: pb::DrainState::Cancelled.into(),
+        ..Default::default()
+    };
+    let serve = async {
+        for lost in [true, false] {
+            let Call::CancelDrain(call) = server.call().await else {
+                panic!("expected that it is called off");
+            };
+            match lost {
+                true => call.refuse(refusal(Code::Unavailable, Reason::StoreUnavailable, None)),
+                false => call.answer(pb::CancelDrainResponse {
+                    report: Some(report.clone()),
+                }),
+            }
+        }
+    };
+    let (told, ()) = within(async { tokio::join!(client.cancel_drain(), serve) }).await;
+    assert_eq!(told.unwrap(), Some(report));
+    let late = async {
+        let Call::CancelDrain(call) = server.call().await else {
+            panic!("expected that it is called off");
+        };
+        let reason = Reason::DrainNotCancellable;
+        call.refuse(refusal(Code::FailedPrecondition, reason, None));
+    };
+    let (refused, ()) = within(async { tokio::join!(client.cancel_drain(), late) }).await;
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.reason(), Some(Reason::DrainNotCancellable));
+}

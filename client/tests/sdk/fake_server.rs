@@ -64,6 +64,7 @@ pub(crate) enum Call {
     ResetCircuit(Unary<pb::ResetCircuitRequest, pb::ResetCircuitResponse>),
     RevokeLease(Unary<pb::RevokeLeaseRequest, pb::RevokeLeaseResponse>),
     CompactEvents(Unary<pb::CompactEventsRequest, pb::CompactEventsResponse>),
+    CancelDrain(Unary<pb::CancelDrainRequest, pb::CancelDrainResponse>),
     DrainReport(Unary<pb::GetDrainReportRequest, pb::GetDrainReportResponse>),
     DeclareResource(Unary<pb::DeclareResourceRequest, pb::DeclareResourceResponse>),
     ListNodes(Unary<pb::ListNodesRequest, pb::ListNodesResponse>),

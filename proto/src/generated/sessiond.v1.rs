@@ -436,16 +436,24 @@ pub struct DrainServerRequest {
     /// refused FIELD_INVALID. Unset: SHUTDOWN.
     #[prost(enumeration = "EndReason", tag = "1")]
     pub reason: i32,
-    /// By when the process is to be gone. One in the past is refused FIELD_INVALID,
-    /// one that is later than the configured `\[shutdown\] budget` from now is taken
-    /// as that, and one that is sooner than 500 ms from now as that;
-    /// `DrainStarted.deadline` says what holds. Unset: that budget from now.
+    /// By when the process is to be gone. One in the past, or before the end of the
+    /// notice, is refused FIELD_INVALID, one that is later than the configured
+    /// `\[shutdown\] budget` from now (or from the end of the notice) is taken as that,
+    /// and one that is sooner than 500 ms from then as that; `DrainStarted.deadline`
+    /// says what holds. Unset: that budget.
     #[prost(message, optional, tag = "2")]
     pub deadline: ::core::option::Option<::prost_types::Timestamp>,
     /// What becomes of live sessions. Unset: what `\[session\] cleanup_on_shutdown` of
     /// the configuration says.
     #[prost(enumeration = "DrainSessions", tag = "3")]
     pub sessions: i32,
+    /// How long the drain is only announced: it is on record and everybody is told,
+    /// new sessions are refused SERVER_DRAINING if sessions are to end, and all else
+    /// goes on. Until then CancelDrain calls it off. A signal or a call that joins
+    /// without a notice has it begin at once, and so does a crash: the next start ends
+    /// what was to end. More than 0 and at most 1 h. Unset: it begins at once.
+    #[prost(message, optional, tag = "4")]
+    pub notice: ::core::option::Option<::prost_types::Duration>,
 }
 /// One frame of a drain. `started` comes first and once, `progress` any number of
 /// times, `report` last and once. A stream that ends without it says nothing of
@@ -462,13 +470,14 @@ pub mod drain_server_response {
     /// What it says.
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Frame {
-        /// The drain is on record, and nothing new begins.
+        /// The drain is on record, and no new session begins unless they are kept.
         #[prost(message, tag = "1")]
         Started(super::DrainStarted),
         /// How far it is. Comes when that has changed.
         #[prost(message, tag = "2")]
         Progress(super::DrainProgress),
-        /// What came of it. It is durable; the process ends right after it.
+        /// What came of it. It is durable; the process ends right after it, unless the
+        /// drain was called off.
         #[prost(message, tag = "3")]
         Report(super::DrainReport),
     }
@@ -492,6 +501,9 @@ pub struct DrainStarted {
     /// What becomes of live sessions, as resolved.
     #[prost(enumeration = "DrainSessions", tag = "5")]
     pub sessions: i32,
+    /// Until when it is only announced, at the latest. Unset: it is not.
+    #[prost(message, optional, tag = "6")]
+    pub notice_end_time: ::core::option::Option<::prost_types::Timestamp>,
 }
 /// How far a drain is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -521,7 +533,7 @@ pub struct GetDrainReportResponse {
     #[prost(message, optional, tag = "1")]
     pub report: ::core::option::Option<DrainReport>,
 }
-/// What came of a drain. The counts are final once it is CLOSED.
+/// What came of a drain. The counts are final once it is CLOSED or CANCELLED.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct DrainReport {
     /// Whether it is over.
@@ -536,11 +548,11 @@ pub struct DrainReport {
     /// When it began.
     #[prost(message, optional, tag = "4")]
     pub begin_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// When it was over. Unset while it is OPEN.
+    /// When it was over. Unset while it is ANNOUNCED or OPEN.
     #[prost(message, optional, tag = "5")]
     pub end_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// How long it took, until the next start finished it if `recovered`. Unset while
-    /// it is OPEN.
+    /// How long it took, the notice with it, until the next start finished it if
+    /// `recovered`. Unset while it is ANNOUNCED or OPEN.
     #[prost(message, optional, tag = "6")]
     pub duration: ::core::option::Option<::prost_types::Duration>,
     /// Sessions that ended by it.
@@ -563,6 +575,19 @@ pub struct DrainReport {
     /// What did not go as it should, which made nobody wait.
     #[prost(message, repeated, tag = "12")]
     pub warnings: ::prost::alloc::vec::Vec<DrainWarning>,
+    /// While it is ANNOUNCED: until when, at the latest. Unset otherwise.
+    #[prost(message, optional, tag = "13")]
+    pub notice_end_time: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// Calls off the drain that is announced.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CancelDrainRequest {}
+/// It is called off.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CancelDrainResponse {
+    /// What came of it, CANCELLED.
+    #[prost(message, optional, tag = "1")]
+    pub report: ::core::option::Option<DrainReport>,
 }
 /// Something that did not go as it should.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -625,6 +650,10 @@ pub enum DrainState {
     Open = 1,
     /// It is over.
     Closed = 2,
+    /// It is announced, and may be called off.
+    Announced = 3,
+    /// It was called off while it was announced, and ended nothing.
+    Cancelled = 4,
 }
 impl DrainState {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -636,6 +665,8 @@ impl DrainState {
             Self::Unspecified => "DRAIN_STATE_UNSPECIFIED",
             Self::Open => "DRAIN_STATE_OPEN",
             Self::Closed => "DRAIN_STATE_CLOSED",
+            Self::Announced => "DRAIN_STATE_ANNOUNCED",
+            Self::Cancelled => "DRAIN_STATE_CANCELLED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -644,6 +675,8 @@ impl DrainState {
             "DRAIN_STATE_UNSPECIFIED" => Some(Self::Unspecified),
             "DRAIN_STATE_OPEN" => Some(Self::Open),
             "DRAIN_STATE_CLOSED" => Some(Self::Closed),
+            "DRAIN_STATE_ANNOUNCED" => Some(Self::Announced),
+            "DRAIN_STATE_CANCELLED" => Some(Self::Cancelled),
             _ => None,
         }
     }
@@ -2993,6 +3026,34 @@ pub mod admin_service_client {
                 .insert(GrpcMethod::new("sessiond.v1.AdminService", "DrainServer"));
             self.inner.server_streaming(req, path, codec).await
         }
+        /// Calls off the drain that is announced: its `notice` is not over, and no session
+        /// ends by it. The server stays, and takes new sessions again. May be repeated: as
+        /// long as no other drain is asked for, the answer is the same until the server
+        /// restarts. Refuses DRAIN_NOT_CANCELLABLE.
+        pub async fn cancel_drain(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CancelDrainRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CancelDrainResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sessiond.v1.AdminService/CancelDrain",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("sessiond.v1.AdminService", "CancelDrain"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Says what came of the last drain, by a call or by a signal; it is kept over
         /// restarts. Refuses nothing of its own.
         pub async fn get_drain_report(
@@ -3149,6 +3210,17 @@ pub mod admin_service_server {
             request: tonic::Request<super::DrainServerRequest>,
         ) -> std::result::Result<
             tonic::Response<Self::DrainServerStream>,
+            tonic::Status,
+        >;
+        /// Calls off the drain that is announced: its `notice` is not over, and no session
+        /// ends by it. The server stays, and takes new sessions again. May be repeated: as
+        /// long as no other drain is asked for, the answer is the same until the server
+        /// restarts. Refuses DRAIN_NOT_CANCELLABLE.
+        async fn cancel_drain(
+            &self,
+            request: tonic::Request<super::CancelDrainRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CancelDrainResponse>,
             tonic::Status,
         >;
         /// Says what came of the last drain, by a call or by a signal; it is kept over
@@ -3611,6 +3683,51 @@ pub mod admin_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/sessiond.v1.AdminService/CancelDrain" => {
+                    #[allow(non_camel_case_types)]
+                    struct CancelDrainSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::CancelDrainRequest>
+                    for CancelDrainSvc<T> {
+                        type Response = super::CancelDrainResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CancelDrainRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::cancel_drain(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CancelDrainSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)
@@ -5322,9 +5439,12 @@ pub enum EventType {
     /// `lag_events`, `lag_ms` and `lag_bytes`.
     SubscriptionStale = 20,
     /// The server began to shut down; told to every namespace. Attributes: `reason`
-    /// (`shutdown` or `restart`) and `sessions` (`end` or `keep`). What it ends
-    /// follows.
+    /// (`shutdown` or `restart`), `sessions` (`end` or `keep`), and `notice_ms` when
+    /// it is only announced for so long. What it ends follows.
     ServerDraining = 21,
+    /// The shutdown that was announced was called off, and the server stays; told to
+    /// every namespace.
+    ServerDrainCancelled = 22,
 }
 impl EventType {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -5355,6 +5475,7 @@ impl EventType {
             Self::LimitWarning => "EVENT_TYPE_LIMIT_WARNING",
             Self::SubscriptionStale => "EVENT_TYPE_SUBSCRIPTION_STALE",
             Self::ServerDraining => "EVENT_TYPE_SERVER_DRAINING",
+            Self::ServerDrainCancelled => "EVENT_TYPE_SERVER_DRAIN_CANCELLED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -5382,6 +5503,7 @@ impl EventType {
             "EVENT_TYPE_LIMIT_WARNING" => Some(Self::LimitWarning),
             "EVENT_TYPE_SUBSCRIPTION_STALE" => Some(Self::SubscriptionStale),
             "EVENT_TYPE_SERVER_DRAINING" => Some(Self::ServerDraining),
+            "EVENT_TYPE_SERVER_DRAIN_CANCELLED" => Some(Self::ServerDrainCancelled),
             _ => None,
         }
     }

@@ -252,15 +252,19 @@ pub(crate) const FIELDS: &[(&str, &str)] = &[
         "worker instance_id build_id labels window attached_sessions in_flight connect_time \
          last_seen_time",
     ),
-    ("DrainServerRequest", "reason deadline sessions"),
+    ("DrainServerRequest", "reason deadline sessions notice"),
     ("DrainServerResponse", "started progress report"),
-    ("DrainStarted", "joined begin_time deadline reason sessions"),
+    (
+        "DrainStarted",
+        "joined begin_time deadline reason sessions notice_end_time",
+    ),
     ("DrainProgress", "ended waiting left releasing"),
     ("GetDrainReportResponse", "report"),
     (
         "DrainReport",
         "state reason sessions begin_time end_time duration ended ended_late left \
-         resources_unreleased recovered warnings",
+         resources_unreleased recovered warnings notice_end_time",
     ),
+    ("CancelDrainResponse", "report"),
     ("DrainWarning", "code subject count"),
 ];

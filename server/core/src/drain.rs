@@ -2,12 +2,13 @@
 //!
 //! ```text
 //!  begin ──► on record: every session up to here is to end, and why ──► an end each ──► closed
-//!                              a start that finds it open ────────────────▲
+//!       └──► announced only, for a while ──► called off          a start that finds it open ──▲
 //! ```
 //!
 //! Invariant: from the commit that begins it no session begins, and every one that lived then ends with the reason of the
-//! drain, whatever becomes of the server in between; one that was to end once its work is done goes on at the next start. What
-//! came of the newest drain stays on record (`DrainRow`) and is counted in the commits of the ends themselves.
+//! drain, whatever becomes of the server in between, unless it is called off before any is to end; one that was to end once its
+//! work is done goes on at the next start. What came of the newest drain stays on record (`DrainRow`) and is counted in the
+//! commits of the ends themselves.
 
 use std::sync::Arc;
 
@@ -45,6 +46,9 @@ pub struct DrainRow {
     pub begin_time: WallTime,
     /// The same, for how long it took.
     pub begun_at: EngineTime,
+    /// Until when, for display, it is only announced, at the latest: no session ends by it, and it may be called off. None once
+    /// that is over, or if it was not announced first.
+    pub notice_until: Option<WallTime>,
     /// How it ended; none while it is open.
     pub end: Option<DrainEnd>,
     /// Sessions that it ended, or had end.
@@ -66,6 +70,8 @@ pub struct DrainEnd {
     pub time: WallTime,
     /// How long it took; time that the server was down does not count.
     pub duration: Span,
+    /// Whether it was called off: it ended nothing, and the server serves on.
+    pub cancelled: bool,
 }
 
 /// Something that did not go as it should have. What is the same is said once.
@@ -122,7 +128,7 @@ impl DrainRow {
 /// What a command of a drain came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DrainReply {
-    /// To begin: the drain that is open now.
+    /// To begin, to proceed, or to call off what ends sessions by now: the drain that is open.
     Open {
         /// What is on record of it.
         row: Arc<DrainRow>,
@@ -138,7 +144,7 @@ pub enum DrainReply {
         /// How many do. It stays open for them.
         left: u64,
     },
-    /// To report: what came of it; none if there never was one.
+    /// To report, or to call off: what came of the newest; none if there never was one.
     Reported(Option<Arc<DrainRow>>),
 }
 

@@ -135,8 +135,10 @@ pub enum EventKind {
     ResourceLingering,
     /// A subscription fell too far behind, and holds nothing any more.
     SubscriptionStale,
-    /// The server began to shut down.
+    /// The server is to shut down.
     ServerDraining,
+    /// It was to, and stays.
+    ServerDrainCancelled,
 }
 
 /// Who caused a change.

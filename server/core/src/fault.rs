@@ -156,6 +156,8 @@ faults! {
     AfterPendingDrained,
     /// A drain is closed although sessions live.
     DrainForgotten,
+    /// A drain is called off although it has begun to end sessions.
+    DrainCancelledLate,
     /// A drain begins and nobody is told.
     DrainUnannounced,
     /// Events are deleted that a subscription did not acknowledge.

@@ -1,12 +1,14 @@
 //! What was asked for, and how far it is: where calls and signals meet whoever drains.
 //!
 //! Invariant: the first one who asks says why and what becomes of sessions, and nobody changes that; who joins may have it
-//! done sooner. What came of it is told before anybody leaves. What this deliberately does not do: drain.
+//! done sooner. What came of it is told before anybody leaves. One that is called off leaves all this as it was before anybody
+//! asked, but for what came of it. What this deliberately does not do: drain.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use sessiond_core::drain::{DrainRow, DrainSessions};
+use sessiond_core::event::Actor;
 use sessiond_core::session::EndReason;
 use sessiond_core::time::Span;
 use tokio::sync::watch;
@@ -19,8 +21,22 @@ pub struct Asked {
     pub reason: EndReason,
     /// What becomes of them.
     pub sessions: DrainSessions,
+    /// Until when it is only announced; none if it begins at once.
+    pub notice: Option<Instant>,
     /// By when the process is gone.
     pub deadline: Instant,
+}
+
+impl Asked {
+    /// How long it is only announced from now on.
+    pub(super) fn notice_left(&self) -> Span {
+        let left = self
+            .notice
+            .map(|until| until.saturating_duration_since(Instant::now()));
+        // Rounded up: what is left of a notice is some time.
+        let ms = left.map_or(0, |left| left.as_nanos().div_ceil(1_000_000));
+        Span(u64::try_from(ms).unwrap_or(u64::MAX))
+    }
 }
 
 /// What the configuration says of a stop.
@@ -38,10 +54,23 @@ pub(crate) enum Stage {
     /// Nothing is on record yet.
     #[default]
     Before,
+    /// It is announced on record, and may be called off.
+    Announced(Arc<DrainRow>),
     /// It is on record.
     Open(Arc<DrainRow>, Progress),
     /// What came of it is.
     Reported(Arc<DrainRow>),
+    /// It was called off, which is on record; another one may be asked for.
+    Cancelled(Arc<DrainRow>),
+}
+
+/// Why a drain is not called off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Uncancelled {
+    /// There is none.
+    NotAsked,
+    /// It is not only announced, or not any more.
+    GoesThrough,
 }
 
 /// How many sessions and resources are where.
@@ -91,6 +120,8 @@ pub struct Drains(Arc<Shared>);
 struct Shared {
     terms: Terms,
     asked: watch::Sender<Option<Asked>>,
+    /// Who wants what was asked to be called off.
+    cancel: watch::Sender<Option<Actor>>,
     stage: watch::Sender<Stage>,
 }
 
@@ -101,6 +132,7 @@ impl Drains {
         Self(Arc::new(Shared {
             terms,
             asked: watch::Sender::new(None),
+            cancel: watch::Sender::new(None),
             stage: watch::Sender::new(Stage::default()),
         }))
     }
@@ -117,6 +149,7 @@ impl Drains {
         self.ask(Asked {
             reason: EndReason::Shutdown,
             sessions,
+            notice: None,
             deadline: Instant::now() + Duration::from_millis(budget.0),
         });
     }
@@ -127,12 +160,68 @@ impl Drains {
         self.0.asked.send_modify(|known| {
             if let Some(known) = known {
                 known.deadline = known.deadline.min(asked.deadline);
+                // None is sooner than any.
+                known.notice = known
+                    .notice
+                    .zip(asked.notice)
+                    .map(|(one, other)| one.min(other));
                 holds = (*known, true);
             } else {
+                // What became of one that was called off is no news of this one.
+                self.0.stage.send_replace(Stage::Before);
                 *known = Some(asked);
             }
         });
         holds
+    }
+
+    /// Wants what was asked to be called off; answers with what came of that, once it is on record. An error says whether
+    /// anything was asked at all: it goes through then.
+    pub(crate) async fn cancel(&self, actor: Actor) -> Result<Arc<DrainRow>, Uncancelled> {
+        let mut stage = self.0.stage.subscribe();
+        // Beside nobody who forgets or asks: it concerns what is asked now, and nothing later.
+        self.0.asked.send_if_modified(|asked| {
+            if asked.is_some() {
+                self.0.cancel.send_replace(Some(actor));
+            }
+            false
+        });
+        if *stage.borrow() == Stage::Before && self.0.asked.borrow().is_none() {
+            return Err(Uncancelled::NotAsked);
+        }
+        let is_settled = |stage: &Stage| match stage {
+            Stage::Before | Stage::Announced(_) => false,
+            Stage::Open(..) | Stage::Reported(_) | Stage::Cancelled(_) => true,
+        };
+        // The sender lives as long as `self`, so waiting cannot fail.
+        match stage.wait_for(is_settled).await.as_deref() {
+            Ok(Stage::Cancelled(row)) => Ok(Arc::clone(row)),
+            Ok(_) | Err(_) => Err(Uncancelled::GoesThrough),
+        }
+    }
+
+    /// Completes when somebody wants it to be called off.
+    pub(super) async fn cancelled(&self) -> Actor {
+        let mut cancel = self.0.cancel.subscribe();
+        // The sender lives as long as `self`, so waiting cannot fail.
+        let wanted = cancel.wait_for(Option::is_some).await;
+        let actor = wanted.ok().and_then(|actor| actor.clone());
+        actor.expect("somebody wants it")
+    }
+
+    /// It was called off: nobody has asked.
+    pub(super) fn forget(&self, row: Arc<DrainRow>) {
+        self.0.asked.send_modify(|asked| {
+            *asked = None;
+            self.0.cancel.send_replace(None);
+            self.0.stage.send_replace(Stage::Cancelled(row));
+        });
+    }
+
+    /// Completes when it is not only announced any more, which whoever joins may bring forward.
+    pub(super) async fn notice_over(&self) {
+        self.passed(|asked| asked.notice.unwrap_or_else(Instant::now))
+            .await;
     }
 
     /// Completes when somebody has asked.
@@ -228,6 +317,7 @@ mod tests {
         Asked {
             reason,
             sessions: DrainSessions::End,
+            notice: None,
             deadline,
         }
     }

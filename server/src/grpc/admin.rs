@@ -160,6 +160,16 @@ impl AdminService for Handlers {
         drain_server::serve(&self.context, request.into_inner()).map(Response::new)
     }
 
+    async fn cancel_drain(
+        &self,
+        request: Request<pb::CancelDrainRequest>,
+    ) -> Result<Response<pb::CancelDrainResponse>, Status> {
+        let (_, actor) = self.context.called(request.metadata())?;
+        drain_server::cancel(&self.context, actor)
+            .await
+            .map(Response::new)
+    }
+
     async fn get_drain_report(
         &self,
         request: Request<pb::GetDrainReportRequest>,

@@ -86,6 +86,7 @@ pub(crate) fn code(reason: Reason) -> Code {
         | Reason::ExportFailed
         | Reason::SessionUnacknowledged
         | Reason::CauseTooDeep
+        | Reason::DrainNotCancellable
         | Reason::LeaseHeld
         | Reason::NodeElsewhere
         | Reason::RestartLimited
@@ -215,6 +216,15 @@ impl Refusal {
         Self::new(Reason::ServerDraining, "the server is shutting down")
             .with("scope", SERVER)
             .retry(RETRY_DRAINING)
+    }
+
+    /// No drain is announced that could be called off: one goes through already, or there is none.
+    pub(crate) fn drain_not_cancellable(goes_through: bool) -> Self {
+        let message = match goes_through {
+            true => "the drain is not only announced any more: it goes through",
+            false => "no drain is announced",
+        };
+        Self::new(Reason::DrainNotCancellable, message)
     }
 
     /// The store has failed; whether a change was made may be unknown.

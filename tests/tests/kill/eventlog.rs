@@ -132,7 +132,8 @@ impl Fold {
             | Type::ResourceLingering
             | Type::LimitWarning
             | Type::SubscriptionStale
-            | Type::ServerDraining => {}
+            | Type::ServerDraining
+            | Type::ServerDrainCancelled => {}
         }
     }
 }
@@ -190,7 +191,8 @@ impl Life {
             | Type::ResourceReleased
             | Type::ResourceLingering
             | Type::SubscriptionStale
-            | Type::ServerDraining => panic!("nobody asked for this: {event:?}"),
+            | Type::ServerDraining
+            | Type::ServerDrainCancelled => panic!("nobody asked for this: {event:?}"),
         }
     }
 }

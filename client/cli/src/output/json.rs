@@ -37,7 +37,7 @@ described! {
     SweepResponse SweepResult PurgeSessionsResponse PurgeResult
     ListPoolsResponse PoolInfo ListNodesResponse Node DeclareResourceResponse ListResourcesResponse Resource
     ReleaseResourceResponse ReleaseResult ExportSummary DrainServerResponse DrainStarted DrainReport
-    GetDrainReportResponse Subscription CreateSubscriptionResponse GetSubscriptionResponse
+    GetDrainReportResponse CancelDrainResponse Subscription CreateSubscriptionResponse GetSubscriptionResponse
     ListSubscriptionsResponse DeleteSubscriptionResponse CompactEventsResponse
 }
 

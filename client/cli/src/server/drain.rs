@@ -34,6 +34,10 @@ pub(crate) struct DrainArgs {
     /// How long the server may take, if that is less than it is configured with.
     #[arg(long, value_name = "DURATION", value_parser = values::span)]
     within: Option<Duration>,
+    /// Announce it for so long, at most 1h, before any session ends; until then `cancel-drain` calls
+    /// it off.
+    #[arg(long, value_name = "DURATION", value_parser = values::span)]
+    notice: Option<Duration>,
 }
 
 // === impl DrainArgs ===
@@ -69,11 +73,14 @@ impl DrainArgs {
             (false, false) => pb::DrainSessions::Unspecified,
         };
         // A time that this machine cannot say is later than any budget.
-        let deadline = self.within.and_then(|within| now.checked_add(within));
+        let begins = now.checked_add(self.notice.unwrap_or_default());
+        let deadline = begins.zip(self.within);
+        let deadline = deadline.and_then(|(begins, within)| begins.checked_add(within));
         pb::DrainServerRequest {
             reason: reason.into(),
             deadline: deadline.map(prost_types::Timestamp::from),
             sessions: sessions.into(),
+            notice: self.notice.map(values::wire_span),
         }
     }
 }
@@ -89,13 +96,15 @@ fn started(begun: pb::DrainStarted, output: &mut Output) -> Result<(), Failure> 
         how_begun(&begun),
         || json::line(&begun),
         || {
-            vec![
+            let mut fields = vec![
                 ["drain".to_owned(), how_begun(&begun).to_owned()],
                 reason(begun.reason),
                 sessions(begun.sessions),
                 ["began".to_owned(), age::ago(begun.begin_time, now)],
-                ["gone in".to_owned(), age::until(begun.deadline, now)],
-            ]
+            ];
+            fields.extend(notice(begun.notice_end_time, now));
+            fields.push(["gone in".to_owned(), age::until(begun.deadline, now)]);
+            fields
         },
     )
 }
@@ -107,6 +116,18 @@ fn report(told: pb::DrainReport, output: &mut Output) -> Result<(), Failure> {
     let answer = pb::DrainServerResponse {
         frame: Some(Frame::Report(told)),
     };
+    output.fields(&answer, &state, || line, || fields)
+}
+
+/// Prints that a drain is called off.
+pub(super) fn cancelled(
+    report: Option<pb::DrainReport>,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let told = report.unwrap_or_default();
+    let (state, line) = (state(&told), json::line(&told));
+    let fields = report_fields(&told, Timestamp::now());
+    let answer = pb::CancelDrainResponse { report: Some(told) };
     output.fields(&answer, &state, || line, || fields)
 }
 
@@ -136,8 +157,16 @@ fn started_line(begun: &pb::DrainStarted) -> String {
     };
     let [_, sessions] = sessions(begun.sessions);
     let [_, reason] = reason(begun.reason);
-    let left = age::until(begun.deadline, Timestamp::now());
-    format!("{whose}: sessions: {sessions}, reason: {reason}, gone in {left}")
+    let now = Timestamp::now();
+    let left = age::until(begun.deadline, now);
+    let notice = notice(begun.notice_end_time, now);
+    let notice = notice.map_or_else(String::new, |[name, left]| format!(", {name} {left}"));
+    format!("{whose}: sessions: {sessions}, reason: {reason}{notice}, gone in {left}")
+}
+
+/// Until when it may be called off, if it may.
+fn notice(until: Option<prost_types::Timestamp>, now: Timestamp) -> Option<[String; 2]> {
+    until.map(|_| ["begins in".to_owned(), age::until(until, now)])
 }
 
 fn progress_line(progress: &pb::DrainProgress) -> String {
@@ -166,12 +195,15 @@ fn report_fields(report: &pb::DrainReport, now: Timestamp) -> Vec<[String; 2]> {
         reason(report.reason),
         sessions(report.sessions),
         ["began".to_owned(), age::ago(report.begin_time, now)],
+    ];
+    fields.extend(notice(report.notice_end_time, now));
+    fields.extend([
         ["took".to_owned(), age::wire_length(report.duration)],
         number("ended", report.ended),
         number("ended late", report.ended_late),
         number("left", report.left),
         number("unreleased", report.resources_unreleased),
-    ];
+    ]);
     if report.state() == pb::DrainState::Closed {
         fields.push(["finished".to_owned(), recovered.to_owned()]);
     }
@@ -209,155 +241,4 @@ fn sessions(number: i32) -> [String; 2] {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::args::{Command, parse};
-    use crate::output::tests::check;
-    use crate::output::{Detail, Format};
-    use crate::server::ServerCommand;
-
-    const NOW: SystemTime = SystemTime::UNIX_EPOCH;
-
-    fn request(arguments: &[&str]) -> Result<pb::DrainServerRequest, clap::Error> {
-        let line = ["sessionctl", "server", "drain"].iter().chain(arguments);
-        let Command::Server(ServerCommand::Drain(args)) = parse(line)?.0.command else {
-            panic!("another command");
-        };
-        Ok(args.request(NOW))
-    }
-
-    fn at(seconds: i64) -> Option<prost_types::Timestamp> {
-        Some(prost_types::Timestamp { seconds, nanos: 0 })
-    }
-
-    fn closed() -> pb::DrainReport {
-        pb::DrainReport {
-            state: pb::DrainState::Closed.into(),
-            reason: pb::EndReason::Restart.into(),
-            sessions: pb::DrainSessions::End.into(),
-            begin_time: at(i64::MAX),
-            end_time: None,
-            duration: Some(prost_types::Duration {
-                seconds: 61,
-                nanos: 5,
-            }),
-            ended: 7,
-            ended_late: 1,
-            left: 2,
-            resources_unreleased: 3,
-            recovered: true,
-            warnings: vec![
-                pb::DrainWarning {
-                    code: "session-drain-timeout".to_owned(),
-                    subject: "s1".to_owned(),
-                    count: 4,
-                },
-                pb::DrainWarning {
-                    code: "later".to_owned(),
-                    subject: String::new(),
-                    count: 1,
-                },
-            ],
-        }
-    }
-
-    #[test]
-    fn what_is_given_is_sent_and_nothing_else() {
-        let bare = pb::DrainServerRequest::default();
-        assert_eq!(request(&[]).expect("nothing is needed"), bare);
-        assert_eq!(request(&["--wait"]).expect("valid arguments"), bare);
-        let full = request(&["--restart", "--keep", "--within", "5s"]);
-        let expected = pb::DrainServerRequest {
-            reason: pb::EndReason::Restart.into(),
-            deadline: at(5),
-            sessions: pb::DrainSessions::Keep.into(),
-        };
-        assert_eq!(full.expect("valid arguments"), expected);
-        let ended = request(&["--end"]).expect("valid arguments").sessions();
-        assert_eq!(ended, pb::DrainSessions::End);
-    }
-
-    #[test]
-    fn sessions_end_or_stay_and_time_is_more_than_none() {
-        for bad in [&["--keep", "--end"][..], &["--within", "0s"], &["now"]] {
-            let error = request(bad).expect_err("bad arguments");
-            assert_eq!(error.exit_code(), 2, "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn a_report_is_a_list_of_fields_with_its_warnings() {
-        let table = "drain       closed\nreason      restart\nsessions    end\nbegan       0s\n\
-                     took        1m1s\nended       7\nended late  1\nleft        2\n\
-                     unreleased  3\nfinished    by the next start\n\
-                     warning     session-drain-timeout s1: 4\nwarning     later: 1\n";
-        let rows = Detail::RowsWithHeader;
-        check(Format::Table, rows, table, |output| {
-            report(closed(), output)
-        });
-        check(Format::Table, rows, table, |output| {
-            last_report(Some(closed()), output)
-        });
-        check(Format::Json, Detail::Ids, "closed\n", |output| {
-            report(closed(), output)
-        });
-    }
-
-    #[test]
-    fn both_commands_have_the_report_at_one_place_of_their_json() {
-        let told = pb::DrainReport {
-            ended: 7,
-            ..Default::default()
-        };
-        let line = json::line(&told);
-        let value: serde_json::Value = serde_json::from_str(&line).expect("JSON");
-        let whole = format!("{:#}\n", serde_json::json!({ "report": value }));
-        let rows = Detail::RowsWithHeader;
-        let again = told.clone();
-        check(Format::Jsonl, rows, &line, |output| {
-            report(again.clone(), output)
-        });
-        check(Format::Json, rows, &whole, |output| report(again, output));
-        check(Format::Json, rows, &whole, |output| {
-            last_report(Some(told), output)
-        });
-    }
-
-    #[test]
-    fn a_store_that_was_never_drained_has_an_empty_answer() {
-        let never = |output: &mut Output| last_report(None, output);
-        check(Format::Table, Detail::RowsWithHeader, "", never);
-        check(Format::Json, Detail::RowsWithHeader, "{}\n", never);
-    }
-
-    #[test]
-    fn a_drain_that_began_is_told_with_what_holds() {
-        let begun = pb::DrainStarted {
-            joined: true,
-            begin_time: None,
-            deadline: at(0),
-            reason: pb::EndReason::Shutdown.into(),
-            sessions: pb::DrainSessions::Keep.into(),
-        };
-        let table =
-            "drain     joined\nreason    shutdown\nsessions  keep\nbegan     -\ngone in   0s\n";
-        check(Format::Table, Detail::RowsWithHeader, table, |output| {
-            started(begun, output)
-        });
-        assert_eq!(
-            started_line(&begun),
-            "the server drains already: sessions: keep, reason: shutdown, gone in 0s"
-        );
-        let progress = pb::DrainProgress {
-            ended: 1,
-            waiting: 2,
-            left: 3,
-            releasing: 4,
-        };
-        assert_eq!(
-            progress_line(&progress),
-            "1 ended, 2 wait for what is under way, 3 go on at the next start, 4 resources are being \
-             released"
-        );
-    }
-}
+mod tests;

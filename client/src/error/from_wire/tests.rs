@@ -50,7 +50,7 @@ const KINDS: &str = "\
     SESSION_ACTIVE FailedPrecondition QUEUE_HELD FailedPrecondition \
     RESOURCE_RELEASED FailedPrecondition RESOURCE_REGISTERED FailedPrecondition \
     RESOURCES_UNRELEASED FailedPrecondition EXPORT_FAILED FailedPrecondition SESSION_UNACKNOWLEDGED FailedPrecondition \
-    CAUSE_TOO_DEEP FailedPrecondition LEASE_HELD FailedPrecondition RESTART_LIMITED \
+    CAUSE_TOO_DEEP FailedPrecondition DRAIN_NOT_CANCELLABLE FailedPrecondition LEASE_HELD FailedPrecondition RESTART_LIMITED \
     FailedPrecondition NODE_ELSEWHERE FailedPrecondition LEASE_FENCED LeaseLost STALE_DELIVERY LeaseLost ETAG_MISMATCH Conflict \
     TOO_MANY_SESSIONS ResourceExhausted QUEUE_FULL ResourceExhausted QUOTA_EXCEEDED \
     ResourceExhausted RATE_LIMITED ResourceExhausted STORE_FULL ResourceExhausted OVERLOADED \

@@ -113,6 +113,7 @@ service! {
     sweep(SweepRequest) -> SweepResponse: Sweep;
     revoke_lease(RevokeLeaseRequest) -> RevokeLeaseResponse: RevokeLease;
     compact_events(CompactEventsRequest) -> CompactEventsResponse: CompactEvents;
+    cancel_drain(CancelDrainRequest) -> CancelDrainResponse: CancelDrain;
     get_drain_report(GetDrainReportRequest) -> GetDrainReportResponse: DrainReport;
 }
 

@@ -1,7 +1,7 @@
 //! Commands of a drain of the server.
 
 use crate::drain::DrainSessions;
-use crate::event::ActorKind;
+use crate::event::{Actor, ActorKind};
 use crate::ids::{SessionId, SessionNo};
 use crate::session::{EndMode, EndReason};
 use crate::subscription::SubscriptionKey;
@@ -16,6 +16,15 @@ pub enum DrainCommand {
         reason: EndReason,
         /// Whether sessions end.
         sessions: DrainSessions,
+        /// How long it is only announced, and may be called off; 0 for not at all.
+        notice: Span,
+    },
+    /// The notice is over: from here on it goes through.
+    Proceed,
+    /// Call it off while it is only announced.
+    Cancel {
+        /// Who does.
+        actor: Actor,
     },
     /// End a session that the open drain means.
     End {

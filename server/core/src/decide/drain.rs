@@ -2,8 +2,9 @@
 //!
 //! Invariant: an open drain is in the counters, so every decision knows of it and no session begins beside it; it is closed
 //! only when none lives. Each end is a decision of its own, by the one way in which sessions end, and is counted in the same
-//! commit. A drain that keeps sessions is on record as one too, and ends none. What this deliberately does not do: find the
-//! sessions or wait for them; the shell does, and recovery.
+//! commit. A drain that keeps sessions is on record as one too, and ends none. One that is only announced ends none either, and
+//! can be called off until it proceeds. What this deliberately does not do: find the sessions or wait for them, or for the end
+//! of a notice; the shell does, and recovery, which skips the notice.
 
 use std::sync::Arc;
 
@@ -24,7 +25,13 @@ use crate::time::Span;
 /// Takes a step of a drain.
 pub(super) fn drain(draft: &mut Draft<'_>, command: &DrainCommand) -> Result<Reply, Stop> {
     let reply = match command {
-        DrainCommand::Begin { reason, sessions } => begin(draft, *reason, *sessions)?,
+        DrainCommand::Begin {
+            reason,
+            sessions,
+            notice,
+        } => begin(draft, *reason, *sessions, *notice)?,
+        DrainCommand::Proceed => proceed(draft)?,
+        DrainCommand::Cancel { actor } => cancel(draft, actor)?,
         DrainCommand::End {
             session,
             mode,
@@ -41,27 +48,24 @@ fn begin(
     draft: &mut Draft<'_>,
     reason: EndReason,
     sessions: DrainSessions,
+    notice: Span,
 ) -> Result<DrainReply, Stop> {
+    if let Some(row) = open_row(draft)? {
+        return joined(draft, row);
+    }
     let mut counters = draft.counters()?;
     let through = counters.session;
-    if let Some(row) = open_row(draft)? {
-        let through = counters.drain.map_or(through, |drain| drain.through);
-        return Ok(DrainReply::Open {
-            row: Arc::new(row),
-            through,
-            joined: true,
-        });
-    }
     if sessions == DrainSessions::End {
         counters.drain = Some(Drain { reason, through });
         draft.put_counters(counters);
     }
-    announce(draft, reason, sessions)?;
+    announce(draft, reason, sessions, notice)?;
     let row = Arc::new(DrainRow {
         reason,
         sessions,
         begin_time: draft.now.wall,
         begun_at: draft.now.engine,
+        notice_until: (notice > Span(0)).then(|| draft.now.wall_of(draft.now.engine + notice)),
         end: None,
         ended: 0,
         late: 0,
@@ -77,8 +81,61 @@ fn begin(
     })
 }
 
-/// Tells everybody that the server goes, and what becomes of sessions.
-fn announce(draft: &mut Draft<'_>, reason: EndReason, sessions: DrainSessions) -> Result<(), Stop> {
+/// The drain that is open already.
+fn joined(draft: &Draft<'_>, row: DrainRow) -> Result<DrainReply, Stop> {
+    let counters = draft.counters()?;
+    Ok(DrainReply::Open {
+        row: Arc::new(row),
+        through: counters
+            .drain
+            .map_or(counters.session, |drain| drain.through),
+        joined: true,
+    })
+}
+
+/// The notice is over: nobody can call it off any more.
+fn proceed(draft: &mut Draft<'_>) -> Result<DrainReply, Stop> {
+    note(draft, |row| row.notice_until = None)?;
+    match open_row(draft)? {
+        Some(row) => joined(draft, row),
+        None => Ok(DrainReply::Reported(draft.drain_row()?.cloned())),
+    }
+}
+
+/// The server stays, and sessions begin again; unless it proceeds already.
+fn cancel(draft: &mut Draft<'_>, actor: &Actor) -> Result<DrainReply, Stop> {
+    match open_row(draft)? {
+        Some(row) if row.notice_until.is_none() && !faulty!(DrainCancelledLate) => {
+            return joined(draft, row);
+        }
+        Some(_) => {}
+        None => return Ok(DrainReply::Reported(draft.drain_row()?.cloned())),
+    }
+    let mut counters = draft.counters()?;
+    if counters.drain.take().is_some() {
+        draft.put_counters(counters);
+    }
+    let kind = EventKind::ServerDrainCancelled;
+    draft.event_about(kind, actor.clone(), About::Server, Particulars::default())?;
+    let now = draft.now;
+    note(draft, |row| {
+        row.notice_until = None;
+        row.end = Some(DrainEnd {
+            time: now.wall,
+            duration: now.engine.since(row.begun_at),
+            cancelled: true,
+        });
+    })?;
+    Ok(DrainReply::Reported(draft.drain_row()?.cloned()))
+}
+
+/// Tells everybody that the server goes, when it does, and what becomes of sessions.
+fn announce(
+    draft: &mut Draft<'_>,
+    reason: EndReason,
+    sessions: DrainSessions,
+    notice: Span,
+) -> Result<(), Stop> {
     if faulty!(DrainUnannounced) {
         return Ok(());
     }
@@ -94,6 +151,10 @@ fn announce(draft: &mut Draft<'_>, reason: EndReason, sessions: DrainSessions) -
     let mut said = Particulars::attribute("reason", reason);
     said.attributes
         .insert("sessions".to_owned(), sessions.to_owned());
+    if notice > Span(0) {
+        let notice = notice.0.to_string();
+        said.attributes.insert("notice_ms".to_owned(), notice);
+    }
     let actor = Actor::unnamed(ActorKind::Drain);
     draft.event_about(EventKind::ServerDraining, actor, About::Server, said)
 }
@@ -209,6 +270,7 @@ fn report(draft: &mut Draft<'_>, actor: ActorKind, undone: &Undone) -> Result<Dr
     let now = draft.now;
     note(draft, |row| {
         row.recovered = actor == ActorKind::Recovery;
+        row.notice_until = None;
         for (session, count) in &undone.unreleased {
             row.warn(WarningCode::ResourcesUnreleased, session.as_str(), *count);
         }
@@ -219,6 +281,7 @@ fn report(draft: &mut Draft<'_>, actor: ActorKind, undone: &Undone) -> Result<Dr
         row.end = Some(DrainEnd {
             time: now.wall,
             duration: now.engine.since(row.begun_at),
+            cancelled: false,
         });
     })?;
     if actor == ActorKind::Drain && counters.serving {

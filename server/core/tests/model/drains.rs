@@ -13,6 +13,7 @@ use sessiond_core::reply::Reply;
 use sessiond_core::session::{EndMode, EndReason, PendingPolicy};
 use sessiond_core::time::{EngineTime, Span, WallTime};
 
+use super::called_off::Noticed;
 use super::marks::drains::Drains;
 use super::state::{Ending, Model, State};
 use super::told::{Answer, Expected, Fact, Refusal};
@@ -21,7 +22,13 @@ use super::world::{NAMESPACE, World};
 impl Model {
     pub(crate) fn drain_step(&mut self, command: &DrainCommand, out: &mut Expected) -> Answer {
         let reply = match command {
-            DrainCommand::Begin { reason, sessions } => self.drain_begins(*reason, *sessions, out),
+            DrainCommand::Begin {
+                reason,
+                sessions,
+                notice,
+            } => self.drain_begins(*reason, *sessions, *notice, out),
+            DrainCommand::Proceed => self.drain_proceeds(),
+            DrainCommand::Cancel { actor } => self.drain_is_called_off(actor, out),
             DrainCommand::End {
                 session,
                 mode,
@@ -65,18 +72,14 @@ impl Model {
         &mut self,
         reason: EndReason,
         sessions: DrainSessions,
+        notice: Span,
         out: &mut Expected,
     ) -> DrainReply {
-        let newest = SessionNo(self.sessions.len() as u64);
-        let through = self.drain.map_or(newest, |drain| drain.through);
-        if let Some(row) = self.last_drain.clone().filter(|row| row.end.is_none()) {
+        if let stands @ DrainReply::Open { .. } = self.drain_stands() {
             self.marks.hit(Drains::Joined);
-            return DrainReply::Open {
-                row: row.into(),
-                through,
-                joined: true,
-            };
+            return stands;
         }
+        let through = SessionNo(self.sessions.len() as u64);
         if sessions == DrainSessions::End {
             self.drain = Some(Drain { reason, through });
         } else {
@@ -87,12 +90,14 @@ impl Model {
             false => "shutdown",
         };
         let ends = sessions == DrainSessions::End;
-        out.facts.push(Fact::ServerDraining(why, ends));
+        out.facts.push(Fact::ServerDraining(why, ends, notice.0));
+        self.marks.hit_if(notice > Span(0), Drains::Announced);
         let row = DrainRow {
             reason,
             sessions,
             begin_time: WallTime(self.wall),
             begun_at: EngineTime(self.now),
+            notice_until: (notice > Span(0)).then_some(WallTime(self.wall + notice.0)),
             end: None,
             ended: 0,
             late: 0,
@@ -145,9 +150,11 @@ impl Model {
         }
         let row = self.open_drain();
         row.recovered = actor == ActorKind::Recovery;
+        row.notice_until = None;
         row.end = Some(DrainEnd {
             time: WallTime(wall),
             duration: Span(now.saturating_sub(row.begun_at.0)),
+            cancelled: false,
         });
     }
 
@@ -160,7 +167,7 @@ impl Model {
         }
     }
 
-    fn open_drain(&mut self) -> &mut DrainRow {
+    pub(crate) fn open_drain(&mut self) -> &mut DrainRow {
         self.last_drain.as_mut().expect("a drain is open")
     }
 
@@ -248,13 +255,24 @@ impl World {
     /// The server is to go: some of its sessions end, more or less in order, and it may die in the middle. Whatever else
     /// happens then happens beside an open drain.
     pub(crate) fn drain(&mut self) {
+        if self.rng.u32(..6) == 0 {
+            self.cancel_drain();
+        }
         let reasons = [EndReason::Shutdown, EndReason::Restart];
         let sessions = match self.rng.u32(..6) {
             0 => DrainSessions::Keep,
             _ => DrainSessions::End,
         };
         let reason = reasons[self.rng.usize(..2)];
-        self.step(DrainCommand::Begin { reason, sessions });
+        let notice = Span(u64::from(self.rng.u32(..4) == 0) * 5_000);
+        self.step(DrainCommand::Begin {
+            reason,
+            sessions,
+            notice,
+        });
+        if self.notice(notice) == Noticed::GoesOn {
+            return;
+        }
         let mode = if self.rng.bool() {
             EndMode::Graceful
         } else {
@@ -337,7 +355,7 @@ impl World {
         });
     }
 
-    fn step(&mut self, command: DrainCommand) -> DrainReply {
+    pub(crate) fn step(&mut self, command: DrainCommand) -> DrainReply {
         match self.submit(&Command::Drain(command)) {
             Ok(Reply::Drain(reply)) => reply,
             other => panic!("a step of a drain is answered with {other:?}"),

@@ -8,6 +8,7 @@ pub(crate) mod agents;
 pub(crate) mod behind;
 pub(crate) mod breakdowns;
 pub(crate) mod calendar;
+pub(crate) mod called_off;
 pub(crate) mod callers;
 pub(crate) mod cancels;
 pub(crate) mod check;

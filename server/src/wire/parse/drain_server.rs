@@ -7,7 +7,7 @@ use sessiond_proto::v1 as pb;
 
 use super::{enumeration, time};
 use crate::drain::Terms;
-use crate::limits::SHUTDOWN_BUDGET_MIN;
+use crate::limits::{DRAIN_NOTICE_MAX, SHUTDOWN_BUDGET_MIN};
 use crate::wire::faults::{Faults, Invalid};
 
 /// What DrainServer asks for, as resolved.
@@ -17,7 +17,9 @@ pub(crate) struct DrainServerCall {
     pub(crate) reason: EndReason,
     /// What becomes of them.
     pub(crate) sessions: DrainSessions,
-    /// How long it may take from now on.
+    /// How long it is only announced.
+    pub(crate) notice: Span,
+    /// How long it may take from then on.
     pub(crate) within: Span,
 }
 
@@ -35,15 +37,21 @@ pub(crate) fn drain_server(
             pb::DrainSessions::End => DrainSessions::End,
             pb::DrainSessions::Keep => DrainSessions::Keep,
         });
+    let notice = time::span(&mut faults, "notice", request.notice, DRAIN_NOTICE_MAX);
+    let notice = notice.unwrap_or_default();
+    let begins = now.0.saturating_add(notice.0);
     let deadline = time::deadline(&mut faults, "deadline", request.deadline);
     if deadline.is_some_and(|at| at <= now) {
         faults.invalid("deadline", "must be in the future");
+    } else if deadline.is_some_and(|at| at.0 <= begins) {
+        faults.invalid("deadline", "must be later than the end of the notice");
     }
-    let left = deadline.map_or(terms.budget, |at| Span(at.0.saturating_sub(now.0)));
+    let left = deadline.map_or(terms.budget, |at| Span(at.0.saturating_sub(begins)));
     faults.finish(match (reason, sessions) {
         (Some(reason), Some(sessions)) => Some(DrainServerCall {
             reason,
             sessions,
+            notice,
             within: left.max(SHUTDOWN_BUDGET_MIN).min(terms.budget),
         }),
         (_, _) => None,

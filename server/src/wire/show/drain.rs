@@ -17,6 +17,7 @@ pub(crate) fn started(row: &DrainRow, deadline: WallTime, joined: bool) -> pb::D
         deadline: Some(timestamp(deadline)),
         reason: end::reason(row.reason).into(),
         sessions: sessions(row.sessions).into(),
+        notice_end_time: row.notice_until.map(timestamp),
     }))
 }
 
@@ -41,9 +42,11 @@ fn frame(frame: Frame) -> pb::DrainServerResponse {
 
 /// What came of a drain.
 pub(crate) fn report(row: &DrainRow) -> pb::DrainReport {
-    let state = match row.end {
-        Some(_) => pb::DrainState::Closed,
-        None => pb::DrainState::Open,
+    let state = match (row.end, row.notice_until) {
+        (Some(end), _) if end.cancelled => pb::DrainState::Cancelled,
+        (Some(_), _) => pb::DrainState::Closed,
+        (None, Some(_)) => pb::DrainState::Announced,
+        (None, None) => pb::DrainState::Open,
     };
     pb::DrainReport {
         state: state.into(),
@@ -58,6 +61,7 @@ pub(crate) fn report(row: &DrainRow) -> pb::DrainReport {
         resources_unreleased: row.unreleased(),
         recovered: row.recovered,
         warnings: row.warnings.iter().map(warning).collect(),
+        notice_end_time: row.notice_until.map(timestamp),
     }
 }
 

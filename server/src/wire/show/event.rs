@@ -56,6 +56,7 @@ pub(crate) fn event_type(kind: EventKind) -> pb::EventType {
         EventKind::ResourceLingering => pb::EventType::ResourceLingering,
         EventKind::SubscriptionStale => pb::EventType::SubscriptionStale,
         EventKind::ServerDraining => pb::EventType::ServerDraining,
+        EventKind::ServerDrainCancelled => pb::EventType::ServerDrainCancelled,
     }
 }
 

@@ -99,6 +99,7 @@ fn resource_type(reason: Reason) -> &'static str {
         | Reason::PermissionDenied
         | Reason::NotBuilt
         | Reason::CauseTooDeep
+        | Reason::DrainNotCancellable
         | Reason::QuotaExceeded
         | Reason::RateLimited
         | Reason::StoreFull

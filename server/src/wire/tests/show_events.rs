@@ -105,6 +105,7 @@ fn only_the_end_event_tells_the_end() {
         (EventKind::ResourceLingering, "RESOURCE_LINGERING"),
         (EventKind::SubscriptionStale, "SUBSCRIPTION_STALE"),
         (EventKind::ServerDraining, "SERVER_DRAINING"),
+        (EventKind::ServerDrainCancelled, "SERVER_DRAIN_CANCELLED"),
     ] {
         let mut row = event_row();
         row.kind = kind;

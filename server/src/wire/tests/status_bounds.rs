@@ -50,6 +50,7 @@ const CONTRACT: [(Code, &[&str]); 11] = [
             "EXPORT_FAILED",
             "SESSION_UNACKNOWLEDGED",
             "CAUSE_TOO_DEEP",
+            "DRAIN_NOT_CANCELLABLE",
             "LEASE_HELD",
             "RESTART_LIMITED",
             "NODE_ELSEWHERE",

@@ -81,8 +81,8 @@ fn every_bad_field_of_a_new_subscription_is_told() {
         create,
         &[
             ("name", "empty", |r| r.name.clear()),
-            ("filter.types[0]", "22 is no value", |r| {
-                r.filter.get_or_insert_default().types = vec![22];
+            ("filter.types[0]", "99 is no value", |r| {
+                r.filter.get_or_insert_default().types = vec![99];
             }),
             ("start.oldest", "must be true", |r| {
                 r.start = Some(start(pb::event_start::Start::Oldest(false)));

@@ -106,8 +106,8 @@ fn every_bad_field_is_told() {
             ("bookmark_interval", "more than zero", |r| {
                 r.bookmark_interval = seconds(0)
             }),
-            ("filter.types[3]", "22 is no value of EventType", |r| {
-                filter(r).types[3] = 22
+            ("filter.types[3]", "99 is no value of EventType", |r| {
+                filter(r).types[3] = 99
             }),
             ("filter.types[4]", "must name", |r| filter(r).types[4] = 0),
             ("filter.session_ids[2]", "empty", |r| {

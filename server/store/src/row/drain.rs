@@ -28,6 +28,8 @@ pub(crate) struct Drain {
     recovered: bool,
     #[prost(message, repeated, tag = "10")]
     warnings: Vec<Warning>,
+    #[prost(uint64, optional, tag = "11")]
+    notice_until: Option<u64>,
 }
 
 #[derive(Clone, Copy, PartialEq, prost::Message)]
@@ -36,6 +38,8 @@ struct End {
     time: u64,
     #[prost(uint64, tag = "2")]
     duration: u64,
+    #[prost(bool, tag = "3")]
+    cancelled: bool,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -63,12 +67,14 @@ impl From<&DrainRow> for Drain {
             end: row.end.map(|end| End {
                 time: end.time.0,
                 duration: end.duration.0,
+                cancelled: end.cancelled,
             }),
             ended: row.ended,
             late: row.late,
             left: row.left,
             recovered: row.recovered,
             warnings: row.warnings.iter().map(warning).collect(),
+            notice_until: row.notice_until.map(|until| until.0),
         }
     }
 }
@@ -90,9 +96,11 @@ impl TryFrom<Drain> for DrainRow {
             sessions: Numbered::of_number(row.sessions)?,
             begin_time: WallTime(row.begin_time),
             begun_at: EngineTime(row.begun_at),
+            notice_until: row.notice_until.map(WallTime),
             end: row.end.map(|end| DrainEnd {
                 time: WallTime(end.time),
                 duration: Span(end.duration),
+                cancelled: end.cancelled,
             }),
             ended: row.ended,
             late: row.late,

@@ -120,6 +120,7 @@ numbers! {
         ResourceLingering = 92,
         SubscriptionStale = 96,
         ServerDraining = 97,
+        ServerDrainCancelled = 98,
     }
     ActorKind ("the kind of an actor") {
         Api = 1,

@@ -78,16 +78,20 @@ impl Asker {
 
     /// A server that goes without ending its sessions, or says that this is over. Where they end no story would go on.
     fn drain(&mut self) -> Command {
-        Command::Drain(if self.rng.bool() {
-            DrainCommand::Begin {
+        Command::Drain(match self.rng.u32(..4) {
+            0 => DrainCommand::Begin {
                 reason: EndReason::Shutdown,
                 sessions: DrainSessions::Keep,
-            }
-        } else {
-            DrainCommand::Report {
+                notice: Span(self.rng.u64(..2)),
+            },
+            1 => DrainCommand::Proceed,
+            2 => DrainCommand::Cancel {
+                actor: Actor::unnamed(ActorKind::Api),
+            },
+            _ => DrainCommand::Report {
                 actor: ActorKind::Drain,
                 undone: Undone::default(),
-            }
+            },
         })
     }
 

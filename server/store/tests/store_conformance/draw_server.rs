@@ -64,9 +64,11 @@ pub(crate) fn drain(rng: &mut Rng) -> DrainRow {
         sessions: one_of(rng, &[DrainSessions::End, DrainSessions::Keep]),
         begin_time: wall(rng),
         begun_at: engine(rng),
+        notice_until: option(rng, wall),
         end: option(rng, |rng| DrainEnd {
             time: wall(rng),
             duration: Span(number(rng)),
+            cancelled: rng.bool(),
         }),
         ended: number(rng),
         late: number(rng),

@@ -46,7 +46,7 @@ pub(crate) const REASONS: [EndReason; 18] = [
     EndReason::Crashed,
 ];
 
-const EVENT_KINDS: [EventKind; 21] = [
+const EVENT_KINDS: [EventKind; 22] = [
     EventKind::SessionOpened,
     EventKind::SessionUpdated,
     EventKind::SessionDraining,
@@ -68,6 +68,7 @@ const EVENT_KINDS: [EventKind; 21] = [
     EventKind::ResourceLingering,
     EventKind::SubscriptionStale,
     EventKind::ServerDraining,
+    EventKind::ServerDrainCancelled,
 ];
 
 const ACTOR_KINDS: [ActorKind; 6] = [

@@ -269,6 +269,11 @@ pub(crate) const ROWS: &[Row] = &[
         "A session that had ended by itself is never ended again by a stop or by a start",
     ),
     row(
+        "F68",
+        "A stop may be announced: plugins and workers are told and served on, no session begins, and until the notice is over \
+         it may be called off without a trace",
+    ),
+    row(
         "F72",
         "What a handler makes of sessions carries the event that it handled, and one that feeds itself so is refused after eight rounds",
     ),

@@ -31,6 +31,14 @@ marks! { Drains {
     Crashed,
     /// A server started after one that had gone in order.
     WentInOrder,
+    /// A drain was only announced.
+    Announced,
+    /// It was called off.
+    Cancelled,
+    /// One was to be called off that was not only announced.
+    CancelledLate,
+    /// One was to be called off where none was open.
+    CancelledNone,
     /// A drain was said to be over that was not open, or whose sessions lived.
     ReportedOutOfTurn,
 }}

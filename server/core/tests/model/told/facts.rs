@@ -31,7 +31,9 @@ pub(crate) enum Fact {
         bytes: u64,
     },
     /// The server goes: why, and whether sessions end.
-    ServerDraining(&'static str, bool),
+    ServerDraining(&'static str, bool, u64),
+    /// It was to, and stays; who had it.
+    ServerStays(Actor),
     /// All that waited for the next session of a key.
     HeldGivenUp(u64, u64),
     Attached(u64, String),
@@ -109,7 +111,7 @@ impl Fact {
             Self::ResourceReleased { token, .. } | Self::ResourceLingering { token, .. } => {
                 token.session.0
             }
-            Self::Stale { .. } | Self::ServerDraining(..) => 0,
+            Self::Stale { .. } | Self::ServerDraining(..) | Self::ServerStays(_) => 0,
         }
     }
 
@@ -197,7 +199,9 @@ pub(crate) fn fact(event: &EventRow) -> Fact {
             Fact::HeldGivenUp(no, attribute("messages").parse().unwrap())
         }
         EventKind::MessageDeadLettered => dead_lettered(no, event, &attribute("reason")),
-        EventKind::SubscriptionStale | EventKind::ServerDraining => {
+        EventKind::SubscriptionStale
+        | EventKind::ServerDraining
+        | EventKind::ServerDrainCancelled => {
             panic!("it is about no session: {event:?}")
         }
     }
@@ -205,6 +209,10 @@ pub(crate) fn fact(event: &EventRow) -> Fact {
 
 /// The server goes.
 fn server_drains(event: &EventRow) -> Fact {
+    if event.kind == EventKind::ServerDrainCancelled {
+        assert!(event.attributes.is_empty());
+        return Fact::ServerStays(event.actor.clone());
+    }
     assert_eq!(event.kind, EventKind::ServerDraining);
     assert_eq!(event.actor, Actor::unnamed(ActorKind::Drain));
     let reason = match event.attributes["reason"].as_str() {
@@ -217,7 +225,9 @@ fn server_drains(event: &EventRow) -> Fact {
         "keep" => false,
         other => panic!("sessions {other:?}"),
     };
-    Fact::ServerDraining(reason, ends)
+    let notice = event.attributes.get("notice_ms");
+    let notice = notice.map_or(0, |ms| ms.parse().expect("a number"));
+    Fact::ServerDraining(reason, ends, notice)
 }
 
 /// A subscription fell too far behind.
