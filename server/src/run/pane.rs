@@ -17,26 +17,25 @@ use uuid::Uuid;
 /// Characters of the session's name.
 const NAME_CHARS: usize = 64;
 
-/// Makes the server with `$3…`, waits until the command is over or the server ends, and ends as the command did, which is in
-/// the file `$2`.
+/// Makes the server with `$3…`, waits until the command or whatever runs it is over, and ends as the command did, which it is
+/// told through the pipe `$2`.
 const WATCH: &str = r#"
-socket=$1 ended=$2
+socket=$1 told=$2
 shift 2
 unset TMUX TMUX_PANE
+mkfifo -m 600 "$told" || exit 125
 tmux -u -S "$socket" -f /dev/null "$@" || exit 125
-tmux -S "$socket" wait-for over >/dev/null 2>&1
-read -r code <"$ended" 2>/dev/null && exit "$code"
+read -r code <"$told" && exit "$code"
 exit 125
 "#;
 
-/// Runs `$3…`, leaves its code in the file `$2`, and says so on the server `$1`: a server of which the last session has ended
-/// keeps whoever begins to wait only then waiting for ever, unless it was said before.
+/// Runs `$2…` and tells its code through the pipe `$1`. That is open from the beginning, and for nobody else, so that whoever
+/// reads there also learns that nothing will be told: what tmux says of a server that is about to end is not to be relied on.
 const NOTE: &str = r#"
-socket=$1 ended=$2
-shift 2
-"$@"
-echo "$?" >"$ended"
-tmux -S "$socket" wait-for -S over
+exec 3>"$1"
+shift
+"$@" 3>&-
+echo "$?" >&3
 "#;
 
 /// The place of a private tmux server.
@@ -62,16 +61,15 @@ impl Pane {
 
     /// What to start in the place of a command.
     pub(super) fn around(&self, key: &str, command: &[OsString]) -> Vec<OsString> {
-        let ended = self.directory.join("ended");
+        let told = self.directory.join("told");
         let words =
             |words: &[&str]| -> Vec<OsString> { words.iter().map(OsString::from).collect() };
         let mut line = words(&["sh", "-c", WATCH, "sessiond-run"]);
         line.push(self.socket().into());
-        line.push(ended.clone().into());
+        line.push(told.clone().into());
         line.extend(words(&["new-session", "-d", "-s", &name(key), "--"]));
         let mut inner = words(&["sh", "-c", NOTE, "sessiond-run"]);
-        inner.push(self.socket().into());
-        inner.push(ended.into());
+        inner.push(told.into());
         inner.extend_from_slice(command);
         line.extend(inner.iter().map(|word| literal(word)));
         line
