@@ -1,13 +1,13 @@
 //! The log of what the server did of itself: sessions it ended, leases it took, messages it gave up. A line for each,
-//! and the notices of whatever an operator should read.
+//! and the notices of whatever an operator should read, and the audit (`audit.rs`) of what was asked for.
 //!
-//! Invariant: an event has one line at most. What an operator should act on is a notice (`notices.rs`), a warning, whoever
+//! Invariant: an event has one line at most, beside that of the audit. What an operator should act on is a notice (`notices.rs`), a warning, whoever
 //! caused it: a session that ended with work open, a worker that is stuck, a session that is suspended, a kind that is
 //! skipped. Whatever else the server did of itself is a line of cleanup, which only informs.
 //!
 //! It follows the feed as a watcher does, so a log that is slow holds up neither the engine nor anybody else, and what it
 //! falls behind of is read from the log of events. Ids are told, payloads and prompts never. What this deliberately does
-//! not do: log what somebody asked for; that is in the events, with who asked.
+//! not do: log what somebody asked for and nobody has to answer for.
 
 use std::sync::Arc;
 
@@ -15,6 +15,7 @@ use sessiond_core::event::{ActorKind, EventKind, EventRow};
 use sessiond_core::ids::Revision;
 use sessiond_core::session::Lifecycle;
 
+use crate::audit;
 use crate::engine::Handle;
 use crate::feed::{Feed, Unread};
 use crate::notices;
@@ -58,7 +59,8 @@ pub(crate) async fn run(feed: Arc<Feed>, after: Revision, engine: Handle) {
 /// Tells what there is to tell of the next page; answers with where it ends.
 fn tell_page(feed: &Feed, told: Revision) -> Result<Revision, Unread> {
     feed.look(told, |row| {
-        if !notices::note(row) && is_own(row) {
+        let noted = notices::note(row);
+        if !audit::tell(row) && !noted && is_own(row) {
             tell(row);
         }
     })

@@ -16,6 +16,7 @@ use tonic::service::Routes;
 use tonic_web::GrpcWebLayer;
 use tower::util::{MapRequestLayer, MapResponseLayer};
 
+use crate::audit::Refusals;
 use crate::env::Env;
 use crate::health::Health;
 use crate::http;
@@ -122,6 +123,7 @@ pub fn routes(
         // Inside of gRPC-Web, whose messages may be spelled otherwise.
         .layer(MapRequestLayer::new(oversize::refused))
         .layer(MapResponseLayer::new(watch::streamed))
+        .layer(Refusals)
         .layer(GrpcWebLayer::new());
     Ok(Routes::from(http::probes(health).merge(services)))
 }

@@ -5,6 +5,7 @@
 //! are in `sessiond-core`.
 
 pub mod app;
+mod audit;
 pub mod calendar;
 pub mod checkpoint;
 mod cleanup_log;

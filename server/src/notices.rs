@@ -27,20 +27,7 @@ macro_rules! warn_of {
 pub(crate) fn note(event: &EventRow) -> bool {
     let attribute = |name: &str| event.attributes.get(name).map_or("0", String::as_str);
     match event.kind {
-        EventKind::SessionEnd => {
-            let Some(warning) = event.attributes.get(WARNING) else {
-                return false;
-            };
-            warn_of!(
-                event,
-                warning,
-                reason = event.session().and_then(reason),
-                active_requests = attribute("active_requests"),
-                in_flight = attribute("in_flight"),
-                pending = attribute("pending"),
-                "session ended with work open: its grace was over"
-            );
-        }
+        EventKind::SessionEnd => return late(event),
         EventKind::WorkerStuck => warn_of!(
             event,
             instance_id = attribute("instance_id"),
@@ -77,6 +64,8 @@ pub(crate) fn note(event: &EventRow) -> bool {
         ),
         EventKind::ServerDraining
         | EventKind::ServerDrainCancelled
+        | EventKind::MessagesRequeued
+        | EventKind::MessagesDiscarded
         | EventKind::LimitWarning
         | EventKind::SessionReleased
         | EventKind::ResourceReleased
@@ -92,6 +81,24 @@ pub(crate) fn note(event: &EventRow) -> bool {
         | EventKind::MessageDeadLettered
         | EventKind::CircuitClosed => return false,
     }
+    true
+}
+
+/// An end with something under way.
+fn late(event: &EventRow) -> bool {
+    let attribute = |name: &str| event.attributes.get(name).map_or("0", String::as_str);
+    let Some(warning) = event.attributes.get(WARNING) else {
+        return false;
+    };
+    warn_of!(
+        event,
+        warning,
+        reason = event.session().and_then(reason),
+        active_requests = attribute("active_requests"),
+        in_flight = attribute("in_flight"),
+        pending = attribute("pending"),
+        "session ended with work open: its grace was over"
+    );
     true
 }
 

@@ -1,6 +1,8 @@
 //! The server as a process: what it refuses to start on, what it prints, how it stops, and what its one
 //! port says to those who do not speak its contract.
 
+#[path = "process/audit.rs"]
+mod audit;
 #[path = "process/bound.rs"]
 mod bound;
 #[path = "process/bound_tmux.rs"]

@@ -5332,8 +5332,9 @@ pub struct SessionEvent {
 /// counts as none. What would be deeper than 8 is refused CAUSE_TOO_DEEP: a
 /// handler feeds itself. Metadata that is no event id, or one that is not written
 /// yet, is FIELD_INVALID. Calls that open, update, reset, end, purge or sweep
-/// sessions, enqueue messages, declare or release resources, revoke leases or
-/// reset circuits look at it; every other call ignores it. A message carries none:
+/// sessions, enqueue, requeue or discard messages, declare or release resources,
+/// revoke leases, reset circuits or call off a drain look at it; every other call
+/// ignores it. A message carries none:
 /// what becomes of one that a handler enqueued begins a new chain.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EventCause {
@@ -5445,6 +5446,12 @@ pub enum EventType {
     /// The shutdown that was announced was called off, and the server stays; told to
     /// every namespace.
     ServerDrainCancelled = 22,
+    /// Dead letters are pending again because somebody had them requeued. Once for
+    /// each session that got some. The attribute `messages` says how many.
+    MessagesRequeued = 23,
+    /// Messages were deleted because somebody had them discarded; what goes with an
+    /// end is in that. The attribute `messages` says how many.
+    MessagesDiscarded = 24,
 }
 impl EventType {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -5476,6 +5483,8 @@ impl EventType {
             Self::SubscriptionStale => "EVENT_TYPE_SUBSCRIPTION_STALE",
             Self::ServerDraining => "EVENT_TYPE_SERVER_DRAINING",
             Self::ServerDrainCancelled => "EVENT_TYPE_SERVER_DRAIN_CANCELLED",
+            Self::MessagesRequeued => "EVENT_TYPE_MESSAGES_REQUEUED",
+            Self::MessagesDiscarded => "EVENT_TYPE_MESSAGES_DISCARDED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -5504,6 +5513,8 @@ impl EventType {
             "EVENT_TYPE_SUBSCRIPTION_STALE" => Some(Self::SubscriptionStale),
             "EVENT_TYPE_SERVER_DRAINING" => Some(Self::ServerDraining),
             "EVENT_TYPE_SERVER_DRAIN_CANCELLED" => Some(Self::ServerDrainCancelled),
+            "EVENT_TYPE_MESSAGES_REQUEUED" => Some(Self::MessagesRequeued),
+            "EVENT_TYPE_MESSAGES_DISCARDED" => Some(Self::MessagesDiscarded),
             _ => None,
         }
     }
@@ -5557,7 +5568,9 @@ pub struct SessionHold {
     #[prost(string, tag = "4")]
     pub worker: ::prost::alloc::string::String,
     /// What kept it from being exported when that was tried last, for EXPORT. Empty:
-    /// it was not tried since the server started, or nothing did.
+    /// it was not tried since the server started, or nothing did. For SUBSCRIPTION the
+    /// names of the subscriptions, those furthest behind and at most 8, with commas
+    /// between them.
     #[prost(string, tag = "5")]
     pub detail: ::prost::alloc::string::String,
 }
@@ -5617,6 +5630,9 @@ pub enum HoldKind {
     /// It has ended, and by `\[session\] export_before_purge` is deleted only once an
     /// export of it is on disk. That spares it its deletion.
     Export = 6,
+    /// It has ended, and required subscriptions have not acknowledged all that
+    /// happened to it. That spares it its deletion, until `until_time` at most.
+    Subscription = 7,
 }
 impl HoldKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -5632,6 +5648,7 @@ impl HoldKind {
             Self::Request => "HOLD_KIND_REQUEST",
             Self::Resources => "HOLD_KIND_RESOURCES",
             Self::Export => "HOLD_KIND_EXPORT",
+            Self::Subscription => "HOLD_KIND_SUBSCRIPTION",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -5644,6 +5661,7 @@ impl HoldKind {
             "HOLD_KIND_REQUEST" => Some(Self::Request),
             "HOLD_KIND_RESOURCES" => Some(Self::Resources),
             "HOLD_KIND_EXPORT" => Some(Self::Export),
+            "HOLD_KIND_SUBSCRIPTION" => Some(Self::Subscription),
             _ => None,
         }
     }
@@ -5676,7 +5694,8 @@ pub enum DeadlineKind {
     /// The wait of a QUEUED session for a slot of its pool.
     Slot = 10,
     /// `\[session\] retention` of an ended session. Told only once no message of it
-    /// is kept: one with dead letters stays as long as they do. With
+    /// is kept, and no subscription waited for: one with dead letters stays as long as
+    /// they do. With
     /// `\[session\] export_before_purge` dead letters go with it, and this says when.
     Retention = 11,
     /// `\[queue\] dead_letter_retention` of what an end left behind.
@@ -8861,7 +8880,8 @@ pub mod message_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Makes dead letters pending again, each once, all that it can of one page in
-        /// one commit, and wakes their workers. Refuses SESSION_NOT_FOUND,
+        /// one commit, and wakes their workers. An event MESSAGES_REQUEUED says so to each
+        /// session that got some. Refuses SESSION_NOT_FOUND,
         /// SESSION_DRAINING and SESSION_ENDED (of `into`), QUEUE_FULL (nothing went into
         /// `into`) and REQUEST_ID_REUSED.
         pub async fn requeue_dead_letters(
@@ -8891,8 +8911,8 @@ pub mod message_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Deletes messages of a session unprocessed, pending ones and dead letters, all
-        /// of one page in one commit. What is in flight is left to its worker. Refuses
-        /// SESSION_NOT_FOUND and REQUEST_ID_REUSED.
+        /// of one page in one commit, which an event MESSAGES_DISCARDED tells. What is in
+        /// flight is left to its worker. Refuses SESSION_NOT_FOUND and REQUEST_ID_REUSED.
         pub async fn discard_messages(
             &mut self,
             request: impl tonic::IntoRequest<super::DiscardMessagesRequest>,
@@ -9008,7 +9028,8 @@ pub mod message_service_server {
             tonic::Status,
         >;
         /// Makes dead letters pending again, each once, all that it can of one page in
-        /// one commit, and wakes their workers. Refuses SESSION_NOT_FOUND,
+        /// one commit, and wakes their workers. An event MESSAGES_REQUEUED says so to each
+        /// session that got some. Refuses SESSION_NOT_FOUND,
         /// SESSION_DRAINING and SESSION_ENDED (of `into`), QUEUE_FULL (nothing went into
         /// `into`) and REQUEST_ID_REUSED.
         async fn requeue_dead_letters(
@@ -9019,8 +9040,8 @@ pub mod message_service_server {
             tonic::Status,
         >;
         /// Deletes messages of a session unprocessed, pending ones and dead letters, all
-        /// of one page in one commit. What is in flight is left to its worker. Refuses
-        /// SESSION_NOT_FOUND and REQUEST_ID_REUSED.
+        /// of one page in one commit, which an event MESSAGES_DISCARDED tells. What is in
+        /// flight is left to its worker. Refuses SESSION_NOT_FOUND and REQUEST_ID_REUSED.
         async fn discard_messages(
             &self,
             request: tonic::Request<super::DiscardMessagesRequest>,

@@ -119,6 +119,10 @@ pub enum EventKind {
     LimitWarning,
     /// A message was given up, or all that a key held at once.
     MessageDeadLettered,
+    /// Somebody had dead letters be pending again.
+    MessagesRequeued,
+    /// Somebody had messages deleted.
+    MessagesDiscarded,
     /// A kind of message failed too often and is skipped for a while.
     CircuitOpened,
     /// A kind of message is accepted again.

@@ -30,7 +30,7 @@ pub struct Hold {
     pub count: u64,
     /// Until when it holds, if that is known.
     pub until: Option<WallTime>,
-    /// Who, for a lease: the worker's name.
+    /// Who: the worker of a lease, the subscriptions that are waited for; else empty.
     pub holder: String,
 }
 
@@ -50,6 +50,8 @@ pub enum HoldKind {
     Resources,
     /// It has ended, and is deleted only once an export of it is on disk.
     Export,
+    /// It has ended, and required subscriptions are waited for, which have not acknowledged all of it.
+    Subscription,
 }
 
 /// Something that is looked at when its time has come.

@@ -12,7 +12,7 @@ use sessiond_proto::v1 as pb;
 use sessiond_store::snapshot::Rows;
 use tonic::Status;
 
-use super::context::Context;
+use super::context::{Called, Context};
 use super::{letters, list};
 use crate::limits::LIST_SCAN_MAX;
 use crate::wire::parse::named_page::Chosen;
@@ -25,7 +25,7 @@ use crate::wire::{parse, show};
 /// Answers DiscardMessages.
 pub(super) async fn discard(
     context: &Context,
-    namespace: &Namespace,
+    (namespace, actor): &Called,
     request: pb::DiscardMessagesRequest,
 ) -> Result<pb::DiscardMessagesResponse, Status> {
     let log_id = &context.identification.log_id;
@@ -42,6 +42,7 @@ pub(super) async fn discard(
         next,
         effect: call.effect,
         request: call.request,
+        actor: actor.clone(),
     });
     let (revision, reply) = context.ask(command).await?;
     let token = |mark: MessageMark| match &call.messages {

@@ -90,8 +90,8 @@ impl MessageService for Handlers {
         &self,
         request: Request<pb::RequeueDeadLettersRequest>,
     ) -> Result<Response<pb::RequeueDeadLettersResponse>, Status> {
-        let namespace = self.context.namespace(request.metadata())?;
-        requeue::requeue(&self.context, &namespace, request.into_inner())
+        let caller = self.context.called(request.metadata())?;
+        requeue::requeue(&self.context, &caller, request.into_inner())
             .await
             .map(Response::new)
     }
@@ -100,8 +100,8 @@ impl MessageService for Handlers {
         &self,
         request: Request<pb::DiscardMessagesRequest>,
     ) -> Result<Response<pb::DiscardMessagesResponse>, Status> {
-        let namespace = self.context.namespace(request.metadata())?;
-        discard::discard(&self.context, &namespace, request.into_inner())
+        let caller = self.context.called(request.metadata())?;
+        discard::discard(&self.context, &caller, request.into_inner())
             .await
             .map(Response::new)
     }

@@ -13,7 +13,7 @@ use sessiond_proto::v1 as pb;
 use sessiond_store::snapshot::Rows;
 use tonic::Status;
 
-use super::context::Context;
+use super::context::{Called, Context};
 use super::letters::{self, Place, Scope, Visit};
 use crate::wire::parse::dead_letter_filter::LetterFilter;
 use crate::wire::parse::named_page::Chosen;
@@ -25,7 +25,7 @@ use crate::wire::{parse, show};
 /// Answers RequeueDeadLetters.
 pub(super) async fn requeue(
     context: &Context,
-    namespace: &Namespace,
+    (namespace, actor): &Called,
     request: pb::RequeueDeadLettersRequest,
 ) -> Result<pb::RequeueDeadLettersResponse, Status> {
     let log_id = &context.identification.log_id;
@@ -45,6 +45,7 @@ pub(super) async fn requeue(
         next,
         effect: call.effect,
         request: call.request,
+        actor: actor.clone(),
     });
     let (revision, reply) = context.ask(command).await?;
     let token = |mark: MessageMark| match &call.letters {

@@ -133,7 +133,9 @@ impl Fold {
             | Type::LimitWarning
             | Type::SubscriptionStale
             | Type::ServerDraining
-            | Type::ServerDrainCancelled => {}
+            | Type::ServerDrainCancelled
+            | Type::MessagesRequeued
+            | Type::MessagesDiscarded => {}
         }
     }
 }
@@ -192,7 +194,9 @@ impl Life {
             | Type::ResourceLingering
             | Type::SubscriptionStale
             | Type::ServerDraining
-            | Type::ServerDrainCancelled => panic!("nobody asked for this: {event:?}"),
+            | Type::ServerDrainCancelled
+            | Type::MessagesRequeued
+            | Type::MessagesDiscarded => panic!("nobody asked for this: {event:?}"),
         }
     }
 }

@@ -45,6 +45,7 @@ async fn changes(too_deep: &Caller) -> Vec<Refusal> {
         ..enqueue(key("new"), &["m"])
     };
     let (reason, mode) = (pb::EndReason::Completed, pb::EndMode::Immediate);
+    let purge = pb::PurgeSessionsRequest::default();
     let all = [
         too_deep.open(open("new")).await.err(),
         too_deep.enqueue(carried).await.err(),
@@ -73,10 +74,7 @@ async fn changes(too_deep: &Caller) -> Vec<Refusal> {
             })
             .await
             .err(),
-        too_deep
-            .purge(pb::PurgeSessionsRequest::default())
-            .await
-            .err(),
+        too_deep.purge(purge).await.err(),
         too_deep.sweep(pb::SweepRequest::default()).await.err(),
         too_deep
             .revoke_lease(pb::RevokeLeaseRequest::default())
@@ -86,6 +84,15 @@ async fn changes(too_deep: &Caller) -> Vec<Refusal> {
             .reset_circuit(pb::ResetCircuitRequest::default())
             .await
             .err(),
+        too_deep
+            .requeue(pb::RequeueDeadLettersRequest::default())
+            .await
+            .err(),
+        too_deep
+            .discard(pb::DiscardMessagesRequest::default())
+            .await
+            .err(),
+        too_deep.cancel_drain(pb::CancelDrainRequest {}).await.err(),
         too_deep
             .declare_resource(pb::DeclareResourceRequest::default())
             .await

@@ -199,6 +199,8 @@ async fn a_session_stays_until_a_required_plugin_has_heard_of_its_end() {
     ack(&caller, "memory", last, epoch)
         .await
         .expect("acknowledged");
+    let why = explained(&caller, &session.session_id).await;
+    assert_eq!(why.holds, [], "nobody is waited for any more");
     let mut told = WatchStream::from_now(&caller).await;
     let purged = caller.purge(purge).await.expect("an answer");
     assert_eq!(purged.results[0].error, None);
@@ -206,6 +208,13 @@ async fn a_session_stays_until_a_required_plugin_has_heard_of_its_end() {
         .event(pb::EventType::SessionPurged, &session.session_id)
         .await;
     assert_eq!(event.attributes.get("unacknowledged"), None);
+}
+
+async fn explained(caller: &Caller, session: &str) -> pb::ExplainSessionResponse {
+    let asked = pb::ExplainSessionRequest {
+        r#ref: sessiond_tests::requests::id(session),
+    };
+    caller.explain(asked).await.expect("an explanation")
 }
 
 /// Proves: B3.
@@ -235,6 +244,16 @@ async fn a_session_goes_after_a_day_although_nobody_has_heard_of_it_and_says_so(
         pb::SessionState::Ended,
         "it is waited for"
     );
+    let why = explained(&caller, &session.session_id).await;
+    let [hold] = &why.holds[..] else {
+        panic!("one thing keeps it: {why:?}");
+    };
+    assert_eq!(hold.kind(), pb::HoldKind::Subscription);
+    assert_eq!((hold.count, hold.detail.as_str()), (1, "memory"));
+    assert_eq!(hold.worker, "", "no worker has it");
+    let seconds = |time: Option<prost_types::Timestamp>| time.expect("it is known").seconds;
+    let waits = seconds(hold.until_time) - seconds(why.time);
+    assert!((3_590..=3_600).contains(&waits), "an hour more: {waits}");
     server.advance(HOUR).await;
     server.advance(Duration::from_secs(1)).await;
     let event = told

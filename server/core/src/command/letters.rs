@@ -1,6 +1,7 @@
 //! Commands about messages that somebody looks after: dead letters brought back, messages thrown away.
 
 use super::{Effect, RequestTag};
+use crate::event::Actor;
 use crate::ids::{Namespace, QueueId, Seq, SessionRef};
 use crate::rows::MessageMark;
 
@@ -19,6 +20,8 @@ pub struct Requeue {
     pub effect: Effect,
     /// Its name as a mutation.
     pub request: Option<RequestTag>,
+    /// Who asks.
+    pub actor: Actor,
 }
 
 /// Delete messages of a session.
@@ -36,4 +39,6 @@ pub struct Discard {
     pub effect: Effect,
     /// Its name as a mutation.
     pub request: Option<RequestTag>,
+    /// Who asks.
+    pub actor: Actor,
 }

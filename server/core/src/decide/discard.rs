@@ -1,13 +1,15 @@
 //! Discard: messages that are pending or given up are deleted, each by its name, and counted.
 //!
 //! What a worker has in flight is left to it and counted apart: its ack or nack decides. What is not there, or is
-//! being deleted already, is counted as not found; so a repeat is harmless. The last message of a queue that is
+//! being deleted already, is counted as not found; so a repeat is harmless. One event says how many went. The last message of a queue that is
 //! deleted may be what a draining session waited for, and one that held others back lets them go.
 
 use super::{find, finish, hand_out, purge, request};
 use crate::command::Effect;
 use crate::command::letters::Discard;
+use crate::draft::events::Particulars;
 use crate::draft::{Draft, Stop};
+use crate::event::EventKind;
 use crate::ids::Seq;
 use crate::message::Standing;
 use crate::queue::{Disposition, QueueRow};
@@ -46,6 +48,9 @@ pub(super) fn discard(draft: &mut Draft<'_>, discard: &Discard) -> Result<Reply,
         // First: what goes out now keeps the session, which else would be looked at in vain.
         hand_out::offer(draft, session.queue)?;
         count(draft, &session, tally.done, letters)?;
+        let said = Particulars::attribute("messages", tally.done.to_string());
+        let kind = EventKind::MessagesDiscarded;
+        draft.event(kind, discard.actor.clone(), session.no, said)?;
         finish::if_drained(draft, session.no)?;
     }
     request::record_tally(draft, &discard.namespace, tag, session.no, tally)?;

@@ -8,7 +8,7 @@ use crate::command::Explain;
 use crate::deadlines;
 use crate::draft::{Draft, Stop};
 use crate::explanation::{
-    Deadline, DeadlineKind, Effect, Explanation, Hold, HoldKind, Stall, StallReason,
+    Deadline, DeadlineKind, Effect, Explanation, HoldKind, Stall, StallReason,
 };
 use crate::ids::Epoch;
 use crate::index::{IndexEntry, Scan};
@@ -20,13 +20,15 @@ use crate::reply::Reply;
 use crate::session::{EndReason, Lifecycle, Ordering, SessionRow, SessionView, Wait};
 use crate::time::EngineTime;
 
+mod holds;
+
 /// Explains the session that is asked for; a key means the live one, else the newest.
 pub(super) fn explain(draft: &Draft<'_>, asked: &Explain) -> Result<Reply, Stop> {
     let no = find::any(draft, &asked.namespace, &asked.session)?.no;
     let session = draft.session_view(no)?;
     // A queue that a successor took over is the successor's, and may have gone with it.
     let owned = purge::own_queue(draft, &session.session)?;
-    let holds = holds(draft, &session);
+    let holds = holds::of(draft, &session)?;
     let mut deadlines = session_deadlines(draft, &session);
     deadlines.extend(lease_deadline(&session));
     deadlines.extend(suspension(draft, &session));
@@ -45,66 +47,6 @@ pub(super) fn explain(draft: &Draft<'_>, asked: &Explain) -> Result<Reply, Stop>
         deadlines,
         stalls,
     })))
-}
-
-fn holds(draft: &Draft<'_>, session: &SessionView) -> Vec<Hold> {
-    let mut holds = Vec::new();
-    let unreleased = session.session.unreleased().count;
-    let outside = (unreleased > 0).then(|| Hold {
-        kind: HoldKind::Resources,
-        count: unreleased.into(),
-        until: None,
-        holder: String::new(),
-    });
-    if session.session.is_ended() {
-        let unexported = draft.policy().export_before_purge.then(|| Hold {
-            kind: HoldKind::Export,
-            count: 1,
-            until: None,
-            holder: String::new(),
-        });
-        return outside.into_iter().chain(unexported).collect();
-    }
-    if let Some(lease) = &session.lease {
-        holds.push(Hold {
-            kind: HoldKind::Lease,
-            count: 1,
-            until: Some(lease.expire_time),
-            holder: lease.worker.to_string(),
-        });
-    }
-    let requests = &session.activity.requests;
-    let now = draft.now.engine;
-    if requests.any_live(now) {
-        let live = requests.live.iter().filter(|request| request.until > now);
-        let last = live.clone().map(|request| request.until).max();
-        holds.push(Hold {
-            kind: HoldKind::Request,
-            count: live.count() as u64,
-            until: last.map(|at| draft.now.wall_of(at)),
-            holder: String::new(),
-        });
-    }
-    let counts = session.counts();
-    if counts.in_flight > 0 {
-        holds.push(Hold {
-            kind: HoldKind::InFlight,
-            count: counts.in_flight,
-            until: None,
-            holder: String::new(),
-        });
-    }
-    let protects_until = deadlines::pending_protects_until(&session.session, &session.activity);
-    if counts.pending > 0 && draft.now.engine <= protects_until {
-        holds.push(Hold {
-            kind: HoldKind::Pending,
-            count: counts.pending,
-            until: Some(draft.now.wall_of(protects_until)),
-            holder: String::new(),
-        });
-    }
-    holds.extend(outside);
-    holds
 }
 
 /// The limits of a session in use, or the end of what a draining one waits for.

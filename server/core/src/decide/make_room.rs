@@ -215,7 +215,7 @@ fn is_in_use(
     Ok(spared_by.iter().any(|hold| match hold {
         HoldKind::Pending => is_served(draft, session, queue.lease),
         HoldKind::Lease | HoldKind::Request | HoldKind::InFlight => true,
-        HoldKind::Resources | HoldKind::Export => false,
+        HoldKind::Resources | HoldKind::Export | HoldKind::Subscription => false,
     }))
 }
 

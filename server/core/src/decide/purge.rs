@@ -56,6 +56,15 @@ pub(super) fn behind(
     Ok(first.first().and_then(IndexEntry::acked))
 }
 
+/// The names of required subscriptions that have not heard all of a session: those that are furthest behind.
+pub(super) fn unheard(draft: &Draft<'_>, session: &SessionRow) -> Result<Vec<String>, Stop> {
+    let required = Scan::Required(session.namespace.clone());
+    let behind = draft.scan(&required, UNHEARD_NAMED_MAX)?;
+    let behind = behind.iter().filter_map(IndexEntry::acked);
+    let unheard = behind.filter(|(acked, _)| *acked < session.revision);
+    Ok(unheard.map(|(_, name)| name.to_string()).collect())
+}
+
 /// What the deletion of a session says beside itself: how many messages go, and which required subscriptions have not heard
 /// all of it and were waited for long enough.
 fn particulars(
@@ -63,11 +72,7 @@ fn particulars(
     session: &SessionRow,
     messages: u64,
 ) -> Result<Particulars, Stop> {
-    let required = Scan::Required(session.namespace.clone());
-    let behind = draft.scan(&required, UNHEARD_NAMED_MAX)?;
-    let behind = behind.iter().filter_map(IndexEntry::acked);
-    let unheard = behind.filter(|(acked, _)| *acked < session.revision);
-    let unheard: Vec<String> = unheard.map(|(_, name)| name.to_string()).collect();
+    let unheard = unheard(draft, session)?;
     let mut said = Particulars::attribute("messages", messages.to_string());
     if !unheard.is_empty() {
         said.attributes

@@ -3,15 +3,18 @@
 //! In its own queue a letter keeps its seq and starts afresh: no attempt is counted, and it goes first. Into
 //! another queue it is appended under a new seq, with what it carries, and leaves its old place in the same
 //! commit. Each letter is judged by itself: what is no dead letter any more, is still held by a worker, has no
-//! live session to go to, finds its queue full or its name taken stays where it is and is counted.
+//! live session to go to, finds its queue full or its name taken stays where it is and is counted. Each session that got
+//! some has one event, which says how many.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{enqueue, find, hand_out, request};
 use crate::command::Effect;
 use crate::command::letters::Requeue;
+use crate::draft::events::Particulars;
 use crate::draft::{Draft, Stop};
+use crate::event::{Actor, EventKind};
 use crate::ids::{IdempotencyKey, Namespace, QueueId, Seq, SessionNo};
 use crate::limits::REQUEUE_BYTES_MAX;
 use crate::message::{MessageRow, Standing};
@@ -39,7 +42,7 @@ pub(super) fn requeue(draft: &mut Draft<'_>, requeue: &Requeue) -> Result<Reply,
         tally: MessageTally::default(),
         copied: 0,
         full: BTreeMap::new(),
-        filled: BTreeSet::new(),
+        filled: BTreeMap::new(),
     };
     draft.know_letters(requeue.letters.iter().copied())?;
     run.know_payloads(draft, requeue)?;
@@ -56,6 +59,7 @@ pub(super) fn requeue(draft: &mut Draft<'_>, requeue: &Requeue) -> Result<Reply,
         draft.clear();
         return Ok(Reply::counted(run.tally, false));
     }
+    run.tell(draft, &requeue.actor)?;
     run.offer(draft)?;
     request::record_tally(draft, &requeue.namespace, tag, subject, run.tally)?;
     Ok(Reply::counted(run.tally, false))
@@ -90,8 +94,8 @@ struct Run {
     /// Queues that had no room for a letter. Nothing of this call goes into them any more, or a later letter
     /// would pass an earlier one.
     full: BTreeMap<QueueId, Rejection>,
-    /// Queues that got something.
-    filled: BTreeSet<QueueId>,
+    /// Queues that got something: whose each is, and how many letters.
+    filled: BTreeMap<QueueId, (SessionNo, u64)>,
 }
 
 impl Run {
@@ -159,7 +163,8 @@ impl Run {
         } else {
             revive(draft, &session, &letter)?;
         }
-        self.filled.insert(queue.id);
+        let (_, letters) = self.filled.entry(queue.id).or_insert((session.no, 0));
+        *letters += 1;
         Ok(Fate::Done)
     }
 
@@ -191,10 +196,19 @@ impl Run {
         }
     }
 
+    /// Each session that got letters has an event.
+    fn tell(&self, draft: &mut Draft<'_>, actor: &Actor) -> Result<(), Stop> {
+        self.filled.values().try_for_each(|(session, letters)| {
+            let said = Particulars::attribute("messages", letters.to_string());
+            let kind = EventKind::MessagesRequeued;
+            draft.event(kind, actor.clone(), *session, said)
+        })
+    }
+
     /// What was brought back goes to a worker in the same commit.
     fn offer(&self, draft: &mut Draft<'_>) -> Result<(), Stop> {
         self.filled
-            .iter()
+            .keys()
             .try_for_each(|queue| hand_out::offer(draft, *queue))
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Written from the design's rules 1, 2, 16, 17 and 23. Each letter is judged by itself, in the order of the call.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use sessiond_core::command::letters::{Discard, Requeue};
 use sessiond_core::command::{Effect, RequestTag};
@@ -13,7 +13,7 @@ use sessiond_core::rows::MessageTally;
 use super::marks::Mark;
 use super::sessions::Verdict;
 use super::state::{Fate, Message, Model, Queue, Status};
-use super::told::{Answer, Expected, Refusal};
+use super::told::{Answer, Expected, Fact, Refusal};
 use super::world::NAMESPACE;
 
 /// What a call has done so far.
@@ -21,11 +21,11 @@ use super::world::NAMESPACE;
 struct Sweep {
     tally: MessageTally,
     full: BTreeMap<u64, (&'static str, u64, u64)>,
-    filled: BTreeSet<u64>,
+    filled: BTreeMap<u64, u64>,
 }
 
 impl Model {
-    pub(crate) fn requeue(&mut self, requeue: &Requeue) -> Verdict {
+    pub(crate) fn requeue(&mut self, requeue: &Requeue, out: &mut Expected) -> Verdict {
         if let Some(answer) = self.tally_of(requeue.effect, requeue.request.as_ref())? {
             return Ok(answer);
         }
@@ -47,9 +47,12 @@ impl Model {
         let some_full = sweep.tally.done > 0 && sweep.tally.no_room > 0;
         self.marks.hit_if(some_full, Mark::RequeueInPart);
         let now = self.now;
-        for queue in &sweep.filled {
+        for (queue, letters) in &sweep.filled {
             let owner = self.queue(*queue).owner;
             self.session_mut(owner).last_activity = now;
+            if requeue.effect == Effect::Made {
+                out.facts.push(Fact::Requeued(owner, *letters));
+            }
         }
         sweep.tally.next = requeue.next;
         if requeue.effect == Effect::LeftOut {
@@ -113,7 +116,7 @@ impl Model {
             return;
         }
         tally.done += 1;
-        sweep.filled.insert(to);
+        *sweep.filled.entry(to).or_default() += 1;
         let left = self.queue(id).fate == Fate::Dead;
         self.marks.hit_if(left, Mark::RequeueOfEnded);
         let owner = self.session_mut(owner);
@@ -196,6 +199,7 @@ impl Model {
             return Ok(counted(tally));
         }
         if tally.done > 0 {
+            out.facts.push(Fact::Discarded(session, tally.done));
             let ended = self.finish_if_drained(session, out);
             self.marks.hit_if(ended, Mark::DrainedByDiscard);
         }

@@ -102,7 +102,7 @@ impl Model {
             Command::Node(command) => return self.node_frame(command, out),
             Command::ForgetNode(asked) => self.forget_node(asked),
             Command::Subscription(command) => return self.subscription(command, out),
-            Command::Requeue(requeue) => return self.requeue(requeue),
+            Command::Requeue(requeue) => return self.requeue(requeue, out),
             Command::Discard(discard) => return self.discard(discard, out),
             Command::Worker(command) => self.frame(command, out),
             Command::Assign { instance, .. } => self.assign(&instance.1, pushes, out),

@@ -3,6 +3,7 @@
 
 use sessiond_core::command::letters::{Discard, Requeue};
 use sessiond_core::command::{Command, Effect};
+use sessiond_core::event::{Actor, ActorKind};
 use sessiond_core::ids::{Namespace, QueueId, Seq};
 use sessiond_core::rows::MessageMark;
 
@@ -28,6 +29,7 @@ impl World {
             effect: self.an_effect(),
             // Names of calls are a namespace's own, and the model keeps those of one.
             request: if foreign { None } else { self.tag(4) },
+            actor: Actor::unnamed(ActorKind::Api),
         };
         let again = self.rng.u32(..6) == 0;
         let _ = self.submit(&Command::Requeue(requeue.clone()));
@@ -57,6 +59,7 @@ impl World {
             next: self.a_mark(),
             effect: self.an_effect(),
             request: self.tag(5),
+            actor: Actor::unnamed(ActorKind::Api),
         };
         let again = self.rng.u32(..6) == 0;
         let _ = self.submit(&Command::Discard(discard.clone()));

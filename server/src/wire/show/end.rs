@@ -78,6 +78,14 @@ pub(crate) fn actor(actor: &Actor) -> pb::Actor {
     }
 }
 
+/// What the kind of an actor is called in a log.
+pub(crate) fn actor_name(of: &Actor) -> String {
+    let name = actor(of).kind().as_str_name();
+    name.strip_prefix("ACTOR_KIND_")
+        .unwrap_or(name)
+        .to_lowercase()
+}
+
 /// Where messages went. Nothing supersedes a message yet.
 pub(crate) fn counts(counts: Counts) -> pb::SessionCounts {
     pb::SessionCounts {

@@ -55,6 +55,8 @@ pub(crate) fn event_type(kind: EventKind) -> pb::EventType {
         EventKind::ResourceReleased => pb::EventType::ResourceReleased,
         EventKind::ResourceLingering => pb::EventType::ResourceLingering,
         EventKind::SubscriptionStale => pb::EventType::SubscriptionStale,
+        EventKind::MessagesRequeued => pb::EventType::MessagesRequeued,
+        EventKind::MessagesDiscarded => pb::EventType::MessagesDiscarded,
         EventKind::ServerDraining => pb::EventType::ServerDraining,
         EventKind::ServerDrainCancelled => pb::EventType::ServerDrainCancelled,
     }

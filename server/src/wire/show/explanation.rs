@@ -28,12 +28,14 @@ pub(crate) fn explained(
 }
 
 fn hold(hold: &Hold, unexported: Option<&str>) -> pb::SessionHold {
-    let detail = unexported.filter(|_| hold.kind == HoldKind::Export);
+    let of = |kind| (hold.kind == kind).then_some(hold.holder.as_str());
+    let unexported = unexported.filter(|_| hold.kind == HoldKind::Export);
+    let detail = unexported.or(of(HoldKind::Subscription));
     pb::SessionHold {
         kind: hold_kind(hold.kind).into(),
         count: hold.count,
         until_time: hold.until.map(timestamp),
-        worker: hold.holder.clone(),
+        worker: of(HoldKind::Lease).unwrap_or_default().to_owned(),
         detail: detail.unwrap_or_default().to_owned(),
     }
 }
@@ -66,6 +68,7 @@ fn hold_kind(kind: HoldKind) -> pb::HoldKind {
         HoldKind::Pending => pb::HoldKind::Pending,
         HoldKind::Resources => pb::HoldKind::Resources,
         HoldKind::Export => pb::HoldKind::Export,
+        HoldKind::Subscription => pb::HoldKind::Subscription,
     }
 }
 

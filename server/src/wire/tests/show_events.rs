@@ -106,6 +106,8 @@ fn only_the_end_event_tells_the_end() {
         (EventKind::SubscriptionStale, "SUBSCRIPTION_STALE"),
         (EventKind::ServerDraining, "SERVER_DRAINING"),
         (EventKind::ServerDrainCancelled, "SERVER_DRAIN_CANCELLED"),
+        (EventKind::MessagesRequeued, "MESSAGES_REQUEUED"),
+        (EventKind::MessagesDiscarded, "MESSAGES_DISCARDED"),
     ] {
         let mut row = event_row();
         row.kind = kind;

@@ -121,6 +121,8 @@ numbers! {
         SubscriptionStale = 96,
         ServerDraining = 97,
         ServerDrainCancelled = 98,
+        MessagesRequeued = 99,
+        MessagesDiscarded = 100,
     }
     ActorKind ("the kind of an actor") {
         Api = 1,

@@ -7,6 +7,7 @@ use sessiond_core::command::letters::{Discard, Requeue};
 use sessiond_core::command::{
     Claim, Effect, Enqueue, NackKind, Open, Outcome as SettleOutcome, Settle, Settlement,
 };
+use sessiond_core::event::{Actor, ActorKind};
 use sessiond_core::ids::{
     CoalesceKey, DeliveryId, Epoch, IdempotencyKey, InstanceId, MessageKind, QueueId, Seq,
     SessionRef, WorkerName,
@@ -163,6 +164,7 @@ impl Asker {
                 &[Effect::Made, Effect::Made, Effect::LeftOut],
             ),
             request: None,
+            actor: Actor::unnamed(ActorKind::Api),
         }
     }
 
@@ -175,6 +177,7 @@ impl Asker {
             next: None,
             effect: Effect::Made,
             request: None,
+            actor: Actor::unnamed(ActorKind::Api),
         }
     }
 }

@@ -78,7 +78,7 @@ pub(crate) const VARIANTS: &str = "Queued Active Draining Ended Serving Quiet He
     Worker Reaper Recovery Drain CircuitOpened CircuitClosed Closed Open Probing \
     FollowUp Steer Interrupt Collect Debounced Agent SessionReleased ResourceReleased ResourceLingering \
     Passes Frees Session Lease Marked Process Tmux Releasing Released Denied TimedOut NodeAway Killed AlreadyGone \
-    Mismatch Forced End SessionDrainTimeout ResourcesUnreleased SessionEndDrain SubscriptionStale Subscription Stale ServerDraining ServerDrainCancelled Server Some None";
+    Mismatch Forced End SessionDrainTimeout ResourcesUnreleased SessionEndDrain SubscriptionStale Subscription Stale ServerDraining ServerDrainCancelled MessagesRequeued MessagesDiscarded Server Some None";
 
 /// The words of a change as it is printed; variants are among them.
 pub(crate) fn words(printed: &str) -> BTreeSet<String> {

@@ -46,7 +46,7 @@ pub(crate) const REASONS: [EndReason; 18] = [
     EndReason::Crashed,
 ];
 
-const EVENT_KINDS: [EventKind; 22] = [
+const EVENT_KINDS: [EventKind; 24] = [
     EventKind::SessionOpened,
     EventKind::SessionUpdated,
     EventKind::SessionDraining,
@@ -69,6 +69,8 @@ const EVENT_KINDS: [EventKind; 22] = [
     EventKind::SubscriptionStale,
     EventKind::ServerDraining,
     EventKind::ServerDrainCancelled,
+    EventKind::MessagesRequeued,
+    EventKind::MessagesDiscarded,
 ];
 
 const ACTOR_KINDS: [ActorKind; 6] = [

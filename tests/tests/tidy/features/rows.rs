@@ -380,4 +380,9 @@ pub(crate) const ROWS: &[Row] = &[
         "B18",
         "Whoever is refused for want of room or for a time is told what is full or in the way, for whom, and when to ask again",
     ),
+    row(
+        "B22",
+        "Who opened, ended, took, purged, requeued, discarded or drained is told once, by an event and by a line of the log, and \
+         so is what was refused of it",
+    ),
 ];

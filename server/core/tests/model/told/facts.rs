@@ -36,6 +36,9 @@ pub(crate) enum Fact {
     ServerStays(Actor),
     /// All that waited for the next session of a key.
     HeldGivenUp(u64, u64),
+    /// So many letters are pending again, or messages deleted, because somebody asked.
+    Requeued(u64, u64),
+    Discarded(u64, u64),
     Attached(u64, String),
     Detached(u64, String),
     Lost(u64, String),
@@ -96,6 +99,8 @@ impl Fact {
             | Self::Draining(no, _)
             | Self::Purged(no, ..)
             | Self::HeldGivenUp(no, _)
+            | Self::Requeued(no, _)
+            | Self::Discarded(no, _)
             | Self::Attached(no, _)
             | Self::Detached(no, _)
             | Self::Lost(no, _)
@@ -121,6 +126,7 @@ impl Fact {
             self,
             Self::Purged(..)
                 | Self::HeldGivenUp(..)
+                | Self::Discarded(..)
                 | Self::Released(_)
                 | Self::ResourceReleased { .. }
                 | Self::ResourceLingering { .. }
@@ -194,16 +200,33 @@ pub(crate) fn fact(event: &EventRow) -> Fact {
             outside(no, event)
         }
         EventKind::SessionPurged => purged(no, event, &attribute("messages")),
-        EventKind::MessageDeadLettered if event.message.is_none() => {
-            assert_eq!(attribute("reason"), "session_ended");
-            Fact::HeldGivenUp(no, attribute("messages").parse().unwrap())
-        }
-        EventKind::MessageDeadLettered => dead_lettered(no, event, &attribute("reason")),
+        EventKind::MessagesRequeued
+        | EventKind::MessagesDiscarded
+        | EventKind::MessageDeadLettered => of_messages(no, event),
         EventKind::SubscriptionStale
         | EventKind::ServerDraining
         | EventKind::ServerDrainCancelled => {
             panic!("it is about no session: {event:?}")
         }
+    }
+}
+
+/// What somebody did to messages, or what became of one.
+fn of_messages(no: u64, event: &EventRow) -> Fact {
+    let attribute = |name: &str| event.attributes.get(name).cloned().unwrap_or_default();
+    let messages = || attribute("messages").parse().unwrap();
+    if event.kind == EventKind::MessageDeadLettered {
+        let reason = attribute("reason");
+        if event.message.is_some() {
+            return dead_lettered(no, event, &reason);
+        }
+        assert_eq!(reason, "session_ended");
+        return Fact::HeldGivenUp(no, messages());
+    }
+    assert_eq!(event.actor, Actor::unnamed(ActorKind::Api));
+    match event.kind == EventKind::MessagesRequeued {
+        true => Fact::Requeued(no, messages()),
+        false => Fact::Discarded(no, messages()),
     }
 }
 
