@@ -10,6 +10,10 @@ use tonic::metadata::{AsciiMetadataKey, AsciiMetadataValue, MetadataMap};
 
 use crate::error::Error;
 
+/// Names to a command the event whose handling it is part of, by its `event_id`:
+/// `sessionctl` takes it as `--cause`.
+pub const CAUSE_ENV: &str = "SESSIOND_CAUSE";
+
 tokio::task_local! {
     static CAUSE: AsciiMetadataValue;
 }

@@ -39,6 +39,7 @@ pub use sessiond_proto::reason::Reason;
 /// The messages of the wire, as data.
 pub use sessiond_proto::v1 as pb;
 
+pub use self::cause::CAUSE_ENV;
 pub use self::channel::{ADDR_DEFAULT, CONNECT_TIMEOUT_DEFAULT};
 pub use self::client::{
     ADDR_ENV, Client, ClientBuilder, DEADLINE_DEFAULT, DECODE_BYTES_MAX, NAMESPACE_ENV, TOKEN_ENV,

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use clap::ArgMatches;
 use clap::parser::ValueSource;
-use sessiond_client::{ADDR_DEFAULT, ADDR_ENV, Client, ClientBuilder, Error, RetryPolicy};
+use sessiond_client::{
+    ADDR_DEFAULT, ADDR_ENV, CAUSE_ENV, Client, ClientBuilder, Error, RetryPolicy,
+};
 
 /// How long a command repeats a call before it reports. Long enough for a server that is just
 /// starting, short enough for a person who waits.
@@ -16,9 +18,6 @@ const RETRY_TOTAL: Duration = Duration::from_secs(3);
 
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// The variable of the event that is handled.
-const CAUSE_ENV: &str = "SESSIOND_CAUSE";
 
 /// A server and an identity.
 #[derive(Clone)]

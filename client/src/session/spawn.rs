@@ -13,6 +13,7 @@ mod cgroup;
 use cgroup::Cgroup;
 
 use super::SessionHandle;
+use crate::cause::CAUSE_ENV;
 use crate::error::Error;
 use crate::resources::{DeclareBuilder, RESOURCE_ENV, ReleaseSelection};
 
@@ -59,6 +60,9 @@ impl SessionHandle {
     /// and this process are gone. The server must run here, as the same user. The
     /// command finds its session in [`SESSION_ID_ENV`] and [`SESSION_KEY_ENV`].
     ///
+    /// What it does is not due to an event that is handled now: it does not inherit
+    /// `SESSIOND_CAUSE`.
+    ///
     /// Where Linux delegates cgroup v2 to this process, the command is moved into a
     /// cgroup of its own as soon as it is started, and all that it starts from then
     /// on is found there. What it starts in the moment before is found as
@@ -94,6 +98,7 @@ impl SessionHandle {
     ) -> Result<Spawned, SpawnError> {
         let declared = declaration.name(name(&command)).send().await;
         let resource_id = declared.map_err(SpawnError::Declare)?.resource_id;
+        forget_cause(&mut command);
         command
             .env(RESOURCE_ENV, &resource_id)
             .env(SESSION_ID_ENV, self.id())
@@ -154,3 +159,18 @@ fn name(command: &Command) -> String {
     let shown = name.chars().filter(|c| !c.is_control());
     shown.take(NAME_CHARS).collect()
 }
+
+/// What a command does later is its own doing, not that of whoever handles an event
+/// now, unless its caller says so.
+fn forget_cause(command: &mut Command) {
+    let said = command
+        .as_std()
+        .get_envs()
+        .any(|(name, _)| name == CAUSE_ENV);
+    if !said {
+        command.env_remove(CAUSE_ENV);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,9 @@ use sessiond_agent::adoption::{self, Children};
 use sessiond_agent::cgroup;
 use sessiond_agent::marker::Marker;
 use sessiond_agent::terms::{Released, Survivor, Terms};
-use sessiond_client::{ADDR_ENV, NAMESPACE_ENV, SESSION_ID_ENV, SESSION_KEY_ENV, SessionHandle};
+use sessiond_client::{
+    ADDR_ENV, CAUSE_ENV, NAMESPACE_ENV, SESSION_ID_ENV, SESSION_KEY_ENV, SessionHandle,
+};
 use thiserror::Error;
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -82,8 +84,10 @@ impl Tree {
         let child_ended = signal(SignalKind::child()).map_err(|error| unmarked(&error))?;
         let marker = Marker::new(mark).map_err(|error| unmarked(&error))?;
         let mut command = Command::new(program);
+        // What was handled when this was started is over; what the command does later is its own doing.
         command
             .args(arguments)
+            .env_remove(CAUSE_ENV)
             .env(sessiond_agent::marker::VARIABLE, mark)
             .env(SESSION_ID_ENV, session.id())
             .env(SESSION_KEY_ENV, session.key())

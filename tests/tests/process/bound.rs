@@ -54,7 +54,8 @@ async fn ended(caller: &Caller, of: &str) -> pb::SessionEnd {
 async fn a_command_is_told_its_session_and_ends_it_with_its_own_outcome() {
     let server = Server::start();
     let caller = Caller::to(&server).await;
-    let script = r#"echo "$SESSIOND_SESSION_KEY $SESSIOND_ADDR $SESSIOND_SESSION_ID""#;
+    let script =
+        r#"echo "$SESSIOND_SESSION_KEY $SESSIOND_ADDR $SESSIOND_CAUSE$SESSIOND_SESSION_ID""#;
     let mut well = Bound::script(&server, "well", script);
     let told = well.line();
     let (status, said) = well.over();

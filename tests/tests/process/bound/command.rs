@@ -39,6 +39,8 @@ impl Bound {
             .arg("run")
             .args(["--addr", &server.url()])
             .args(arguments)
+            // Whoever starts it handles an event just now.
+            .env("SESSIOND_CAUSE", "handled")
             .args(["--", "sh", "-c", script])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
