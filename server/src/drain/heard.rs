@@ -1,10 +1,11 @@
-//! Who has heard of the ends that a drain made: it waits a little for those who read, and names those who did not keep up.
+//! Who has heard of a drain and the ends that it made: it waits a little for those who read, and names those who did not
+//! keep up with the ends.
 //!
 //! Invariant: a subscription is waited for only while its consumer reads, and all of them together for one part of the time.
 //! What is not acknowledged is sent after the next start; nothing of it is lost. What this deliberately does not do: wait for
 //! watches without a subscription, which are told everything before they are closed.
 
-use sessiond_core::event::EventKind;
+use sessiond_core::event::{EventKind, EventRow};
 use sessiond_core::ids::Revision;
 use sessiond_core::limits::SUBSCRIPTIONS_MAX;
 use sessiond_core::subscription::SubscriptionKey;
@@ -17,19 +18,19 @@ use crate::over::Over;
 use crate::wire::parse;
 use crate::wire::query::EventQuery;
 
-/// A subscription that may have ends before it.
+/// A subscription that may have events of the drain before it.
 struct Listener {
     subscription: SubscriptionKey,
     query: EventQuery,
     acked: Revision,
-    /// The last of the ends that it is to hear of; 0 where there is none.
+    /// The last of the events that it is to hear of; 0 where there is none.
     last: Revision,
     /// Ends that it is to hear of and did not acknowledge.
     unheard: u64,
 }
 
 impl Drainer {
-    /// Waits until each subscription that is read has acknowledged the ends after `before`, for its part of the time; answers
+    /// Waits until each subscription that is read has acknowledged what the drain told after `before`, for its part of the time; answers
     /// with those that did not, and how many ends they have before them.
     pub(super) async fn wait_for_subscribers(
         &self,
@@ -38,16 +39,19 @@ impl Drainer {
         let began = Instant::now();
         let through = self.feed.newest();
         let mut listeners = self.listeners()?;
-        self.each_end(before, through, &mut listeners, |one, end| one.last = end)
-            .await?;
+        self.each_event(before, through, &mut listeners, |one, event| {
+            one.last = event.revision;
+        })
+        .await?;
         while self.is_awaited(&mut listeners)? && !self.drains.is_over(Part::Delivery, began) {
             if !self.engine.is_running() {
                 return Err(Over::Ended);
             }
             sleep(DRAIN_LOOK_EVERY).await;
         }
-        self.each_end(before, through, &mut listeners, |one, end| {
-            one.unheard += u64::from(end > one.acked);
+        self.each_event(before, through, &mut listeners, |one, event| {
+            let is_end = event.kind == EventKind::SessionEnd;
+            one.unheard += u64::from(is_end && event.revision > one.acked);
         })
         .await?;
         let counted = listeners.into_iter();
@@ -90,23 +94,24 @@ impl Drainer {
         Ok(reads)
     }
 
-    /// Goes once over the ends behind `before` up to `through`, with each subscription that is to hear of one.
-    async fn each_end(
+    /// Goes once over the events of a drain behind `before` up to `through`, with each subscription that is to hear of one.
+    async fn each_event(
         &self,
         before: Revision,
         through: Revision,
         listeners: &mut [Listener],
-        note: impl Fn(&mut Listener, Revision),
+        note: impl Fn(&mut Listener, &EventRow),
     ) -> Result<(), Over> {
         let mut at = before;
         while !listeners.is_empty() && at < through {
             let looked = self.feed.look(at, |event| {
-                if event.kind != EventKind::SessionEnd || event.revision > through {
+                let kinds = [EventKind::SessionEnd, EventKind::ServerDraining];
+                if !kinds.contains(&event.kind) || event.revision > through {
                     return;
                 }
                 for one in listeners.iter_mut() {
                     if one.query.matches(event) {
-                        note(one, event.revision);
+                        note(one, event);
                     }
                 }
             });

@@ -49,6 +49,7 @@ async fn while_it_is_announced_all_else_goes_on_and_calling_it_off_leaves_nothin
     let seen = watch.until(is_it).await;
     let told = seen.last().expect("it is told");
     assert_eq!(told.attributes["notice_ms"], "60000");
+    assert_eq!(told.attributes["reason"], "restart");
     let on_record = report(&caller).await.expect("it is on record");
     assert_eq!(on_record.state(), pb::DrainState::Announced);
     assert_eq!(on_record.notice_end_time, drain.started.notice_end_time);

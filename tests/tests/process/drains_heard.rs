@@ -67,6 +67,11 @@ async fn a_subscriber_that_does_not_keep_up_is_named_and_gets_its_ends_after_the
     let over = end(id(&early), pb::EndReason::Completed, pb::EndMode::Immediate);
     caller.end(over).await.expect("it ends");
     let prompt = tokio::spawn(keep_up(caller.clone(), "prompt"));
+    // It is waited for although no end is meant for it.
+    let told = of_type("told", pb::EventType::ServerDraining);
+    let told = caller.create_subscription(told).await;
+    told.expect("it is made");
+    let told = tokio::spawn(keep_up(caller.clone(), "told"));
     let slow = WatchStream::open(&caller, consume("slow", "slow")).await;
     let slow = slow.expect("it reads");
     let began = Instant::now();
@@ -74,6 +79,7 @@ async fn a_subscriber_that_does_not_keep_up_is_named_and_gets_its_ends_after_the
     let (code, said) = ended(run).await;
     in_order(code, began, &said);
     prompt.await.expect("it kept up");
+    told.await.expect("it kept up");
     drop(slow);
 
     let (_run, caller) = again(&directory).await;
@@ -84,6 +90,8 @@ async fn a_subscriber_that_does_not_keep_up_is_named_and_gets_its_ends_after_the
         count: 3,
     };
     assert_eq!(told.warnings, [warning("away"), warning("slow")]);
+    let acked = subscription(&caller, "told").await.acked_revision;
+    assert!(acked > 0, "it heard that the server goes before it went");
     for name in ["away", "slow"] {
         assert_eq!(subscription(&caller, name).await.acked_revision, 0);
         let watch = WatchStream::open(&caller, consume(name, "later")).await;
