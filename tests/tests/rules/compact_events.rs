@@ -4,9 +4,11 @@ use sessiond_proto::v1 as pb;
 use sessiond_proto::v1::event_start::Start;
 use sessiond_proto::v1::watch_session_events_request::Start as Watch;
 use sessiond_tests::caller::Caller;
+use sessiond_tests::requests::{end, id};
 use sessiond_tests::server::Server;
 use sessiond_tests::subscription::{ack, consume, create, delete, start};
 use sessiond_tests::watch_stream::{WatchStream, watch_from};
+use tokio::task::JoinSet;
 
 async fn compact(caller: &Caller, through_revision: u64) -> pb::CompactEventsResponse {
     let request = pb::CompactEventsRequest { through_revision };
@@ -112,4 +114,77 @@ async fn nothing_goes_that_a_subscription_did_not_acknowledge_and_it_is_named() 
     ack(&caller, "memory", newest, epoch).await.expect("sent");
     let all = begins_with(newest + 1, newest);
     assert_eq!(compact(&caller, newest).await, all);
+}
+
+/// More events than one step of the deletion takes.
+async fn many_events(caller: &Caller) -> u64 {
+    let mut opens = JoinSet::new();
+    for worker in 0..10 {
+        let caller = caller.clone();
+        opens.spawn(async move {
+            for number in 0..55 {
+                let session = caller.opened(&format!("{worker}-{number}")).await;
+                let of = id(&session.session_id);
+                let over = end(of, pb::EndReason::Completed, pb::EndMode::Immediate);
+                caller.end(over).await.expect("it ends");
+            }
+        });
+    }
+    opens.join_all().await;
+    caller.revision().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_than_one_step_and_two_calls_at_once_go_as_far_as_both_say() {
+    let server = Server::start();
+    let caller = Caller::to(&server).await;
+    let newest = many_events(&caller).await;
+    assert_eq!(newest, 1_100);
+    let (one, other) = tokio::join!(compact(&caller, 1_090), compact(&caller, 1_050));
+    assert_eq!(one, begins_with(1_091, newest));
+    // The other is answered with what there is then, which may be the same.
+    assert!(
+        (1_051..=1_091).contains(&other.oldest_revision),
+        "{other:?}"
+    );
+    let rest = watch_from(Watch::AfterRevision(1_090));
+    let mut rest = WatchStream::open(&caller, rest).await.expect("it is there");
+    let seen = rest.up_to(newest).await;
+    assert_eq!(seen.len(), 10);
+}
+
+#[tokio::test]
+async fn nobody_is_told_of_what_stays() {
+    let server = Server::start();
+    let caller = Caller::to(&server).await;
+    let made = caller.create_subscription(create("memory")).await;
+    made.expect("it is made");
+    caller.opened("a").await;
+    // It is sent nothing, so it would have to be told where it is.
+    let filter = pb::EventFilter {
+        key_glob: "no such key".to_owned(),
+        ..pb::EventFilter::default()
+    };
+    let nothing = pb::WatchSessionEventsRequest {
+        filter: Some(filter),
+        ..watch_from(Watch::Oldest(true))
+    };
+    let mut watch = WatchStream::open(&caller, nothing).await.expect("a watch");
+    watch.bookmark(pb::BookmarkCause::CaughtUp).await;
+    let held = compact(&caller, caller.revision().await).await;
+    assert_eq!(
+        (held.oldest_revision, held.held_by.as_str()),
+        (1, "default/memory")
+    );
+    caller.opened("b").await;
+    let newest = caller.revision().await;
+    let forgotten = caller.delete_subscription(delete("memory")).await;
+    forgotten.expect("it was there");
+    let all = compact(&caller, newest).await;
+    assert_eq!(all, begins_with(newest + 1, newest));
+    let (_, first) = watch.bookmark(pb::BookmarkCause::BeforeCompaction).await;
+    assert_eq!(
+        first.revision, newest,
+        "of what goes, and of nothing before"
+    );
 }
