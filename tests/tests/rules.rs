@@ -16,6 +16,8 @@ mod absence;
 mod alike;
 #[path = "rules/causes.rs"]
 mod causes;
+#[path = "rules/causes_of_letters.rs"]
+mod causes_of_letters;
 #[path = "rules/circuits.rs"]
 mod circuits;
 #[path = "rules/claim.rs"]

@@ -5334,8 +5334,11 @@ pub struct SessionEvent {
 /// yet, is FIELD_INVALID. Calls that open, update, reset, end, purge or sweep
 /// sessions, enqueue, requeue or discard messages, declare or release resources,
 /// revoke leases, reset circuits or call off a drain look at it; every other call
-/// ignores it. A message carries none:
-/// what becomes of one that a handler enqueued begins a new chain.
+/// ignores it. A message carries the cause of the call that enqueued it, or that
+/// brought it back last, and MESSAGE_DEAD_LETTERED shows it, so that a handler
+/// that answers dead letters with messages feeds itself too. Where such an event
+/// reports what a session's end left, or a worker was sent away by a call with a
+/// deeper cause, the cause is that of the end or the call.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EventCause {
     /// The event that was handled.

@@ -3,7 +3,7 @@
 //! A command is valid when it is built: ids are parsed, spans are in bounds, new ids are already
 //! drawn. What depends on the state of the store is decided, not validated.
 
-use crate::event::Actor;
+use crate::event::{Actor, Cause};
 use crate::ids::{
     Epoch, MessageKind, Namespace, PoolName, RequestId, Revision, SessionNo, SessionRef,
 };
@@ -219,6 +219,8 @@ pub struct Enqueue {
     pub session: SessionRef,
     /// The messages.
     pub messages: Vec<NewMessage>,
+    /// The event whose handling made the caller do it; each of the messages carries it.
+    pub cause: Option<Cause>,
     /// How to open the session if the key has none.
     pub open_if_missing: Option<Box<Open>>,
 }

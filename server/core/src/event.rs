@@ -165,6 +165,18 @@ pub struct Cause {
     pub depth: u32,
 }
 
+impl Actor {
+    /// The same, for what is also due to whoever handled another event: of two causes the deeper one counts, or a loop
+    /// through both would not be found.
+    pub(crate) fn also_due_to(&self, cause: Option<Cause>) -> Self {
+        let causes = [self.cause, cause].into_iter().flatten();
+        Self {
+            cause: causes.max_by_key(|cause| cause.depth),
+            ..self.clone()
+        }
+    }
+}
+
 /// Which part of the system caused a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ActorKind {

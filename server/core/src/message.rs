@@ -4,6 +4,7 @@
 //! is a row of its own, never rewritten. Which message goes out next is decided in
 //! `decide::hand_out`.
 
+use crate::event::Cause;
 use crate::ids::{CoalesceKey, DeliveryId, Epoch, IdempotencyKey, MessageKind, QueueId, Seq};
 use crate::session::Labels;
 use crate::time::{EngineTime, Span, WallTime};
@@ -53,6 +54,8 @@ pub struct MessageRow {
     pub latest: Option<DeliveryId>,
     /// The error of the newest nack.
     pub last_error: String,
+    /// The event whose handling made somebody hand it in or bring it back; none if nothing is known of one.
+    pub cause: Option<Cause>,
     /// Where it stands.
     pub standing: Standing,
 }

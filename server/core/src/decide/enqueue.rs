@@ -11,6 +11,7 @@ use super::{cancel, debounce, find, hand_out, open, room};
 use crate::circuit::{Admission, Circuits};
 use crate::command::Enqueue;
 use crate::draft::{Draft, Stop};
+use crate::event::Cause;
 use crate::ids::{CoalesceKey, IdempotencyKey, QueueId, Seq};
 use crate::index::{IndexEntry, Scan};
 use crate::limits::{MESSAGE_OVERHEAD_BYTES, SUPERSEDED_PER_MESSAGE};
@@ -29,6 +30,7 @@ pub(super) fn enqueue(draft: &mut Draft<'_>, enqueue: &Enqueue) -> Result<Reply,
     let activity = draft.activity_row(session.no)?;
     let mut intake = Intake {
         circuits: activity.map_or_else(Circuits::default, |row| row.circuits.clone()),
+        cause: enqueue.cause,
         ..Intake::default()
     };
     for message in &enqueue.messages {
@@ -60,6 +62,8 @@ pub(super) fn enqueue(draft: &mut Draft<'_>, enqueue: &Enqueue) -> Result<Reply,
 struct Intake {
     /// As they stand behind the messages so far.
     circuits: Circuits,
+    /// What the caller did it for.
+    cause: Option<Cause>,
     accepted: u64,
     superseded: u64,
     /// Those that stop what is in flight as soon as they are accepted.
@@ -112,7 +116,7 @@ fn accept(
         intake.superseded += supersede(draft, session.queue, key)?;
     }
     let mut queue = draft.queue(session.queue)?;
-    let row = new_row(draft, session, &queue, message)?;
+    let row = new_row(draft, session, &queue, message, intake.cause)?;
     if let Some(refusal) = full(draft, session, &queue, row.bytes) {
         return Err(refusal.into());
     }
@@ -160,6 +164,7 @@ fn new_row(
     session: &SessionRow,
     queue: &QueueRow,
     message: &NewMessage,
+    cause: Option<Cause>,
 ) -> Result<MessageRow, Stop> {
     let now = draft.now;
     let prompt_number = match message.prompt_number {
@@ -189,6 +194,7 @@ fn new_row(
         attempt: 0,
         latest: None,
         last_error: String::new(),
+        cause,
         standing: if message.debounce.is_some() && matches!(standing, Standing::Ready(_)) {
             Standing::Debounced
         } else {

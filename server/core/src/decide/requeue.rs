@@ -14,7 +14,7 @@ use crate::command::Effect;
 use crate::command::letters::Requeue;
 use crate::draft::events::Particulars;
 use crate::draft::{Draft, Stop};
-use crate::event::{Actor, EventKind};
+use crate::event::{Actor, Cause, EventKind};
 use crate::ids::{IdempotencyKey, Namespace, QueueId, Seq, SessionNo};
 use crate::limits::REQUEUE_BYTES_MAX;
 use crate::message::{MessageRow, Standing};
@@ -39,6 +39,7 @@ pub(super) fn requeue(draft: &mut Draft<'_>, requeue: &Requeue) -> Result<Reply,
     let subject = target.as_ref().map_or(SessionNo(0), |session| session.no);
     let mut run = Run {
         target,
+        cause: requeue.actor.cause,
         tally: MessageTally::default(),
         copied: 0,
         full: BTreeMap::new(),
@@ -88,6 +89,8 @@ enum Fate {
 struct Run {
     /// Where all of them go; none: each into its own queue.
     target: Option<Arc<SessionRow>>,
+    /// The event whose handling made somebody bring them back: what becomes of them later is due to that.
+    cause: Option<Cause>,
     tally: MessageTally,
     /// Bytes of what was carried into another queue.
     copied: u64,
@@ -157,11 +160,11 @@ impl Run {
             {
                 return Ok(Fate::Duplicate);
             }
-            append(draft, &session, &letter)?;
+            append(draft, &session, &letter, self.cause)?;
             uncount(draft, from.owner)?;
             self.copied += letter.bytes;
         } else {
-            revive(draft, &session, &letter)?;
+            revive(draft, &session, &letter, self.cause)?;
         }
         let (_, letters) = self.filled.entry(queue.id).or_insert((session.no, 0));
         *letters += 1;
@@ -253,11 +256,13 @@ fn revive(
     draft: &mut Draft<'_>,
     session: &SessionRow,
     letter: &Arc<MessageRow>,
+    cause: Option<Cause>,
 ) -> Result<(), Stop> {
     let mut message = MessageRow::clone(letter);
     if !faulty!(RequeueCounted) {
         message.attempt = 0;
     }
+    message.cause = cause;
     message.standing = Standing::Ready(message.mode.rank_of_returned());
     draft.move_message(Some(letter), Some(message.into()))?;
     let mut activity = draft.activity(session.no)?;
@@ -271,6 +276,7 @@ fn append(
     draft: &mut Draft<'_>,
     session: &SessionRow,
     letter: &Arc<MessageRow>,
+    cause: Option<Cause>,
 ) -> Result<(), Stop> {
     let payload = draft.payload(letter.queue, letter.seq)?;
     if !faulty!(RequeueCopied) {
@@ -294,6 +300,7 @@ fn append(
         enqueued_at: draft.now.engine,
         attempt: 0,
         latest: None,
+        cause,
         standing: enqueue::first_standing(letter.not_before_time, letter.mode, draft.now),
         ..MessageRow::clone(letter)
     };

@@ -104,6 +104,7 @@ pub(super) fn give_up(
         kind: message.kind.as_str().to_owned(),
     };
     let owner = draft.queue(message.queue)?.owner;
+    let actor = actor.also_due_to(message.cause);
     draft.move_message(Some(before), Some(message.into()))?;
     let session = draft.session(owner)?;
     let mut activity = draft.activity(owner)?;
@@ -115,7 +116,7 @@ pub(super) fn give_up(
     };
     draft.event(
         EventKind::MessageDeadLettered,
-        actor.clone(),
+        actor,
         owner,
         Particulars {
             message: Some(named),

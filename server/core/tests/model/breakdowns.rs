@@ -102,6 +102,7 @@ impl World {
             namespace,
             session,
             messages,
+            cause: self.a_cause(),
             open_if_missing: None,
         };
         let _ = self.submit(&Command::Enqueue(enqueue));

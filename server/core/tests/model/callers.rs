@@ -7,9 +7,9 @@ use sessiond_core::command::{
     Command, ConflictPolicy, End, Enqueue, NewSessionId, Open, RequestTag, TimeoutOverrides, Touch,
     Update,
 };
-use sessiond_core::event::{Actor, ActorKind};
+use sessiond_core::event::{Actor, ActorKind, Cause};
 use sessiond_core::ids::{
-    CoalesceKey, IdempotencyKey, MessageKind, PoolName, RequestId, SessionId, SessionKey,
+    CoalesceKey, IdempotencyKey, MessageKind, PoolName, RequestId, Revision, SessionId, SessionKey,
     SessionRef,
 };
 use sessiond_core::limits::SUMMARIZE;
@@ -66,6 +66,15 @@ impl World {
             return SessionId::parse("nobody").unwrap();
         }
         self.clients.sessions[self.rng.usize(from..known)].clone()
+    }
+
+    /// What a call is made for, as if the server had looked it up.
+    pub(crate) fn a_cause(&mut self) -> Option<Cause> {
+        let cause = Cause {
+            event: Revision(self.rng.u64(1..9)),
+            depth: self.rng.u32(1..9),
+        };
+        self.one_in(3).then_some(cause)
     }
 
     pub(crate) fn actor(&mut self) -> Actor {
@@ -329,6 +338,7 @@ impl World {
             namespace: self.namespace.clone(),
             session: SessionRef::Key(key),
             messages: vec![message],
+            cause: self.a_cause(),
             open_if_missing: Some(Box::new(open)),
         };
         let _ = self.submit(&Command::Enqueue(enqueue));
@@ -363,6 +373,7 @@ impl World {
             namespace: self.namespace.clone(),
             session,
             messages: (0..count).map(|_| self.message()).collect(),
+            cause: self.a_cause(),
             open_if_missing: open,
         };
         let again = self.one_in(12);

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use sessiond_core::command::letters::{Discard, Requeue};
 use sessiond_core::command::{Effect, RequestTag};
+use sessiond_core::event::Cause;
 use sessiond_core::ids::Namespace;
 use sessiond_core::limits::REQUEST_RETENTION;
 use sessiond_core::rows::MessageTally;
@@ -22,6 +23,7 @@ struct Sweep {
     tally: MessageTally,
     full: BTreeMap<u64, (&'static str, u64, u64)>,
     filled: BTreeMap<u64, u64>,
+    cause: Option<Cause>,
 }
 
 impl Model {
@@ -35,7 +37,10 @@ impl Model {
             None => None,
         };
         let before = (self.queues.clone(), self.sessions.clone());
-        let mut sweep = Sweep::default();
+        let mut sweep = Sweep {
+            cause: requeue.actor.cause,
+            ..Sweep::default()
+        };
         for (queue, seq) in &requeue.letters {
             self.requeue_one(&requeue.namespace, queue.0, seq.0, target, &mut sweep);
         }
@@ -51,7 +56,7 @@ impl Model {
             let owner = self.queue(*queue).owner;
             self.session_mut(owner).last_activity = now;
             if requeue.effect == Effect::Made {
-                out.facts.push(Fact::Requeued(owner, *letters));
+                out.facts.push(Fact::Requeued(owner, *letters, sweep.cause));
             }
         }
         sweep.tally.next = requeue.next;
@@ -122,9 +127,9 @@ impl Model {
         let owner = self.session_mut(owner);
         owner.totals.dead_lettered -= 1;
         if to == id {
-            self.revive(id, seq);
+            self.revive(id, seq, sweep.cause);
         } else {
-            self.append(session, id, seq);
+            self.append(session, id, seq, sweep.cause);
         }
     }
 
@@ -145,16 +150,17 @@ impl Model {
         known.is_some_and(|(_, at)| self.now < at + REQUEST_RETENTION.0)
     }
 
-    fn revive(&mut self, id: u64, seq: u64) {
+    fn revive(&mut self, id: u64, seq: u64, cause: Option<Cause>) {
         self.marks.hit(Mark::RequeuedHome);
         let queue = self.queue_mut(id);
         let letter = queue.messages.get_mut(&seq).expect("found before");
         letter.status = Status::Returned;
         letter.attempt = 0;
+        letter.cause = cause;
         letter.dead_until = None;
     }
 
-    fn append(&mut self, session: u64, id: u64, seq: u64) {
+    fn append(&mut self, session: u64, id: u64, seq: u64, cause: Option<Cause>) {
         self.marks.hit(Mark::RequeuedElsewhere);
         let (now, wall) = (self.now, self.wall);
         let letter = self.queue_mut(id).messages.remove(&seq);
@@ -173,6 +179,7 @@ impl Model {
             }),
             attempt: 0,
             latest: None,
+            cause,
             dead_until: None,
             enqueued_at: now,
             ..letter

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use sessiond_core::command::Enqueue;
+use sessiond_core::event::Cause;
 use sessiond_core::ids::CoalesceKey;
 use sessiond_core::limits::{MESSAGE_OVERHEAD_BYTES, REQUEST_RETENTION};
 use sessiond_core::message::{DeliveryMode, NewMessage};
@@ -43,7 +44,7 @@ impl Model {
         };
         let mut results = Vec::new();
         for message in &enqueue.messages {
-            results.push(self.accept(no, message));
+            results.push(self.accept(no, message, enqueue.cause));
         }
         let now_there = results.iter().any(|(seq, status)| {
             let queue = self.queue(self.session(no).queue);
@@ -136,7 +137,12 @@ impl Model {
         Ok(())
     }
 
-    fn accept(&mut self, session: u64, message: &NewMessage) -> (u64, EnqueueStatus) {
+    fn accept(
+        &mut self,
+        session: u64,
+        message: &NewMessage,
+        cause: Option<Cause>,
+    ) -> (u64, EnqueueStatus) {
         let (now, wall) = (self.now, self.wall);
         let current_prompt = self.session(session).prompt_number;
         let id = self.session(session).queue;
@@ -181,6 +187,7 @@ impl Model {
             dead_until: None,
             attempt: 0,
             latest: None,
+            cause,
             bytes: cost(message),
             prompt_number: message.prompt_number.unwrap_or(current_prompt),
             enqueued_at: now,

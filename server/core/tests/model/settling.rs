@@ -276,6 +276,7 @@ impl Model {
             .expect("it is in flight");
         message.status = Status::Dead(reason);
         message.dead_until = dead_until;
+        let cause = message.cause;
         let session = self.queue(id).owner;
         self.session_mut(session).totals.dead_lettered += 1;
         out.facts.push(Fact::DeadLettered {
@@ -286,6 +287,7 @@ impl Model {
                 DeadReason::MaxAttempts => "max_attempts",
                 DeadReason::Permanent => "permanent",
             },
+            cause,
         });
     }
 

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use sessiond_core::drain::{Drain, DrainRow};
-use sessiond_core::event::Actor;
+use sessiond_core::event::{Actor, Cause};
 use sessiond_core::ids::{
     CoalesceKey, IdempotencyKey, InstanceId, NodeName, PoolName, RequestId, SessionId, SessionKey,
     StreamId, SubscriptionName,
@@ -196,6 +196,7 @@ pub(crate) struct Message {
     pub(crate) dead_until: Option<u64>,
     pub(crate) attempt: u32,
     pub(crate) latest: Option<u64>,
+    pub(crate) cause: Option<Cause>,
     pub(crate) bytes: u64,
     pub(crate) prompt_number: u32,
     pub(crate) enqueued_at: u64,

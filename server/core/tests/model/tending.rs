@@ -29,7 +29,10 @@ impl World {
             effect: self.an_effect(),
             // Names of calls are a namespace's own, and the model keeps those of one.
             request: if foreign { None } else { self.tag(4) },
-            actor: Actor::unnamed(ActorKind::Api),
+            actor: Actor {
+                cause: self.a_cause(),
+                ..Actor::unnamed(ActorKind::Api)
+            },
         };
         let again = self.rng.u32(..6) == 0;
         let _ = self.submit(&Command::Requeue(requeue.clone()));

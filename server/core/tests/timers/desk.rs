@@ -182,6 +182,7 @@ impl Desk {
             namespace: self.world.namespace.clone(),
             session,
             messages: vec![message],
+            cause: None,
             open_if_missing: None,
         };
         self.did(&Command::Enqueue(enqueue));

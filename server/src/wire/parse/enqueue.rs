@@ -56,6 +56,7 @@ fn fields(
     let session = reference::required(faults, "ref", request.r#ref);
     let request_id = text::optional(faults, "request_id", request.request_id, RequestId::parse);
     let messages = messages(faults, request.messages, request_id.as_ref(), policy);
+    let cause = actor.cause;
     let open_if_missing = request.open_if_missing.and_then(|open| {
         faults.within("open_if_missing", |faults| {
             open_if_missing(faults, namespace, open, session.as_ref(), draw(), actor)
@@ -65,6 +66,7 @@ fn fields(
         namespace: namespace.clone(),
         session: session?,
         messages,
+        cause,
         open_if_missing: open_if_missing.map(Box::new),
     })
 }

@@ -246,6 +246,7 @@ pub(super) fn message_row() -> MessageRow {
         attempt: 74,
         latest: Some(DeliveryId(75)),
         last_error: "quota".to_owned(),
+        cause: None,
         standing: Standing::Ready(Rank::New),
     }
 }

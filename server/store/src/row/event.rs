@@ -57,7 +57,7 @@ pub(crate) struct Actor {
 }
 
 #[derive(Clone, Copy, PartialEq, prost::Message)]
-struct Cause {
+pub(crate) struct Cause {
     #[prost(uint64, tag = "1")]
     event: u64,
     #[prost(uint32, tag = "2")]
@@ -159,10 +159,7 @@ impl From<&domain::Actor> for Actor {
         Self {
             kind: actor.kind.number(),
             name: actor.name.clone(),
-            cause: actor.cause.map(|cause| Cause {
-                event: cause.event.0,
-                depth: cause.depth,
-            }),
+            cause: actor.cause.map(Into::into),
         }
     }
 }
@@ -174,11 +171,26 @@ impl TryFrom<Actor> for domain::Actor {
         Ok(Self {
             kind: Numbered::of_number(actor.kind)?,
             name: actor.name,
-            cause: actor.cause.map(|cause| domain::Cause {
-                event: Revision(cause.event),
-                depth: cause.depth,
-            }),
+            cause: actor.cause.map(Into::into),
         })
+    }
+}
+
+impl From<domain::Cause> for Cause {
+    fn from(cause: domain::Cause) -> Self {
+        Self {
+            event: cause.event.0,
+            depth: cause.depth,
+        }
+    }
+}
+
+impl From<Cause> for domain::Cause {
+    fn from(cause: Cause) -> Self {
+        Self {
+            event: Revision(cause.event),
+            depth: cause.depth,
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use sessiond_core::ids::{DeliveryId, Epoch, QueueId, Seq};
 use sessiond_core::message as domain;
 use sessiond_core::time::{EngineTime, Span, WallTime};
 
+use crate::row::event::Cause;
 use crate::row::field::put_field;
 use crate::row::numbers::Numbered;
 use crate::row::text::{text, text_if};
@@ -58,6 +59,8 @@ pub(crate) struct Header {
     coalesce_key: Option<String>,
     #[prost(message, optional, tag = "73")]
     debounce: Option<Debounce>,
+    #[prost(message, optional, tag = "74")]
+    cause: Option<Cause>,
 }
 
 #[derive(Clone, PartialEq, prost::Oneof)]
@@ -153,6 +156,9 @@ pub(crate) fn encode(row: &domain::MessageRow) -> Vec<u8> {
         };
         message::encode(73, &debounce, &mut out);
     }
+    if let Some(cause) = row.cause {
+        message::encode(74, &Cause::from(cause), &mut out);
+    }
     out
 }
 
@@ -229,6 +235,7 @@ impl TryFrom<Header> for domain::MessageRow {
             attempt: row.attempt,
             latest: row.latest.map(DeliveryId),
             last_error: row.last_error,
+            cause: row.cause.map(Into::into),
             standing: need(row.standing, "the standing of a message")?.try_into()?,
         })
     }

@@ -17,7 +17,8 @@ use sessiond_core::session::{Labels, Usage};
 use sessiond_core::time::{Span, WallTime};
 
 use super::Asker;
-use crate::draw::one_of;
+use crate::draw::{one_of, option};
+use crate::draw_session::cause;
 
 impl Asker {
     pub(super) fn enqueue(&mut self) -> Enqueue {
@@ -38,10 +39,12 @@ impl Asker {
             SessionRef::Key(_) | SessionRef::Id(_) => None,
         };
         let count = self.rng.usize(1..5);
+        let cause = option(&mut self.rng, cause);
         Enqueue {
             messages: (0..count).map(|_| self.message()).collect(),
             namespace,
             session,
+            cause,
             open_if_missing,
         }
     }
@@ -164,7 +167,10 @@ impl Asker {
                 &[Effect::Made, Effect::Made, Effect::LeftOut],
             ),
             request: None,
-            actor: Actor::unnamed(ActorKind::Api),
+            actor: Actor {
+                cause: option(&mut self.rng, cause),
+                ..Actor::unnamed(ActorKind::Api)
+            },
         }
     }
 

@@ -23,7 +23,7 @@ use sessiond_core::time::{EngineTime, Span, WallTime};
 
 use crate::draw_resources::{node, resources};
 use crate::draw_server::{counters, drain, subscription};
-use crate::draw_session::{activity, event, session};
+use crate::draw_session::{activity, cause, event, session};
 
 pub(crate) fn one_of<T: Copy>(rng: &mut Rng, all: &[T]) -> T {
     *rng.choice(all).expect("there is something to choose from")
@@ -315,6 +315,7 @@ fn message(rng: &mut Rng, queue: QueueId, seq: Seq, standing: Standing) -> Messa
         attempt: small(rng),
         latest: option(rng, |rng| DeliveryId(number(rng))),
         last_error: free_text(rng),
+        cause: option(rng, cause),
         standing,
     }
 }

@@ -181,10 +181,14 @@ fn actor(rng: &mut Rng) -> Actor {
     Actor {
         kind: one_of(rng, &ACTOR_KINDS),
         name: free_text(rng),
-        cause: option(rng, |rng| Cause {
-            event: Revision(number(rng)),
-            depth: small(rng),
-        }),
+        cause: option(rng, cause),
+    }
+}
+
+pub(crate) fn cause(rng: &mut Rng) -> Cause {
+    Cause {
+        event: Revision(number(rng)),
+        depth: small(rng),
     }
 }
 

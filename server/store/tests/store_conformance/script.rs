@@ -90,6 +90,7 @@ pub(crate) fn enqueue() -> Command {
         namespace: namespace(),
         session: SessionRef::Key(session_key()),
         messages: vec![message],
+        cause: None,
         open_if_missing: None,
     })
 }

@@ -3,7 +3,7 @@
 use sessiond_core::change::Change;
 use sessiond_core::decide::Decision;
 use sessiond_core::event::{
-    About, Actor, ActorKind, DRAIN_TIMED_OUT, EventKind, EventRow, WARNING,
+    About, Actor, ActorKind, Cause, DRAIN_TIMED_OUT, EventKind, EventRow, WARNING,
 };
 use sessiond_core::ids::{ResourceName, SessionId, SubscriptionName};
 use sessiond_core::resource::{LingeringCause, ReleaseOutcome, ResourceToken};
@@ -37,7 +37,7 @@ pub(crate) enum Fact {
     /// All that waited for the next session of a key.
     HeldGivenUp(u64, u64),
     /// So many letters are pending again, or messages deleted, because somebody asked.
-    Requeued(u64, u64),
+    Requeued(u64, u64, Option<Cause>),
     Discarded(u64, u64),
     Attached(u64, String),
     Detached(u64, String),
@@ -71,6 +71,7 @@ pub(crate) enum Fact {
         queue: u64,
         seq: u64,
         reason: &'static str,
+        cause: Option<Cause>,
     },
 }
 
@@ -99,7 +100,7 @@ impl Fact {
             | Self::Draining(no, _)
             | Self::Purged(no, ..)
             | Self::HeldGivenUp(no, _)
-            | Self::Requeued(no, _)
+            | Self::Requeued(no, _, _)
             | Self::Discarded(no, _)
             | Self::Attached(no, _)
             | Self::Detached(no, _)
@@ -223,9 +224,9 @@ fn of_messages(no: u64, event: &EventRow) -> Fact {
         assert_eq!(reason, "session_ended");
         return Fact::HeldGivenUp(no, messages());
     }
-    assert_eq!(event.actor, Actor::unnamed(ActorKind::Api));
+    assert_eq!(event.actor.kind, ActorKind::Api);
     match event.kind == EventKind::MessagesRequeued {
-        true => Fact::Requeued(no, messages()),
+        true => Fact::Requeued(no, messages(), event.actor.cause),
         false => Fact::Discarded(no, messages()),
     }
 }
@@ -363,6 +364,7 @@ fn dead_lettered(session: u64, event: &EventRow, reason: &str) -> Fact {
             "permanent" => "permanent",
             other => panic!("a message is given up for {other:?}"),
         },
+        cause: event.actor.cause,
     }
 }
 
