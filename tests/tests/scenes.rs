@@ -11,6 +11,8 @@ mod clock;
 mod crowd;
 #[path = "scenes/events_kept.rs"]
 mod events_kept;
+#[path = "scenes/falling_behind.rs"]
+mod falling_behind;
 #[path = "scenes/full.rs"]
 mod full;
 #[path = "scenes/full_disk.rs"]

@@ -210,11 +210,12 @@ impl Watch {
                 return Err(Refusal::revision_compacted(self.cursor, oldest, newest).into());
             }
         };
-        self.cursor = step.through;
         if step.source == Source::Log && self.told_caught_up && !self.falls_behind {
             self.falls_behind = true;
+            // Of where it is, not of what is sent next: whoever goes on from there must not miss that.
             self.bookmark(pb::BookmarkCause::FallingBehind).await;
         }
+        self.cursor = step.through;
         // The connection runs this: whoever is far behind lets others have their turn.
         match step.source {
             Source::Ring => tokio::task::consume_budget().await,
