@@ -8,17 +8,11 @@
 //! answer, by the reason and without its words, which may quote what was asked. Ids are told, payloads and prompts never. What
 //! this deliberately does not do: tell of enqueues, settlements, touches, heartbeats and reads.
 
-use std::task::{Context, Poll};
-
-use futures_util::FutureExt as _;
-use futures_util::future::{BoxFuture, Either};
-use http::{Request, Response};
+use http::Request;
 use sessiond_core::event::{ActorKind, EventKind, EventRow};
 use sessiond_core::session::Lifecycle;
 use sessiond_proto::NAMESPACE_METADATA_KEY;
-use tonic::Status;
-use tonic_types::StatusExt as _;
-use tower::{Layer, Service};
+use tonic_types::ErrorDetails;
 
 use crate::wire::show;
 
@@ -100,70 +94,39 @@ fn is_audited(event: &EventRow) -> bool {
     }
 }
 
-/// Has refusals told.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Refusals;
-
-/// A service whose refusals are told.
+/// A call whose refusal is told.
 #[derive(Clone, Debug)]
-pub(crate) struct Audited<S> {
-    inner: S,
+pub(crate) struct Audited {
+    rpc: &'static str,
+    namespace: Option<String>,
 }
 
-impl<S> Layer<S> for Refusals {
-    type Service = Audited<S>;
-
-    fn layer(&self, inner: S) -> Audited<S> {
-        Audited { inner }
-    }
-}
-
-impl<S, B, R> Service<Request<B>> for Audited<S>
-where
-    S: Service<Request<B>, Response = Response<R>>,
-    S::Future: Send + 'static,
-{
-    type Response = Response<R>;
-    type Error = S::Error;
-    type Future = Either<S::Future, BoxFuture<'static, Result<Response<R>, S::Error>>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+impl Audited {
+    /// The call that a request makes, if its refusal is told.
+    pub(crate) fn of<B>(request: &Request<B>) -> Option<Self> {
         let path = request.uri().path();
-        let Some(rpc) = AUDITED.iter().find(|rpc| **rpc == path) else {
-            return Either::Left(self.inner.call(request));
-        };
+        let rpc = AUDITED.iter().find(|rpc| **rpc == path)?;
         let namespace = request.headers().get(NAMESPACE_METADATA_KEY);
         let namespace = namespace.and_then(|value| value.to_str().ok());
-        let namespace = namespace.map(str::to_owned);
-        let answer = self.inner.call(request).inspect(move |answer| {
-            if let Ok(response) = answer {
-                tell_refusal(rpc, namespace.as_deref(), response);
-            }
-        });
-        Either::Right(answer.boxed())
+        Some(Self {
+            rpc,
+            namespace: namespace.map(str::to_owned),
+        })
     }
-}
 
-/// A call that is refused is answered by its headers alone.
-fn tell_refusal<R>(rpc: &str, namespace: Option<&str>, response: &Response<R>) {
-    let Some(status) = Status::from_header_map(response.headers()) else {
-        return;
-    };
-    let details = status.get_error_details();
-    let Some(info) = details.error_info() else {
-        return;
-    };
-    let about = details.resource_info();
-    tracing::info!(
-        target: "audit",
-        rpc,
-        namespace,
-        refused = info.reason,
-        about = about.map(|about| about.resource_name.as_str()),
-        "audit: refused",
-    );
+    /// Tells that it was refused.
+    pub(crate) fn refused(&self, details: &ErrorDetails) {
+        let Some(info) = details.error_info() else {
+            return;
+        };
+        let about = details.resource_info();
+        tracing::info!(
+            target: "audit",
+            rpc = self.rpc,
+            namespace = self.namespace.as_deref(),
+            refused = info.reason,
+            about = about.map(|about| about.resource_name.as_str()),
+            "audit: refused",
+        );
+    }
 }

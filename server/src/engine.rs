@@ -16,6 +16,7 @@ use sessiond_core::time::EngineTime;
 use sessiond_core::view::View;
 use sessiond_store::fault::Fault;
 use sessiond_store::store::Store;
+use tokio::time::Instant;
 
 use crate::calendar::DailyReset;
 use crate::checkpoint::Pace;
@@ -209,8 +210,10 @@ impl Engine {
         self.progress.decided(batch.tally());
         if batch.has_changes() || self.timers.clock_is_due(self.persisted, now.engine) {
             batch.stamp(&self.store, &mut self.view, now.engine)?;
+            let began = Instant::now();
             self.store.commit(batch.changes())?;
-            self.progress.committed(batch.tally(), now.wall);
+            self.progress
+                .committed(batch.tally(), now.wall, began.elapsed());
             self.parts.pace.gathered(self.store.gathered_bytes());
             self.persisted = now.engine;
             self.unsettled = true;

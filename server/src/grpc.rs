@@ -16,11 +16,13 @@ use tonic::service::Routes;
 use tonic_web::GrpcWebLayer;
 use tower::util::{MapRequestLayer, MapResponseLayer};
 
-use crate::audit::Refusals;
+use crate::answers::Answers;
 use crate::env::Env;
 use crate::health::Health;
 use crate::http;
 use crate::limits::REQUEST_BYTES_MAX;
+use crate::metrics;
+use crate::metrics::calls::Calls;
 use bulk::Bulk;
 use context::Context;
 use resource::Lookups;
@@ -48,8 +50,8 @@ mod release_resource;
 mod requeue;
 mod resource;
 mod session;
-mod stats;
-mod subscription;
+pub(crate) mod stats;
+pub(crate) mod subscription;
 mod sweep;
 mod two_way;
 mod watch;
@@ -117,13 +119,15 @@ pub fn routes(
         .add_service(
             AdminServiceServer::new(handlers).max_decoding_message_size(REQUEST_BYTES_MAX),
         );
-    // gRPC-Web answers every other HTTP/1 request with 400, so the probes lie beside it.
+    // gRPC-Web answers every other HTTP/1 request with 400, so what is plain HTTP lies beside it.
+    let calls = Calls::new();
     let services = services
         .into_axum_router()
         // Inside of gRPC-Web, whose messages may be spelled otherwise.
         .layer(MapRequestLayer::new(oversize::refused))
         .layer(MapResponseLayer::new(watch::streamed))
-        .layer(Refusals)
+        .layer(Answers(calls.clone()))
         .layer(GrpcWebLayer::new());
-    Ok(Routes::from(http::probes(health).merge(services)))
+    let plain = http::probes(health).merge(metrics::route(context, &calls));
+    Ok(Routes::from(plain.merge(services)))
 }

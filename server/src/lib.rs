@@ -4,6 +4,7 @@
 //! brings commands to it and answers away from it. No rule about sessions or messages is here: those
 //! are in `sessiond-core`.
 
+mod answers;
 pub mod app;
 mod audit;
 pub mod calendar;
@@ -24,6 +25,7 @@ pub mod http;
 pub mod limits;
 mod local_agent;
 pub mod logging;
+pub mod metrics;
 pub mod nodes;
 mod notices;
 mod over;

@@ -1,13 +1,14 @@
-//! `docs/configuration.md` says what the table of keys says; `SESSIOND_CODEGEN=write` writes it.
+//! The pages of the reference say what the tables of the server say; `SESSIOND_CODEGEN=write` writes them.
 
 use std::path::Path;
 
-use sessiond::config::reference;
+use sessiond::{config, metrics};
 
-#[test]
-fn the_reference_is_that_of_the_keys() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/configuration.md");
-    let made = reference::markdown();
+/// Compares a page with what it must be, or writes it.
+fn is(page: &str, made: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../docs")
+        .join(page);
     match std::env::var("SESSIOND_CODEGEN").as_deref() {
         Ok("write") => std::fs::write(path, made).expect("the docs can be written"),
         Ok(other) => panic!("SESSIOND_CODEGEN must be `write` or unset, not `{other}`"),
@@ -15,9 +16,18 @@ fn the_reference_is_that_of_the_keys() {
             let written = std::fs::read_to_string(path).expect("the reference is committed");
             assert!(
                 made == written,
-                "docs/configuration.md is not what the keys say; write it with \
-                 `cargo xtask codegen`"
+                "docs/{page} is not what the server says; write it with `cargo xtask codegen`"
             );
         }
     }
+}
+
+#[test]
+fn the_reference_is_that_of_the_keys() {
+    is("configuration.md", &config::reference::markdown());
+}
+
+#[test]
+fn the_reference_is_that_of_the_metrics() {
+    is("metrics.md", &metrics::reference::markdown());
 }

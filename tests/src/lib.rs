@@ -16,6 +16,7 @@ pub mod processes;
 pub mod progress;
 pub mod python;
 pub mod recording;
+pub mod scrape;
 pub mod scripted_agent;
 pub mod scripted_files;
 pub mod seed;

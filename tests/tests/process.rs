@@ -37,6 +37,8 @@ mod full;
 mod killed_at_flush;
 #[path = "process/letters.rs"]
 mod letters;
+#[path = "process/metrics.rs"]
+mod metrics;
 #[path = "process/nodes.rs"]
 mod nodes;
 #[path = "process/notices.rs"]

@@ -1,5 +1,5 @@
-//! Writes what is generated anew: the code of `sessiond-proto` from the `.proto` files, the reference of
-//! the configuration from the table of its keys, and the page of features from what the tests say of themselves.
+//! Writes what is generated anew: the code of `sessiond-proto` from the `.proto` files, the references of
+//! the configuration and the metrics from the tables of the server, and the page of features from what the tests say of themselves.
 //!
 //! Keeps one generator for each: a test, which compares when it is run as a test and writes when asked to, so what
 //! `check` compares is what this wrote. It deliberately does not

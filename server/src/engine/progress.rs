@@ -5,12 +5,13 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use sessiond_core::event::{EventKind, EventRow};
 use sessiond_core::session::{EndClass, Lifecycle};
 use sessiond_core::time::WallTime;
 
 /// Counters that only the engine moves, but for repairs, which the reconciler counts.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Progress {
     commands: AtomicU64,
     commits: AtomicU64,
@@ -23,6 +24,8 @@ pub struct Progress {
     acked: AtomicU64,
     /// Wall-clock milliseconds of the last commit with an ack; 0 before the first.
     last_ack: AtomicU64,
+    commit_seconds: Histogram,
+    commit_commands: Histogram,
     /// Monotonic milliseconds plus one at which the batch under way began; 0 between batches.
     working_since: AtomicU64,
 }
@@ -61,6 +64,29 @@ impl Tally {
     }
 }
 
+impl Default for Progress {
+    fn default() -> Self {
+        // From what the fastest disk takes to what a probe calls hung; from one command to a full batch.
+        let seconds = exponential_buckets(0.000_1, 2.0, 18);
+        let commands = exponential_buckets(1.0, 2.0, 11);
+        Self {
+            commands: AtomicU64::default(),
+            commits: AtomicU64::default(),
+            events: AtomicU64::default(),
+            sessions_created: AtomicU64::default(),
+            sessions_cleaned: AtomicU64::default(),
+            cleanup_runs: AtomicU64::default(),
+            cleanup_errors: AtomicU64::default(),
+            repairs: AtomicU64::default(),
+            acked: AtomicU64::default(),
+            last_ack: AtomicU64::default(),
+            commit_seconds: Histogram::new(seconds),
+            commit_commands: Histogram::new(commands),
+            working_since: AtomicU64::default(),
+        }
+    }
+}
+
 impl Progress {
     /// A batch is taken up, or what comes instead of one while nothing is asked.
     pub(super) fn begun(&self, monotonic_ms: u64) {
@@ -82,8 +108,10 @@ impl Progress {
             .fetch_add(tally.looks_refused, Ordering::Relaxed);
     }
 
-    /// Counts what a batch committed.
-    pub(super) fn committed(&self, tally: &Tally, now: WallTime) {
+    /// Counts what a batch committed, and how long that took.
+    pub(super) fn committed(&self, tally: &Tally, now: WallTime, took: Duration) {
+        self.commit_seconds.observe(took.as_secs_f64());
+        self.commit_commands.observe(tally.commands as f64);
         self.commits.fetch_add(1, Ordering::Relaxed);
         self.events.fetch_add(tally.events, Ordering::Relaxed);
         self.sessions_created
@@ -120,6 +148,18 @@ impl Progress {
     #[must_use]
     pub fn commits(&self) -> u64 {
         self.commits.load(Ordering::Relaxed)
+    }
+
+    /// How long commits took since start, in seconds.
+    #[must_use]
+    pub fn commit_seconds(&self) -> &Histogram {
+        &self.commit_seconds
+    }
+
+    /// How many commands each of them was for.
+    #[must_use]
+    pub fn commit_commands(&self) -> &Histogram {
+        &self.commit_commands
     }
 
     /// Events written since start.

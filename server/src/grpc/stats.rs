@@ -19,7 +19,7 @@ use crate::limits::LEASE_PROGRESS_WITHIN;
 use crate::wire::show::server::{self, Counts, WorkProgress};
 
 /// What there is to count.
-pub(super) async fn stats(context: &Context) -> Result<pb::GetStatsResponse, Status> {
+pub(crate) async fn stats(context: &Context) -> Result<pb::GetStatsResponse, Status> {
     let leases = lease_progress(context).await;
     let rows = context.rows()?;
     let progress = context.engine.progress();

@@ -218,7 +218,11 @@ fn list(
 }
 
 /// A subscription as it is shown, with how far it is behind the log of a snapshot.
-fn shown(context: &Context, rows: &Rows, row: &SubscriptionRow) -> Result<pb::Subscription, Fault> {
+pub(crate) fn shown(
+    context: &Context,
+    rows: &Rows,
+    row: &SubscriptionRow,
+) -> Result<pb::Subscription, Fault> {
     let key = row.key();
     let first = rows.event(row.acked.next())?;
     let around = show::subscription::Around {
