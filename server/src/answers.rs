@@ -1,7 +1,7 @@
 //! Looks at how calls are answered: counts it, and has the audit tell what was refused.
 //!
-//! It sees the beginning of an answer, of which a refusal has no more. Invariant: an answer that is no refusal costs a count
-//! and nothing else. What this deliberately does not do: change anything.
+//! It sees the beginning of an answer, of which a refusal has no more. Invariant: a call that is not refused costs two looks
+//! at its name and a count; nothing is decoded, allocated or waited for but an audited call's namespace. What this deliberately does not do: change anything.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
