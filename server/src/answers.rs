@@ -1,7 +1,8 @@
 //! Looks at how calls are answered: counts it, and has the audit tell what was refused.
 //!
-//! It sees the beginning of an answer, of which a refusal has no more. Invariant: a call that is not refused costs two looks
-//! at its name and a count; nothing is decoded, allocated or waited for but an audited call's namespace. What this deliberately does not do: change anything.
+//! It sees the beginning of an answer, of which a refusal has no more. Invariant: a call that is not refused costs a look at
+//! its name and a count; nothing is decoded, waited for or allocated but the namespace of an audited call. What this
+//! deliberately does not do: change anything.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -12,7 +13,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 use tower::{Layer, Service};
 
-use crate::audit::Audited;
+use crate::audit;
 use crate::metrics::calls::{CallNo, Calls};
 
 /// Has answers looked at.
@@ -31,7 +32,8 @@ pub(crate) struct Answered<S> {
 struct Call {
     number: CallNo,
     calls: Calls,
-    audited: Option<Audited>,
+    /// That an audited call is about.
+    namespace: Option<String>,
 }
 
 pin_project! {
@@ -54,8 +56,8 @@ impl Call {
         if let Some(info) = details.error_info() {
             self.calls.count_reason(&info.reason);
         }
-        if let Some(audited) = &self.audited {
-            audited.refused(&details);
+        if let Some(rpc) = self.calls.audited(self.number) {
+            audit::refused(rpc, self.namespace.as_deref(), &details);
         }
     }
 }
@@ -88,7 +90,10 @@ where
         let call = number.map(|number| Call {
             number,
             calls: self.calls.clone(),
-            audited: Audited::of(&request),
+            namespace: self
+                .calls
+                .audited(number)
+                .and_then(|_| audit::namespace(&request)),
         });
         Answer {
             inner: self.inner.call(request),

@@ -17,7 +17,7 @@ use tonic_types::ErrorDetails;
 use crate::wire::show;
 
 /// The calls whose refusal is told.
-const AUDITED: [&str; 10] = [
+pub(crate) const AUDITED: [&str; 10] = [
     "/sessiond.v1.SessionService/OpenSession",
     "/sessiond.v1.SessionService/EndSession",
     "/sessiond.v1.SessionService/EndSessions",
@@ -94,39 +94,24 @@ fn is_audited(event: &EventRow) -> bool {
     }
 }
 
-/// A call whose refusal is told.
-#[derive(Clone, Debug)]
-pub(crate) struct Audited {
-    rpc: &'static str,
-    namespace: Option<String>,
+/// The namespace that a request says it is about, as the line of a refusal tells it.
+pub(crate) fn namespace<B>(request: &Request<B>) -> Option<String> {
+    let namespace = request.headers().get(NAMESPACE_METADATA_KEY)?;
+    namespace.to_str().ok().map(str::to_owned)
 }
 
-impl Audited {
-    /// The call that a request makes, if its refusal is told.
-    pub(crate) fn of<B>(request: &Request<B>) -> Option<Self> {
-        let path = request.uri().path();
-        let rpc = AUDITED.iter().find(|rpc| **rpc == path)?;
-        let namespace = request.headers().get(NAMESPACE_METADATA_KEY);
-        let namespace = namespace.and_then(|value| value.to_str().ok());
-        Some(Self {
-            rpc,
-            namespace: namespace.map(str::to_owned),
-        })
-    }
-
-    /// Tells that it was refused.
-    pub(crate) fn refused(&self, details: &ErrorDetails) {
-        let Some(info) = details.error_info() else {
-            return;
-        };
-        let about = details.resource_info();
-        tracing::info!(
-            target: "audit",
-            rpc = self.rpc,
-            namespace = self.namespace.as_deref(),
-            refused = info.reason,
-            about = about.map(|about| about.resource_name.as_str()),
-            "audit: refused",
-        );
-    }
+/// Tells that a call was refused.
+pub(crate) fn refused(rpc: &str, namespace: Option<&str>, details: &ErrorDetails) {
+    let Some(info) = details.error_info() else {
+        return;
+    };
+    let about = details.resource_info();
+    tracing::info!(
+        target: "audit",
+        rpc,
+        namespace,
+        refused = info.reason,
+        about = about.map(|about| about.resource_name.as_str()),
+        "audit: refused",
+    );
 }

@@ -1,9 +1,10 @@
 //! The log of what the server did of itself: sessions it ended, leases it took, messages it gave up. A line for each,
 //! and the notices of whatever an operator should read, and the audit (`audit.rs`) of what was asked for.
 //!
-//! Invariant: an event has one line at most, beside that of the audit. What an operator should act on is a notice (`notices.rs`), a warning, whoever
-//! caused it: a session that ended with work open, a worker that is stuck, a session that is suspended, a kind that is
-//! skipped. Whatever else the server did of itself is a line of cleanup, which only informs.
+//! Invariant: an event has one line at most, beside that of the audit. What an operator should act on is a notice
+//! (`notices.rs`), a warning, whoever caused it: a session that ended with work open, a worker that is stuck, a session
+//! that is suspended, a kind that is skipped. Whatever else the server did of itself is a line of cleanup, which only
+//! informs.
 //!
 //! It follows the feed as a watcher does, so a log that is slow holds up neither the engine nor anybody else, and what it
 //! falls behind of is read from the log of events. Ids are told, payloads and prompts never. What this deliberately does

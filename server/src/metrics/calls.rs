@@ -13,6 +13,8 @@ use prost_types::FileDescriptorSet;
 use sessiond_proto::reason::Reason;
 use tonic::Code;
 
+use crate::audit;
+
 /// Every code, by its number.
 const CODES: [&str; 17] = [
     "OK",
@@ -43,9 +45,19 @@ pub(crate) struct Calls(Arc<Counts>);
 pub(crate) struct CallNo(usize);
 
 #[derive(Debug)]
+struct Call {
+    /// As requests name it: `/PACKAGE.SERVICE/METHOD`.
+    path: String,
+    /// Its answers by their code.
+    answers: [AtomicU64; CODES.len()],
+    /// Whether its refusals are told.
+    is_audited: bool,
+}
+
+#[derive(Debug)]
 struct Counts {
-    /// By the path of a call, in order: its answers by their code.
-    calls: Vec<(String, [AtomicU64; CODES.len()])>,
+    /// By path, in order.
+    calls: Vec<Call>,
     /// By reason.
     refusals: BTreeMap<&'static str, AtomicU64>,
 }
@@ -60,11 +72,15 @@ impl Calls {
             for service in &file.service {
                 for method in &service.method {
                     let path = format!("/{}.{}/{}", file.package(), service.name(), method.name());
-                    calls.push((path, Default::default()));
+                    calls.push(Call {
+                        is_audited: audit::AUDITED.contains(&path.as_str()),
+                        answers: Default::default(),
+                        path,
+                    });
                 }
             }
         }
-        calls.sort_by(|(one, _), (other, _)| one.cmp(other));
+        calls.sort_by(|one, other| one.path.cmp(&other.path));
         let reasons = Reason::ALL.iter();
         let refusals = reasons.map(|reason| (reason.as_str(), AtomicU64::new(0)));
         Self(Arc::new(Counts {
@@ -76,9 +92,10 @@ impl Calls {
     /// Each call and code with its count; a code that never came is left out, but for OK.
     pub(super) fn answered(&self) -> Vec<(&str, &'static str, u64)> {
         let mut answered = Vec::new();
-        for (path, codes) in &self.0.calls {
-            let name = path.strip_prefix("/sessiond.v1.").unwrap_or(path);
-            for (code, count) in CODES.iter().zip(codes) {
+        for call in &self.0.calls {
+            let name = call.path.strip_prefix("/sessiond.v1.");
+            let name = name.unwrap_or(&call.path);
+            for (code, count) in CODES.iter().zip(&call.answers) {
                 let count = count.load(Ordering::Relaxed);
                 if count > 0 || *code == "OK" {
                     answered.push((name, *code, count));
@@ -99,14 +116,20 @@ impl Calls {
     /// The call that has this path, if there is one.
     pub(crate) fn find(&self, path: &str) -> Option<CallNo> {
         let calls = &self.0.calls;
-        let found = calls.binary_search_by(|(of, _)| of.as_str().cmp(path));
+        let found = calls.binary_search_by(|call| call.path.as_str().cmp(path));
         found.ok().map(CallNo)
+    }
+
+    /// The path of a call whose refusals are told.
+    pub(crate) fn audited(&self, CallNo(call): CallNo) -> Option<&str> {
+        let call = self.0.calls.get(call)?;
+        call.is_audited.then_some(&call.path)
     }
 
     /// Counts an answer.
     pub(crate) fn count(&self, CallNo(call): CallNo, code: Code) {
-        let answers = self.0.calls.get(call);
-        if let Some(count) = answers.and_then(|(_, codes)| codes.get(code as usize)) {
+        let call = self.0.calls.get(call);
+        if let Some(count) = call.and_then(|call| call.answers.get(code as usize)) {
             count.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -122,6 +145,18 @@ impl Calls {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A name that is spelled wrong would have its refusals told to nobody.
+    #[test]
+    fn every_audited_call_is_one_of_the_contract() {
+        let calls = Calls::new();
+        for path in audit::AUDITED {
+            let number = calls.find(path).unwrap_or_else(|| panic!("{path}"));
+            assert_eq!(calls.audited(number), Some(path));
+        }
+        let told = calls.0.calls.iter().filter(|call| call.is_audited);
+        assert_eq!(told.count(), audit::AUDITED.len());
+    }
 
     #[test]
     fn codes_are_named_by_their_numbers() {

@@ -118,8 +118,15 @@ pub(super) const METRICS: &[Metric] = &[
     gauge(
         "oldest_progress_age",
         Seconds,
-        "How long nothing has moved under the working lease that is silent for longest; 0 if there is none",
-        |sample| one(age(work(sample).oldest_progress_time, sample.now)),
+        "How long nothing has moved under the working lease that is silent for longest; 0 if there is none; left out while \
+         the engine does not say",
+        |sample| {
+            let work = work(sample);
+            // What says that there are leases says that the engine told of them.
+            work.leases.map_or_else(Vec::new, |_| {
+                one(age(work.oldest_progress_time, sample.now))
+            })
+        },
     ),
     counter(
         "engine_commands",
