@@ -11,7 +11,7 @@ use anyhow::{Result, anyhow};
 use futures_util::{Stream, StreamExt};
 use sessiond::config::Listen;
 use sessiond::env::Machine;
-use sessiond::limits::REQUEST_BYTES_MAX;
+use sessiond::limits::{CONNECTIONS_DEFAULT, REQUEST_BYTES_MAX};
 use sessiond::stopping::Stopping;
 use sessiond::transport;
 use sessiond_proto::v1 as pb;
@@ -41,7 +41,14 @@ pub(crate) async fn serve(listen: &str) -> Result<()> {
         .into_axum_router()
         .layer(GrpcWebLayer::new());
     crate::say(&format!("listening on {address}"));
-    transport::serve(bound, Routes::from(services), Stopping::default()).await?;
+    let connections = usize::try_from(CONNECTIONS_DEFAULT)?;
+    transport::serve(
+        bound,
+        Routes::from(services),
+        Stopping::default(),
+        connections,
+    )
+    .await;
     Ok(())
 }
 

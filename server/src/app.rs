@@ -166,7 +166,7 @@ pub async fn start(settings: &Settings, env: &Env) -> Result<Running, StartError
     let released = background::resources(settings, &context, releases);
     let exported = Exporting::run(exporting, &context, env);
     background::watches(&context, room, left);
-    let served = background::transport(bound, routes, &stopping, env);
+    let served = background::transport(bound, routes, &stopping, settings, env);
     Ok(Running {
         address,
         stopping,

@@ -22,7 +22,7 @@ use crate::calendar::{DailyReset, TimeOfDay};
 use crate::compaction::EventRetention;
 use crate::engine::LiveSessions;
 use crate::env::ReleaseTerms;
-use crate::limits::{MIN_FREE_DEFAULT, SHUTDOWN_BUDGET};
+use crate::limits::{CONNECTIONS_DEFAULT, MIN_FREE_DEFAULT, SHUTDOWN_BUDGET};
 use crate::logging::LogFormat;
 
 mod contradiction;
@@ -147,6 +147,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// Where to listen.
     pub listen: Listen,
+    /// Connections there may be at a time.
+    pub max_connections: u64,
     /// Bytes that must be free on the disk for anything to be added; none: whatever is free is enough.
     pub min_free: Option<u64>,
     /// The namespaces that exist.
@@ -252,6 +254,7 @@ impl Default for Settings {
         Self {
             data_dir: PathBuf::new(),
             listen: Listen::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 7377))),
+            max_connections: CONNECTIONS_DEFAULT,
             events: EventRetention::default(),
             resources: ReleaseTerms::default(),
             export_before_purge: None,

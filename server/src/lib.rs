@@ -13,6 +13,7 @@ mod cleanup_log;
 pub mod compaction;
 pub mod config;
 mod consumers;
+pub mod descriptors;
 pub mod dispatch;
 pub mod drain;
 pub mod engine;

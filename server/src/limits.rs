@@ -67,6 +67,15 @@ pub const BULK_RESULT_BYTES_MAX: usize = 16 * 1_024 * 1_024;
 pub const PURGE_SESSIONS_SCAN_MAX: usize = 100_000;
 /// Sessions that the calendar has reset in one batch: part of it, so that callers are served meanwhile.
 pub const CALENDAR_RESETS_PER_BATCH: usize = 128;
+/// Connections by default: four times as many as a large installation has processes. One that is idle takes some 20 KiB and a
+/// descriptor.
+pub const CONNECTIONS_DEFAULT: u64 = 4_096;
+/// The fewest that may be set: those of an operator, a probe and some clients.
+pub const CONNECTIONS_MIN: u64 = 16;
+/// The most: what a process may be given descriptors for on common systems, and some of those for everything else.
+pub const CONNECTIONS_MAX: u64 = 1_000_000;
+/// Descriptors that the server needs beside those of its connections: its files, and what releases of resources hold.
+pub const DESCRIPTORS_BESIDE: u64 = 640;
 /// Bytes of one request. A full enqueue is 16 MiB of payload and its headers.
 pub const REQUEST_BYTES_MAX: usize = 17 * 1_024 * 1_024;
 /// Rows looked at for one page of a filtered list.

@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 use sessiond::app::{self, Running, StartError, Stopped};
 use sessiond::config::problem::{KeyPath, Origin, Problem};
 use sessiond::config::{self, Environment, ServeArgs, Settings};
+use sessiond::descriptors;
 use sessiond::drain::{Asked, Drains};
 use sessiond::env::Machine;
 use sessiond::logging;
@@ -111,6 +112,7 @@ async fn serve(args: &ServeArgs) -> u8 {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
+    descriptors::raise(settings.max_connections);
     // Taken before the start, so that a signal during recovery is not lost.
     let mut signals = Signals::take();
     let mut running = match start(&settings, &mut signals).await {

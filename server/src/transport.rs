@@ -1,38 +1,29 @@
-//! The listener and the HTTP/2 settings of the one port.
+//! The one port: binds it, and serves connections until the server stops.
 //!
-//! Bounds that a peer meets before any handler does are set here: streams per connection, windows,
-//! keepalive, and the guard against browsers' pages. When streams are told to end and connections are
-//! cut is decided in `app`.
+//! ```text
+//!  accept (accept.rs) ──► first bytes, within 5 s (opening.rs) ──► HTTP/2 or HTTP/1 (connection.rs) ──► the routes
+//!                              a place in the register of connections (register.rs) from accept to close
+//! ```
+//!
+//! Bounds that a peer meets before any handler does are set here and below: how many connections there are, how long one may
+//! say nothing, streams per connection, windows, buffers, keepalive, and the guard against browsers' pages. When streams are
+//! told to end and connections are cut is decided in `app`. What this deliberately does not do: know what is served.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::time::Duration;
 
-use futures_util::Stream;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio_stream::wrappers::UnixListenerStream;
 use tonic::service::Routes;
-use tonic::transport::Server;
-use tonic::transport::server::{Connected, TcpIncoming};
 
 use crate::config::Listen;
 use crate::env::Network;
-use crate::http::LocalPagesOnly;
-use crate::limits::STOP_CLOSING_AFTER;
 use crate::stopping::Stopping;
 
-/// Streams one connection may have open.
-const STREAMS_PER_CONNECTION: u32 = 256;
-/// Bytes one stream may send ahead of its reader.
-const STREAM_WINDOW: u32 = 256 * 1_024;
-/// Bytes one connection may send ahead: every stream its window, or two unread streams would block
-/// every call beside them.
-const CONNECTION_WINDOW: u32 = STREAMS_PER_CONNECTION * STREAM_WINDOW;
-/// How often a silent connection is asked whether it is there.
-const KEEPALIVE_EVERY: Duration = Duration::from_secs(20);
-/// How long it may take to answer.
-const KEEPALIVE_WITHIN: Duration = Duration::from_secs(10);
+mod accept;
+mod call_deadline;
+mod connection;
+mod opening;
+mod register;
 
 /// A bound listener.
 #[derive(Debug)]
@@ -76,51 +67,7 @@ async fn remove_dead_socket(path: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Serves until the server stops and every connection is done.
-///
-/// # Errors
-/// tonic's, if the listener fails.
-pub async fn serve(
-    bound: Bound,
-    routes: Routes,
-    stopping: Stopping,
-) -> Result<(), tonic::transport::Error> {
-    match bound {
-        Bound::Tcp(listener) => {
-            // Set here because the builder's own setting is ignored with a listener of ours.
-            let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-            serve_on(incoming, routes, stopping).await
-        }
-        Bound::Unix(listener) => {
-            serve_on(UnixListenerStream::new(listener), routes, stopping).await
-        }
-    }
-}
-
-async fn serve_on<I, C>(
-    incoming: I,
-    routes: Routes,
-    stopping: Stopping,
-) -> Result<(), tonic::transport::Error>
-where
-    I: Stream<Item = std::io::Result<C>>,
-    C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
-    C::ConnectInfo: Clone + Send + Sync + 'static,
-{
-    Server::builder()
-        .accept_http1(true)
-        .max_concurrent_streams(Some(STREAMS_PER_CONNECTION))
-        .initial_stream_window_size(Some(STREAM_WINDOW))
-        .initial_connection_window_size(Some(CONNECTION_WINDOW))
-        .http2_keepalive_interval(Some(KEEPALIVE_EVERY))
-        .http2_keepalive_timeout(Some(KEEPALIVE_WITHIN))
-        .layer(LocalPagesOnly)
-        .add_routes(routes)
-        .serve_with_incoming_shutdown(incoming, async move {
-            stopping.begun().await;
-            // A call that was under way when the switch was thrown is answered or refused with a reason; one that
-            // meets a closing connection is only cut.
-            tokio::time::sleep(STOP_CLOSING_AFTER).await;
-        })
-        .await
+/// Serves until the server stops and every connection is done; at most `connections_max` of them at a time.
+pub async fn serve(bound: Bound, routes: Routes, stopping: Stopping, connections_max: usize) {
+    accept::run(bound, routes, stopping, connections_max).await;
 }

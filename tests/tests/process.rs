@@ -1,6 +1,8 @@
 //! The server as a process: what it refuses to start on, what it prints, how it stops, and what its one
 //! port says to those who do not speak its contract.
 
+#[path = "process/abuse.rs"]
+mod abuse;
 #[path = "process/audit.rs"]
 mod audit;
 #[path = "process/bound.rs"]
@@ -11,6 +13,8 @@ mod bound_tmux;
 mod cleanup_log;
 #[path = "process/config.rs"]
 mod config;
+#[path = "process/connections.rs"]
+mod connections;
 #[path = "process/disk.rs"]
 mod disk;
 #[path = "process/drain_announced.rs"]

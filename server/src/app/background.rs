@@ -115,16 +115,16 @@ pub(super) fn transport(
     bound: transport::Bound,
     routes: tonic::service::Routes,
     stopping: &Stopping,
+    settings: &Settings,
     env: &Env,
 ) -> oneshot::Receiver<()> {
     let (done, receiver) = oneshot::channel();
     let stopping = stopping.clone();
+    let connections = usize::try_from(settings.max_connections).unwrap_or(usize::MAX);
     env.spawn.task(
         "transport",
         Box::pin(async move {
-            if let Err(error) = transport::serve(bound, routes, stopping).await {
-                tracing::error!(%error, "the listener failed");
-            }
+            transport::serve(bound, routes, stopping, connections).await;
             // Nobody waits for it only when the process is already going down.
             let _nobody = done.send(());
         }),

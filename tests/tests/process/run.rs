@@ -106,10 +106,19 @@ impl Run {
         kib * 1_024
     }
 
+    /// How many descriptors it has open.
+    pub(crate) fn open_files(&self) -> u64 {
+        let files = std::fs::read_dir(format!("/proc/{}/fd", self.child.id()));
+        files.expect("the process runs").count() as u64
+    }
+
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
     /// Sends a signal.
     pub(crate) fn signal(&self, signal: Signal) {
-        let pid = Pid::from_child(&self.child);
-        kill_process(pid, signal).expect("a child can be signalled");
+        kill_process(self.pid(), signal).expect("a child can be signalled");
     }
 
     /// Waits until it has ended; answers with how, and with every line it said.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{Key, Section};
 use crate::config::Listen;
 use crate::config::field::Field;
+use crate::limits::{CONNECTIONS_MAX, CONNECTIONS_MIN};
 
 pub(super) static SECTION: Section = Section {
     name: "server",
@@ -51,6 +52,17 @@ pub(super) static SECTION: Section = Section {
             )
             .flag("--listen", "SESSIOND_LISTEN")
         },
+        Key::new(
+            "max_connections",
+            Field::Count {
+                at: |settings, _| &mut settings.max_connections,
+                min: CONNECTIONS_MIN,
+                max: CONNECTIONS_MAX,
+            },
+            "Connections there may be at a time. A newcomer takes the place of the one on which no call has been open for \
+             longest, and is refused only when all have one. Each takes a descriptor; the server raises its soft limit of \
+             those to the hard one.",
+        ),
     ],
 };
 
