@@ -104,6 +104,7 @@ const EVERYTHING: &str = r#"
 [server]
 data_dir = "/data"
 listen = "unix:/run/sessiond.sock"
+max_connections = 100
 [store]
 min_free_bytes = "2GiB"
 [log]
