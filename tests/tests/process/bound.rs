@@ -173,6 +173,27 @@ async fn a_stop_ends_the_command_and_its_session() {
     }
 }
 
+/// As with `nohup`, and for what a shell starts in the background.
+#[tokio::test]
+async fn a_signal_ignored_at_its_start_stays_ignored() {
+    let server = Server::start();
+    let caller = Caller::to(&server).await;
+    let script = "echo $$; read go";
+    let ignored = "--ignore-signal=HUP,INT";
+    let mut bound = Bound::signals(ignored, &server, &["--key", "a"], script);
+    let command = bound.number();
+    for signal in ["HUP", "INT"] {
+        bound.signal(signal);
+    }
+    caller.a_moment().await;
+    assert!(runs(command));
+    bound.go_on();
+    let (status, said) = bound.over();
+    assert_eq!(status.code(), Some(0), "{said}");
+    let end = ended(&caller, "a").await;
+    assert_eq!(end.reason(), pb::EndReason::Completed);
+}
+
 #[tokio::test]
 async fn a_command_that_cannot_start_leaves_no_session_and_says_why() {
     let server = Server::start();

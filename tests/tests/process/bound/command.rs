@@ -35,7 +35,15 @@ impl Bound {
     }
 
     pub(crate) fn script_with(server: &Server, arguments: &[&str], script: &str) -> Self {
-        let mut run = Command::new(binaries::sessiond())
+        // Whoever runs the tests in the background of a shell ignores INT, and what ignores hands that on.
+        Self::signals("--default-signal=HUP,INT,QUIT", server, arguments, script)
+    }
+
+    /// Runs a script with signals set as `env` is told.
+    pub(crate) fn signals(set: &str, server: &Server, arguments: &[&str], script: &str) -> Self {
+        let mut run = Command::new("env")
+            .arg(set)
+            .arg(binaries::sessiond())
             .arg("run")
             .args(["--addr", &server.url()])
             .args(arguments)
