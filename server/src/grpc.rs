@@ -26,6 +26,7 @@ use crate::metrics::calls::Calls;
 use bulk::Bulk;
 use context::Context;
 use resource::Lookups;
+use unfinished::Room;
 
 mod admin;
 mod agent_link;
@@ -54,6 +55,7 @@ pub(crate) mod stats;
 pub(crate) mod subscription;
 mod sweep;
 mod two_way;
+mod unfinished;
 mod watch;
 mod work;
 
@@ -119,12 +121,14 @@ pub fn routes(
         .add_service(
             AdminServiceServer::new(handlers).max_decoding_message_size(REQUEST_BYTES_MAX),
         );
+    let room = Room::default();
+    let bounded = move |request| oversize::bounded(request, &room);
     // gRPC-Web answers every other HTTP/1 request with 400, so what is plain HTTP lies beside it.
     let calls = Calls::new();
     let services = services
         .into_axum_router()
         // Inside of gRPC-Web, whose messages may be spelled otherwise.
-        .layer(MapRequestLayer::new(oversize::refused))
+        .layer(MapRequestLayer::new(bounded))
         .layer(MapResponseLayer::new(watch::streamed))
         .layer(Answers(calls.clone()))
         .layer(GrpcWebLayer::new());

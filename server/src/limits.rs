@@ -76,6 +76,10 @@ pub const CONNECTIONS_MIN: u64 = 16;
 pub const CONNECTIONS_MAX: u64 = 1_000_000;
 /// Descriptors that the server needs beside those of its connections: its files, and what releases of resources hold.
 pub const DESCRIPTORS_BESIDE: u64 = 640;
+/// Bytes of messages of which a part has come, for all callers together: as much as whole ones may wait for the engine.
+pub const UNFINISHED_BYTES_MAX: usize = INBOX_KIB_MAX * 1_024;
+/// How long a message may take from its first part to its last: the largest at 300 kB a second.
+pub const MESSAGE_WITHIN: Duration = Duration::from_secs(60);
 /// Bytes of one request. A full enqueue is 16 MiB of payload and its headers.
 pub const REQUEST_BYTES_MAX: usize = 17 * 1_024 * 1_024;
 /// Rows looked at for one page of a filtered list.

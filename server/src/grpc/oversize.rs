@@ -1,9 +1,11 @@
-//! Requests larger than the server reads, refused with a reason before anything decodes them.
+//! Requests larger than the server reads, and more unfinished ones than it keeps, refused with a reason before anything
+//! decodes them.
 //!
 //! The transport's own bound answers with a bare status, and every refusal of this server has a reason.
 //! So the lengths that a request body announces are looked at as the bytes pass by, and the first one
 //! above [`REQUEST_BYTES_MAX`] ends the body with the refusal; calls and streams alike see it as the
-//! error of the message they read. Invariant: bytes pass unchanged, all of those before that message
+//! error of the message they read. So it is with a part of a message that there is no room for, or whose rest
+//! does not come in time (`unfinished.rs`). Invariant: bytes pass unchanged, all of those before that message
 //! do, and none is kept. What this deliberately does not do: count the messages of a stream together,
 //! or look into one.
 
@@ -17,38 +19,41 @@ use http::Request;
 use http_body::{Frame, SizeHint};
 use tonic::Status;
 
-use crate::limits::REQUEST_BYTES_MAX;
+use super::unfinished::{Room, Unfinished};
+use crate::limits::{MESSAGE_WITHIN, REQUEST_BYTES_MAX};
 use crate::wire::status::Refusal;
 
 /// Bytes before each message: whether it is compressed, and its length.
 const PREFIX_BYTES: usize = 5;
 
 /// The request with its body looked at.
-pub(super) fn refused(request: Request<Body>) -> Request<Body> {
+pub(super) fn bounded(request: Request<Body>, room: &Room) -> Request<Body> {
     request.map(|inner| {
         Body::new(Bounded {
             inner,
             place: Place::default(),
+            unfinished: room.of_call(),
             end: End::Ahead,
         })
     })
 }
 
-/// A body that ends at the first message that is too large.
+/// A body that ends at the first message that is refused.
 #[derive(Debug)]
 struct Bounded {
     inner: Body,
     place: Place,
+    unfinished: Unfinished,
     end: End,
 }
 
 /// How a body ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum End {
     /// By itself, so far.
     Ahead,
-    /// With the refusal of a message of this length, next.
-    Refuses(u32),
+    /// With the refusal of a message, next.
+    Refuses(Box<Status>),
     /// It has.
     Behind,
 }
@@ -59,7 +64,9 @@ struct Place {
     /// The prefix of the next message, as far as it has come.
     prefix: [u8; PREFIX_BYTES],
     has: usize,
-    /// What is to come of the current message.
+    /// How long the current message is.
+    length: usize,
+    /// What is to come of it.
     left: usize,
 }
 
@@ -72,6 +79,15 @@ struct TooLarge {
 }
 
 impl Place {
+    /// What has come of a message that is not there yet.
+    fn unfinished(&self) -> usize {
+        if self.left > 0 {
+            self.length - self.left
+        } else {
+            0
+        }
+    }
+
     /// Goes on behind `bytes`.
     fn pass(&mut self, all: &[u8]) -> Result<(), TooLarge> {
         let mut bytes = all;
@@ -97,6 +113,7 @@ impl Place {
                     .ok()
                     .filter(|length| *length <= REQUEST_BYTES_MAX)
                     .ok_or(TooLarge { length, before })?;
+                self.length = self.left;
                 self.has = 0;
             }
         }
@@ -111,28 +128,37 @@ impl http_body::Body for Bounded {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        match self.end {
-            End::Ahead => {}
-            End::Refuses(length) => {
-                self.end = End::Behind;
-                return Poll::Ready(Some(Err(Box::new(too_large(length)))));
-            }
+        match std::mem::replace(&mut self.end, End::Behind) {
+            End::Ahead => self.end = End::Ahead,
+            End::Refuses(refusal) => return Poll::Ready(Some(Err(refusal))),
             End::Behind => return Poll::Ready(None),
         }
-        let frame = match ready!(Pin::new(&mut self.inner).poll_frame(cx)) {
-            Some(Ok(frame)) => frame,
-            Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
-            None => return Poll::Ready(None),
+        let frame = match Pin::new(&mut self.inner).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => frame,
+            Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error.into()))),
+            Poll::Ready(None) => return Poll::Ready(None),
+            Poll::Pending => {
+                ready!(self.unfinished.poll_late(cx));
+                self.end = End::Behind;
+                return Poll::Ready(Some(Err(Box::new(late()))));
+            }
         };
         let Some(data) = frame.data_ref() else {
             return Poll::Ready(Some(Ok(frame)));
         };
-        let Err(TooLarge { length, before }) = self.place.pass(data) else {
-            return Poll::Ready(Some(Ok(frame)));
-        };
-        let passed = data.slice(..before);
-        self.end = End::Refuses(length);
-        Poll::Ready(Some(Ok(Frame::data(passed))))
+        if let Err(TooLarge { length, before }) = self.place.pass(data) {
+            let passed = data.slice(..before);
+            self.end = End::Refuses(Box::new(too_large(length)));
+            return Poll::Ready(Some(Ok(Frame::data(passed))));
+        }
+        let unfinished = self.place.unfinished();
+        if let Err(backlog) = self.unfinished.hold(unfinished) {
+            // Messages that are whole in this piece are refused with it: their callers send them again.
+            self.end = End::Behind;
+            let refusal: Status = Refusal::overloaded(backlog).into();
+            return Poll::Ready(Some(Err(Box::new(refusal))));
+        }
+        Poll::Ready(Some(Ok(frame)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -146,6 +172,12 @@ impl http_body::Body for Bounded {
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
     }
+}
+
+fn late() -> Status {
+    let seconds = MESSAGE_WITHIN.as_secs();
+    let why = format!("must arrive within {seconds} s of its first part");
+    Refusal::field_invalid("message", &why).into()
 }
 
 fn too_large(length: u32) -> Status {
