@@ -41,14 +41,9 @@ pub(crate) async fn serve(listen: &str) -> Result<()> {
         .into_axum_router()
         .layer(GrpcWebLayer::new());
     crate::say(&format!("listening on {address}"));
-    let connections = usize::try_from(CONNECTIONS_DEFAULT)?;
-    transport::serve(
-        bound,
-        Routes::from(services),
-        Stopping::default(),
-        connections,
-    )
-    .await;
+    let register = transport::Register::new(usize::try_from(CONNECTIONS_DEFAULT)?);
+    let routes = Routes::from(services);
+    transport::serve(bound, routes, Stopping::default(), register).await;
     Ok(())
 }
 

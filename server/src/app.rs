@@ -114,11 +114,10 @@ pub async fn start(settings: &Settings, env: &Env) -> Result<Running, StartError
     let store = Store::new(opened.kv);
     let reader = store.reader();
     let counters = reader.snapshot()?.counters()?;
-    let newest = counters.revision;
     let (pace, checkpointer) = (Pace::default(), store.checkpointer());
     let identification = Identification::new(opened.log_id, env.clock.as_ref());
     let log_id = identification.log_id.clone();
-    let feed = Arc::new(Feed::new(reader.clone(), log_id, newest));
+    let feed = Arc::new(Feed::new(reader.clone(), log_id, counters.revision));
     let dispatcher = Arc::new(Dispatcher::default());
     let (consumers, left) = Consumers::new(&counters);
     let exporting = Exporting::prepare(settings, env)?;
@@ -158,15 +157,16 @@ pub async fn start(settings: &Settings, env: &Env) -> Result<Running, StartError
         identification,
         stopping: stopping.clone(),
         drains: drains(settings),
+        connections: connections(settings),
     });
     let routes = grpc::routes(&context, health, env)?;
-    let logged = background::cleanup_log(&context, newest);
+    let logged = background::cleanup_log(&context, counters.revision);
     let engine_done = background::engine(engine, env);
     background::checkpoints(&context, checkpointer, pace);
     let released = background::resources(settings, &context, releases);
     let exported = Exporting::run(exporting, &context, env);
     background::watches(&context, room, left);
-    let served = background::transport(bound, routes, &stopping, settings, env);
+    let served = background::transport(bound, routes, &context);
     Ok(Running {
         address,
         stopping,
@@ -189,6 +189,12 @@ fn drains(settings: &Settings) -> Drains {
             false => DrainSessions::Keep,
         },
     })
+}
+
+/// The connections there are, which are none yet.
+fn connections(settings: &Settings) -> transport::Register {
+    let max = usize::try_from(settings.max_connections).unwrap_or(usize::MAX);
+    transport::Register::new(max)
 }
 
 async fn bind(settings: &Settings, env: &Env) -> Result<(transport::Bound, String), StartError> {

@@ -25,6 +25,7 @@ use crate::grpc::context::Context;
 
 pub(crate) mod calls;
 mod metric;
+mod process;
 pub mod reference;
 mod sample;
 mod table;

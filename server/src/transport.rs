@@ -25,6 +25,9 @@ mod connection;
 mod opening;
 mod register;
 
+pub(crate) use register::Counts;
+pub use register::Register;
+
 /// A bound listener.
 #[derive(Debug)]
 pub enum Bound {
@@ -67,7 +70,7 @@ async fn remove_dead_socket(path: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Serves until the server stops and every connection is done; at most `connections_max` of them at a time.
-pub async fn serve(bound: Bound, routes: Routes, stopping: Stopping, connections_max: usize) {
-    accept::run(bound, routes, stopping, connections_max).await;
+/// Serves until the server stops and every connection is done; as many at a time as the register has room for.
+pub async fn serve(bound: Bound, routes: Routes, stopping: Stopping, register: Register) {
+    accept::run(bound, routes, stopping, register).await;
 }

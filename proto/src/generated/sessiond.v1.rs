@@ -5328,17 +5328,18 @@ pub struct SessionEvent {
 }
 /// That something was done by whoever handled an event. The metadata
 /// `sessiond-cause` of a call names that event by its `event_id`; what the call
-/// changes carries it, also where that takes effect later. An id of another log
-/// counts as none. What would be deeper than 8 is refused CAUSE_TOO_DEEP: a
-/// handler feeds itself. Metadata that is no event id, or one that is not written
-/// yet, is FIELD_INVALID. Calls that open, update, reset, end, purge or sweep
-/// sessions, enqueue, requeue or discard messages, declare or release resources,
-/// revoke leases, reset circuits or call off a drain look at it; every other call
-/// ignores it. A message carries the cause of the call that enqueued it, or that
-/// brought it back last, and MESSAGE_DEAD_LETTERED shows it, so that a handler
-/// that answers dead letters with messages feeds itself too. Where such an event
-/// reports what a session's end left, or a worker was sent away by a call with a
-/// deeper cause, the cause is that of the end or the call.
+/// changes carries it, also where that takes effect later and in another
+/// namespace. An id of another log counts as none. What would be deeper than 8
+/// is refused CAUSE_TOO_DEEP: a handler feeds itself. Metadata that is no event
+/// id, or one that is not written yet, is FIELD_INVALID. Calls that open,
+/// update, reset, end, purge or sweep sessions, enqueue, requeue or discard
+/// messages, declare or release resources, revoke leases, reset circuits or call
+/// off a drain look at it; every other call ignores it. A message carries the
+/// cause of the call that enqueued it, or that brought it back last, and
+/// MESSAGE_DEAD_LETTERED shows it, so that a handler that answers dead letters
+/// with messages feeds itself too. Where such an event reports what a session's
+/// end left, or a worker was sent away by a call with a deeper cause, the cause
+/// is that of the end or the call.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EventCause {
     /// The event that was handled.

@@ -22,7 +22,6 @@ use crate::presence;
 use crate::reconcile::{self, Reconciler};
 use crate::releaser::{self, Bell, Releaser};
 use crate::room;
-use crate::stopping::Stopping;
 use crate::transport;
 
 /// Logs what the server does of itself from `after` on; answers when all of it is told.
@@ -114,14 +113,11 @@ pub(super) fn engine(engine: Engine, env: &Env) -> oneshot::Receiver<Result<(), 
 pub(super) fn transport(
     bound: transport::Bound,
     routes: tonic::service::Routes,
-    stopping: &Stopping,
-    settings: &Settings,
-    env: &Env,
+    context: &Context,
 ) -> oneshot::Receiver<()> {
     let (done, receiver) = oneshot::channel();
-    let stopping = stopping.clone();
-    let connections = usize::try_from(settings.max_connections).unwrap_or(usize::MAX);
-    env.spawn.task(
+    let (stopping, connections) = (context.stopping.clone(), context.connections.clone());
+    context.env.spawn.task(
         "transport",
         Box::pin(async move {
             transport::serve(bound, routes, stopping, connections).await;

@@ -31,6 +31,7 @@ use crate::feed::Feed;
 use crate::limits::{CAUSE_DEPTH_MAX, STOP_STREAMS_WITHIN};
 use crate::nodes::Nodes;
 use crate::stopping::Stopping;
+use crate::transport::Register;
 use crate::wire::show::reply::Shown;
 use crate::wire::status::Refusal;
 use crate::wire::{cause, namespace, show};
@@ -66,6 +67,8 @@ pub struct Context {
     pub stopping: Stopping,
     /// Who asked for that, and how far it is.
     pub drains: Drains,
+    /// The connections there are.
+    pub connections: Register,
 }
 
 /// Who this server is.

@@ -14,8 +14,10 @@ use sessiond_proto::v1 as pb;
 use tonic::Status;
 
 use super::calls::Calls;
+use super::process::Process;
 use crate::grpc::context::{Context, faulted};
 use crate::grpc::{stats, subscription};
+use crate::transport::Counts;
 
 /// Everything that is counted.
 #[derive(Debug)]
@@ -38,6 +40,10 @@ pub(super) struct Sample {
     pub(super) commit_commands: Histogram,
     /// How calls were answered.
     pub(super) calls: Calls,
+    /// What became of connections.
+    pub(super) connections: Counts,
+    /// What the process takes.
+    pub(super) process: Process,
     /// When the server started.
     pub(super) start_time: WallTime,
     /// The present.
@@ -71,6 +77,8 @@ impl Sample {
             commit_seconds: progress.commit_seconds().clone(),
             commit_commands: progress.commit_commands().clone(),
             calls,
+            connections: context.connections.counts(),
+            process: Process::now(),
             start_time: context.identification.start_time,
             now: context.now().wall,
         })

@@ -242,6 +242,45 @@ pub(super) const METRICS: &[Metric] = &[
         "When the newest drain on record began, since 1970",
         |sample| of_drain(sample, |drain| Some(seconds_of(drain.begin_time))),
     ),
+    gauge(
+        "connections",
+        Number,
+        "Connections that are open",
+        |sample| one(number(sample.connections.open)),
+    ),
+    counter(
+        "connections_admitted",
+        "Connections taken since the server started",
+        |sample| one(sample.connections.admitted),
+    ),
+    counter(
+        "connections_displaced",
+        "Connections closed because there were as many as there may be and no call was open on them for longest",
+        |sample| one(sample.connections.displaced),
+    ),
+    counter(
+        "connections_refused",
+        "Connections closed at once because there were as many as there may be and each had a call open",
+        |sample| one(sample.connections.refused),
+    ),
+    gauge(
+        "resident_memory",
+        Bytes,
+        "Memory that the process has in use; left out where the system does not say",
+        |sample| if_known(sample.process.resident_bytes),
+    ),
+    gauge(
+        "open_files",
+        Number,
+        "Descriptors that the process has open, connections among them; left out where the system does not say",
+        |sample| if_known(sample.process.open_files),
+    ),
+    gauge(
+        "open_files_max",
+        Number,
+        "Descriptors that it may have open; nothing if there is no limit",
+        |sample| if_known(sample.process.open_files_max),
+    ),
     counter(
         "rpcs",
         "Calls answered since the server started, by the code of the answer; a stream counts once it is answered at all",
@@ -272,6 +311,11 @@ fn one<N>(value: N) -> Vec<Point<N>> {
         labels: Vec::new(),
         value,
     }]
+}
+
+/// The only value of a metric, if there is one.
+fn if_known(count: Option<u64>) -> Vec<Point<f64>> {
+    count.map(number).map_or_else(Vec::new, one)
 }
 
 /// One of several values.

@@ -30,9 +30,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 const TOLD_EVERY: Duration = Duration::from_secs(10);
 
 /// Serves whoever connects until the server stops, and then those that are connected until they are done.
-pub(super) async fn run(bound: Bound, routes: Routes, stopping: Stopping, connections_max: usize) {
+pub(super) async fn run(bound: Bound, routes: Routes, stopping: Stopping, register: Register) {
     let service = CallDeadlines.layer(LocalPagesOnly.layer(routes.prepare()));
-    let register = Register::new(connections_max);
     let closing = CancellationToken::new();
     let mut connections = JoinSet::new();
     let mut troubles = Troubles::default();
@@ -58,7 +57,7 @@ pub(super) async fn run(bound: Bound, routes: Routes, stopping: Stopping, connec
                     let (service, closing) = (service.clone(), closing.clone());
                     connections.spawn(connection::serve(socket, peer, service, place, closing));
                 } else {
-                    troubles.refused(connections_max);
+                    troubles.refused(register.max());
                 }
             }
             Err(error) if is_of_one_connection(&error) => {}

@@ -13,9 +13,22 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-/// The connections there are.
+/// The connections there are; shared.
 #[derive(Clone, Debug)]
-pub(super) struct Register(Arc<Shared>);
+pub struct Register(Arc<Shared>);
+
+/// What became of connections so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Those that are open and have a place.
+    pub(crate) open: u64,
+    /// Those that were given one.
+    pub(crate) admitted: u64,
+    /// Those of them whose place went to a newcomer.
+    pub(crate) displaced: u64,
+    /// Those that were given none.
+    pub(crate) refused: u64,
+}
 
 #[derive(Debug)]
 struct Shared {
@@ -29,7 +42,10 @@ struct Shared {
 struct Open {
     /// By their numbers, which ascend.
     connections: BTreeMap<u64, Arc<Use>>,
-    next: u64,
+    /// How many were given a place, which is also the number of the next one.
+    admitted: u64,
+    displaced: u64,
+    refused: u64,
 }
 
 /// What a connection is used for.
@@ -61,7 +77,8 @@ pub(super) struct Call(Arc<Use>);
 
 impl Register {
     /// With room for so many.
-    pub(super) fn new(max: usize) -> Self {
+    #[must_use]
+    pub fn new(max: usize) -> Self {
         Self(Arc::new(Shared {
             max,
             start: Instant::now(),
@@ -76,9 +93,14 @@ impl Register {
             let idle = open.connections.iter();
             let idle = idle.filter(|(_, usage)| usage.calls.load(Ordering::Acquire) == 0);
             let longest = idle.min_by_key(|(_, usage)| usage.idle_since_ms.load(Ordering::Acquire));
-            let number = *longest?.0;
-            let gone = open.connections.remove(&number)?;
-            gone.gives_way.cancel();
+            let Some(number) = longest.map(|(number, _)| *number) else {
+                open.refused += 1;
+                return None;
+            };
+            if let Some(gone) = open.connections.remove(&number) {
+                gone.gives_way.cancel();
+                open.displaced += 1;
+            }
         }
         let usage = Arc::new(Use {
             start: self.0.start,
@@ -86,14 +108,30 @@ impl Register {
             idle_since_ms: AtomicU64::new(milliseconds(self.0.start.elapsed())),
             gives_way: CancellationToken::new(),
         });
-        let number = open.next;
-        open.next += 1;
+        let number = open.admitted;
+        open.admitted += 1;
         open.connections.insert(number, Arc::clone(&usage));
         Some(Place {
             number,
             usage,
             register: self.clone(),
         })
+    }
+
+    /// How many there may be.
+    pub(super) fn max(&self) -> usize {
+        self.0.max
+    }
+
+    /// What became of connections so far.
+    pub(crate) fn counts(&self) -> Counts {
+        let open = self.open();
+        Counts {
+            open: open.connections.len() as u64,
+            admitted: open.admitted,
+            displaced: open.displaced,
+            refused: open.refused,
+        }
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
@@ -194,6 +232,14 @@ mod tests {
         register.admit().expect("the second gives way");
         assert!(has_given_way(&second));
         drop(also_busy);
+        let counts = Counts {
+            open: 2,
+            admitted: 5,
+            displaced: 2,
+            refused: 1,
+        };
+        // The last one left at once.
+        assert_eq!(register.counts(), counts);
     }
 
     #[tokio::test(start_paused = true)]

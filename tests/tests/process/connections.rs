@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, prlimit};
 use sessiond_tests::caller::Caller;
+use sessiond_tests::scrape::Scrape;
 use sessiond_tests::server::Server;
 use sessiond_tests::watch_stream::WatchStream;
 
@@ -106,6 +107,12 @@ async fn a_newcomer_takes_the_place_of_whoever_was_idle_for_longest() {
         assert!(began.elapsed() < CUT_WITHIN, "there is no room again");
         caller.a_moment().await;
     }
+    let scrape = Scrape::of(server.address());
+    assert!(scrape.value("connections_displaced_total") >= FEWEST as f64);
+    assert!(scrape.value("connections_refused_total") >= 1.0);
+    // The watches, the caller and whoever scrapes.
+    assert!(scrape.value("connections") >= FEWEST as f64);
+    assert!(scrape.value("connections_admitted_total") > 2.0 * FEWEST as f64);
 }
 
 #[tokio::test]

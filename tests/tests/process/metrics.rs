@@ -46,11 +46,17 @@ fn every_metric_of_the_reference_is_there_from_the_first_scrape_on() {
         "leases{state=\"stalled\"}",
         "rpcs_total{rpc=\"SessionService/OpenSession\",code=\"OK\"}",
         "refusals_total{reason=\"QUEUE_FULL\"}",
+        "connections_displaced_total",
+        "connections_refused_total",
     ] {
         assert_eq!(scrape.value(series), 0.0, "{series}");
     }
     assert!(scrape.value("start_time_seconds") > 1e9);
     assert_eq!(scrape.value("draining"), 0.0);
+    assert_eq!(scrape.value("connections"), 1.0, "whoever scrapes");
+    let (open, most) = (scrape.value("open_files"), scrape.value("open_files_max"));
+    assert!(3.0 < open && open < most, "{open} of {most}");
+    assert!(scrape.value("resident_memory_bytes") > 1e6);
     assert_eq!(scrape.find("last_drain_warnings"), None);
 }
 

@@ -132,6 +132,33 @@ async fn a_chain_of_causes_has_an_end_and_every_call_that_would_add_to_it_is_ref
 }
 
 #[tokio::test]
+async fn a_chain_goes_through_namespaces() {
+    let server = Server::start_with(&["--namespaces", "blue,green"]);
+    let caller = Caller::to(&server).await;
+    let namespaces = ["blue", "green"].map(|name| caller.in_namespace(name));
+    let mut cause: Option<String> = None;
+    for depth in 0..=DEPTH_MAX {
+        let here = &namespaces[depth as usize % 2];
+        let caused = cause.as_ref().map(|event_id| here.caused_by(event_id));
+        caused
+            .as_ref()
+            .unwrap_or(here)
+            .opened(&depth.to_string())
+            .await;
+        let event = newest(here).await;
+        let told = event.cause.map(|cause| (cause.event_id, cause.depth));
+        assert_eq!(told, cause.map(|event_id| (event_id, depth)));
+        cause = Some(event.event_id);
+    }
+    // Two handlers that feed one another are found wherever each of them writes.
+    let deepest = cause.expect("the last one");
+    let refused = namespaces[1].caused_by(&deepest).open(open("new")).await;
+    refused
+        .expect_err("too deep")
+        .is(Code::FailedPrecondition, Reason::CauseTooDeep);
+}
+
+#[tokio::test]
 async fn a_cause_is_carried_to_an_end_that_comes_later_and_over_a_kill() {
     let mut server = Server::start();
     let caller = Caller::to(&server).await;

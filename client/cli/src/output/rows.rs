@@ -340,7 +340,10 @@ impl Row for pb::SessionEvent {
     const WIDTHS: &'static [usize] = &[8, 21, 24, 36, 8, 8, 20];
 
     fn cells(&self, _now: Timestamp) -> Vec<String> {
-        let session = self.session.clone().unwrap_or_default();
+        // An event about the server has none, and so no state either.
+        let session = self.session.as_ref();
+        let state = session.map(|session| values::enum_name::<pb::SessionState>(session.state));
+        let session = session.cloned().unwrap_or_default();
         let actor = self
             .actor
             .as_ref()
@@ -350,7 +353,7 @@ impl Row for pb::SessionEvent {
             values::enum_name::<pb::EventType>(self.r#type),
             session.key,
             session.session_id,
-            values::enum_name::<pb::SessionState>(session.state),
+            state.unwrap_or_default(),
             actor.unwrap_or_default(),
             event_detail(self),
         ]

@@ -174,6 +174,29 @@ fn a_growing_table_has_one_header() {
 }
 
 #[test]
+fn an_event_about_the_server_says_nothing_of_a_session() {
+    let event = pb::SessionEvent {
+        revision: 7,
+        r#type: pb::EventType::ServerDraining.into(),
+        actor: Some(pb::Actor {
+            kind: pb::ActorKind::Api.into(),
+            ..Default::default()
+        }),
+        attributes: [("reason", "RESTART"), ("sessions", "end")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
+        ..Default::default()
+    };
+    let row = format!(
+        "7         server-draining        {:<24}  {:<36}  -         api       reason=RESTART sessions=end\n",
+        "-", "-"
+    );
+    check(Format::Table, Detail::Rows, &row, |output| {
+        output.thing(&event)
+    });
+}
+
+#[test]
 fn cells_match_their_headers() {
     fn same<R: Row + Default>() {
         let cells = R::default().cells(Timestamp::UNIX_EPOCH);
