@@ -33,7 +33,7 @@ type Answers = Pin<Box<dyn Stream<Item = Result<pb::EnqueueStreamResponse, Statu
 pub(crate) async fn serve(listen: &str) -> Result<()> {
     let listen = Listen::from_str(listen).map_err(|why| anyhow!("--listen {why}"))?;
     let env = Machine::env();
-    let (bound, address) = transport::bind(env.network.as_ref(), &listen).await?;
+    let (bound, address) = transport::bind(env.network.as_ref(), &listen, None).await?;
     let service = MessageServiceServer::new(Noop)
         .max_decoding_message_size(REQUEST_BYTES_MAX)
         .max_encoding_message_size(REQUEST_BYTES_MAX);

@@ -12,6 +12,10 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::error::Error;
 
+mod tls;
+
+pub use tls::{CA_ENV, CLIENT_CERTIFICATE_ENV, CLIENT_KEY_ENV, TlsFiles};
+
 /// Where a server listens unless it is told otherwise.
 pub const ADDR_DEFAULT: &str = "http://127.0.0.1:7377";
 
@@ -40,8 +44,10 @@ const HEADER_LIST_BYTES_MAX: u32 = 64 * 1024;
 /// The address of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Addr {
-    /// `http://HOST:PORT`.
+    /// The `HOST:PORT` of `http://HOST:PORT`.
     Http(String),
+    /// The same of `https://HOST:PORT`.
+    Https(String),
     /// The path of a Unix socket.
     Unix(String),
 }
@@ -56,13 +62,13 @@ pub(crate) struct Channels {
 // === impl Addr ===
 
 impl Addr {
-    /// Reads `http://HOST[:PORT]`, `HOST[:PORT]`, `unix:PATH` or `unix://PATH`.
-    /// Without a scheme the port is 7377 unless it is given, with one it is that
-    /// of the scheme.
+    /// Reads `http://HOST[:PORT]`, `https://HOST[:PORT]`, `HOST[:PORT]`, `unix:PATH`
+    /// or `unix://PATH`. Without a scheme there is no TLS, and the port is 7377 unless
+    /// it is given; with one it is that of the scheme.
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] for anything else, `https` included: TLS is not built.
+    /// [`Error::Setting`] for anything else.
     pub(crate) fn parse(text: &str) -> Result<Self, Error> {
         let text = text.trim();
         if let Some(path) = text.strip_prefix("unix:") {
@@ -72,9 +78,15 @@ impl Addr {
             Some((scheme, rest)) => (Some(scheme), rest),
             None => (None, text),
         };
-        if scheme.is_some_and(|scheme| !scheme.eq_ignore_ascii_case("http")) {
-            return Err(unusable(text, "only `http://` and `unix:` are built"));
-        }
+        let make = match scheme {
+            None => Self::Http,
+            Some(scheme) if scheme.eq_ignore_ascii_case("http") => Self::Http,
+            Some(scheme) if scheme.eq_ignore_ascii_case("https") => Self::Https,
+            Some(_) => {
+                let known = "it must begin with `http://`, `https://` or `unix:`";
+                return Err(unusable(text, known));
+            }
+        };
         let host = rest.strip_suffix('/').unwrap_or(rest);
         let uri: tonic::codegen::http::Uri = format!("http://{host}")
             .parse()
@@ -88,8 +100,8 @@ impl Addr {
         let tail = host.rsplit_once(']').map_or(host, |(_, tail)| tail);
         match (scheme, tail.contains(':'), authority.port_u16()) {
             (_, true, None | Some(0)) => Err(unusable(text, "its port is no port")),
-            (None, false, _) => Ok(Self::Http(format!("http://{host}:{PORT_DEFAULT}"))),
-            (_, true, Some(_)) | (Some(_), false, _) => Ok(Self::Http(format!("http://{host}"))),
+            (None, false, _) => Ok(make(format!("{host}:{PORT_DEFAULT}"))),
+            (_, true, Some(_)) | (Some(_), false, _) => Ok(make(host.to_owned())),
         }
     }
 
@@ -101,19 +113,40 @@ impl Addr {
         Ok(Self::Unix(path.to_owned()))
     }
 
-    fn endpoint(&self) -> Result<Endpoint, Error> {
-        Endpoint::from_shared(self.to_string())
-            .map_err(|error| unusable(&self.to_string(), &error.to_string()))
+    fn endpoint(&self, tls: &TlsFiles, connect_timeout: Duration) -> Result<Endpoint, Error> {
+        let endpoint = Endpoint::from_shared(self.to_string())
+            .map_err(|error| unusable(&self.to_string(), &error.to_string()))?;
+        match self {
+            Self::Https(_) => {
+                let secured = endpoint.tls_config(tls.config()?.timeout(connect_timeout));
+                secured.map_err(|error| Error::setting(chain(&error)))
+            }
+            Self::Http(_) | Self::Unix(_) if tls.is_empty() => Ok(endpoint),
+            // Whoever names them believes that the connection is a secret.
+            Self::Http(_) | Self::Unix(_) => Err(unusable(
+                &self.to_string(),
+                "files of TLS are named, and only `https://` has TLS",
+            )),
+        }
     }
 }
 
 impl fmt::Display for Addr {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Http(uri) => formatter.write_str(uri),
+            Self::Http(host) => write!(formatter, "http://{host}"),
+            Self::Https(host) => write!(formatter, "https://{host}"),
             Self::Unix(path) => write!(formatter, "unix:{path}"),
         }
     }
+}
+
+/// The error and its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |words, cause| {
+        format!("{words}: {cause}")
+    })
 }
 
 fn unusable(text: &str, why: &str) -> Error {
@@ -127,14 +160,18 @@ impl Channels {
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] for an address that cannot be used, or when there is
-    /// no tokio runtime to run the connections.
-    pub(crate) fn new(addr: &Addr, connect_timeout: Duration) -> Result<Self, Error> {
+    /// [`Error::Setting`] for an address or files of TLS that cannot be used, or when
+    /// there is no tokio runtime to run the connections.
+    pub(crate) fn new(
+        addr: &Addr,
+        tls: &TlsFiles,
+        connect_timeout: Duration,
+    ) -> Result<Self, Error> {
         if tokio::runtime::Handle::try_current().is_err() {
             return Err(Error::setting("a client needs a running tokio runtime"));
         }
         let endpoint = addr
-            .endpoint()?
+            .endpoint(tls, connect_timeout)?
             .user_agent(concat!("sessiond-rust/", env!("CARGO_PKG_VERSION")))
             .map_err(|error| Error::setting(error.to_string()))?
             .connect_timeout(connect_timeout)

@@ -71,8 +71,8 @@ impl Client {
         ClientBuilder::new()
     }
 
-    /// A client as the environment describes it: `SESSIOND_ADDR`,
-    /// `SESSIOND_TOKEN` and `SESSIOND_NAMESPACE`, each optional.
+    /// A client as the environment describes it: `SESSIOND_ADDR` and what
+    /// [`ClientBuilder::from_env`] names beside it, each optional.
     ///
     /// # Errors
     ///

@@ -40,7 +40,9 @@ pub use sessiond_proto::reason::Reason;
 pub use sessiond_proto::v1 as pb;
 
 pub use self::cause::CAUSE_ENV;
-pub use self::channel::{ADDR_DEFAULT, CONNECT_TIMEOUT_DEFAULT};
+pub use self::channel::{
+    ADDR_DEFAULT, CA_ENV, CLIENT_CERTIFICATE_ENV, CLIENT_KEY_ENV, CONNECT_TIMEOUT_DEFAULT, TlsFiles,
+};
 pub use self::client::{
     ADDR_ENV, Client, ClientBuilder, DEADLINE_DEFAULT, DECODE_BYTES_MAX, NAMESPACE_ENV, TOKEN_ENV,
     session_id, session_key,

@@ -40,6 +40,7 @@ use crate::releaser::Bell;
 use crate::room;
 use crate::stopping::Stopping;
 use crate::transport;
+use crate::transport::tls::{Tls, Wrong};
 
 mod background;
 
@@ -73,6 +74,9 @@ pub enum StartError {
         #[source]
         source: std::io::Error,
     },
+    /// The files of TLS cannot be used.
+    #[error("failed to use the files of [tls]")]
+    Tls(Vec<Wrong>),
     /// The reflection service was not built from our descriptors.
     #[error("failed to build the reflection service")]
     Reflection(#[from] tonic_reflection::server::Error),
@@ -82,6 +86,7 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Running {
     address: String,
+    tls: Option<Tls>,
     stopping: Stopping,
     drainer: Arc<Drainer>,
     engine: Handle,
@@ -140,8 +145,6 @@ pub async fn start(settings: &Settings, env: &Env) -> Result<Running, StartError
     // Bound before anything runs, so that a taken address leaves nothing to stop.
     let (bound, address) = bind(settings, env).await?;
     let room = room_watch(settings, env, &handle).await;
-    let stopping = Stopping::default();
-    let health = Health::new(handle.clone(), stopping.clone());
     let context = Arc::new(Context {
         engine: handle.clone(),
         reader,
@@ -155,21 +158,23 @@ pub async fn start(settings: &Settings, env: &Env) -> Result<Running, StartError
         events: settings.events,
         namespaces: settings.namespaces.clone(),
         identification,
-        stopping: stopping.clone(),
+        stopping: Stopping::default(),
         drains: drains(settings),
         connections: connections(settings),
     });
-    let routes = grpc::routes(&context, health, env)?;
+    let routes = grpc::routes(&context, health(&context), env)?;
     let logged = background::cleanup_log(&context, counters.revision);
     let engine_done = background::engine(engine, env);
     background::checkpoints(&context, checkpointer, pace);
     let released = background::resources(settings, &context, releases);
     let exported = Exporting::run(exporting, &context, env);
     background::watches(&context, room, left);
+    let tls = bound.tls();
     let served = background::transport(bound, routes, &context);
     Ok(Running {
         address,
-        stopping,
+        tls,
+        stopping: context.stopping.clone(),
         drainer: Arc::new(Drainer::of(&context)),
         engine: handle,
         engine_done,
@@ -178,6 +183,11 @@ pub async fn start(settings: &Settings, env: &Env) -> Result<Running, StartError
         exported,
         served,
     })
+}
+
+/// What probes are told.
+fn health(context: &Context) -> Health {
+    Health::new(context.engine.clone(), context.stopping.clone())
 }
 
 /// Where calls and signals ask this server to go.
@@ -198,7 +208,10 @@ fn connections(settings: &Settings) -> transport::Register {
 }
 
 async fn bind(settings: &Settings, env: &Env) -> Result<(transport::Bound, String), StartError> {
-    let bound = transport::bind(env.network.as_ref(), &settings.listen).await;
+    let files = settings.tls.files();
+    let tls = files.map(|files| Tls::read(&files)).transpose();
+    let tls = tls.map_err(StartError::Tls)?;
+    let bound = transport::bind(env.network.as_ref(), &settings.listen, tls).await;
     bound.map_err(|source| StartError::Listen {
         address: settings.listen.to_string(),
         source,
@@ -236,6 +249,12 @@ impl Running {
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// Its TLS, where there is any.
+    #[must_use]
+    pub fn tls(&self) -> Option<Tls> {
+        self.tls.clone()
     }
 
     /// Completes when the engine has ended by itself: with the fault that ended it, or without one if

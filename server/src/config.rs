@@ -4,12 +4,12 @@
 //! where it is from. Nothing is clamped or ignored: names that do not exist, values out of bounds and settings
 //! that contradict one another are refused, all of them at once, each with its place and the fix.
 //!
-//! How to add a key: the head of `config/keys.rs`. What this deliberately does not do: read a file again while
+//! How to add a key: the head of `config/keys.rs`. Who may reach the port: `exposure.rs`. What this deliberately does not do: read a file again while
 //! the server runs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -27,6 +27,7 @@ use crate::logging::LogFormat;
 
 mod contradiction;
 mod environment;
+mod exposure;
 pub mod field;
 mod file;
 pub mod keys;
@@ -41,6 +42,7 @@ mod tests;
 
 pub use environment::Environment;
 use environment::flags;
+pub use exposure::TlsSettings;
 use problem::{KeyPath, Origin, Problem};
 use resolve::Resolver;
 
@@ -60,8 +62,8 @@ pub struct ServeArgs {
     /// directory, or /var/lib/sessiond for root. [env: SESSIOND_DATA_DIR]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<String>,
-    /// Address to listen on: HOST:PORT or unix:PATH. Port 0 picks a free one and prints it. Only
-    /// loopback addresses are taken: this version has neither TLS nor authentication.
+    /// Address to listen on: HOST:PORT or unix:PATH. Port 0 picks a free one and prints it. What
+    /// is not a loopback address needs TLS and client certificates; see [tls] of the configuration.
     /// [default: 127.0.0.1:7377] [env: SESSIOND_LISTEN]
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<String>,
@@ -95,7 +97,7 @@ impl ServeArgs {
 /// Where to listen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listen {
-    /// On a loopback TCP address.
+    /// On a TCP address.
     Tcp(SocketAddr),
     /// On a socket file, created with mode 0600.
     Unix(PathBuf),
@@ -116,14 +118,7 @@ impl std::str::FromStr for Listen {
             .map_err(|error| format!("takes HOST:PORT or unix:PATH ({error})"))?
             .next()
             .ok_or_else(|| "names no address".to_owned())?;
-        if is_loopback(address.ip()) {
-            Ok(Self::Tcp(address))
-        } else {
-            Err(format!(
-                "{address} is not a loopback address, and without TLS and authentication nothing \
-                 else is served; listen on 127.0.0.1, [::1] or unix:PATH"
-            ))
-        }
+        Ok(Self::Tcp(address))
     }
 }
 
@@ -136,10 +131,6 @@ impl fmt::Display for Listen {
     }
 }
 
-fn is_loopback(ip: IpAddr) -> bool {
-    ip.is_loopback()
-}
-
 /// Everything a server is started with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -147,6 +138,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// Where to listen.
     pub listen: Listen,
+    /// The files of TLS.
+    pub tls: TlsSettings,
     /// Connections there may be at a time.
     pub max_connections: u64,
     /// Bytes that must be free on the disk for anything to be added; none: whatever is free is enough.
@@ -254,6 +247,7 @@ impl Default for Settings {
         Self {
             data_dir: PathBuf::new(),
             listen: Listen::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 7377))),
+            tls: TlsSettings::default(),
             max_connections: CONNECTIONS_DEFAULT,
             events: EventRetention::default(),
             resources: ReleaseTerms::default(),

@@ -1,8 +1,9 @@
 //! Plain HTTP on the same port: health for probes, and the check that keeps browsers' pages out.
 //!
 //! A page in a browser can reach a loopback port. So every HTTP/1 and every gRPC-Web request must name
-//! a loopback host, and an Origin, if it has one, must be a loopback one too. gRPC proper needs HTTP/2
-//! with prior knowledge, which no page can speak.
+//! a loopback host, and an Origin, if it has one, must be a loopback one too. In TLS the browser has seen that the
+//! host is who it is called, so any may be named, and an Origin must be that one. gRPC proper needs HTTP/2
+//! with prior knowledge, or content of a kind that no page can send to another site.
 
 use std::task::{Context, Poll};
 
@@ -33,21 +34,28 @@ async fn answer(good: bool, word: &'static str) -> (StatusCode, String) {
     }
 }
 
-/// Adds the check to a service.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct LocalPagesOnly;
+/// Whose pages are served. Adds the check to a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pages {
+    /// Those of this machine.
+    Local,
+    /// Those of the host that was called, in TLS.
+    OfTheHost,
+}
 
 /// A service behind the check.
 #[derive(Clone, Debug)]
 pub struct Guarded<S> {
+    pages: Pages,
     inner: S,
 }
 
-impl<S> Layer<S> for LocalPagesOnly {
+impl<S> Layer<S> for Pages {
     type Service = Guarded<S>;
 
     fn layer(&self, inner: S) -> Guarded<S> {
-        Guarded { inner }
+        let pages = *self;
+        Guarded { pages, inner }
     }
 }
 
@@ -64,7 +72,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        match refusal(&request) {
+        match self.pages.refusal(&request) {
             None => Either::Left(self.inner.call(request)),
             Some(why) => {
                 let body = Body::new(http_body(why));
@@ -80,27 +88,36 @@ fn http_body(text: &'static str) -> axum::body::Body {
     axum::body::Body::from(text)
 }
 
-/// Why a request is refused, if it is.
-fn refusal<B>(request: &Request<B>) -> Option<&'static str> {
-    if !could_be_a_page(request) {
-        return None;
+impl Pages {
+    /// Why a request is refused, if it is.
+    fn refusal<B>(self, request: &Request<B>) -> Option<&'static str> {
+        if !could_be_a_page(request) {
+            return None;
+        }
+        let host = request
+            .uri()
+            .authority()
+            .map(|authority| authority.as_str().to_owned())
+            .or_else(|| header(request, HOST.as_str()));
+        let Some(host) = host else {
+            return Some("refused: no Host is named\n");
+        };
+        if self == Self::Local && !is_local(&host) {
+            return Some("refused: the Host is not this machine's loopback name\n");
+        }
+        // One that is no text is of no site that we know.
+        let origin = request.headers().get(ORIGIN)?.to_str().unwrap_or_default();
+        let site = origin.strip_prefix("https://").or_else(|| {
+            origin
+                .strip_prefix("http://")
+                .filter(|_| self == Self::Local)
+        });
+        let ours = site.is_some_and(|site| match self {
+            Self::Local => is_local(site),
+            Self::OfTheHost => site.eq_ignore_ascii_case(&host),
+        });
+        (!ours).then_some("refused: the Origin is another site\n")
     }
-    let host = request
-        .uri()
-        .authority()
-        .map(|authority| authority.as_str().to_owned())
-        .or_else(|| header(request, HOST.as_str()));
-    if !host.as_deref().is_some_and(is_local) {
-        return Some("refused: the Host is not this machine's loopback name\n");
-    }
-    let origin = header(request, ORIGIN.as_str());
-    let local = origin.as_deref().is_none_or(|origin| {
-        let host = origin
-            .strip_prefix("http://")
-            .or_else(|| origin.strip_prefix("https://"));
-        host.is_some_and(is_local)
-    });
-    (!local).then_some("refused: the Origin is another site\n")
 }
 
 fn could_be_a_page<B>(request: &Request<B>) -> bool {
@@ -141,7 +158,8 @@ mod tests {
 
     #[test]
     fn pages_of_other_sites_are_refused() {
-        let refused = |headers: &[(&str, &str)]| refusal(&request(Version::HTTP_11, headers));
+        let refused =
+            |headers: &[(&str, &str)]| Pages::Local.refusal(&request(Version::HTTP_11, headers));
         assert!(refused(&[("host", "127.0.0.1:7377")]).is_none());
         assert!(refused(&[("host", "localhost")]).is_none());
         assert!(refused(&[("host", "[::1]:7377"), ("origin", "http://localhost:8080")]).is_none());
@@ -156,9 +174,30 @@ mod tests {
     }
 
     #[test]
+    fn in_tls_a_page_must_be_of_the_host_that_it_calls() {
+        let refused = |headers: &[(&str, &str)]| {
+            Pages::OfTheHost.refusal(&request(Version::HTTP_11, headers))
+        };
+        let host = ("host", "sessiond.example:7377");
+        assert!(refused(&[host]).is_none());
+        assert!(refused(&[]).is_some(), "no Host");
+        assert!(refused(&[host, ("origin", "https://Sessiond.example:7377")]).is_none());
+        for other in [
+            "http://sessiond.example:7377",
+            "https://sessiond.example",
+            "https://evil.example",
+            "https://localhost",
+            "null",
+        ] {
+            assert!(refused(&[host, ("origin", other)]).is_some(), "{other}");
+        }
+    }
+
+    #[test]
     fn grpc_is_not_a_page_but_grpc_web_is() {
-        assert!(refusal(&request(Version::HTTP_2, &[("host", "elsewhere")])).is_none());
+        let refused = |request| Pages::Local.refusal(&request);
+        assert!(refused(request(Version::HTTP_2, &[("host", "elsewhere")])).is_none());
         let web = [("content-type", "application/grpc-web+proto")];
-        assert!(refusal(&request(Version::HTTP_2, &web)).is_some());
+        assert!(refused(request(Version::HTTP_2, &web)).is_some());
     }
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use hangup::Hangups;
 use sessiond::app::{self, Running, StartError, Stopped};
 use sessiond::config::problem::{KeyPath, Origin, Problem};
 use sessiond::config::{self, Environment, ServeArgs, Settings};
@@ -19,6 +20,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 mod agent;
 mod demo;
+mod hangup;
 mod inspect;
 mod run;
 
@@ -115,6 +117,7 @@ async fn serve(args: &ServeArgs) -> u8 {
     descriptors::raise(settings.max_connections);
     // Taken before the start, so that a signal during recovery is not lost.
     let mut signals = Signals::take();
+    let hangups = Hangups::take();
     let mut running = match start(&settings, &mut signals).await {
         Some(Ok(running)) => running,
         Some(Err(error)) => return refused(&error, &loaded.origins),
@@ -131,6 +134,7 @@ async fn serve(args: &ServeArgs) -> u8 {
         .map(|file| tracing::field::display(file.display()));
     tracing::info!(version = app::VERSION, data_dir = %settings.data_dir.display(), config = file, "serving");
     eprintln!("listening on {}", running.address());
+    tokio::spawn(hangups.heed(running.tls()));
     let mut asking = Asking {
         drains: running.drains(),
         signals,
@@ -244,7 +248,16 @@ async fn stop(running: Running, asked: Asked, drains: Drains) -> u8 {
 
 fn refused(error: &StartError, origins: &BTreeMap<KeyPath, Origin>) -> u8 {
     let code = match error {
-        StartError::Exports { .. } => return refused_exports(error, origins),
+        StartError::Exports { .. } => {
+            let problem = (KeyPath::of("session", "export_before_purge"), chain(error));
+            return refused_settings([problem], origins);
+        }
+        StartError::Tls(wrong) => {
+            let problems = wrong
+                .iter()
+                .map(|wrong| (KeyPath::of("tls", wrong.key), wrong.what.clone()));
+            return refused_settings(problems, origins);
+        }
         StartError::Store(_) => exit::DATA_DIR,
         StartError::Listen { .. } => exit::ADDRESS,
         StartError::Recovery(_) => exit::STORE,
@@ -254,14 +267,13 @@ fn refused(error: &StartError, origins: &BTreeMap<KeyPath, Origin>) -> u8 {
     code
 }
 
-/// What only the disk knows of a setting is told as what is wrong with others.
-fn refused_exports(error: &StartError, origins: &BTreeMap<KeyPath, Origin>) -> u8 {
-    let key = KeyPath {
-        section: "session",
-        name: String::new(),
-        key: "export_before_purge",
-    };
-    let problems = [Problem::of(origins, &key, chain(error))];
+/// What only the disk knows of settings is told as what is wrong with others.
+fn refused_settings(
+    wrong: impl IntoIterator<Item = (KeyPath, String)>,
+    origins: &BTreeMap<KeyPath, Origin>,
+) -> u8 {
+    let problem = |(key, what)| Problem::of(origins, &key, what);
+    let problems: Vec<Problem> = wrong.into_iter().map(problem).collect();
     inspect::tell(&problems);
     eprintln!("error: {}; nothing was started", inspect::count(&problems));
     exit::USAGE

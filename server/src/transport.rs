@@ -1,7 +1,7 @@
 //! The one port: binds it, and serves connections until the server stops.
 //!
 //! ```text
-//!  accept (accept.rs) ──► first bytes, within 5 s (opening.rs) ──► HTTP/2 or HTTP/1 (connection.rs) ──► the routes
+//!  accept (accept.rs) ──► TLS (tls.rs) and first bytes (opening.rs), 5 s ──► HTTP/2 or HTTP/1 (connection.rs) ──► the routes
 //!                              a place in the register of connections (register.rs) from accept to close
 //! ```
 //!
@@ -18,12 +18,14 @@ use tonic::service::Routes;
 use crate::config::Listen;
 use crate::env::Network;
 use crate::stopping::Stopping;
+use tls::Tls;
 
 mod accept;
 mod call_deadline;
 mod connection;
 mod opening;
 mod register;
+pub mod tls;
 
 pub(crate) use register::Counts;
 pub use register::Register;
@@ -31,22 +33,37 @@ pub use register::Register;
 /// A bound listener.
 #[derive(Debug)]
 pub enum Bound {
-    /// On TCP.
-    Tcp(TcpListener),
+    /// On TCP, in TLS if there is any.
+    Tcp(TcpListener, Option<Tls>),
     /// On a socket file.
     Unix(UnixListener),
 }
 
-/// Binds where `listen` says; answers also with the address clients use.
+impl Bound {
+    /// Its TLS, where there is any.
+    #[must_use]
+    pub fn tls(&self) -> Option<Tls> {
+        match self {
+            Self::Tcp(_, tls) => tls.clone(),
+            Self::Unix(_) => None,
+        }
+    }
+}
+
+/// Binds where `listen` says, with TLS for TCP; answers also with the address clients use.
 ///
 /// # Errors
 /// The system's, with the address not yet in it.
-pub async fn bind(network: &dyn Network, listen: &Listen) -> std::io::Result<(Bound, String)> {
+pub async fn bind(
+    network: &dyn Network,
+    listen: &Listen,
+    tls: Option<Tls>,
+) -> std::io::Result<(Bound, String)> {
     match listen {
         Listen::Tcp(address) => {
             let listener = network.listen(*address).await?;
             let address = listener.local_addr()?.to_string();
-            Ok((Bound::Tcp(listener), address))
+            Ok((Bound::Tcp(listener, tls), address))
         }
         Listen::Unix(path) => {
             remove_dead_socket(path).await?;

@@ -16,9 +16,10 @@ use sessiond_proto::{CAUSE_METADATA_KEY, NAMESPACE_METADATA_KEY};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Error, Identity};
 use tonic::{Request, Status};
 
+use crate::certificates::Signed;
 use crate::refusal::Refusal;
 use crate::server::Server;
 
@@ -76,6 +77,25 @@ impl Caller {
             channel: channel.expect("the server answers where it says it listens"),
             named: Named::default(),
         }
+    }
+
+    /// A new connection to `https://HOST:PORT`, trusting this authority and showing this certificate.
+    ///
+    /// # Errors
+    /// When none is made. A server that refuses what is shown says so with the first call only.
+    ///
+    /// # Panics
+    /// If it is no URL.
+    pub async fn in_tls(url: &str, ca: &str, shown: Option<&Signed>) -> Result<Self, Error> {
+        let mut tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca));
+        if let Some(Signed { certificate, key }) = shown {
+            tls = tls.identity(Identity::from_pem(certificate, key));
+        }
+        let endpoint = Endpoint::from_shared(url.to_owned()).expect("a URL");
+        Ok(Self {
+            channel: endpoint.tls_config(tls)?.connect().await?,
+            named: Named::default(),
+        })
     }
 
     /// The same connection, for calls in another namespace.

@@ -8,6 +8,7 @@ pub mod sim_disk;
 
 pub mod agent_link;
 pub mod binaries;
+pub mod certificates;
 pub mod cgroups;
 pub mod export_file;
 pub mod flushes;

@@ -67,6 +67,8 @@ mod stopping;
 mod stuck_watchers;
 #[path = "process/subscription_commands.rs"]
 mod subscription_commands;
+#[path = "process/tls.rs"]
+mod tls;
 #[path = "process/unfinished.rs"]
 mod unfinished;
 #[path = "process/web.rs"]

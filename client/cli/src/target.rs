@@ -9,8 +9,12 @@ use std::time::Duration;
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 use sessiond_client::{
-    ADDR_DEFAULT, ADDR_ENV, CAUSE_ENV, Client, ClientBuilder, Error, RetryPolicy,
+    ADDR_DEFAULT, ADDR_ENV, CAUSE_ENV, Client, ClientBuilder, Error, RetryPolicy, TlsFiles,
 };
+
+mod tls_args;
+
+use tls_args::TlsArgs;
 
 /// How long a command repeats a call before it reports. Long enough for a server that is just
 /// starting, short enough for a person who waits.
@@ -29,6 +33,9 @@ pub(crate) struct Target {
     pub(crate) namespace_origin: Origin,
     token: Option<String>,
     cause: Option<String>,
+    tls: TlsFiles,
+    /// The arguments with which another command finds the same files.
+    pub(crate) tls_flags: Vec<String>,
 }
 
 /// Where an address or a namespace was said.
@@ -42,7 +49,7 @@ pub(crate) enum Origin {
 /// The arguments that every command takes about its server.
 #[derive(Clone, clap::Args)]
 pub(crate) struct TargetArgs {
-    /// The server: HOST:PORT, http://HOST:PORT or unix:PATH [default: http://127.0.0.1:7377].
+    /// The server: HOST:PORT, http://HOST:PORT, https://HOST:PORT or unix:PATH [default: http://127.0.0.1:7377].
     #[arg(long, global = true, env = ADDR_ENV, value_name = "ADDR", help_heading = "Server")]
     addr: Option<String>,
     /// The namespace [default: the server's `default`].
@@ -61,6 +68,8 @@ pub(crate) struct TargetArgs {
     /// itself is refused. Workers, hooks and the spool have nothing to do with it.
     #[arg(long, global = true, env = CAUSE_ENV, value_name = "EVENT_ID", help_heading = "Server")]
     cause: Option<String>,
+    #[command(flatten)]
+    tls: TlsArgs,
 }
 
 // === impl Target ===
@@ -87,6 +96,8 @@ impl Target {
             namespace_origin,
             token: given(&args.token),
             cause: given(&args.cause),
+            tls: args.tls.files(),
+            tls_flags: args.tls.flags(source),
         }
     }
 
@@ -116,7 +127,7 @@ impl Target {
         if let Some(token) = &self.token {
             builder = builder.token(token);
         }
-        builder
+        builder.tls(self.tls.clone())
     }
 
     /// The namespace by its name, also when none was given.
@@ -186,6 +197,7 @@ mod tests {
                 addr: addr.map(str::to_owned),
                 namespace: Some(String::new()),
                 cause: None,
+                tls: TlsArgs::default(),
                 token: Some("secret".to_owned()),
             };
             let target = Target::from_parts(&args, |_| source);

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tonic::metadata::AsciiMetadataValue;
 
 use super::{Client, DEADLINE_DEFAULT, Identity};
-use crate::channel::{ADDR_DEFAULT, Addr, CONNECT_TIMEOUT_DEFAULT, Channels};
+use crate::channel::{ADDR_DEFAULT, Addr, CONNECT_TIMEOUT_DEFAULT, Channels, TlsFiles};
 use crate::error::Error;
 use crate::retry::RetryPolicy;
 
@@ -30,6 +30,7 @@ pub struct ClientBuilder {
     addr: String,
     namespace: Option<String>,
     token: Option<String>,
+    tls: TlsFiles,
     connect_timeout: Duration,
     deadline: Duration,
     retry: RetryPolicy,
@@ -43,6 +44,7 @@ impl ClientBuilder {
             addr: ADDR_DEFAULT.to_owned(),
             namespace: None,
             token: None,
+            tls: TlsFiles::default(),
             connect_timeout: CONNECT_TIMEOUT_DEFAULT,
             deadline: DEADLINE_DEFAULT,
             retry: RetryPolicy::default(),
@@ -50,7 +52,9 @@ impl ClientBuilder {
     }
 
     /// The settings which the environment has: `SESSIOND_ADDR`,
-    /// `SESSIOND_TOKEN` and `SESSIOND_NAMESPACE`. An empty variable is none.
+    /// `SESSIOND_TOKEN`, `SESSIOND_NAMESPACE`, and for `https` `SESSIOND_CA`,
+    /// `SESSIOND_CLIENT_CERTIFICATE` and `SESSIOND_CLIENT_KEY`. An empty variable
+    /// is none.
     ///
     /// # Errors
     ///
@@ -76,11 +80,13 @@ impl ClientBuilder {
         }
         builder.token = read(TOKEN_ENV)?;
         builder.namespace = read(NAMESPACE_ENV)?;
+        builder.tls = TlsFiles::from_variables(read)?;
         Ok(builder)
     }
 
-    /// Sets the server's address: `http://HOST:PORT`, `HOST:PORT`, `HOST` (port
-    /// 7377) or `unix:PATH`. Default: `http://127.0.0.1:7377`.
+    /// Sets the server's address: `http://HOST:PORT`, `https://HOST:PORT`,
+    /// `HOST:PORT`, `HOST` (port 7377) or `unix:PATH`. Only `https` has TLS.
+    /// Default: `http://127.0.0.1:7377`.
     #[must_use]
     pub fn addr(mut self, addr: impl Into<String>) -> Self {
         self.addr = addr.into();
@@ -98,6 +104,14 @@ impl ClientBuilder {
     #[must_use]
     pub fn token(mut self, token: impl Into<String>) -> Self {
         self.token = Some(token.into());
+        self
+    }
+
+    /// Sets the files of TLS. Default: the authorities of the system are trusted,
+    /// and nothing is shown. For `https` only.
+    #[must_use]
+    pub fn tls(mut self, files: TlsFiles) -> Self {
+        self.tls = files;
         self
     }
 
@@ -145,7 +159,7 @@ impl ClientBuilder {
         };
         let addr = Addr::parse(&self.addr)?;
         Ok(Client {
-            channels: Channels::new(&addr, self.connect_timeout)?,
+            channels: Channels::new(&addr, &self.tls, self.connect_timeout)?,
             addr: Arc::new(addr),
             identity: Arc::new(identity),
             deadline: self.deadline,
@@ -175,6 +189,7 @@ impl std::fmt::Debug for ClientBuilder {
             .field("addr", &self.addr)
             .field("namespace", &self.namespace)
             .field("token", &self.token.as_ref().map(|_| "(hidden)"))
+            .field("tls", &self.tls)
             .field("connect_timeout", &self.connect_timeout)
             .field("deadline", &self.deadline)
             .field("retry", &self.retry)

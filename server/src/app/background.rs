@@ -110,6 +110,7 @@ pub(super) fn engine(engine: Engine, env: &Env) -> oneshot::Receiver<Result<(), 
     receiver
 }
 
+/// Serves connections, and looks whether the files of their TLS have changed; answers when all are done.
 pub(super) fn transport(
     bound: transport::Bound,
     routes: tonic::service::Routes,
@@ -117,6 +118,10 @@ pub(super) fn transport(
 ) -> oneshot::Receiver<()> {
     let (done, receiver) = oneshot::channel();
     let (stopping, connections) = (context.stopping.clone(), context.connections.clone());
+    if let Some(tls) = bound.tls() {
+        let watch = tls.watch(stopping.clone());
+        context.env.spawn.thread("tls", Box::pin(watch));
+    }
     context.env.spawn.task(
         "transport",
         Box::pin(async move {

@@ -17,7 +17,15 @@ use super::resolve::{Given, Layer, Named};
 /// What all variables of this system begin with.
 const PREFIX: &str = "SESSIOND_";
 /// What is behind it in those of other programs that are near to some of ours.
-const OF_OTHERS: [&str; 4] = ["ADDR", "NAMESPACE", "TOKEN", "RECORDING"];
+const OF_OTHERS: [&str; 7] = [
+    "ADDR",
+    "NAMESPACE",
+    "TOKEN",
+    "CA",
+    "CLIENT_CERTIFICATE",
+    "CLIENT_KEY",
+    "RECORDING",
+];
 /// Names the file.
 const CONFIG_VARIABLE: &str = "SESSIOND_CONFIG";
 /// The file of the machine, read for root if it is there.

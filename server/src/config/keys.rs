@@ -21,6 +21,7 @@ mod server;
 mod session;
 mod shutdown;
 mod store;
+mod tls;
 mod workers;
 
 use super::Settings;
@@ -104,8 +105,9 @@ impl Key {
 }
 
 /// All sections, those whose values others inherit first.
-pub static SECTIONS: [&Section; 13] = [
+pub static SECTIONS: [&Section; 14] = [
     &server::SECTION,
+    &tls::SECTION,
     &store::SECTION,
     &log::SECTION,
     &events::SECTION,

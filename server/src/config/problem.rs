@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use super::keys::section;
 use super::literal::bare_or_quoted;
 
 /// Where a value comes from. Ordered as problems are told: the file from top to bottom first.
@@ -56,8 +57,10 @@ impl Problem {
     /// What is wrong with the value of a key, wherever it is from.
     #[must_use]
     pub fn of(origins: &BTreeMap<KeyPath, Origin>, key: &KeyPath, what: String) -> Self {
-        let origin = origins.get(key).unwrap_or(&Origin::Default);
-        Self::new(origin.clone(), key.to_string(), what)
+        let origin = origins.get(key).unwrap_or(&Origin::Default).clone();
+        let flag = section(key.section).and_then(|section| section.key(key.key)?.flag);
+        let subject = origin.with_flag(key.to_string(), flag);
+        Self::new(origin, subject, what)
     }
 
     pub(super) fn new(origin: Origin, subject: impl Into<String>, what: impl Into<String>) -> Self {
@@ -87,6 +90,14 @@ impl Origin {
         }
     }
 
+    /// A variable is told with the flag that goes before it.
+    pub(super) fn with_flag(&self, subject: String, flag: Option<&str>) -> String {
+        match (self, flag) {
+            (Self::Variable(_), Some(flag)) => format!("{subject} ({flag})"),
+            _ => subject,
+        }
+    }
+
     /// The place in a problem's line, which editors can follow.
     fn place(&self) -> String {
         match self {
@@ -107,6 +118,18 @@ impl fmt::Display for Origin {
             Self::Flag(name) => f.write_str(name),
             Self::Follows(path) => write!(f, "default, follows {path}"),
             Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+impl KeyPath {
+    /// A key of a section that there is one of.
+    #[must_use]
+    pub fn of(section: &'static str, key: &'static str) -> Self {
+        Self {
+            section,
+            name: String::new(),
+            key,
         }
     }
 }

@@ -9,7 +9,7 @@ use super::field::Spelling;
 use super::keys::{Key, SECTIONS, Section, section};
 use super::literal::Literal;
 use super::problem::{KeyPath, Origin, Problem, section_head};
-use super::{Loaded, Settings, contradiction, file};
+use super::{Loaded, Settings, contradiction, exposure, file};
 
 /// What one source says.
 #[derive(Debug, Default)]
@@ -55,14 +55,11 @@ impl Given {
         }
     }
 
-    /// Key and section as they were written. A variable is told with the flag that goes before it.
+    /// Key and section as they were written.
     fn subject(&self) -> String {
         let head = section_head(self.section.name, &self.name);
         let subject = format!("{head} {}", self.written());
-        match (&self.origin, self.key.flag) {
-            (Origin::Variable(_), Some(flag)) => format!("{subject} ({flag})"),
-            _ => subject,
-        }
+        self.origin.with_flag(subject, self.key.flag)
     }
 }
 
@@ -247,6 +244,8 @@ impl Draft {
 
     fn finish(mut self, file: Option<PathBuf>) -> Result<Loaded, Vec<Problem>> {
         let found = contradiction::settle(&mut self.settings, &mut self.origins, &self.broken);
+        self.problems.extend(found);
+        let found = exposure::judge(&self.settings, &self.origins, &self.broken);
         self.problems.extend(found);
         self.inherit();
         if !self.problems.is_empty() {

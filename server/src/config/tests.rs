@@ -7,6 +7,7 @@ use sessiond_core::limits::{Policy, PoolOverrides, PoolPolicy, WhenFull, WorkerC
 use sessiond_core::time::{Limit, Span};
 
 mod contradictions;
+mod exposure;
 mod layers;
 mod refusals;
 mod values;
@@ -103,8 +104,12 @@ fn the_settings_of_the_mission_are_read() {
 const EVERYTHING: &str = r#"
 [server]
 data_dir = "/data"
-listen = "unix:/run/sessiond.sock"
+listen = "0.0.0.0:7377"
 max_connections = 100
+[tls]
+certificate = "/tls/server.pem"
+key = "/tls/server.key"
+client_ca = "/tls/clients.pem"
 [store]
 min_free_bytes = "2GiB"
 [log]
@@ -210,6 +215,16 @@ fn releases() -> ReleaseTerms {
     }
 }
 
+fn check_port(settings: &Settings) {
+    assert_eq!(settings.data_dir, Path::new("/data"));
+    assert_eq!(settings.listen.to_string(), "0.0.0.0:7377");
+    let tls = settings.tls.files().expect("it has TLS");
+    assert_eq!(tls.certificate, Path::new("/tls/server.pem"));
+    assert_eq!(tls.key, Path::new("/tls/server.key"));
+    let client_ca = tls.client_ca.as_deref();
+    assert_eq!(client_ca, Some(Path::new("/tls/clients.pem")));
+}
+
 #[track_caller]
 fn check_stop(settings: &Settings) {
     assert_eq!(settings.shutdown_budget, Span::seconds(4));
@@ -271,8 +286,7 @@ fn every_key_is_set_where_it_belongs() {
     check_stop(&settings);
     let exports = settings.export_before_purge.as_deref();
     assert_eq!(exports, Some(Path::new("/exports")));
-    assert_eq!(settings.data_dir, Path::new("/data"));
-    assert_eq!(settings.listen.to_string(), "unix:/run/sessiond.sock");
+    check_port(&settings);
     let log = Log {
         level: "debug".to_owned(),
         format: LogFormat::Json,

@@ -3,13 +3,18 @@
 //! Invariant: flags and variables are those of `sessionctl`. What this deliberately does not do: connect; a client does that
 //! with its first call.
 
+use std::path::PathBuf;
+
 use clap::Args;
-use sessiond_client::{ADDR_DEFAULT, ADDR_ENV, Client, ClientBuilder, NAMESPACE_ENV, TOKEN_ENV};
+use sessiond_client::{
+    ADDR_DEFAULT, ADDR_ENV, CA_ENV, CLIENT_CERTIFICATE_ENV, CLIENT_KEY_ENV, Client, ClientBuilder,
+    NAMESPACE_ENV, TOKEN_ENV, TlsFiles,
+};
 
 /// The flags.
 #[derive(Args, Debug)]
 pub(crate) struct ConnectArgs {
-    /// The server: HOST:PORT, http://HOST:PORT or unix:PATH.
+    /// The server: HOST:PORT, http://HOST:PORT, https://HOST:PORT or unix:PATH.
     #[arg(long, env = ADDR_ENV, value_name = "ADDR", default_value = ADDR_DEFAULT)]
     pub(crate) addr: String,
     /// The namespace [default: the server's `default`].
@@ -24,6 +29,15 @@ pub(crate) struct ConnectArgs {
         hide_default_value = true
     )]
     token: String,
+    /// The authorities whose servers are trusted, a PEM file, for https:// [default: those of the system].
+    #[arg(long, env = CA_ENV, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// The certificate that says who is calling, a PEM file, for https://.
+    #[arg(long, env = CLIENT_CERTIFICATE_ENV, value_name = "FILE")]
+    client_certificate: Option<PathBuf>,
+    /// The key of that certificate, a PEM file.
+    #[arg(long, env = CLIENT_KEY_ENV, value_name = "FILE")]
+    client_key: Option<PathBuf>,
 }
 
 impl ConnectArgs {
@@ -36,6 +50,15 @@ impl ConnectArgs {
         if !self.token.is_empty() {
             builder = builder.token(&self.token);
         }
-        builder
+        builder.tls(self.tls())
+    }
+
+    /// The files of TLS.
+    pub(crate) fn tls(&self) -> TlsFiles {
+        TlsFiles {
+            ca: self.ca.clone(),
+            certificate: self.client_certificate.clone(),
+            key: self.client_key.clone(),
+        }
     }
 }

@@ -91,7 +91,8 @@ impl Tree {
             .env(sessiond_agent::marker::VARIABLE, mark)
             .env(SESSION_ID_ENV, session.id())
             .env(SESSION_KEY_ENV, session.key())
-            .env(ADDR_ENV, &args.connect.addr);
+            .env(ADDR_ENV, &args.connect.addr)
+            .envs(args.connect.tls().variables());
         if !args.connect.namespace.is_empty() {
             command.env(NAMESPACE_ENV, &args.connect.namespace);
         }

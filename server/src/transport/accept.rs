@@ -16,9 +16,10 @@ use tower::Layer as _;
 
 use super::Bound;
 use super::call_deadline::CallDeadlines;
-use super::connection::{self, Peer, Socket};
+use super::connection::{self, Accepted};
 use super::register::Register;
-use crate::http::LocalPagesOnly;
+use super::tls::Tls;
+use crate::http::Pages;
 use crate::limits::STOP_CLOSING_AFTER;
 use crate::stopping::Stopping;
 
@@ -31,7 +32,7 @@ const TOLD_EVERY: Duration = Duration::from_secs(10);
 
 /// Serves whoever connects until the server stops, and then those that are connected until they are done.
 pub(super) async fn run(bound: Bound, routes: Routes, stopping: Stopping, register: Register) {
-    let service = CallDeadlines.layer(LocalPagesOnly.layer(routes.prepare()));
+    let service = CallDeadlines.layer(bound.pages().layer(routes.prepare()));
     let closing = CancellationToken::new();
     let mut connections = JoinSet::new();
     let mut troubles = Troubles::default();
@@ -51,11 +52,11 @@ pub(super) async fn run(bound: Bound, routes: Routes, stopping: Stopping, regist
             accepted = bound.accept() => accepted,
         };
         match accepted {
-            Ok((socket, peer)) => {
+            Ok(accepted) => {
                 troubles.accepted();
                 if let Some(place) = register.admit() {
                     let (service, closing) = (service.clone(), closing.clone());
-                    connections.spawn(connection::serve(socket, peer, service, place, closing));
+                    connections.spawn(connection::serve(accepted, service, place, closing));
                 } else {
                     troubles.refused(register.max());
                 }
@@ -76,19 +77,37 @@ pub(super) async fn run(bound: Bound, routes: Routes, stopping: Stopping, regist
 }
 
 impl Bound {
-    async fn accept(&self) -> io::Result<(Socket, Peer)> {
+    async fn accept(&self) -> io::Result<Accepted> {
         match self {
-            Self::Tcp(listener) => {
-                let (socket, _) = listener.accept().await?;
+            Self::Tcp(listener, tls) => {
+                let (socket, from) = listener.accept().await?;
                 // A peer that is gone already is found out when it is read from.
                 drop(socket.set_nodelay(true));
-                Ok((Either::Left(socket), None))
+                Ok(Accepted {
+                    socket: Either::Left(socket),
+                    from: Some(from),
+                    peer: None,
+                    tls: tls.as_ref().map(Tls::acceptor),
+                })
             }
             Self::Unix(listener) => {
                 let (socket, _) = listener.accept().await?;
                 let peer = socket.connect_info();
-                Ok((Either::Right(socket), Some(peer)))
+                Ok(Accepted {
+                    socket: Either::Right(socket),
+                    from: None,
+                    peer: Some(peer),
+                    tls: None,
+                })
             }
+        }
+    }
+
+    /// The pages that may call.
+    fn pages(&self) -> Pages {
+        match self {
+            Self::Tcp(_, Some(_)) => Pages::OfTheHost,
+            Self::Tcp(_, None) | Self::Unix(_) => Pages::Local,
         }
     }
 }

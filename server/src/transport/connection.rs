@@ -5,6 +5,8 @@
 //! the pings, and by a stop only with the process itself. What this deliberately does not do: end streams; they are told to by
 //! whoever serves them.
 
+use std::io;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -17,17 +19,20 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
 use hyper_util::service::TowerToHyperService;
 use pin_project_lite::pin_project;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tonic::transport::server::UdsConnectInfo;
 use tower::Service;
 
-use super::opening::{self, Http};
+use super::opening::{self, Http, Opened};
 use super::register::{Call, Calls, Place};
 
-/// How long the first bytes may take, which say what is spoken. They are sent with the connection or right behind.
+/// How long TLS and the first bytes may take, which say what is spoken. They are sent with the connection or right behind.
 const OPENING_WITHIN: Duration = Duration::from_secs(5);
 /// How long the head of an HTTP/1 request may take, and the pause between two requests: scrapers that keep a connection come
 /// twice a minute.
@@ -59,16 +64,53 @@ const IDLE_MAX: Duration = Duration::from_secs(5 * 60);
 /// How long a connection that was told to close may stay without a call, to take the last bytes.
 const CLOSING_WITHIN: Duration = Duration::from_secs(2);
 
-/// What is accepted.
-pub(super) type Socket = Either<TcpStream, UnixStream>;
+type Socket = Either<TcpStream, UnixStream>;
 
-/// Who is on the other end of a socket file.
-pub(super) type Peer = Option<UdsConnectInfo>;
+/// The same, in TLS where that is spoken.
+type Secured = Either<Socket, Box<TlsStream<Socket>>>;
+
+/// What was accepted.
+pub(super) struct Accepted {
+    pub(super) socket: Socket,
+    /// Where from, on TCP.
+    pub(super) from: Option<SocketAddr>,
+    /// Who is on the other end of a socket file.
+    pub(super) peer: Option<UdsConnectInfo>,
+    /// Whoever speaks TLS with it first.
+    pub(super) tls: Option<TlsAcceptor>,
+}
+
+/// Speaks TLS, and reads until it is known which HTTP is spoken; `None` when the peer closes before.
+async fn open(
+    socket: Socket,
+    from: Option<SocketAddr>,
+    tls: Option<TlsAcceptor>,
+) -> io::Result<Option<(Http, Opened<Secured>)>> {
+    let Some(tls) = tls else {
+        return opening::open(Either::Left(socket)).await;
+    };
+    match tls.accept(socket).into_fallible().await {
+        Ok(secured) => opening::open(Either::Right(Box::new(secured))).await,
+        Err((error, socket)) => {
+            tracing::debug!(?from, %error, "no TLS with whoever connects");
+            farewell(socket).await?;
+            Err(error)
+        }
+    }
+}
+
+/// Closes our side of a connection, and reads until the peer has closed its own: what it has sent ahead and nobody reads
+/// would have the system cut the connection, and the peer would not hear why it is not let in.
+async fn farewell(mut socket: Socket) -> io::Result<()> {
+    socket.shutdown().await?;
+    let mut unread = Box::new([0; 1_024]);
+    while socket.read(&mut unread[..]).await? > 0 {}
+    Ok(())
+}
 
 /// Serves a connection until it ends.
 pub(super) async fn serve<S>(
-    socket: Socket,
-    peer: Peer,
+    accepted: Accepted,
     service: S,
     place: Place,
     closing: CancellationToken,
@@ -77,7 +119,14 @@ pub(super) async fn serve<S>(
     S::Future: Send,
     S::Error: std::error::Error + Send + Sync + 'static,
 {
-    let opening = tokio::time::timeout(OPENING_WITHIN, opening::open(socket));
+    let Accepted {
+        socket,
+        from,
+        peer,
+        tls,
+    } = accepted;
+    let opening = open(socket, from, tls);
+    let opening = tokio::time::timeout(OPENING_WITHIN, opening);
     let opened = tokio::select! {
         biased;
         // Who has said nothing yet is owed nothing.
@@ -149,7 +198,7 @@ async fn drive<C: GracefulConnection>(connection: C, place: &Place, closing: &Ca
 #[derive(Clone, Debug)]
 struct Counted<S> {
     inner: S,
-    peer: Peer,
+    peer: Option<UdsConnectInfo>,
     calls: Calls,
 }
 

@@ -70,9 +70,9 @@ max_attempts = 0
 /// What is wrong with it.
 fn wrong(place: &Place) -> Vec<String> {
     let lines = [
-        "2:1: [server] listen: \"0.0.0.0:7377\": 0.0.0.0:7377 is not a loopback address, and without TLS and \
-         authentication nothing else is served; listen on 127.0.0.1, [::1] or unix:PATH; takes HOST:PORT on \
-         loopback, or unix:PATH with a full path"
+        "2:1: [server] listen: 0.0.0.0:7377 is not a loopback address, and others are let in only with TLS and a \
+         certificate of their own: set [tls] certificate and key and client_ca, or listen on 127.0.0.1, [::1] or \
+         unix:PATH"
             .to_owned(),
         format!(
             "4:1: [session] max_idle_time: \"2h\" is too much beside [session] max_session_age = \"1m\" ({}:5): a \

@@ -15,20 +15,24 @@ use super::abuse::PREFACE;
 use super::run::{Run, command};
 
 /// The first bytes may take 5 s, and 5 s to spare.
-const CUT_WITHIN: Duration = Duration::from_secs(10);
+pub(crate) const CUT_WITHIN: Duration = Duration::from_secs(10);
 
 /// What the smallest server may have.
 const FEWEST: usize = 16;
 
 fn connect(server: &Server) -> TcpStream {
-    let stream = TcpStream::connect(server.address()).expect("the port listens");
+    connect_to(server.address())
+}
+
+pub(crate) fn connect_to(address: &str) -> TcpStream {
+    let stream = TcpStream::connect(address).expect("the port listens");
     let bound = Some(CUT_WITHIN);
     stream.set_read_timeout(bound).expect("a bound can be set");
     stream
 }
 
 /// Reads until the server has closed it; panics if it does not in time.
-fn is_closed(mut stream: TcpStream) {
+pub(crate) fn is_closed(mut stream: TcpStream) {
     let began = Instant::now();
     let mut answer = [0; 4_096];
     loop {

@@ -77,6 +77,21 @@ impl Run {
         }
     }
 
+    /// Waits until it says a line with these words.
+    pub(crate) fn says(&mut self, words: &str) {
+        let deadline = Instant::now() + WITHIN;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let line = self.lines.recv_timeout(left);
+            let line = line.unwrap_or_else(|_| panic!("it does not say it: {:?}", self.said));
+            let is_it = line.contains(words);
+            self.said.push(line);
+            if is_it {
+                return;
+            }
+        }
+    }
+
     /// Waits until it serves or has ended before that; answers whether it serves.
     pub(crate) fn serves(&mut self) -> bool {
         let deadline = Instant::now() + WITHIN;

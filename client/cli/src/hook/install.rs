@@ -71,7 +71,7 @@ impl InstallArgs {
         Ok(directory.join("settings.json"))
     }
 
-    /// What the agent runs. An address or namespace that was given here holds for the hooks too;
+    /// What the agent runs. An address, namespace or file of TLS that was given here holds for the hooks too;
     /// the environment holds for them by itself. A token is never written into settings.
     fn command(&self, target: &Target, program: &str) -> String {
         let mut command = quoted(program);
@@ -80,6 +80,9 @@ impl InstallArgs {
         }
         if target.namespace_origin == Origin::Flag {
             command += &format!(" --namespace {}", quoted(&target.namespace));
+        }
+        for word in &target.tls_flags {
+            command += &format!(" {}", quoted(word));
         }
         command += " hook claude-code";
         if self.start_server {
@@ -228,6 +231,11 @@ mod tests {
         assert_eq!(
             addressed,
             "'/my bin/sessionctl' --addr 'unix:/run/a b' hook claude-code --start-server"
+        );
+        let secured = command(&["--ca", "/tls/ca.pem", "--client-key", "/tls/key"]);
+        assert_eq!(
+            secured,
+            "'/my bin/sessionctl' --ca /tls/ca.pem --client-key /tls/key hook claude-code"
         );
         let spaced = command(&["--namespace", "it's", "--project"]);
         assert!(spaced.contains(r"--namespace 'it'\''s' hook"), "{spaced}");

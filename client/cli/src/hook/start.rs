@@ -92,6 +92,7 @@ mod tests {
             ("http://10.0.0.1:7377", None),
             ("http://example.com:7377", None),
             ("http://127.0.0.1", None),
+            ("https://127.0.0.1:7377", None),
         ] {
             assert_eq!(listen_address(addr).as_deref(), listen, "{addr}");
         }

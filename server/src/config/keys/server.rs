@@ -34,7 +34,7 @@ pub(super) static SECTION: Section = Section {
             ..Key::new(
                 "listen",
                 Field::Text {
-                    takes: "HOST:PORT on loopback, or unix:PATH with a full path",
+                    takes: "HOST:PORT, or unix:PATH with a full path",
                     get: |settings, _| settings.listen.to_string(),
                     put: |settings, _, text| {
                         let listen: Listen = text.parse()?;
@@ -47,8 +47,8 @@ pub(super) static SECTION: Section = Section {
                         Ok(())
                     },
                 },
-                "Address to listen on. Port 0 picks a free one, which is told on standard error. Only loopback \
-                 and socket files are served: this version has neither TLS nor authentication.",
+                "Address to listen on. Port 0 picks a free one, which is told on standard error. What is not \
+                 a loopback address is refused without TLS and client certificates (`[tls]`). A socket file has mode 0600.",
             )
             .flag("--listen", "SESSIOND_LISTEN")
         },

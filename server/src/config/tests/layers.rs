@@ -10,11 +10,7 @@ use super::super::{Loaded, ServeArgs, check, load, show};
 use super::{HOME, args, written};
 
 fn origin(loaded: &Loaded, section: &'static str, key: &'static str) -> String {
-    let path = KeyPath {
-        section,
-        name: String::new(),
-        key,
-    };
+    let path = KeyPath::of(section, key);
     loaded
         .origins
         .get(&path)

@@ -56,7 +56,7 @@ fn names_that_do_not_exist_are_told_with_the_one_that_is_meant() {
         ),
         (
             "[auth]",
-            "1:2: [auth]: no such section; there are [server], [store], [log], [events], [session], [queue], [retry], [workers], [resources], [shutdown], [recovery], [namespaces.NAME], [pools.NAME]",
+            "1:2: [auth]: no such section; there are [server], [tls], [store], [log], [events], [session], [queue], [retry], [workers], [resources], [shutdown], [recovery], [namespaces.NAME], [pools.NAME]",
         ),
         (
             "session.max_session = 1",

@@ -80,7 +80,7 @@ const BAD_VALUES: &[(&str, &str)] = &[
     ("[log]\nlevel = \"=,=\"", "2:1: [log] level: \"=,=\""),
     (
         "[server]\nlisten = \"0.0.0.0:1\"",
-        "2:1: [server] listen: \"0.0.0.0:1\": 0.0.0.0:1 is not a loopback address",
+        "2:1: [server] listen: 0.0.0.0:1 is not a loopback address",
     ),
     (
         "[server]\nlisten = \"unix:s\"",
