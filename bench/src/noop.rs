@@ -41,7 +41,7 @@ pub(crate) async fn serve(listen: &str) -> Result<()> {
         .into_axum_router()
         .layer(GrpcWebLayer::new());
     crate::say(&format!("listening on {address}"));
-    let register = transport::Register::new(usize::try_from(CONNECTIONS_DEFAULT)?);
+    let register = transport::Register::new(usize::try_from(CONNECTIONS_DEFAULT)?, None);
     let routes = Routes::from(services);
     transport::serve(bound, routes, Stopping::default(), register).await;
     Ok(())

@@ -12,6 +12,7 @@ use std::time::Duration;
 use sessiond_core::drain::{DrainRow, DrainSessions};
 use sessiond_core::limits::Policy;
 use sessiond_core::session::EndReason;
+use sessiond_core::time::Limit;
 use sessiond_store::data_dir::OpenError;
 use sessiond_store::fault::Fault;
 use sessiond_store::kv::redb::Identity;
@@ -204,7 +205,11 @@ fn drains(settings: &Settings) -> Drains {
 /// The connections there are, which are none yet.
 fn connections(settings: &Settings) -> transport::Register {
     let max = usize::try_from(settings.max_connections).unwrap_or(usize::MAX);
-    transport::Register::new(max)
+    let max_age = match settings.max_connection_age {
+        Limit::After(age) => Some(Duration::from_millis(age.0)),
+        Limit::Never => None,
+    };
+    transport::Register::new(max, max_age)
 }
 
 async fn bind(settings: &Settings, env: &Env) -> Result<(transport::Bound, String), StartError> {

@@ -16,13 +16,15 @@ use clap::Args;
 use jiff::tz::TimeZone;
 use sessiond_core::ids::Namespace;
 use sessiond_core::limits::Policy;
-use sessiond_core::time::Span;
+use sessiond_core::time::{Limit, Span};
 
 use crate::calendar::{DailyReset, TimeOfDay};
 use crate::compaction::EventRetention;
 use crate::engine::LiveSessions;
 use crate::env::ReleaseTerms;
-use crate::limits::{CONNECTIONS_DEFAULT, MIN_FREE_DEFAULT, SHUTDOWN_BUDGET};
+use crate::limits::{
+    CONNECTION_AGE_DEFAULT, CONNECTIONS_DEFAULT, MIN_FREE_DEFAULT, SHUTDOWN_BUDGET,
+};
 use crate::logging::LogFormat;
 
 mod contradiction;
@@ -142,6 +144,8 @@ pub struct Settings {
     pub tls: TlsSettings,
     /// Connections there may be at a time.
     pub max_connections: u64,
+    /// How old one may be.
+    pub max_connection_age: Limit,
     /// Bytes that must be free on the disk for anything to be added; none: whatever is free is enough.
     pub min_free: Option<u64>,
     /// The namespaces that exist.
@@ -249,6 +253,7 @@ impl Default for Settings {
             listen: Listen::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 7377))),
             tls: TlsSettings::default(),
             max_connections: CONNECTIONS_DEFAULT,
+            max_connection_age: CONNECTION_AGE_DEFAULT,
             events: EventRetention::default(),
             resources: ReleaseTerms::default(),
             export_before_purge: None,

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use sessiond_core::time::Span;
+use sessiond_core::time::{Limit, Span};
 
 /// Envelopes waiting for the engine: a command each, or what arrived together on one stream. A command waits for one
 /// commit, about a millisecond, so this is a second's worth; more would only hide overload.
@@ -74,6 +74,12 @@ pub const CONNECTIONS_DEFAULT: u64 = 4_096;
 pub const CONNECTIONS_MIN: u64 = 16;
 /// The most: what a process may be given descriptors for on common systems, and some of those for everything else.
 pub const CONNECTIONS_MAX: u64 = 1_000_000;
+/// How old a connection may be, give or take a tenth.
+pub const CONNECTION_AGE_DEFAULT: Limit = Limit::After(Span(60 * 60 * 1_000));
+/// The least and the most that can be set: 1 s, so that it can be seen, and 30 days.
+pub const CONNECTION_AGE_MIN: Span = Span(1_000);
+/// See [`CONNECTION_AGE_MIN`].
+pub const CONNECTION_AGE_MAX: Span = Span(30 * 24 * 60 * 60 * 1_000);
 /// Descriptors that the server needs beside those of its connections: its files, and what releases of resources hold.
 pub const DESCRIPTORS_BESIDE: u64 = 640;
 /// Bytes of messages of which a part has come, for all callers together: as much as whole ones may wait for the engine.
@@ -158,6 +164,8 @@ pub const DRAIN_AHEAD: usize = 2_048;
 pub const DRAIN_LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How long streams may take to end when the server stops.
 pub const STOP_STREAMS_WITHIN: Duration = Duration::from_secs(2);
+/// How long a worker's stream on an old connection stays open, for a worker that does not come back on another one at once.
+pub const OLD_STREAM_WITHIN: Duration = Duration::from_secs(30);
 /// How long connections may take to close after that.
 pub const STOP_CONNECTIONS_WITHIN: Duration = Duration::from_secs(2);
 /// How long the store may take to close.

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Bounds that a peer meets before any handler does are set here and below: how many connections there are, how long one may
-//! say nothing, streams per connection, windows, buffers, keepalive, and the guard against browsers' pages. When streams are
+//! say nothing and how old it may be, streams per connection, windows, buffers, keepalive, and the guard against browsers' pages. When streams are
 //! told to end and connections are cut is decided in `app`. What this deliberately does not do: know what is served.
 
 use std::os::unix::fs::PermissionsExt;
@@ -23,10 +23,12 @@ use tls::Tls;
 mod accept;
 mod call_deadline;
 mod connection;
+mod max_age;
 mod opening;
 mod register;
 pub mod tls;
 
+pub(crate) use max_age::MaxAge;
 pub(crate) use register::Counts;
 pub use register::Register;
 

@@ -47,6 +47,8 @@ mod metrics;
 mod nodes;
 #[path = "process/notices.rs"]
 mod notices;
+#[path = "process/old_connections.rs"]
+mod old_connections;
 #[path = "process/permission.rs"]
 mod permission;
 #[path = "process/reflection.rs"]

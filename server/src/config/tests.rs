@@ -106,6 +106,7 @@ const EVERYTHING: &str = r#"
 data_dir = "/data"
 listen = "0.0.0.0:7377"
 max_connections = 100
+max_connection_age = "10m"
 [tls]
 certificate = "/tls/server.pem"
 key = "/tls/server.key"
@@ -218,6 +219,11 @@ fn releases() -> ReleaseTerms {
 fn check_port(settings: &Settings) {
     assert_eq!(settings.data_dir, Path::new("/data"));
     assert_eq!(settings.listen.to_string(), "0.0.0.0:7377");
+    assert_eq!(settings.max_connections, 100);
+    assert_eq!(
+        settings.max_connection_age,
+        Limit::After(Span::seconds(600))
+    );
     let tls = settings.tls.files().expect("it has TLS");
     assert_eq!(tls.certificate, Path::new("/tls/server.pem"));
     assert_eq!(tls.key, Path::new("/tls/server.key"));

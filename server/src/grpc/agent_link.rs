@@ -28,6 +28,7 @@ use super::context::{Context, faulted, refused, span};
 use super::two_way;
 use crate::app::VERSION;
 use crate::limits::{HEARTBEAT_EVERY, NODE_HEARD_EVERY, STREAM_AHEAD};
+use crate::transport::MaxAge;
 use crate::wire::parse;
 use crate::wire::parse::agent_link::{Hello, LinkFrame};
 use crate::wire::show;
@@ -45,6 +46,8 @@ struct Link {
     context: Arc<Context>,
     node: NodeKey,
     stream: StreamId,
+    /// That of its connection.
+    max_age: MaxAge,
     /// Cancelled when either half has ended.
     over: CancellationToken,
 }
@@ -52,7 +55,7 @@ struct Link {
 /// Serves a link from its first frame on.
 pub(super) fn serve(
     context: &Arc<Context>,
-    namespace: Namespace,
+    called: (Namespace, MaxAge),
     incoming: Streaming<pb::AgentLinkRequest>,
 ) -> Frames {
     let (out, frames) = mpsc::channel(STREAM_AHEAD);
@@ -61,7 +64,7 @@ pub(super) fn serve(
     context.env.spawn.task(
         "agent-link",
         Box::pin(async move {
-            if let Err(status) = begin(own, namespace, incoming, out.clone()).await {
+            if let Err(status) = begin(own, called, incoming, out.clone()).await {
                 two_way::say_why(status, &out).await;
             }
         }),
@@ -72,7 +75,7 @@ pub(super) fn serve(
 /// Takes the hello and starts both halves.
 async fn begin(
     context: Arc<Context>,
-    namespace: Namespace,
+    (namespace, max_age): (Namespace, MaxAge),
     mut incoming: Streaming<pb::AgentLinkRequest>,
     out: Out,
 ) -> Result<(), Status> {
@@ -87,6 +90,7 @@ async fn begin(
         stream: context.dispatcher.number(),
         node: (namespace, hello.node.clone()),
         context,
+        max_age,
         over: CancellationToken::new(),
     };
     let epoch = link.take(&hello).await?;
@@ -248,7 +252,11 @@ async fn forward(link: &Link, epoch: Epoch, frames: &mut mpsc::Receiver<Frame>, 
             () = link.over.cancelled() => return,
             // Releases that are under way need their agent for a while yet.
             () = link.context.stopping.begun() => {
-                return leave(link, frames, out).await;
+                return leave(link, frames, out, pb::GoAwayReason::ServerDraining).await;
+            }
+            // So do those of this link, until the agent is back.
+            () = link.max_age.reached() => {
+                return leave(link, frames, out, pb::GoAwayReason::MaxAge).await;
             }
             frame = frames.recv() => match frame {
                 Some(frame) => frame,
@@ -263,10 +271,10 @@ async fn forward(link: &Link, epoch: Epoch, frames: &mut mpsc::Receiver<Frame>, 
     }
 }
 
-/// The server stops: what is asked and answered until then still goes out.
-async fn leave(link: &Link, frames: &mut mpsc::Receiver<Frame>, out: &Out) {
+/// The link is about to be closed: what is asked and answered until then still goes out.
+async fn leave(link: &Link, frames: &mut mpsc::Receiver<Frame>, out: &Out, why: pb::GoAwayReason) {
     let close_time = link.context.closing_time();
-    let away = show::frame::go_away(pb::GoAwayReason::ServerDraining, close_time);
+    let away = show::frame::go_away(why, close_time);
     if !link.send(Frame::GoAway(away), out).await {
         return;
     }

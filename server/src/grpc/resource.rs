@@ -25,6 +25,7 @@ use crate::env::{LocalCaller, Proof, Sought};
 use crate::limits::REGISTRATIONS_AT_ONCE;
 use crate::nodes::Answered;
 use crate::nodes::ask::{Ask, Outcome};
+use crate::transport::MaxAge;
 use crate::wire::parse::declare_resource::{Declaration, DeclareCall};
 use crate::wire::status::Refusal;
 use crate::wire::{parse, show};
@@ -91,7 +92,8 @@ impl ResourceService for Handlers {
     ) -> Result<Response<agent_link::Frames>, Status> {
         let namespace = self.context.namespace(request.metadata())?;
         self.context.refuse_if_leaving()?;
-        let frames = agent_link::serve(&self.context, namespace, request.into_inner());
+        let called = (namespace, MaxAge::of(&request));
+        let frames = agent_link::serve(&self.context, called, request.into_inner());
         Ok(Response::new(frames))
     }
 

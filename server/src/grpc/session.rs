@@ -14,6 +14,7 @@ use tonic::{Request, Response, Status};
 
 use super::context::{Context, faulted};
 use super::{Handlers, end_sessions, export, list, purge_sessions, watch};
+use crate::transport::MaxAge;
 use crate::wire::parse::end::{EndGoal, EndWait};
 use crate::wire::show::reply::Shown;
 use crate::wire::status::Refusal;
@@ -220,7 +221,9 @@ impl SessionService for Handlers {
         request: Request<pb::WatchSessionEventsRequest>,
     ) -> Result<Response<watch::Nothing>, Status> {
         let namespace = self.context.namespace(request.metadata())?;
-        let watch = watch::watch(&self.context, &namespace, request.into_inner()).await?;
+        let max_age = MaxAge::of(&request);
+        let asked = request.into_inner();
+        let watch = watch::watch(&self.context, &namespace, max_age, asked).await?;
         Ok(watch.answer())
     }
 }

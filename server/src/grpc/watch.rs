@@ -23,6 +23,7 @@ use tonic::Status;
 use super::context::{Context, faulted};
 use crate::consumers::{Delivered, Seat};
 use crate::feed::{Source, Unread};
+use crate::transport::MaxAge;
 use crate::wire::parse::watch::{InitialState, WatchSource};
 use crate::wire::query::EventQuery;
 use crate::wire::status::Refusal;
@@ -39,6 +40,7 @@ const INITIAL_PAGE: usize = 256;
 pub(super) async fn watch(
     context: &Arc<Context>,
     namespace: &Namespace,
+    max_age: MaxAge,
     request: pb::WatchSessionEventsRequest,
 ) -> Result<WatchBody, Status> {
     let asked =
@@ -58,6 +60,7 @@ pub(super) async fn watch(
     Ok(WatchBody::new(|outlet| {
         let watch = Watch {
             context: Arc::clone(context),
+            max_age,
             query: place.query,
             bookmark_every: Duration::from_millis(asked.bookmark_interval.0),
             cursor: place.cursor,
@@ -82,6 +85,8 @@ fn newest_committed(context: &Context) -> Result<Revision, Status> {
 /// One client's watch.
 struct Watch {
     context: Arc<Context>,
+    /// That of its connection.
+    max_age: MaxAge,
     query: EventQuery,
     bookmark_every: Duration,
     /// Everything up to here was sent or filtered out.
@@ -136,6 +141,8 @@ impl Watch {
         let stopping = self.context.stopping.clone();
         let mut stop = pin!(stopping.begun());
         let mut drain = pin!(stopping.draining());
+        let max_age = self.max_age.clone();
+        let mut old = pin!(max_age.reached());
         let mut news = self.context.feed.follow();
         let mut bookmark_at = Instant::now() + self.bookmark_every;
         // It rings at some bookmark's time, which may have moved since: cheaper than to set it anew for
@@ -150,7 +157,7 @@ impl Watch {
             self.tell_what_goes().await;
             self.tell_of_drain().await;
             let goes_on = stepped != Stepped::Nowhere && !self.caught_up();
-            if goes_on && !stopping.has_begun() {
+            if goes_on && !stopping.has_begun() && !max_age.is_reached() {
                 continue;
             }
             self.falls_behind &= goes_on;
@@ -161,7 +168,8 @@ impl Watch {
             // A stop wins: it is told even on a busy log.
             tokio::select! {
                 biased;
-                () = &mut stop => return Box::pin(self.close()).await,
+                () = &mut stop => return Box::pin(self.close(pb::GoAwayReason::ServerDraining)).await,
+                () = &mut old => return Box::pin(self.close(pb::GoAwayReason::MaxAge)).await,
                 // It is told of in the next round.
                 () = &mut drain, if !self.told_draining => {}
                 () = &mut alarm => {
@@ -299,14 +307,12 @@ impl Watch {
     }
 
     /// Tells where to resume and that the server goes away.
-    async fn close(&mut self) -> Result<(), Status> {
+    async fn close(&mut self, why: pb::GoAwayReason) -> Result<(), Status> {
         // What is committed by now is sent first, so that the plugin need not come back for it.
         while self.step().await? != Stepped::Nowhere {}
         self.bookmark(pb::BookmarkCause::Closing).await;
-        let frame = show::encoded::frame(&show::watch::closing(
-            pb::GoAwayReason::ServerDraining,
-            self.context.closing_time(),
-        ));
+        let closing = show::watch::closing(why, self.context.closing_time());
+        let frame = show::encoded::frame(&closing);
         self.outlet.send(frame).await;
         Ok(())
     }

@@ -21,6 +21,7 @@ use super::context::{Context, refused, span};
 use super::{Handlers, two_way};
 use crate::app::VERSION;
 use crate::limits::{HEARTBEAT_EVERY, STREAM_AHEAD, STREAM_GROUP_FRAMES};
+use crate::transport::MaxAge;
 use crate::wire::parse::work::WorkFrame;
 use crate::wire::show::frame::Terms;
 use crate::wire::status::Refusal;
@@ -42,12 +43,15 @@ impl WorkerService for Handlers {
         self.context.refuse_if_leaving()?;
         let (out, frames) = mpsc::channel(STREAM_AHEAD);
         let context = Arc::clone(&self.context);
+        let max_age = MaxAge::of(&request);
         let incoming = request.into_inner();
         // The answer's head must not wait for the hello: a client may send it after the head.
         self.context.env.spawn.task(
             "work",
             Box::pin(async move {
-                if let Err(status) = begin(context, namespace, incoming, out.clone()).await {
+                if let Err(status) =
+                    begin(context, (namespace, max_age), incoming, out.clone()).await
+                {
                     two_way::say_why(status, &out).await;
                 }
             }),
@@ -61,7 +65,7 @@ type Out = mpsc::Sender<Result<pb::WorkResponse, Status>>;
 /// Takes the hello and starts both halves.
 async fn begin(
     context: Arc<Context>,
-    namespace: Namespace,
+    (namespace, max_age): (Namespace, MaxAge),
     mut incoming: Streaming<pb::WorkRequest>,
     out: Out,
 ) -> Result<(), Status> {
@@ -87,6 +91,7 @@ async fn begin(
         key,
         stream,
         terms,
+        max_age,
         over: CancellationToken::new(),
     };
     if let Err(status) = worker.post(WorkerFrame::Hello(hello)).await {
@@ -108,6 +113,8 @@ struct Worker {
     key: InstanceKey,
     stream: StreamId,
     terms: Terms,
+    /// That of its connection.
+    max_age: MaxAge,
     /// Cancelled when the writer has ended: nothing the reader takes could be answered.
     over: CancellationToken,
 }

@@ -1,9 +1,9 @@
 //! One connection, from its first bytes to its end.
 //!
 //! It ends when its peer closes it, says nothing understandable in time, answers no ping, or has no call open for long; when
-//! its place is given to somebody else; and when the server stops. Invariant: a call that is open is cut by none of these but
-//! the pings, and by a stop only with the process itself. What this deliberately does not do: end streams; they are told to by
-//! whoever serves them.
+//! its place is given to somebody else; when it is old; and when the server stops. Invariant: a call that is open is cut by
+//! none of these but the pings, and by a stop only with the process itself. What this deliberately does not do: end streams;
+//! whoever serves them does when they are told.
 
 use std::io;
 use std::net::SocketAddr;
@@ -29,6 +29,7 @@ use tonic::body::Body;
 use tonic::transport::server::UdsConnectInfo;
 use tower::Service;
 
+use super::max_age::MaxAge;
 use super::opening::{self, Http, Opened};
 use super::register::{Call, Calls, Place};
 
@@ -63,6 +64,9 @@ const KEEPALIVE_WITHIN: Duration = Duration::from_secs(10);
 const IDLE_MAX: Duration = Duration::from_secs(5 * 60);
 /// How long a connection that was told to close may stay without a call, to take the last bytes.
 const CLOSING_WITHIN: Duration = Duration::from_secs(2);
+/// How long after the peer was told to open no more calls on an old connection its streams are told to come back on another:
+/// whoever came back on this one would be told again.
+const STREAMS_TOLD_AFTER: Duration = Duration::from_secs(1);
 
 type Socket = Either<TcpStream, UnixStream>;
 
@@ -137,15 +141,23 @@ pub(super) async fn serve<S>(
     let Ok(Ok(Some((http, socket)))) = opened else {
         return;
     };
+    let max_age = MaxAge::default();
     let service = TowerToHyperService::new(Counted {
         inner: service,
         peer,
+        max_age: max_age.clone(),
         calls: place.calls(),
     });
     let socket = TokioIo::new(socket);
     match http {
-        Http::One => drive(http1().serve_connection(socket, service), &place, &closing).await,
-        Http::Two => drive(http2().serve_connection(socket, service), &place, &closing).await,
+        Http::One => {
+            let connection = http1().serve_connection(socket, service);
+            drive(connection, &place, &max_age, &closing).await;
+        }
+        Http::Two => {
+            let connection = http2().serve_connection(socket, service);
+            drive(connection, &place, &max_age, &closing).await;
+        }
     }
 }
 
@@ -177,20 +189,31 @@ fn http2() -> http2::Builder<TokioExecutor> {
 }
 
 /// Runs a connection to its end.
-async fn drive<C: GracefulConnection>(connection: C, place: &Place, closing: &CancellationToken) {
+async fn drive<C: GracefulConnection>(
+    connection: C,
+    place: &Place,
+    max_age: &MaxAge,
+    closing: &CancellationToken,
+) {
     let mut connection = pin!(connection);
+    let mut is_old = false;
     tokio::select! {
         // What a peer did wrong is its own affair.
         _ended = connection.as_mut() => return,
         () = place.given_away() => return,
         () = place.idle_for(IDLE_MAX) => {}
+        () = place.is_old() => is_old = true,
         () = closing.cancelled() => {}
     }
     connection.as_mut().graceful_shutdown();
-    tokio::select! {
-        _ended = connection.as_mut() => {}
-        () = place.given_away() => {}
-        () = place.idle_for(CLOSING_WITHIN) => {}
+    let mut told = pin!(tokio::time::sleep(STREAMS_TOLD_AFTER));
+    loop {
+        tokio::select! {
+            _ended = connection.as_mut() => return,
+            () = place.given_away() => return,
+            () = place.idle_for(CLOSING_WITHIN) => return,
+            () = &mut told, if is_old && !max_age.is_reached() => max_age.reach(),
+        }
     }
 }
 
@@ -199,6 +222,7 @@ async fn drive<C: GracefulConnection>(connection: C, place: &Place, closing: &Ca
 struct Counted<S> {
     inner: S,
     peer: Option<UdsConnectInfo>,
+    max_age: MaxAge,
     calls: Calls,
 }
 
@@ -236,6 +260,7 @@ where
         if let Some(peer) = &self.peer {
             request.extensions_mut().insert(peer.clone());
         }
+        request.extensions_mut().insert(self.max_age.clone());
         Counting {
             call: Some(self.calls.begin()),
             inner: self.inner.call(request),

@@ -13,6 +13,8 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::max_age::spread;
+
 /// The connections there are; shared.
 #[derive(Clone, Debug)]
 pub struct Register(Arc<Shared>);
@@ -33,6 +35,7 @@ pub(crate) struct Counts {
 #[derive(Debug)]
 struct Shared {
     max: usize,
+    max_age: Option<Duration>,
     /// What times are counted from.
     start: Instant,
     open: Mutex<Open>,
@@ -64,6 +67,7 @@ struct Use {
 pub(super) struct Place {
     number: u64,
     usage: Arc<Use>,
+    old_at: Option<Instant>,
     register: Register,
 }
 
@@ -76,11 +80,12 @@ pub(super) struct Calls(Arc<Use>);
 pub(super) struct Call(Arc<Use>);
 
 impl Register {
-    /// With room for so many.
+    /// With room for so many, of which each may be about so old; none: of any age.
     #[must_use]
-    pub fn new(max: usize) -> Self {
+    pub fn new(max: usize, max_age: Option<Duration>) -> Self {
         Self(Arc::new(Shared {
             max,
+            max_age,
             start: Instant::now(),
             open: Mutex::default(),
         }))
@@ -114,6 +119,7 @@ impl Register {
         Some(Place {
             number,
             usage,
+            old_at: self.0.max_age.map(|age| Instant::now() + spread(age)),
             register: self.clone(),
         })
     }
@@ -147,6 +153,14 @@ impl Drop for Place {
 }
 
 impl Place {
+    /// Completes when its connection has reached its age.
+    pub(super) async fn is_old(&self) {
+        match self.old_at {
+            Some(old_at) => sleep_until(old_at).await,
+            None => std::future::pending().await,
+        }
+    }
+
     /// Counts the calls of its connection.
     pub(super) fn calls(&self) -> Calls {
         Calls(Arc::clone(&self.usage))
@@ -212,7 +226,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_one_that_was_idle_for_longest_gives_way() {
-        let register = Register::new(3);
+        let register = Register::new(3, None);
         let first = register.admit().expect("room");
         later().await;
         let second = register.admit().expect("room");
@@ -244,7 +258,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_leaves_makes_room() {
-        let register = Register::new(1);
+        let register = Register::new(1, None);
         let place = register.admit().expect("room");
         let call = place.calls().begin();
         assert!(register.admit().is_none());
@@ -254,7 +268,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn idle_begins_when_the_last_call_is_over() {
-        let register = Register::new(1);
+        let register = Register::new(1, None);
         let place = register.admit().expect("room");
         let calls = place.calls();
         let start = Instant::now();

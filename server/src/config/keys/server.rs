@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{Key, Section};
 use crate::config::Listen;
 use crate::config::field::Field;
-use crate::limits::{CONNECTIONS_MAX, CONNECTIONS_MIN};
+use crate::limits::{CONNECTION_AGE_MAX, CONNECTION_AGE_MIN, CONNECTIONS_MAX, CONNECTIONS_MIN};
 
 pub(super) static SECTION: Section = Section {
     name: "server",
@@ -62,6 +62,17 @@ pub(super) static SECTION: Section = Section {
             "Connections there may be at a time. A newcomer takes the place of the one on which no call has been open for \
              longest, and is refused only when all have one. Each takes a descriptor; the server raises its soft limit of \
              those to the hard one.",
+        ),
+        Key::new(
+            "max_connection_age",
+            Field::Limit {
+                at: |settings, _| &mut settings.max_connection_age,
+                min: CONNECTION_AGE_MIN,
+                max: CONNECTION_AGE_MAX,
+            },
+            "How old a connection may be, give or take a tenth. It takes no new calls then, streams on it are told to come \
+             back (go_away, MAX_AGE), and it is closed when its calls are over: so connections spread over servers, and \
+             certificates are looked at again.",
         ),
     ],
 };

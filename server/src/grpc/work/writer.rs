@@ -12,8 +12,9 @@ use tokio::sync::mpsc;
 use tonic::Status;
 
 use super::{Out, Worker};
+use crate::grpc::context::span;
 use crate::grpc::payloads;
-use crate::limits::{HEARTBEAT_EVERY, STOP_STREAMS_WITHIN};
+use crate::limits::{HEARTBEAT_EVERY, OLD_STREAM_WITHIN, STOP_STREAMS_WITHIN};
 use crate::wire::show;
 use crate::wire::show::frame::Act;
 
@@ -46,7 +47,8 @@ async fn forward(
 ) -> Vec<Place> {
     let mut heartbeat = tokio::time::interval(HEARTBEAT_EVERY);
     heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut going_away = None;
+    let mut stops = false;
+    let mut close_at = None;
     loop {
         // Frames win over heartbeats: any frame shows that the server is alive.
         let commit = tokio::select! {
@@ -56,12 +58,18 @@ async fn forward(
                 Some(frames) => frames,
                 None => return Vec::new(),
             },
-            () = worker.context.stopping.begun(), if going_away.is_none() => {
+            () = worker.context.stopping.begun(), if !stops => {
                 say_goodbye(worker, out).await;
-                going_away = Some(tokio::time::Instant::now() + STOP_STREAMS_WITHIN);
+                stops = true;
+                close_at = Some(tokio::time::Instant::now() + STOP_STREAMS_WITHIN);
                 continue;
             }
-            () = passed(going_away) => return Vec::new(),
+            () = worker.max_age.reached(), if close_at.is_none() => {
+                say_come_back(worker, out).await;
+                close_at = Some(tokio::time::Instant::now() + OLD_STREAM_WITHIN);
+                continue;
+            }
+            () = passed(close_at) => return Vec::new(),
             _ = heartbeat.tick() => {
                 if out.send(Ok(show::frame::heartbeat())).await.is_err() {
                     return Vec::new();
@@ -170,6 +178,16 @@ async fn say_goodbye(worker: &Worker, out: &Out) {
         // A client that is gone need not be told.
         drop(out.send(Ok(frame)).await);
     }
+}
+
+/// Tells the worker to come back on another connection. Nothing is different until it does, or the stream is closed.
+async fn say_come_back(worker: &Worker, out: &Out) {
+    let now = worker.context.now();
+    let close_time = now.wall_of(now.engine + span(OLD_STREAM_WITHIN));
+    let away = show::frame::go_away(pb::GoAwayReason::MaxAge, close_time);
+    let frame = show::frame::response(pb::work_response::Frame::GoAway(away));
+    // A client that is gone need not be told.
+    drop(out.send(Ok(frame)).await);
 }
 
 fn places_of(frame: &Frame) -> Vec<Place> {
