@@ -1,7 +1,7 @@
 //! Looks at how calls are answered: counts it, and has the audit tell what was refused.
 //!
 //! It sees the beginning of an answer, of which a refusal has no more. Invariant: a call that is not refused costs a look at
-//! its name and a count; nothing is decoded, waited for or allocated but the namespace of an audited call. What this
+//! its name and a count; nothing is decoded, waited for or allocated but the namespace and name of an audited call. What this
 //! deliberately does not do: change anything.
 
 use std::pin::Pin;
@@ -32,8 +32,8 @@ pub(crate) struct Answered<S> {
 struct Call {
     number: CallNo,
     calls: Calls,
-    /// That an audited call is about.
-    namespace: Option<String>,
+    /// Of an audited call.
+    asked: Option<audit::Asked>,
 }
 
 pin_project! {
@@ -57,7 +57,7 @@ impl Call {
             self.calls.count_reason(&info.reason);
         }
         if let Some(rpc) = self.calls.audited(self.number) {
-            audit::refused(rpc, self.namespace.as_deref(), &details);
+            audit::refused(rpc, self.asked.as_ref(), &details);
         }
     }
 }
@@ -90,10 +90,10 @@ where
         let call = number.map(|number| Call {
             number,
             calls: self.calls.clone(),
-            namespace: self
+            asked: self
                 .calls
                 .audited(number)
-                .and_then(|_| audit::namespace(&request)),
+                .map(|_| audit::Asked::by(&request)),
         });
         Answer {
             inner: self.inner.call(request),

@@ -14,6 +14,7 @@ use sessiond_core::session::Lifecycle;
 use sessiond_proto::NAMESPACE_METADATA_KEY;
 use tonic_types::ErrorDetails;
 
+use crate::principal::Principal;
 use crate::wire::show;
 
 /// The calls whose refusal is told.
@@ -94,14 +95,28 @@ fn is_audited(event: &EventRow) -> bool {
     }
 }
 
-/// The namespace that a request says it is about, as the line of a refusal tells it.
-pub(crate) fn namespace<B>(request: &Request<B>) -> Option<String> {
-    let namespace = request.headers().get(NAMESPACE_METADATA_KEY)?;
-    namespace.to_str().ok().map(str::to_owned)
+/// What the line of a refusal tells of the request.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    /// What it says it is about.
+    namespace: Option<String>,
+    principal: Option<Principal>,
+}
+
+impl Asked {
+    /// That of this request.
+    pub(crate) fn by<B>(request: &Request<B>) -> Self {
+        let namespace = request.headers().get(NAMESPACE_METADATA_KEY);
+        let namespace = namespace.and_then(|namespace| namespace.to_str().ok());
+        Self {
+            namespace: namespace.map(str::to_owned),
+            principal: request.extensions().get().cloned(),
+        }
+    }
 }
 
 /// Tells that a call was refused.
-pub(crate) fn refused(rpc: &str, namespace: Option<&str>, details: &ErrorDetails) {
+pub(crate) fn refused(rpc: &str, asked: Option<&Asked>, details: &ErrorDetails) {
     let Some(info) = details.error_info() else {
         return;
     };
@@ -109,7 +124,8 @@ pub(crate) fn refused(rpc: &str, namespace: Option<&str>, details: &ErrorDetails
     tracing::info!(
         target: "audit",
         rpc,
-        namespace,
+        namespace = asked.and_then(|asked| asked.namespace.as_deref()),
+        actor_name = asked.and_then(|asked| asked.principal.as_ref()).map(Principal::as_str),
         refused = info.reason,
         about = about.map(|about| about.resource_name.as_str()),
         "audit: refused",

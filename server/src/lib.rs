@@ -31,6 +31,7 @@ pub mod nodes;
 mod notices;
 mod over;
 mod presence;
+mod principal;
 mod reconcile;
 pub mod releaser;
 mod room;

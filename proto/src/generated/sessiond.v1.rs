@@ -7,8 +7,9 @@ pub struct Actor {
     #[prost(enumeration = "ActorKind", tag = "1")]
     pub kind: i32,
     /// Its name: the worker's name for ACTOR_KIND_WORKER, the host of the node
-    /// agent for ACTOR_KIND_AGENT, the caller's principal for ACTOR_KIND_API once
-    /// tokens exist. Empty when it has none. At most 256 bytes.
+    /// agent for ACTOR_KIND_AGENT, and for ACTOR_KIND_API the caller's principal: the
+    /// first URI of the certificate that it showed, or else its first DNS name, or
+    /// else "sha256:" and its SHA-256. Empty when it has none. At most 256 bytes.
     #[prost(string, tag = "2")]
     pub name: ::prost::alloc::string::String,
 }

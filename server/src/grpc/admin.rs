@@ -119,7 +119,7 @@ impl AdminService for Handlers {
         &self,
         request: Request<pb::ResetCircuitRequest>,
     ) -> Result<Response<pb::ResetCircuitResponse>, Status> {
-        let (namespace, actor) = self.context.called(request.metadata())?;
+        let (namespace, actor) = self.context.called(&request)?;
         let request = request.into_inner();
         let reset = parse::reset_circuit::reset_circuit(&namespace, request, actor)
             .map_err(|invalid| Refusal::invalid(&invalid))?;
@@ -131,7 +131,7 @@ impl AdminService for Handlers {
         &self,
         request: Request<pb::SweepRequest>,
     ) -> Result<Response<pb::SweepResponse>, Status> {
-        let caller = self.context.called(request.metadata())?;
+        let caller = self.context.called(&request)?;
         sweep::serve(&self.context, &self.bulk, caller, request.into_inner())
             .await
             .map(Response::new)
@@ -142,7 +142,7 @@ impl AdminService for Handlers {
         request: Request<pb::RevokeLeaseRequest>,
     ) -> Result<Response<pb::RevokeLeaseResponse>, Status> {
         let context = &self.context;
-        let (namespace, actor) = context.called(request.metadata())?;
+        let (namespace, actor) = context.called(&request)?;
         let revoke = parse::revoke::revoke(&namespace, request.into_inner(), actor)
             .map_err(|invalid| Refusal::invalid(&invalid))?;
         let (revision, reply) = context.ask(Command::Revoke(revoke)).await?;
@@ -164,7 +164,7 @@ impl AdminService for Handlers {
         &self,
         request: Request<pb::CancelDrainRequest>,
     ) -> Result<Response<pb::CancelDrainResponse>, Status> {
-        let (_, actor) = self.context.called(request.metadata())?;
+        let (_, actor) = self.context.called(&request)?;
         drain_server::cancel(&self.context, actor)
             .await
             .map(Response::new)

@@ -17,8 +17,8 @@ use sessiond_proto::v1 as pb;
 use sessiond_store::fault::Fault;
 use sessiond_store::snapshot::Reader;
 use sessiond_store::snapshot::Rows;
-use tonic::Status;
 use tonic::metadata::MetadataMap;
+use tonic::{Request, Status};
 
 use crate::compaction::EventRetention;
 use crate::consumers::Consumers;
@@ -30,6 +30,7 @@ use crate::exports::Exports;
 use crate::feed::Feed;
 use crate::limits::{CAUSE_DEPTH_MAX, STOP_STREAMS_WITHIN};
 use crate::nodes::Nodes;
+use crate::principal::Principal;
 use crate::stopping::Stopping;
 use crate::transport::Register;
 use crate::wire::show::reply::Shown;
@@ -104,12 +105,15 @@ impl Context {
     }
 
     /// The namespace a call names, and who its changes are put down to.
-    pub(crate) fn called(&self, metadata: &MetadataMap) -> Result<Called, Status> {
-        Ok((self.namespace(metadata)?, self.caller(metadata)?))
+    pub(crate) fn called<T>(&self, request: &Request<T>) -> Result<Called, Status> {
+        let metadata = request.metadata();
+        let mut actor = self.caller(metadata)?;
+        let principal = request.extensions().get::<Principal>();
+        actor.name = principal.map(ToString::to_string).unwrap_or_default();
+        Ok((self.namespace(metadata)?, actor))
     }
 
-    /// Who a call's changes are put down to, and the event whose handling it is part of. Nobody is authenticated, so nobody
-    /// is named.
+    /// Somebody of whom no name is known, and the event whose handling the call is part of.
     fn caller(&self, metadata: &MetadataMap) -> Result<Actor, Status> {
         let mut actor = Actor::unnamed(ActorKind::Api);
         if metadata.contains_key(CAUSE_METADATA_KEY) {

@@ -22,7 +22,7 @@ impl MessageService for Handlers {
         request: Request<pb::EnqueueMessagesRequest>,
     ) -> Result<Response<pb::EnqueueMessagesResponse>, Status> {
         let context = &self.context;
-        let (namespace, actor) = context.called(request.metadata())?;
+        let (namespace, actor) = context.called(&request)?;
         let request = request.into_inner();
         if request.open_if_missing.is_some() {
             context.refuse_if_stopping()?;
@@ -45,7 +45,7 @@ impl MessageService for Handlers {
         &self,
         request: Request<Streaming<pb::EnqueueStreamRequest>>,
     ) -> Result<Response<EnqueueStreamStream>, Status> {
-        let caller = self.context.called(request.metadata())?;
+        let caller = self.context.called(&request)?;
         let stream = enqueue_stream::serve(&self.context, caller, request.into_inner());
         Ok(Response::new(stream))
     }
@@ -90,7 +90,7 @@ impl MessageService for Handlers {
         &self,
         request: Request<pb::RequeueDeadLettersRequest>,
     ) -> Result<Response<pb::RequeueDeadLettersResponse>, Status> {
-        let caller = self.context.called(request.metadata())?;
+        let caller = self.context.called(&request)?;
         requeue::requeue(&self.context, &caller, request.into_inner())
             .await
             .map(Response::new)
@@ -100,7 +100,7 @@ impl MessageService for Handlers {
         &self,
         request: Request<pb::DiscardMessagesRequest>,
     ) -> Result<Response<pb::DiscardMessagesResponse>, Status> {
-        let caller = self.context.called(request.metadata())?;
+        let caller = self.context.called(&request)?;
         discard::discard(&self.context, &caller, request.into_inner())
             .await
             .map(Response::new)

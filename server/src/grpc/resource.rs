@@ -52,7 +52,7 @@ impl ResourceService for Handlers {
         &self,
         request: Request<pb::DeclareResourceRequest>,
     ) -> Result<Response<pb::DeclareResourceResponse>, Status> {
-        let (namespace, actor) = self.context.called(request.metadata())?;
+        let (namespace, actor) = self.context.called(&request)?;
         let caller = local_caller(request.extensions());
         let call = parse::declare_resource::declare_resource(request.into_inner())
             .map_err(|invalid| Refusal::invalid(&invalid))?;
@@ -127,7 +127,7 @@ impl ResourceService for Handlers {
         &self,
         request: Request<pb::ReleaseResourceRequest>,
     ) -> Result<Response<pb::ReleaseResourceResponse>, Status> {
-        let caller = self.context.called(request.metadata())?;
+        let caller = self.context.called(&request)?;
         release_resource::serve(&self.context, &self.bulk, caller, request.into_inner())
             .await
             .map(Response::new)

@@ -27,7 +27,7 @@ impl SessionService for Handlers {
         request: Request<pb::OpenSessionRequest>,
     ) -> Result<Response<pb::OpenSessionResponse>, Status> {
         let context = &self.context;
-        let (namespace, actor) = context.called(request.metadata())?;
+        let (namespace, actor) = context.called(&request)?;
         context.refuse_if_stopping()?;
         let open = parse::open::open(
             &namespace,
@@ -70,7 +70,7 @@ impl SessionService for Handlers {
         request: Request<pb::UpdateSessionRequest>,
     ) -> Result<Response<pb::UpdateSessionResponse>, Status> {
         let context = &self.context;
-        let (namespace, actor) = context.called(request.metadata())?;
+        let (namespace, actor) = context.called(&request)?;
         let update = parse::update::update(
             &namespace,
             request.into_inner(),
@@ -120,7 +120,7 @@ impl SessionService for Handlers {
         &self,
         request: Request<pb::EndSessionRequest>,
     ) -> Result<Response<pb::EndSessionResponse>, Status> {
-        let (namespace, actor) = self.context.called(request.metadata())?;
+        let (namespace, actor) = self.context.called(&request)?;
         let call = parse::end::end(&namespace, request.into_inner(), actor)
             .map_err(|invalid| Refusal::invalid(&invalid))?;
         let asked = call.end.session.clone();
@@ -142,7 +142,7 @@ impl SessionService for Handlers {
         &self,
         request: Request<pb::EndSessionsRequest>,
     ) -> Result<Response<pb::EndSessionsResponse>, Status> {
-        let caller = self.context.called(request.metadata())?;
+        let caller = self.context.called(&request)?;
         let request = request.into_inner();
         end_sessions::serve(&self.context, &self.bulk, caller, request)
             .await
@@ -188,7 +188,7 @@ impl SessionService for Handlers {
         request: Request<pb::ResetSessionRequest>,
     ) -> Result<Response<pb::ResetSessionResponse>, Status> {
         let context = &self.context;
-        let (namespace, actor) = context.called(request.metadata())?;
+        let (namespace, actor) = context.called(&request)?;
         context.refuse_if_stopping()?;
         let reset = parse::reset::reset(
             &namespace,
@@ -206,7 +206,7 @@ impl SessionService for Handlers {
         &self,
         request: Request<pb::PurgeSessionsRequest>,
     ) -> Result<Response<pb::PurgeSessionsResponse>, Status> {
-        let caller = self.context.called(request.metadata())?;
+        let caller = self.context.called(&request)?;
         let request = request.into_inner();
         let bulks = (&self.bulk, &self.exporting);
         purge_sessions::serve(&self.context, bulks, caller, request)

@@ -32,6 +32,7 @@ use tower::Service;
 use super::max_age::MaxAge;
 use super::opening::{self, Http, Opened};
 use super::register::{Call, Calls, Place};
+use crate::principal::Principal;
 
 /// How long TLS and the first bytes may take, which say what is spoken. They are sent with the connection or right behind.
 const OPENING_WITHIN: Duration = Duration::from_secs(5);
@@ -84,23 +85,41 @@ pub(super) struct Accepted {
     pub(super) tls: Option<TlsAcceptor>,
 }
 
+/// A connection on which it is known what is spoken.
+struct Begun {
+    http: Http,
+    socket: Opened<Secured>,
+    /// Who is on the other end, by its certificate.
+    principal: Option<Principal>,
+}
+
 /// Speaks TLS, and reads until it is known which HTTP is spoken; `None` when the peer closes before.
-async fn open(
+async fn begin(
     socket: Socket,
     from: Option<SocketAddr>,
     tls: Option<TlsAcceptor>,
-) -> io::Result<Option<(Http, Opened<Secured>)>> {
-    let Some(tls) = tls else {
-        return opening::open(Either::Left(socket)).await;
+) -> io::Result<Option<Begun>> {
+    let (secured, principal) = match tls {
+        None => (Either::Left(socket), None),
+        Some(tls) => match tls.accept(socket).into_fallible().await {
+            Ok(secured) => {
+                let shown = secured.get_ref().1.peer_certificates();
+                let principal = shown.and_then(<[_]>::first).map(Principal::of);
+                (Either::Right(Box::new(secured)), principal)
+            }
+            Err((error, socket)) => {
+                tracing::debug!(?from, %error, "no TLS with whoever connects");
+                farewell(socket).await?;
+                return Err(error);
+            }
+        },
     };
-    match tls.accept(socket).into_fallible().await {
-        Ok(secured) => opening::open(Either::Right(Box::new(secured))).await,
-        Err((error, socket)) => {
-            tracing::debug!(?from, %error, "no TLS with whoever connects");
-            farewell(socket).await?;
-            Err(error)
-        }
-    }
+    let opened = opening::open(secured).await?;
+    Ok(opened.map(|(http, socket)| Begun {
+        http,
+        socket,
+        principal,
+    }))
 }
 
 /// Closes our side of a connection, and reads until the peer has closed its own: what it has sent ahead and nobody reads
@@ -129,27 +148,28 @@ pub(super) async fn serve<S>(
         peer,
         tls,
     } = accepted;
-    let opening = open(socket, from, tls);
-    let opening = tokio::time::timeout(OPENING_WITHIN, opening);
-    let opened = tokio::select! {
+    let beginning = begin(socket, from, tls);
+    let beginning = tokio::time::timeout(OPENING_WITHIN, beginning);
+    let begun = tokio::select! {
         biased;
         // Who has said nothing yet is owed nothing.
         () = closing.cancelled() => return,
         () = place.given_away() => return,
-        opened = opening => opened,
+        begun = beginning => begun,
     };
-    let Ok(Ok(Some((http, socket)))) = opened else {
+    let Ok(Ok(Some(begun))) = begun else {
         return;
     };
     let max_age = MaxAge::default();
     let service = TowerToHyperService::new(Counted {
         inner: service,
         peer,
+        principal: begun.principal,
         max_age: max_age.clone(),
         calls: place.calls(),
     });
-    let socket = TokioIo::new(socket);
-    match http {
+    let socket = TokioIo::new(begun.socket);
+    match begun.http {
         Http::One => {
             let connection = http1().serve_connection(socket, service);
             drive(connection, &place, &max_age, &closing).await;
@@ -222,6 +242,7 @@ async fn drive<C: GracefulConnection>(
 struct Counted<S> {
     inner: S,
     peer: Option<UdsConnectInfo>,
+    principal: Option<Principal>,
     max_age: MaxAge,
     calls: Calls,
 }
@@ -259,6 +280,9 @@ where
     fn call(&mut self, mut request: Request<Incoming>) -> Self::Future {
         if let Some(peer) = &self.peer {
             request.extensions_mut().insert(peer.clone());
+        }
+        if let Some(principal) = &self.principal {
+            request.extensions_mut().insert(principal.clone());
         }
         request.extensions_mut().insert(self.max_age.clone());
         Counting {

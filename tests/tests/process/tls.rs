@@ -9,6 +9,7 @@ use sessiond_proto::v1 as pb;
 use sessiond_tests::binaries;
 use sessiond_tests::caller::Caller;
 use sessiond_tests::certificates::{Authority, Signed};
+use sessiond_tests::requests::{end, key};
 use sessiond_tests::watch_stream::WatchStream;
 use tempfile::TempDir;
 
@@ -165,6 +166,31 @@ async fn certificates_change_and_no_stream_ends() {
     let mut server = server;
     server.run.says("[tls] key: has no private key in PEM");
     assert!(server.lets_in(next.certificate(), Some(&theirs)).await);
+}
+
+#[tokio::test]
+async fn who_called_is_on_record_by_the_name_in_its_certificate() {
+    let mut server = Secured::start("127.0.0.1:0");
+    let caller = server.caller().await;
+    let mut watch = WatchStream::from_now(&caller).await;
+    let session = caller.opened("a").await;
+    let opened = pb::EventType::SessionOpened;
+    let event = watch.event(opened, &session.session_id).await;
+    let actor = event.actor.expect("an event has one");
+    assert_eq!(
+        (actor.kind(), actor.name.as_str()),
+        (pb::ActorKind::Api, "worker-1")
+    );
+    server.run.says(r#""actor":"api","actor_name":"worker-1""#);
+    let refused = caller.end(end(
+        key("none"),
+        pb::EndReason::Deleted,
+        pb::EndMode::Graceful,
+    ));
+    refused.await.expect_err("there is no such session");
+    server
+        .run
+        .says(r#""actor_name":"worker-1","refused":"SESSION_NOT_FOUND""#);
 }
 
 #[test]
