@@ -4,6 +4,7 @@
 //! real authorities issue.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use rcgen::{
     BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
@@ -56,29 +57,36 @@ impl Authority {
         self.sign(
             &["localhost", "127.0.0.1"],
             ExtendedKeyUsagePurpose::ServerAuth,
-            false,
+            None,
         )
     }
 
     /// For a client.
     #[must_use]
     pub fn client(&self) -> Signed {
-        self.sign(&["worker-1"], ExtendedKeyUsagePurpose::ClientAuth, false)
+        self.sign(&["worker-1"], ExtendedKeyUsagePurpose::ClientAuth, None)
     }
 
-    /// For a client, and over since long ago.
+    /// For a client, up to some time, which may be over.
     #[must_use]
-    pub fn expired_client(&self) -> Signed {
-        self.sign(&["worker-1"], ExtendedKeyUsagePurpose::ClientAuth, true)
+    pub fn client_until(&self, end: SystemTime) -> Signed {
+        let usage = ExtendedKeyUsagePurpose::ClientAuth;
+        self.sign(&["worker-1"], usage, Some(end))
     }
 
-    fn sign(&self, names: &[&str], usage: ExtendedKeyUsagePurpose, expired: bool) -> Signed {
+    fn sign(
+        &self,
+        names: &[&str],
+        usage: ExtendedKeyUsagePurpose,
+        end: Option<SystemTime>,
+    ) -> Signed {
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
         let mut params = CertificateParams::new(names).expect("names");
         params.extended_key_usages = vec![usage];
-        if expired {
-            params.not_before = date_time_ymd(2_000, 1, 1);
-            params.not_after = date_time_ymd(2_001, 1, 1);
+        if let Some(end) = end {
+            let since_1970 = end.duration_since(SystemTime::UNIX_EPOCH);
+            let seconds = since_1970.expect("it is no long time ago").as_secs();
+            params.not_after = date_time_ymd(1_970, 1, 1) + Duration::from_secs(seconds);
         }
         let key = KeyPair::generate().expect("a key");
         let signed = params.signed_by(&key, &self.issuer);

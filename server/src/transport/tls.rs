@@ -2,7 +2,7 @@
 //!
 //! Invariant: what new connections meet is always a whole set of files that fit together. Files that changed are read again
 //! while the server runs; where they are wrong it goes on with what it has, and connections that are open are left alone.
-//! TLS 1.3 is spoken and nothing older. What this deliberately does not do: accept connections, or say what whoever is let in
+//! TLS 1.3 is spoken and nothing older, and each connection shows its certificate. What this deliberately does not do: accept connections, or say what whoever is let in
 //! may do.
 
 use std::fs::File;
@@ -14,7 +14,7 @@ use std::time::Duration;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig, version};
 use sha2::{Digest as _, Sha256};
 use tokio_rustls::TlsAcceptor;
@@ -221,6 +221,9 @@ fn configured(
         };
         vec![of("key")(what)]
     })?;
+    // Whoever resumes a session shows no certificate again, so one that is over would be let in for ever.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
 }

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::process::Signal;
 use sessiond_proto::v1 as pb;
@@ -48,10 +48,16 @@ fn with_tls(directory: &Path, listen: &str) -> std::process::Command {
 
 impl Secured {
     fn start(listen: &str) -> Self {
+        Self::start_with(listen, &[])
+    }
+
+    fn start_with(listen: &str, variables: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         let authority = Authority::new();
         write(directory.path(), &authority);
-        let mut run = Run::start(with_tls(directory.path(), listen));
+        let mut command = with_tls(directory.path(), listen);
+        command.envs(variables.iter().copied());
+        let mut run = Run::start(command);
         let address = run.listening();
         Self {
             authority,
@@ -94,6 +100,12 @@ impl Secured {
     }
 }
 
+/// For somebody who may not call.
+async fn a_moment() {
+    let never = std::future::pending::<()>();
+    drop(tokio::time::timeout(Duration::from_millis(50), never).await);
+}
+
 #[tokio::test]
 async fn who_shows_no_certificate_of_the_authority_is_not_let_in() {
     let server = Secured::start("127.0.0.1:0");
@@ -102,12 +114,41 @@ async fn who_shows_no_certificate_of_the_authority_is_not_let_in() {
     assert!(server.lets_in(ca, Some(&ours.client())).await);
     assert!(!server.lets_in(ca, None).await);
     assert!(!server.lets_in(ca, Some(&theirs.client())).await);
-    assert!(!server.lets_in(ca, Some(&ours.expired_client())).await);
+    let yesterday = SystemTime::now() - Duration::from_secs(24 * 3_600);
+    let over = ours.client_until(yesterday);
+    assert!(!server.lets_in(ca, Some(&over)).await);
     // One for servers says nothing about a client.
     assert!(!server.lets_in(ca, Some(&ours.server())).await);
     let client = ours.client();
     assert!(!server.lets_in(theirs.certificate(), Some(&client)).await);
     server.caller().await.opened("a").await;
+}
+
+/// It comes back with what it has of the first connection, and shows its certificate again.
+#[tokio::test]
+async fn a_certificate_that_is_over_is_not_let_in_again() {
+    let server = Secured::start_with(
+        "127.0.0.1:0",
+        &[("SESSIOND_SERVER_MAX_CONNECTION_AGE", "1s")],
+    );
+    let ca = server.authority.certificate();
+    let shown = server
+        .authority
+        .client_until(SystemTime::now() + Duration::from_secs(6));
+    let began = Instant::now();
+    let caller = Caller::in_tls(&server.url(), ca, Some(&shown)).await;
+    let caller = caller.expect("a connection");
+    // Over by then, as are all connections that were made before.
+    while began.elapsed() < Duration::from_secs(10) {
+        // One that meets a connection just then is refused at any time.
+        drop(caller.info(pb::GetServerInfoRequest {}).await);
+        a_moment().await;
+    }
+    for _ in 0..20 {
+        let refused = caller.info(pb::GetServerInfoRequest {}).await;
+        refused.expect_err("it is over");
+        a_moment().await;
+    }
 }
 
 #[tokio::test]
