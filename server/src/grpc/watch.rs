@@ -168,8 +168,11 @@ impl Watch {
             // A stop wins: it is told even on a busy log.
             tokio::select! {
                 biased;
-                () = &mut stop => return Box::pin(self.close(pb::GoAwayReason::ServerDraining)).await,
-                () = &mut old => return Box::pin(self.close(pb::GoAwayReason::MaxAge)).await,
+                () = &mut stop => return Box::pin(self.finish()).await,
+                () = &mut old => {
+                    self.close(pb::GoAwayReason::MaxAge).await;
+                    return Ok(());
+                }
                 // It is told of in the next round.
                 () = &mut drain, if !self.told_draining => {}
                 () = &mut alarm => {
@@ -306,14 +309,18 @@ impl Watch {
         }
     }
 
-    /// Tells where to resume and that the server goes away.
-    async fn close(&mut self, why: pb::GoAwayReason) -> Result<(), Status> {
-        // What is committed by now is sent first, so that the plugin need not come back for it.
+    /// The server goes away: what is committed by now is sent first, so that the plugin need not come back for it.
+    async fn finish(&mut self) -> Result<(), Status> {
         while self.step().await? != Stepped::Nowhere {}
+        self.close(pb::GoAwayReason::ServerDraining).await;
+        Ok(())
+    }
+
+    /// Tells where to resume, and why it is closed.
+    async fn close(&mut self, why: pb::GoAwayReason) {
         self.bookmark(pb::BookmarkCause::Closing).await;
         let closing = show::watch::closing(why, self.context.closing_time());
         let frame = show::encoded::frame(&closing);
         self.outlet.send(frame).await;
-        Ok(())
     }
 }
