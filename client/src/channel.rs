@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tonic::transport::{Channel, Endpoint};
 
-use crate::error::Error;
+use crate::error::{Error, in_words};
 
 mod tls;
 
@@ -119,7 +119,7 @@ impl Addr {
         match self {
             Self::Https(_) => {
                 let secured = endpoint.tls_config(tls.config()?.timeout(connect_timeout));
-                secured.map_err(|error| Error::setting(chain(&error)))
+                secured.map_err(|error| Error::setting(in_words(&error)))
             }
             Self::Http(_) | Self::Unix(_) if tls.is_empty() => Ok(endpoint),
             // Whoever names them believes that the connection is a secret.
@@ -139,14 +139,6 @@ impl fmt::Display for Addr {
             Self::Unix(path) => write!(formatter, "unix:{path}"),
         }
     }
-}
-
-/// The error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |words, cause| {
-        format!("{words}: {cause}")
-    })
 }
 
 fn unusable(text: &str, why: &str) -> Error {

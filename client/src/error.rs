@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use sessiond_proto::reason::Reason;
 
+pub(crate) use self::from_wire::in_words;
+
 /// What was refused and why, with every fact the server gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {

@@ -4,8 +4,8 @@
 //! where it is from. Nothing is clamped or ignored: names that do not exist, values out of bounds and settings
 //! that contradict one another are refused, all of them at once, each with its place and the fix.
 //!
-//! How to add a key: the head of `config/keys.rs`. Who may reach the port: `exposure.rs`. What this deliberately does not do: read a file again while
-//! the server runs.
+//! How to add a key: the head of `config/keys.rs`. Who may reach the port: `config/exposure.rs`. What this deliberately
+//! does not do: read a file again while the server runs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

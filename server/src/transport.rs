@@ -6,8 +6,9 @@
 //! ```
 //!
 //! Bounds that a peer meets before any handler does are set here and below: how many connections there are, how long one may
-//! say nothing and how old it may be, streams per connection, windows, buffers, keepalive, and the guard against browsers' pages. When streams are
-//! told to end and connections are cut is decided in `app`. What this deliberately does not do: know what is served.
+//! say nothing and how old it may be, streams per connection, windows, buffers, keepalive, and the guard against browsers'
+//! pages. When all of them end is decided in `app`, for one that is old in `connection.rs`. What this deliberately does not
+//! do: know what is served.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

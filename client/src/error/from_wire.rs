@@ -15,7 +15,7 @@ use tonic_types::StatusExt;
 
 use super::{Error, Origin, Refusal, Violation};
 
-/// How many causes of a transport error are told, so that a cycle ends.
+/// How many causes of an error are told, so that a cycle ends.
 const CAUSES_TOLD_MAX: usize = 8;
 
 impl From<&Status> for Error {
@@ -55,29 +55,42 @@ impl From<&pb::RefusalStatus> for Error {
 
 /// A status that tonic made from a failure below it: the server did not answer.
 fn from_transport(cause: &(dyn StdError + 'static)) -> Error {
-    let mut causes: Vec<&(dyn StdError + 'static)> = Vec::new();
-    let mut next = Some(cause);
-    while let Some(error) = next.filter(|_| causes.len() < CAUSES_TOLD_MAX) {
-        causes.push(error);
-        next = error.source();
-    }
-    let mut texts: Vec<String> = Vec::new();
-    for text in causes.iter().map(ToString::to_string) {
-        // Many wrappers print what they wrap: tell each thing once.
-        if !texts.iter().any(|told| told.contains(&text)) {
-            texts.push(text);
-        }
-    }
-    let mut refusal = Refusal::local("UNAVAILABLE", texts.join(": "));
-    if causes.iter().any(|error| error.is::<ConnectError>()) {
+    let causes = || causes_of(cause);
+    let mut refusal = Refusal::local("UNAVAILABLE", in_words(cause));
+    if causes().any(|error| error.is::<ConnectError>()) {
         refusal.origin = Origin::Connect;
-    } else if causes.iter().any(|error| error.is::<TimeoutExpired>()) {
+    } else if causes().any(|error| error.is::<TimeoutExpired>()) {
         refusal.code = "DEADLINE_EXCEEDED";
         return Error::Deadline(refusal);
     } else {
         refusal.origin = Origin::Transport;
     }
     Error::Unavailable(refusal)
+}
+
+/// An error and what caused it, from the outside in.
+fn causes_of<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    let mut next = Some(error);
+    let causes = std::iter::from_fn(move || {
+        let error = next?;
+        next = error.source();
+        Some(error)
+    });
+    causes.take(CAUSES_TOLD_MAX)
+}
+
+/// An error and its causes in one line.
+pub(crate) fn in_words(error: &(dyn StdError + 'static)) -> String {
+    let mut texts: Vec<String> = Vec::new();
+    for text in causes_of(error).map(ToString::to_string) {
+        // Many wrappers print what they wrap: tell each thing once.
+        if !texts.iter().any(|told| told.contains(&text)) {
+            texts.push(text);
+        }
+    }
+    texts.join(": ")
 }
 
 fn from_server(status: &Status) -> Error {
